@@ -1,0 +1,65 @@
+"""The ``edgeseg`` command: one verb a job, each in the package that does it.
+
+A verb's module has ``configure(parser)`` and ``run(args) -> int``, and imports nothing heavy until ``run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from .runtime.errors import EdgesegError
+
+VERBS = {
+    "models": ("edgeseg.models.command", "list the networks: parameters, GFLOPs, stride, weights"),
+    "data": ("edgeseg.data.command", "fetch, make and check labelled data sets"),
+    "train": ("edgeseg.training.command", "train a network on a VOC-layout data set"),
+    "export": ("edgeseg.export.command", "PyTorch to ONNX to a verified bundle"),
+    "verify": ("edgeseg.export.verify_command", "measure a bundle against PyTorch, and refuse it past its gates"),
+    "run": ("edgeseg.runtime.command", "run a bundle on a camera, a video or pictures"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``edgeseg VERB …`` and returns its exit status: 0 done, 1 refused by a gate, 2 the user's mistake."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] not in VERBS:
+        top = argparse.ArgumentParser(
+            prog="edgeseg",
+            description="Semantic segmentation from PyTorch to a camera.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="verbs:\n" + "\n".join(f"  {name:8} {text}" for name, (_, text) in VERBS.items()),
+        )
+        top.add_argument("--version", action="version", version=_version())
+        top.add_argument("verb", choices=list(VERBS), metavar="VERB", help="what to do; `edgeseg VERB --help` tells more")
+        top.parse_args(args[:1] or ["--help"])
+    return run_verb(args[0], args[1:], prog=f"edgeseg {args[0]}")
+
+
+def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
+    """Parses ``argv`` for one verb and runs it. A user's mistake is one line on stderr, without a traceback."""
+    module_name, text = VERBS[verb]
+    module = importlib.import_module(module_name)
+    parser = argparse.ArgumentParser(prog=prog, description=text[0].upper() + text[1:] + ".")
+    module.configure(parser)
+    args = parser.parse_args(list(argv))
+    try:
+        return int(module.run(args))
+    except EdgesegError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print(f"{prog}: stopped", file=sys.stderr)
+        return 130
+
+
+def _version() -> str:
+    from . import __version__
+
+    return f"edgeseg {__version__}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The networks in PyTorch: architectures, their registry, checkpoints, and the weights that ship."""

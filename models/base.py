@@ -1,0 +1,52 @@
+"""The one contract of every network: coarse logits, their stride, and the last upsampling."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """A network that gives each pixel of a picture a logit a class.
+
+    Attributes:
+        num_classes: C, the classes it tells apart.
+        stride: input pixels to one coarse logit, along each side.
+    """
+
+    num_classes: int
+    stride: int
+
+    @abstractmethod
+    def coarse(self, x: Tensor) -> Tensor:
+        """Computes the logits before the last upsampling.
+
+        Args:
+            x: float [N, 3, H, W], RGB, normalized.
+
+        Returns:
+            float [N, C, h, w] with h = H / stride and w = W / stride, rounded up.
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Computes the logits at the input's size: float [N, 3, H, W] -> float [N, C, H, W]."""
+        return upsample_to(self.coarse(x), (x.shape[-2], x.shape[-1]))
+
+    def training_outputs(self, x: Tensor) -> dict[str, Tensor]:
+        """Computes what the training loss sees: ``out``, and ``aux`` where there is an auxiliary head.
+
+        Each is float [N, C, H, W].
+        """
+        return {"out": self(x)}
+
+    def check_input_size(self, size_hw: tuple[int, int]) -> None:
+        """Raises ``ModelError`` where the network cannot be deployed at this input size. Most take any."""
+
+
+def upsample_to(logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Upsamples bilinearly: float [N, C, h, w] -> float [N, C, H, W]."""
+    if logits.shape[-2:] == size_hw:
+        return logits
+    return F.interpolate(logits, size=size_hw, mode="bilinear", align_corners=False)

@@ -1,0 +1,184 @@
+"""Checkpoints: weights in safetensors, with all that is needed to use them in the file's metadata. Never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..runtime.errors import CheckpointError, OutputError
+from ..runtime.labels import LabelMap
+from . import registry
+from .base import SegmentationNetwork
+
+_KEY = "edgeseg"
+_SCHEMA = 1
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What travels with the weights.
+
+    Attributes:
+        architecture: name in the registry.
+        arguments: the architecture's own options.
+        labels: the classes, in order of their ids.
+        input_size_hw: (H, W) that the network was trained for.
+        mean, std: RGB normalization of pictures scaled to 0..1.
+        recipe: how it was trained: command, seed, data, epochs, …
+        metrics: what was measured, by data set.
+    """
+
+    architecture: str
+    labels: LabelMap
+    input_size_hw: tuple[int, int]
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory: its description and its tensors in float32."""
+
+    info: CheckpointInfo
+    state: Mapping[str, Tensor]
+
+    def build(self) -> SegmentationNetwork:
+        """Builds the network and loads the weights; in evaluation mode.
+
+        Raises:
+            CheckpointError: the tensors do not fit the architecture that the file names.
+        """
+        network = registry.build(self.info.architecture, len(self.info.labels), self.info.arguments)
+        load_state(network, self.state, source=f"the {self.info.architecture} checkpoint")
+        return network.eval()
+
+
+def load_state(network: torch.nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Loads tensors strictly.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected or of another shape; the message names the first of each.
+    """
+    own = network.state_dict()
+    missing = [key for key in own if key not in state]
+    extra = [key for key in state if key not in own]
+    misfit = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or extra or misfit:
+        parts = []
+        if misfit:
+            key = misfit[0]
+            parts.append(f"{key} is {list(state[key].shape)} where the network has {list(own[key].shape)}")
+        if missing:
+            parts.append(f"{len(missing)} tensors are missing ({missing[0]} …)")
+        if extra:
+            parts.append(f"{len(extra)} are not of this network ({extra[0]} …)")
+        raise CheckpointError(f"{source} does not fit the network: {'; '.join(parts)}")
+    network.load_state_dict(dict(state))
+
+
+def save_checkpoint(path: Path, network: torch.nn.Module, info: CheckpointInfo, *, half: bool = False) -> None:
+    """Writes a checkpoint atomically.
+
+    Args:
+        path: ends in ``.safetensors``.
+        network: whose state dict is stored.
+        info: its description.
+        half: store matrices and kernels in float16 (vectors, such as batch-norm statistics, stay float32).
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    tensors = {
+        key: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value).contiguous().cpu()
+        for key, value in network.state_dict().items()
+    }
+    metadata = {_KEY: json.dumps({"schema": _SCHEMA, **_encode(info)}, sort_keys=True)}
+    save_tensors(path, tensors, metadata)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, a pickle, or not a checkpoint of edgeseg.
+    """
+    state, metadata = load_tensors(path)
+    if _KEY not in metadata:
+        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of edgeseg: it has no description")
+    try:
+        info = _decode(json.loads(metadata[_KEY]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"the description in {path} is malformed ({error!r}); save it again with edgeseg") from error
+    return Checkpoint(info, {k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes tensors to a safetensors file atomically: a reader sees the old file or the new one, never half.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        save_file(dict(tensors), temporary, dict(metadata))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Reads a safetensors file's tensors and metadata.
+
+    Raises:
+        CheckpointError: the file is missing, truncated or of another format.
+    """
+    try:
+        head = path.open("rb").read(4)
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    if head[:2] == b"\x80\x02" or head == b"PK\x03\x04":
+        raise CheckpointError(
+            f"{path} is a pickle, which can run code when read; edgeseg reads .safetensors only. "
+            "Load it yourself where you trust it, and save it with safetensors.torch.save_file"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is truncated or not a safetensors file ({error}); fetch or save it again") from error
+
+
+def _encode(info: CheckpointInfo) -> dict[str, object]:
+    encoded = {key: value for key, value in asdict(info).items() if key != "labels"}
+    encoded["labels"] = [[label.name, list(label.rgb)] for label in info.labels.labels]
+    return encoded
+
+
+def _decode(raw: Mapping[str, object]) -> CheckpointInfo:
+    values = dict(raw)
+    schema = values.pop("schema")
+    if schema != _SCHEMA:
+        raise ValueError(f"schema {schema}, expected {_SCHEMA}; update edgeseg")
+    values["labels"] = LabelMap.from_pairs(values["labels"])  # type: ignore[arg-type]
+    for key in ("input_size_hw", "mean", "std"):
+        values[key] = tuple(values[key])  # type: ignore[arg-type]
+    return CheckpointInfo(**values)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""The lean part that flies: bundles, backends, decode, sources, pipeline, sinks. No torch, no onnx."""

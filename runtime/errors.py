@@ -1,0 +1,64 @@
+"""The errors edgeseg raises on purpose.
+
+Every message says what was wrong, what was expected and what to do. The command line prints the message
+alone and exits with ``exit_status``; anything that is not an ``EdgesegError`` is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class EdgesegError(Exception):
+    """Root of every error that a user can mend."""
+
+    exit_status = 2
+
+
+class UsageError(EdgesegError):
+    """A command-line option or argument has a value that cannot work."""
+
+
+class MissingDependencyError(EdgesegError):
+    """A package that an optional part needs is not installed.
+
+    Args:
+        package: what could not be imported.
+        extra: the extra of ``edgeseg`` that brings it.
+        purpose: what was being attempted, for the message.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f'{purpose} needs {package}, which is not installed: pip install "edgeseg[{extra}]"')
+
+
+class DataError(EdgesegError):
+    """A data set, a picture, a mask or a label map is missing, malformed or inconsistent."""
+
+
+class CheckpointError(EdgesegError):
+    """A checkpoint cannot be read, or does not fit the network it is loaded into."""
+
+
+class ModelError(EdgesegError):
+    """An unknown network, or arguments or an input size that it cannot take."""
+
+
+class BundleError(EdgesegError):
+    """A bundle is missing, altered, incomplete or written by a newer edgeseg."""
+
+
+class BackendError(EdgesegError):
+    """An inference backend is not available, or failed."""
+
+
+class SourceError(EdgesegError):
+    """A camera, video or folder of pictures cannot be opened or read."""
+
+
+class OutputError(EdgesegError):
+    """A file or folder cannot be written."""
+
+
+class VerificationError(EdgesegError):
+    """A variant's masks depart from the PyTorch reference by more than its gates allow."""
+
+    exit_status = 1
