@@ -1,0 +1,154 @@
+"""A bundle: the folder that one deployment consists of, checked byte for byte when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from .errors import BundleError, DataError
+from .labels import LabelMap
+from .manifest import MANIFEST_NAME, NamedFile, file_sha256, named_files, read_manifest
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One precision of a bundle.
+
+    Attributes:
+        name: what the bundle calls it, for example ``fp32``.
+        path: its ONNX file.
+        sha256: of that file.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        target: what it is made for; ``any`` runs everywhere.
+        parity: what verification measured against PyTorch, or None where it was not verified.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    precision: str
+    target: str
+    parity: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest and every file named in it have been checked.
+
+    Example:
+        >>> bundle = Bundle.load("bundle/lraspp")  # doctest: +SKIP
+        >>> bundle.input_size_hw, bundle.labels.names  # doctest: +SKIP
+
+    Attributes:
+        path: the folder.
+        labels: the classes, in order of their ids.
+        manifest: the whole of ``bundle.json``.
+        variants: by name, in the manifest's order.
+    """
+
+    path: Path
+    labels: LabelMap
+    manifest: Mapping[str, Any]
+    variants: Mapping[str, Variant]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Bundle:
+        """Opens a bundle and compares every file's SHA-256 with the manifest's.
+
+        Raises:
+            BundleError: the folder or its manifest is missing, malformed or of a newer schema, or a file is
+                missing, altered or outside the folder. The message names it.
+        """
+        path = Path(folder)
+        manifest = read_manifest(path)
+        for file in named_files(manifest):
+            _check_file(path, file)
+        try:
+            labels = LabelMap.from_pairs((label["name"], label["rgb"]) for label in manifest["labels"])
+        except DataError as error:
+            raise BundleError(f"{path / MANIFEST_NAME}: labels: {error}") from error
+        variants = {
+            name: Variant(
+                name=name,
+                path=path / entry["file"],
+                sha256=entry["sha256"],
+                precision=entry["precision"],
+                target=entry["target"],
+                parity=entry["parity"],
+            )
+            for name, entry in manifest["variants"].items()
+        }
+        return cls(path, labels, MappingProxyType(manifest), MappingProxyType(variants))
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return str(self.manifest["name"])
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        """The network's registry name and the arguments it was built with."""
+        architecture: Mapping[str, Any] = self.manifest["architecture"]
+        return architecture
+
+    @property
+    def input_size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels that every frame is resized to."""
+        height, width = self.manifest["input"]["size_hw"]
+        return height, width
+
+    @property
+    def output_size_hw(self) -> tuple[int, int]:
+        """Height and width of the logits."""
+        height, width = self.manifest["output"]["size_hw"]
+        return height, width
+
+    @property
+    def stride(self) -> int:
+        """Input pixels a logit."""
+        return int(self.manifest["output"]["stride"])
+
+    @property
+    def default_variant(self) -> str:
+        """The variant that runs where none is asked for."""
+        return str(self.manifest["default_variant"])
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The checkpoint that the PyTorch reference can be rebuilt from."""
+        return self.path / str(self.manifest["weights"]["checkpoint"])
+
+    def variant(self, name: str | None = None) -> Variant:
+        """Returns a variant, the default one where ``name`` is None.
+
+        Raises:
+            BundleError: the bundle has none of that name; the message lists those it has.
+        """
+        wanted = self.default_variant if name is None else name
+        try:
+            return self.variants[wanted]
+        except KeyError:
+            known = ", ".join(self.variants)
+            raise BundleError(f"bundle {self.path} has no variant {wanted!r}; it has {known}") from None
+
+
+def _check_file(folder: Path, file: NamedFile) -> None:
+    path = folder / file.name
+    try:
+        if path.resolve(strict=True).parent != folder.resolve():
+            raise BundleError(f"{path} links outside the bundle; a bundle carries its own files")
+        actual = file_sha256(path)
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{path} is missing, though the manifest names it; copy or export the bundle again"
+        ) from error
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+    if actual != file.sha256:
+        raise BundleError(
+            f"{path} was altered: its SHA-256 is {actual[:12]}…, the manifest says {file.sha256[:12]}…;"
+            " copy or export the bundle again"
+        )

@@ -1,0 +1,135 @@
+"""``bundle.json``: the one schema that the exporter writes by and the runtime reads by.
+
+The JSON schema (``bundle_schema.json``) is the single source of truth for the form. What a schema cannot say
+is checked here too: that every file named lies in the bundle's folder, and that the default variant exists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import BundleError, OutputError
+
+MANIFEST_NAME = "bundle.json"
+SCHEMA_VERSION = 1
+
+
+class NamedFile(NamedTuple):
+    """A file that a manifest names: where in the manifest, its name, and the SHA-256 it must have."""
+
+    field: str
+    name: str
+    sha256: str
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as 64 lower-case hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_manifest(manifest: object, origin: str) -> dict[str, Any]:
+    """Checks a parsed manifest and returns it.
+
+    Args:
+        manifest: what ``json.load`` gave.
+        origin: the file it came from, for the messages.
+
+    Raises:
+        BundleError: it is of a newer schema, breaks the schema (the message names the field), names a file
+            outside its folder, or a default variant that is not there.
+    """
+    if not isinstance(manifest, dict):
+        raise BundleError(f"{origin} holds no JSON object; export the bundle again")
+    version = manifest.get("schema")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{origin} is of schema {version}, newer than schema {SCHEMA_VERSION} that this edgeseg reads;"
+            " upgrade edgeseg, or export the bundle again with this one"
+        )
+    _check_schema(manifest, origin)
+    for file in named_files(manifest):
+        # A bundle is a flat folder, so that a name can be checked without touching the disk.
+        if file.name in (".", "..") or "/" in file.name or "\\" in file.name or "\0" in file.name:
+            raise BundleError(
+                f"{origin}: {file.field} names {file.name!r}, outside the bundle;"
+                " files must lie in the bundle's folder"
+            )
+    if manifest["default_variant"] not in manifest["variants"]:
+        known = ", ".join(manifest["variants"])
+        raise BundleError(
+            f"{origin}: default_variant is {manifest['default_variant']!r}, but the variants are {known}"
+        )
+    return manifest
+
+
+def named_files(manifest: Mapping[str, Any]) -> Iterator[NamedFile]:
+    """The files that a manifest (of the right form) names, the checkpoint first."""
+    weights = manifest["weights"]
+    yield NamedFile("weights.checkpoint", weights["checkpoint"], weights["sha256"])
+    for name, variant in manifest["variants"].items():
+        yield NamedFile(f"variants.{name}.file", variant["file"], variant["sha256"])
+    if manifest["verification"] is not None:
+        yield NamedFile(
+            "verification.file", manifest["verification"]["file"], manifest["verification"]["sha256"]
+        )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Reads and checks the ``bundle.json`` of a folder.
+
+    Raises:
+        BundleError: there is none, it is not JSON, or :func:`check_manifest` refuses it.
+    """
+    path = folder / MANIFEST_NAME
+    if not folder.is_dir():
+        raise BundleError(f"there is no bundle at {folder}: no such folder")
+    try:
+        return check_manifest(json.loads(path.read_text(encoding="utf-8")), origin=str(path))
+    except FileNotFoundError as error:
+        raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}") from error
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"{path} is not JSON ({error}); export the bundle again") from error
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Checks a manifest and writes it as the ``bundle.json`` of a folder, whole or not at all.
+
+    Raises:
+        BundleError: the manifest is not of the schema.
+        OutputError: the folder cannot be written.
+    """
+    path = folder / MANIFEST_NAME
+    check_manifest(dict(manifest), origin=str(path))
+    partial = folder / f".{MANIFEST_NAME}.partial"
+    try:
+        partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def _check_schema(manifest: dict[str, Any], origin: str) -> None:
+    import fastjsonschema
+
+    text = resources.files(__package__).joinpath("bundle_schema.json").read_text(encoding="utf-8")
+    try:
+        fastjsonschema.compile(json.loads(text))(manifest)
+    except fastjsonschema.JsonSchemaValueException as error:
+        name = error.name or "data"
+        field = name.removeprefix("data").lstrip(".") or "the manifest"
+        complaint = error.message.removeprefix(name).strip()
+        raise BundleError(f"{origin}: {field} {complaint}; export the bundle again") from error

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.errors import BundleError, OutputError
+from edgeseg.runtime.manifest import write_manifest
+
+Edit = Callable[[Callable[[dict[str, Any]], None]], None]
+
+
+def test_a_bundle_tells_what_it_holds(bundle_folder: Path) -> None:
+    bundle = Bundle.load(str(bundle_folder))
+    assert bundle.name == "tiny"
+    assert bundle.labels.names == ("dark", "grey", "bright")
+    assert (bundle.input_size_hw, bundle.output_size_hw, bundle.stride) == ((32, 48), (8, 12), 4)
+    assert bundle.default_variant == "fp32"
+    assert bundle.variant() is bundle.variants["fp32"]
+    assert bundle.variant("fp32").path == bundle_folder / "tiny.fp32.onnx"
+    assert bundle.variant().precision == "fp32"
+    assert bundle.variant().parity is None
+    assert bundle.checkpoint_path.read_bytes() == b"the weights"
+    assert bundle.architecture["name"] == "tiny"
+
+
+def test_an_unknown_variant_is_answered_with_those_there_are(bundle_folder: Path) -> None:
+    with pytest.raises(BundleError, match=r"has no variant 'int8'; it has fp32$"):
+        Bundle.load(bundle_folder).variant("int8")
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"there is no bundle at .*nowhere: no such folder"):
+        Bundle.load(tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"is no bundle: it has no bundle\.json"):
+        Bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", [b'{"schema": 1', b"\xff\xfe"])
+def test_a_manifest_that_is_not_json(bundle_folder: Path, text: bytes) -> None:
+    (bundle_folder / "bundle.json").write_bytes(text)
+    with pytest.raises(BundleError, match=r"bundle\.json is not JSON"):
+        Bundle.load(bundle_folder)
+
+
+def test_a_manifest_that_is_no_object(bundle_folder: Path) -> None:
+    (bundle_folder / "bundle.json").write_text("[]")
+    with pytest.raises(BundleError, match="holds no JSON object"):
+        Bundle.load(bundle_folder)
+
+
+def test_a_newer_schema_is_refused_before_its_form_is_judged(bundle_folder: Path) -> None:
+    (bundle_folder / "bundle.json").write_text('{"schema": 2, "shape": "unknown to us"}')
+    with pytest.raises(
+        BundleError, match="is of schema 2, newer than schema 1 that this edgeseg reads; upgrade"
+    ):
+        Bundle.load(bundle_folder)
+
+
+def _set(*keys: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(manifest: dict[str, Any]) -> None:
+        node = manifest
+        for key in keys[:-1]:
+            node = node[key]
+        node[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (_set("input", "size_hw", value=[0, 4]), r"input\.size_hw\[0\] must be bigger than or equal to 1"),
+        (_set("input", "channels", value="RGB"), r"input\.channels must be same as const definition: BGR"),
+        (_set("variants", "fp32", "precision", value="fp8"), r"variants\.fp32\.precision must be one of"),
+        (_set("surprise", value=1), r"the manifest must not contain \{'surprise'\} properties"),
+        (_set("labels", value=[]), r"labels must contain at least 1 items"),
+        (_set("variants", "fp32", "sha256", value="abc"), r"variants\.fp32\.sha256 must match pattern"),
+        (_set("default_variant", value="fp16"), r"default_variant is 'fp16', but the variants are fp32"),
+        (lambda m: m.pop("output"), r"the manifest must contain \['output'\] properties"),
+        (
+            _set("labels", value=[{"name": "a", "rgb": [1, 2, 3]}] * 2),
+            r"labels: the label map has the name a twice",
+        ),
+    ],
+)
+def test_a_violation_names_its_field(
+    bundle_folder: Path, edit_manifest: Edit, change: Callable[[dict[str, Any]], None], complaint: str
+) -> None:
+    edit_manifest(change)
+    with pytest.raises(BundleError, match=complaint):
+        Bundle.load(bundle_folder)
+
+
+@pytest.mark.parametrize("name", ["../tiny.fp32.onnx", "/etc/passwd", "..", "a\\b", "sub/tiny.onnx"])
+def test_a_name_that_leaves_the_folder(bundle_folder: Path, edit_manifest: Edit, name: str) -> None:
+    edit_manifest(_set("variants", "fp32", "file", value=name))
+    with pytest.raises(
+        BundleError, match=re.escape(f"variants.fp32.file names {name!r}, outside the bundle")
+    ):
+        Bundle.load(bundle_folder)
+
+
+def test_a_link_that_leaves_the_folder(bundle_folder: Path, tmp_path: Path) -> None:
+    file = bundle_folder / "tiny.fp32.onnx"
+    file.rename(tmp_path / "elsewhere.onnx")
+    file.symlink_to(tmp_path / "elsewhere.onnx")
+    with pytest.raises(BundleError, match=r"tiny\.fp32\.onnx links outside the bundle"):
+        Bundle.load(bundle_folder)
+
+
+@pytest.mark.parametrize("name", ["tiny.fp32.onnx", "checkpoint.safetensors"])
+def test_a_changed_byte_names_the_file(bundle_folder: Path, name: str) -> None:
+    file = bundle_folder / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(BundleError, match=re.escape(f"{name} was altered: its SHA-256 is")):
+        Bundle.load(bundle_folder)
+
+
+@pytest.mark.parametrize("name", ["tiny.fp32.onnx", "checkpoint.safetensors"])
+def test_a_missing_file_is_named(bundle_folder: Path, name: str) -> None:
+    (bundle_folder / name).unlink()
+    with pytest.raises(BundleError, match=re.escape(f"{name} is missing, though the manifest names it")):
+        Bundle.load(bundle_folder)
+
+
+def test_the_writer_refuses_what_the_reader_would(bundle_folder: Path) -> None:
+    manifest = json.loads((bundle_folder / "bundle.json").read_text())
+    before = (bundle_folder / "bundle.json").read_bytes()
+    manifest["input"]["layout"] = "NCHW"
+    with pytest.raises(BundleError, match=r"input\.layout must be same as const"):
+        write_manifest(bundle_folder, manifest)
+    assert (bundle_folder / "bundle.json").read_bytes() == before
+
+
+def test_the_writer_says_where_it_cannot_write(bundle_folder: Path, tmp_path: Path) -> None:
+    manifest = json.loads((bundle_folder / "bundle.json").read_text())
+    with pytest.raises(OutputError, match=r"cannot write .*bundle\.json: No such file or directory"):
+        write_manifest(tmp_path / "absent", manifest)
