@@ -1,0 +1,92 @@
+"""The module that becomes the ONNX graph: a camera's bytes in, coarse logits out."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ..models.base import SegmentationNetwork
+from ..models.checkpoint import CheckpointInfo
+from ..runtime.errors import UsageError
+from .fold import fold_batch_norms, fold_input, plain_pooling
+
+PRECISIONS = ("fp32", "fp16")
+
+
+class Deployable(nn.Module):
+    """Takes a frame as a camera gives it; normalization and channel order are inside.
+
+    The first operator is a cast, because TensorRT takes no other on uint8. The mean is subtracted in float32 also
+    where the network is float16: near 128, float16 steps by 1/8 of a grey level.
+
+    Args:
+        network: what computes the coarse logits.
+        mean_bgr: float [3], in grey levels.
+        scale_bgr: float [3], what to multiply with after the mean, where the network wants RGB; None where the
+            network's first convolution already takes BGR and scales.
+        half: whether the network is float16.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, network: SegmentationNetwork, mean_bgr: Tensor, scale_bgr: Tensor | None, *, half: bool
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.half_network = half
+        self.folded = scale_bgr is None
+        self.register_buffer("mean", mean_bgr.view(1, 3, 1, 1))
+        if scale_bgr is not None:
+            self.register_buffer("scale", scale_bgr.view(1, 3, 1, 1))
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Computes the logits: uint8 [N, H, W, 3], BGR -> float32 [N, C, h, w]."""
+        x = frame.to(torch.float32).permute(0, 3, 1, 2)  # [N, 3, H, W], BGR, 0 to 255
+        x = x - self.mean
+        if not self.folded:
+            x = (x * self.scale)[:, [2, 1, 0]]  # RGB, normalized
+        if self.half_network:
+            x = x.half()
+        return self.network.coarse(x).float()
+
+
+def deployable(
+    network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int], precision: str
+) -> Deployable:
+    """Prepares a copy of a network for export: folded, and in the precision asked for.
+
+    Args:
+        network: float32, in evaluation mode; left as it is.
+        info: whose normalization goes into the graph.
+        size_hw: the input size, (H, W).
+        precision: ``fp32`` or ``fp16``.
+
+    Raises:
+        UsageError: an unknown precision.
+        ModelError: the network cannot be deployed at this size.
+    """
+    check_precision(precision)
+    network.check_input_size(size_hw)
+    ready = copy.deepcopy(network).eval().requires_grad_(False)
+    plain_pooling(ready)
+    fold_batch_norms(ready, size_hw)
+    mean_rgb = torch.tensor(info.mean, dtype=torch.float64) * 255
+    scale_rgb = 1 / (torch.tensor(info.std, dtype=torch.float64) * 255)
+    folded = fold_input(ready, size_hw, scale_rgb)
+    half = precision == "fp16"
+    return Deployable(
+        ready.half() if half else ready,
+        mean_rgb.flip(0).float(),
+        None if folded else scale_rgb.flip(0).float(),
+        half=half,
+    ).eval()
+
+
+def check_precision(precision: str) -> None:
+    """Raises ``UsageError`` for a precision that is none of ``PRECISIONS``."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")

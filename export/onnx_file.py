@@ -1,0 +1,164 @@
+"""Writes a network as one ONNX file: clean, checked, run once, and the same bytes every time."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..models.base import SegmentationNetwork
+from ..models.checkpoint import CheckpointInfo
+from ..runtime.errors import MissingDependencyError, ModelError, OutputError
+from .graph import deployable
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+"""What the exporter writes natively, with no version converter between; TensorRT 10.3 parses up to 20."""
+
+IR_VERSION = 8
+"""The file format that came with opset 18, so that every runtime that knows the opset reads the file."""
+
+INPUT_NAME = "frame"
+OUTPUT_NAME = "logits"
+_MAX_PROTOBUF_BYTES = 2**31 - 1
+
+
+def write_onnx(
+    path: Path, network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int], precision: str
+) -> tuple[int, int]:
+    """Exports a network: ``frame`` uint8 [1, H, W, 3] BGR -> ``logits`` float32 [1, C, h, w].
+
+    Args:
+        path: the file to write.
+        network: float32, in evaluation mode; left as it is.
+        info: its normalization and name.
+        size_hw: the input size, (H, W).
+        precision: ``fp32`` or ``fp16``.
+
+    Returns:
+        (h, w), the size of the logits.
+
+    Raises:
+        UsageError: an unknown precision.
+        ModelError: the network cannot take this size, is above 2 GiB, or gives logits that are not finite.
+        OutputError: the file cannot be written.
+    """
+    model = _tidy(_export(network, info, size_hw, precision), f"{info.architecture}.{precision}")
+    if model.ByteSize() > _MAX_PROTOBUF_BYTES:
+        raise ModelError(f"{info.architecture} takes more than 2 GiB as one ONNX file; export a smaller one")
+    content = model.SerializeToString(deterministic=True)
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    _check(path)
+    return _run_once(path, size_hw, precision)
+
+
+def _export(
+    network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int], precision: str
+) -> onnx.ModelProto:
+    module = deployable(network, info, size_hw, precision)
+    frame = torch.zeros(1, *size_hw, 3, dtype=torch.uint8)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (frame,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                verbose=False,
+            )
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(error.name or "onnxscript", "export", "exporting to ONNX") from error
+    assert program is not None
+    return program.model_proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter's notes on its own internals off the user's screen; errors still raise."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _tidy(model: onnx.ModelProto, graph_name: str) -> onnx.ModelProto:
+    """Leaves nothing in the file but the graph: no stack traces, no paths of the machine that exported it."""
+    from .. import __version__
+
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "edgeseg", __version__
+    model.doc_string = ""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.name = graph_name
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    del graph.value_info[:]  # shapes are inferred by whoever loads it
+    parts: list[Any] = [*graph.node, *graph.initializer, *graph.input, *graph.output]
+    for part in parts:
+        part.doc_string = ""
+        del part.metadata_props[:]
+    _rename(model)
+    return model
+
+
+def _rename(model: onnx.ModelProto) -> None:
+    """Names nodes by operator and position, and weights as the checkpoint does."""
+    graph = model.graph
+    names = {item.name: item.name.removeprefix("network.") for item in graph.initializer}
+    for position, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{position}"
+        for port, output in enumerate(node.output):
+            if output and output != OUTPUT_NAME:
+                names[output] = node.name if port == 0 else f"{node.name}_{port}"
+    for item in graph.initializer:
+        item.name = names[item.name]
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+
+
+def _check(path: Path) -> None:
+    import onnx
+
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def _run_once(path: Path, size_hw: tuple[int, int], precision: str) -> tuple[int, int]:
+    """Runs the file on noise: it must load, and give finite logits of the size that the runtime will meet."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    frame = np.random.default_rng(0).integers(0, 256, (1, *size_hw, 3), np.uint8)
+    logits = session.run([OUTPUT_NAME], {INPUT_NAME: frame})[0]
+    if not np.isfinite(logits).all():
+        share = 100 * (1 - np.isfinite(logits).mean())
+        cause = (
+            "its activations pass float16's 65504; deploy it in fp32"
+            if precision == "fp16"
+            else "its weights are not usable; train it again"
+        )
+        raise ModelError(f"the {precision} graph gives logits that are not finite ({share:.1f} %): {cause}")
+    height, width = logits.shape[-2:]
+    return int(height), int(width)
