@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-
 from edgeseg.runtime.manifest import file_sha256, write_manifest
+from onnx import TensorProto, helper, numpy_helper
 
 LABELS = [
     {"name": "dark", "rgb": [128, 64, 128]},
@@ -25,7 +24,7 @@ LABELS = [
 def brightness_graph(
     size_hw: tuple[int, int] = (32, 48), stride: int = 4, scale: float = 1.0
 ) -> onnx.ModelProto:
-    """A graph that labels by brightness: logits of class c are -(mean - level_c)^2, averaged over a stride."""
+    """A graph that labels by brightness: the logit of class c is -(mean over a stride - level_c)^2."""
     levels = np.array([40, 128, 215], np.float32).reshape(1, 3, 1, 1) / 255
     nodes = [
         helper.make_node("Cast", ["frame"], ["floats"], to=TensorProto.FLOAT),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import BundleError, OutputError
 from edgeseg.runtime.manifest import write_manifest

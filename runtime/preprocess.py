@@ -1,0 +1,59 @@
+"""From a frame of any size to the network's input. Normalization and channel order are inside the graph."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DataError
+
+Frame = npt.NDArray[np.uint8]
+
+
+def check_frame(frame_bgr: Frame) -> None:
+    """Checks that a frame is a picture that the runtime can take.
+
+    Raises:
+        DataError: it is not uint8 [H, W, 3] with at least one pixel.
+    """
+    if not isinstance(frame_bgr, np.ndarray):
+        raise DataError(f"a frame must be a NumPy array, uint8 [H, W, 3] BGR; got {type(frame_bgr).__name__}")
+    if frame_bgr.dtype != np.uint8:
+        raise DataError(f"a frame must be uint8 [H, W, 3] BGR, 0 to 255; got {frame_bgr.dtype}")
+    if frame_bgr.ndim != 3 or frame_bgr.shape[2] != 3:
+        hint = (
+            "; convert it with cv2.cvtColor" if frame_bgr.ndim == 2 or frame_bgr.shape[-1] in (1, 4) else ""
+        )
+        raise DataError(f"a frame must be uint8 [H, W, 3] BGR; got the shape {list(frame_bgr.shape)}{hint}")
+    if frame_bgr.size == 0:
+        raise DataError(f"a frame must have pixels; got the shape {list(frame_bgr.shape)}")
+
+
+class Preprocessor:
+    """Resizes frames into one reused buffer: what it returns is overwritten by the next call.
+
+    Args:
+        size_hw: the network's input height and width.
+    """
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        self.size_hw = size_hw
+        self._buffer = np.empty((1, *size_hw, 3), np.uint8)
+
+    def __call__(self, frame_bgr: Frame) -> Frame:
+        """Stretches a frame to the network's size.
+
+        Args:
+            frame_bgr: uint8 [H, W, 3].
+
+        Returns:
+            uint8 [1, h, w, 3], BGR still.
+
+        Raises:
+            DataError: the frame is no such array.
+        """
+        check_frame(frame_bgr)
+        height, width = self.size_hw
+        cv2.resize(frame_bgr, (width, height), dst=self._buffer[0], interpolation=cv2.INTER_LINEAR)
+        return self._buffer

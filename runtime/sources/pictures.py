@@ -1,0 +1,67 @@
+"""Folders and globs of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import SourceError
+from .base import Source
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+class PicturesSource(Source):
+    """Pictures in the order given. One that cannot be read whole is an error, never skipped.
+
+    Args:
+        paths: the pictures.
+        name: what they are to be called in messages.
+
+    Raises:
+        SourceError: there are none.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        if not paths:
+            raise SourceError(f"there are no pictures in {name}; looked for {', '.join(sorted(PICTURE_SUFFIXES))}")
+        self.name = name
+        self._paths = tuple(paths)
+        self._next = 0
+
+    def read(self) -> npt.NDArray[np.uint8] | None:
+        """The next picture, uint8 [H, W, 3] BGR; None after the last.
+
+        Raises:
+            SourceError: it is missing, truncated or no picture. The message names it.
+        """
+        if self._next == len(self._paths):
+            return None
+        path = self._paths[self._next]
+        self._next += 1
+        self.frame_name = path.stem
+        return read_picture(path)
+
+    def close(self) -> None:
+        """Does nothing: no file stays open between pictures."""
+
+
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """Reads a picture whole, as uint8 [H, W, 3] BGR.
+
+    Raises:
+        SourceError: it is missing, truncated or no picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read the picture {path}: {error.strerror}") from error
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    # OpenCV fills the missing part of a JPEG with grey and calls it read: its end marker must follow its last scan.
+    if picture is None or (data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")):
+        raise SourceError(f"the picture {path} is damaged or truncated; replace it or take it out of the folder")
+    return np.asarray(picture, np.uint8)
