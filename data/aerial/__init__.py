@@ -1,0 +1,11 @@
+"""The aerial world: a procedural place seen from a drone, with exact labels. It needs the core install alone."""
+
+from __future__ import annotations
+
+from .dataset import write_dataset
+from .flight import AerialFlight
+from .labels import AERIAL_LABELS
+from .source import AerialSource
+from .world import AerialWorld
+
+__all__ = ["AERIAL_LABELS", "AerialFlight", "AerialSource", "AerialWorld", "write_dataset"]

@@ -1,0 +1,127 @@
+"""The aerial world written as a VOC-layout data set."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from ...runtime.errors import OutputError, UsageError
+from .camera import Frame
+from .flight import AerialFlight
+from .labels import AERIAL_LABELS
+from .palette_png import encode
+
+STILLS_PER_WORLD = 25
+"""Views taken of one place before the next is built."""
+
+_SPLIT_SEEDS = {"train": 0, "val": 500_000}
+_SEEDS_PER_SET = 1_000_000
+
+
+def write_dataset(
+    out: Path,
+    count: int,
+    seed: int,
+    size_hw: tuple[int, int] = (512, 512),
+    val_fraction: float = 0.1,
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Writes ``count`` labelled views: JPEGImages, SegmentationClass, ImageSets/Segmentation, labelmap.txt.
+
+    Train and val show different places. The folder appears whole or not at all.
+
+    Args:
+        out: folder to create.
+        count: views in all, at least 2.
+        seed: 0 or more; places of different seeds differ too.
+        size_hw: height and width of the views.
+        val_fraction: share of the views that go to val, above 0 and below 1; each split gets at least one.
+        force: replace ``out`` if it exists.
+        progress: called with the number of views done and ``count`` after each.
+
+    Raises:
+        UsageError: a count, seed or fraction that cannot work.
+        OutputError: ``out`` exists without ``force``, or cannot be written.
+    """
+    if count < 2 or seed < 0 or not 0 < val_fraction < 1 or min(size_hw) < 32:
+        raise UsageError(
+            f"cannot write {count} views of {size_hw[0]}x{size_hw[1]} with seed {seed} and {val_fraction} of them in val: "
+            "expected at least 2 views of at least 32x32, a seed of 0 or more and a fraction between 0 and 1"
+        )
+    if out.exists() and not force:
+        raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
+    val_count = min(max(round(count * val_fraction), 1), count - 1)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"cannot create {out}: {error}") from error
+    try:
+        _write(
+            building,
+            {"train": count - val_count, "val": val_count},
+            seed,
+            size_hw,
+            progress or (lambda done, of: None),
+        )
+        building.chmod(0o755)
+        if out.exists():
+            _remove(out)
+        building.rename(out)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error}; nothing was kept") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _remove(out: Path) -> None:
+    if out.is_dir() and not out.is_symlink():
+        shutil.rmtree(out)
+    else:
+        out.unlink()
+
+
+def _write(
+    root: Path,
+    counts: dict[str, int],
+    seed: int,
+    size_hw: tuple[int, int],
+    progress: Callable[[int, int], None],
+) -> None:
+    pictures, masks, sets = (
+        root / "JPEGImages",
+        root / "SegmentationClass",
+        root / "ImageSets" / "Segmentation",
+    )
+    for folder in (pictures, masks, sets):
+        folder.mkdir(parents=True)
+    AERIAL_LABELS.write(root / "labelmap.txt")
+    palette = AERIAL_LABELS.palette_rgb()
+    done = 0
+    for split, count in counts.items():
+        names = []
+        for k in range(count):
+            place, view = divmod(k, STILLS_PER_WORLD)
+            if view == 0:
+                flight = AerialFlight(seed * _SEEDS_PER_SET + _SPLIT_SEEDS[split] + place, size_hw)
+            frame, mask = flight.still(view)
+            name = f"{split}_{place:04d}_{view:02d}"
+            _write_pair(pictures / f"{name}.jpg", frame, masks / f"{name}.png", encode(mask, palette))
+            names.append(name)
+            done += 1
+            progress(done, sum(counts.values()))
+        (sets / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+
+
+def _write_pair(picture: Path, frame: Frame, mask: Path, png: bytes) -> None:
+    ok, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    if not ok:
+        raise OSError(f"OpenCV could not encode {picture.name}")
+    picture.write_bytes(jpeg.tobytes())
+    mask.write_bytes(png)

@@ -1,0 +1,217 @@
+"""Painting along a curve: streets and river, in the curve's own coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .canvas import MAP_PX, PX_PER_M, Canvas
+from .labels import FIELD, ROAD, WATER
+from .layout import Curve, Layout, Street
+from .look import Look
+from .noise import TILE_PX, Gray, Ramp, ramp, spread
+
+_ASPHALT = ramp((74, 72, 70), (98, 96, 94), (116, 114, 112), (132, 131, 130))
+_PAVEMENT = ramp((128, 134, 138), (152, 158, 162), (176, 182, 186))
+_GRAVEL = ramp((92, 108, 122), (120, 138, 152), (158, 174, 186))
+_MARKING = ramp((178, 184, 186), (206, 212, 214), (228, 234, 236))
+
+
+@dataclass
+class Ribbon:
+    """The strip of map within a reach of a curve; row s is cut straight across the map.
+
+    Attributes:
+        d: distance from the middle in metres, float32 [MAP_PX, width]; right or down is positive.
+        index: the map's (row, column) of each pixel of the strip.
+    """
+
+    d: npt.NDArray[np.float32]
+    index: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+    @classmethod
+    def along(cls, curve: Curve, reach_m: float) -> Ribbon:
+        """Cuts the strip."""
+        s = np.arange(MAP_PX)
+        cross, stretch = curve.at(s), np.hypot(1, curve.slope(s))
+        reach = int(np.ceil(reach_m * PX_PER_M * stretch.max()))
+        first = np.floor(cross).astype(np.intp) - reach
+        columns = first[:, None] + np.arange(2 * reach + 2)[None, :]
+        d = (columns - cross[:, None]) / (stretch[:, None] * PX_PER_M)
+        rows = np.broadcast_to(s[:, None], columns.shape)
+        columns = columns % MAP_PX
+        return cls(d.astype(np.float32), (rows, columns) if curve.vertical else (columns, rows))
+
+    def noise(self, tile: Gray) -> Gray:
+        """A noise tile under the strip."""
+        rows, columns = self.index
+        return tile[rows % TILE_PX, columns % TILE_PX]
+
+    def put(
+        self, canvas: Canvas, where: npt.NDArray[np.bool_], table: Ramp, noise: Gray, label: int | None
+    ) -> None:
+        """Paints a material where told; with no label the labels stay."""
+        rows, columns = self.index[0][where], self.index[1][where]
+        canvas.colour[rows, columns] = table[noise[where], 0]
+        if label is not None:
+            canvas.labels[rows, columns] = label
+
+
+def _mix(first: Gray, weight: float, second: Gray, other: float) -> Gray:
+    return np.asarray(cv2.addWeighted(first, weight, second, other, 128 * (1 - weight - other)), np.uint8)
+
+
+def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
+    """Water that deepens from the shore, with ripples, foam at the edge and a strip of sand."""
+    half = layout.river_half_m
+    ribbon = Ribbon.along(layout.river, half + 9)
+    mottle, cloud = ribbon.noise(canvas.noise.mottle), ribbon.noise(canvas.noise.cloud)
+    wobble = (cloud.astype(np.float32) - 128) * (1.6 / 42) + (mottle.astype(np.float32) - 128) * (0.25 / 42)
+    edge = half + wobble - np.abs(ribbon.d)  # metres of water between here and the shore
+    sand_width = 3.2 + 2.4 * np.sin(np.arange(MAP_PX) * (2 * np.pi * 3 / MAP_PX) + layout.river.base)[:, None]
+    sand = ramp(*[tuple(0.55 * c + 0.45 * s for c, s in zip(look.soil_bgr, tone, strict=True)) for tone in
+                  ((130, 166, 190), (164, 200, 220), (190, 222, 240))])  # fmt: skip
+    grain = ribbon.noise(canvas.noise.grain)
+    ribbon.put(
+        canvas, edge > -sand_width * np.sign(ribbon.d + 0.01) ** 2, sand, _mix(mottle, 0.6, grain, 0.4), FIELD
+    )
+    ribbon.put(canvas, (edge > -0.7) & (edge <= 0), spread(_mean(sand, 0.72), 0.12), mottle, FIELD)
+    depth = np.clip(edge / 7, 0, 1)
+    ripples = np.clip(
+        188 - 128 * depth + (mottle.astype(np.float32) - 128) * 0.35 + (cloud - 128.0) * 0.2, 0, 255
+    )
+    wet = edge > 0
+    ribbon.put(canvas, wet, look.water, ripples.astype(np.uint8), WATER)
+    foam = wet & (edge < 0.35) & (grain > 120)
+    ribbon.put(canvas, foam, ramp((170, 176, 160), (214, 218, 206)), mottle, None)
+
+
+def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
+    b, g, r = table[128, 0] * factor
+    return float(b), float(g), float(r)
+
+
+def paint_streets(canvas: Canvas, layout: Layout, look: Look) -> None:
+    """Shoulders first, then every carriageway, then the markings, so that junctions come out whole."""
+    dirt = spread(tuple(0.6 * s + 0.4 * t for s, t in zip(look.soil_bgr, (150, 182, 200), strict=True)), 0.28)  # type: ignore[arg-type]
+    strips = [
+        (street, Ribbon.along(street.curve, street.half_m + street.pavement_m + 1.5))
+        for street in layout.streets
+    ]
+    for street, ribbon in strips:
+        _bridge_shadow(canvas, street, ribbon, look)
+        _shoulder(canvas, street, ribbon)
+    for street, ribbon in sorted(strips, key=lambda pair: pair[0].kind != "dirt"):
+        _carriageway(canvas, street, ribbon, dirt, look)
+    for street, ribbon in strips:
+        if street.kind != "dirt":
+            others = layout.horizontal if street.curve.vertical else layout.vertical
+            _markings(canvas, street, ribbon, others)
+
+
+def _bridge_shadow(canvas: Canvas, street: Street, ribbon: Ribbon, look: Look) -> None:
+    """A bridge darkens the water beside it, on the side away from the sun."""
+    fall = float(look.shadow_xy[0 if street.curve.vertical else 1]) * 2.5
+    edge = street.half_m + street.pavement_m
+    low, high = min(fall, 0.0) - edge, max(fall, 0.0) + edge
+    rows, columns = ribbon.index
+    below = (canvas.labels[rows, columns] == WATER) & (ribbon.d > low) & (ribbon.d < high)
+    canvas.light[rows[below], columns[below]] = 40
+
+
+def _shoulder(canvas: Canvas, street: Street, ribbon: Ribbon) -> None:
+    noise = _mix(ribbon.noise(canvas.noise.mottle), 0.5, ribbon.noise(canvas.noise.grain), 0.5)
+    outer = street.half_m + street.pavement_m
+    rows, columns = ribbon.index
+    bridge = canvas.labels[rows, columns] == WATER
+    distance = np.abs(ribbon.d)
+    if street.kind == "street":
+        paved = distance < outer
+        ribbon.put(canvas, paved, _PAVEMENT, noise, ROAD)
+        slab = np.zeros_like(noise)
+        s = rows if street.curve.vertical else columns
+        joints = ((s % 12) == 0) | (np.abs(np.mod(distance - street.half_m, 0.9) - 0.45) < 0.04)
+        slab[joints] = 1
+        ribbon.put(canvas, paved & (slab > 0), spread((132, 138, 142), 0.1), noise, None)
+        kerb = np.abs(distance - street.half_m - 0.1) < 0.12
+        ribbon.put(canvas, kerb, spread((186, 190, 192), 0.12), noise, ROAD)
+    else:
+        ragged = distance + (noise.astype(np.float32) - 128) * 0.006
+        ribbon.put(canvas, ragged < outer, _GRAVEL, noise, ROAD)
+    rail = bridge & (distance < outer + 0.45) & (distance > outer - 0.1)
+    ribbon.put(canvas, bridge & (distance < outer + 0.45), _PAVEMENT, noise, ROAD)
+    ribbon.put(canvas, rail, spread((196, 202, 204), 0.08), noise, ROAD)
+    deck = bridge & (distance < outer + 0.45)
+    canvas.light[rows[deck], columns[deck]] = 255
+
+
+def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, look: Look) -> None:
+    mottle, grain, cloud = (
+        ribbon.noise(t) for t in (canvas.noise.mottle, canvas.noise.grain, canvas.noise.cloud)
+    )
+    noise = _mix(mottle, 0.35, grain, 0.45)
+    distance = np.abs(ribbon.d)
+    if street.kind == "dirt":
+        ragged = (
+            distance + (cloud.astype(np.float32) - 128) * 0.006 + (mottle.astype(np.float32) - 128) * 0.004
+        )
+        inside = ragged < street.half_m
+        ribbon.put(canvas, inside, dirt, noise, ROAD)
+        ruts = inside & (np.abs(distance - 0.85) < 0.33)
+        ribbon.put(canvas, ruts, spread(_mean(dirt, 0.82), 0.2), noise, None)
+        tufts = inside & (distance < 0.4) & (mottle > 138)
+        ribbon.put(canvas, tufts, look.grass, noise, None)
+        return
+    worn = np.clip(
+        noise + 16 * np.exp(-(((distance - street.half_m / 2) / 0.9) ** 2)) + (cloud - 128.0) * 0.25, 0, 255
+    )
+    worn[np.abs(distance - street.half_m / 2) < 0.15] -= 14  # oil along the middle of each lane
+    ribbon.put(canvas, distance < street.half_m, _ASPHALT, np.clip(worn, 0, 255).astype(np.uint8), ROAD)
+    gutter = (distance < street.half_m) & (distance > street.half_m - 0.3)
+    ribbon.put(canvas, gutter, spread((84, 84, 84), 0.2), noise, None)
+
+
+def _markings(canvas: Canvas, street: Street, ribbon: Ribbon, others: tuple[Street, ...]) -> None:
+    rows, columns = ribbon.index
+    s = (rows if street.curve.vertical else columns).astype(np.float32)
+    d, distance, half = ribbon.d, np.abs(ribbon.d), street.half_m
+    noise = ribbon.noise(canvas.noise.mottle)
+    away = np.full(s.shape, np.inf, np.float32)  # metres to the edge of the nearest junction
+    for other in others:
+        gap = np.abs(np.mod(s - street.curve.crossing(other.curve) + MAP_PX / 2, MAP_PX) - MAP_PX / 2)
+        stretch = float(np.hypot(1, other.curve.slope(other.curve.crossing(street.curve))))
+        away = np.minimum(away, gap / PX_PER_M - other.half_m * stretch)
+    metres = s / PX_PER_M
+    pitch = MAP_PX / PX_PER_M / 48  # a whole number of dashes, so that they meet at the seam
+    dash = (np.mod(metres, pitch) < 3.0) & (distance < 0.08) & (away > 9)
+    solid = (distance < 0.08) & (away <= 9) & (away > 5.2)
+    edge = (np.abs(distance - half + 0.45) < 0.07) & (away > 1) & (street.kind == "country")
+    paint = dash | solid | edge
+    if street.kind == "street":
+        zebra = (away > 1.2) & (away < 4.0) & (np.mod(d + half, 1.0) < 0.5) & (distance < half - 0.25)
+        side = 1 if street.curve.vertical else -1
+        stop = (
+            (away > 4.7)
+            & (away < 5.15)
+            & (d * side * _approach(street, others, s) < 0)
+            & (distance < half - 0.2)
+        )
+        paint |= zebra | stop
+    ribbon.put(canvas, paint & (noise > 62), _MARKING, noise, None)
+
+
+def _approach(
+    street: Street, others: tuple[Street, ...], s: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """+1 before the nearest junction along s, -1 behind it."""
+    best = np.full(s.shape, np.inf, np.float32)
+    sign = np.ones(s.shape, np.float32)
+    for other in others:
+        gap = np.mod(s - street.curve.crossing(other.curve) + MAP_PX / 2, MAP_PX) - MAP_PX / 2
+        nearer = np.abs(gap) < best
+        best = np.where(nearer, np.abs(gap), best)
+        sign = np.where(nearer, -np.sign(gap), sign)
+    return sign

@@ -1,0 +1,96 @@
+"""Open ground: meadows, ploughed and sown fields, ponds."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .canvas import MAP_PX, PX_PER_M, Canvas, Points
+from .labels import FIELD, GRASS, WATER
+from .look import Bgr, Look
+from .noise import enlarge, ramp
+
+_CROPS: tuple[Bgr, ...] = (
+    (46, 108, 84),
+    (52, 132, 112),
+    (60, 150, 168),
+    (40, 90, 66),
+    (92, 168, 190),
+    (74, 110, 66),
+)
+
+
+def paint_grass(canvas: Canvas, look: Look) -> None:
+    """Covers the whole map with grass: large dry and lush areas, tufts, blades."""
+    noise = canvas.noise
+    repeats = (MAP_PX // noise.mottle.shape[0],) * 2
+    large = enlarge(noise.cloud, MAP_PX)
+    tiled = cv2.addWeighted(
+        np.tile(noise.mottle, repeats), 0.5, np.tile(noise.grain, repeats), 0.38, 128 * 0.12
+    )
+    mixed = cv2.addWeighted(large, 0.55, tiled, 0.75, -128 * 0.3)
+    canvas.colour[:] = cv2.applyColorMap(mixed, look.grass)
+    canvas.labels[:] = GRASS
+
+
+def paint_field(
+    canvas: Canvas, rng: np.random.Generator, look: Look, outline_xy: Points, angle: float
+) -> None:
+    """A field in furrows along ``angle``, bare or with a crop in rows, and with the tracks of a tractor."""
+    style = str(rng.choice(["ploughed", "sown", "rows", "stubble", "fallow"], p=[0.28, 0.2, 0.24, 0.18, 0.1]))
+    tone = rng.uniform(0.84, 1.12)
+    b, g, r = (c * tone * rng.uniform(0.95, 1.05) for c in look.soil_bgr)
+    dark, soil, pale = (b * 0.66, g * 0.64, r * 0.64), (b, g, r), (b * 1.32, g * 1.32, r * 1.3)
+    crop = _CROPS[int(rng.integers(len(_CROPS)))]
+    straw = (104.0, 160.0, 186.0)
+    table, period_m, depth = {
+        "ploughed": (ramp(dark, soil, pale), 0.55, 70.0),
+        "sown": (ramp(dark, soil, soil, _blend(soil, crop, 0.6)), 0.9, 60.0),
+        "rows": (ramp(dark, soil, _blend(soil, crop, 0.55), crop), 1.3, 88.0),
+        "stubble": (ramp(soil, _blend(soil, straw, 0.6), straw), 0.75, 46.0),
+        "fallow": (ramp(dark, soil, pale, pale), 3.0, 12.0),
+    }[style]
+    with canvas.around(outline_xy) as patch:
+        mask = patch.mask(outline_xy)
+        height, width = mask.shape
+        x = np.arange(patch.x0, patch.x0 + width, dtype=np.float32)[None, :]
+        y = np.arange(patch.y0, patch.y0 + height, dtype=np.float32)[:, None]
+        cloud = canvas.noise.crop(canvas.noise.cloud, patch.x0, patch.y0, width, height)
+        across = (x * np.float32(-np.sin(angle)) + y * np.float32(np.cos(angle))) / np.float32(PX_PER_M)
+        across += cloud * np.float32(0.006)
+        stripes = cv2.multiply(np.sin(across * np.float32(2 * np.pi / period_m)), depth)
+        wheels = np.abs(np.mod(across, np.float32(12.0)) - 6.0)
+        stripes[(wheels > 0.75) & (wheels < 1.05)] -= 46
+        index = canvas.texture(patch, 0.55, 0.4, 0.65).astype(np.float32) + stripes
+        colours = cv2.applyColorMap(np.clip(index, 0, 255).astype(np.uint8), table)
+        patch.fill(mask, np.asarray(colours, np.uint8), FIELD)
+
+
+def _blend(first: Bgr, second: Bgr, weight: float) -> Bgr:
+    b, g, r = (p * (1 - weight) + q * weight for p, q in zip(first, second, strict=True))
+    return b, g, r
+
+
+def blob(rng: np.random.Generator, centre_xy: Points, radius_px: float, roughness: float = 0.22) -> Points:
+    """A rounded irregular outline."""
+    turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    radius = np.ones(64)
+    for k in range(2, 6):
+        radius += roughness / k * rng.uniform(0.4, 1.4) * np.sin(k * turn + rng.uniform(0, 2 * np.pi))
+    return centre_xy + radius_px * radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], -1)
+
+
+def paint_pond(
+    canvas: Canvas, rng: np.random.Generator, look: Look, centre_xy: Points, radius_px: float
+) -> None:
+    """Still water, darker in the middle, with a muddy rim."""
+    outline = blob(rng, centre_xy, radius_px)
+    rim = centre_xy + (outline - centre_xy) * (1 + 9 / radius_px)
+    soil = look.soil_bgr
+    canvas.paint(rim, ramp(*(tuple(c * f for c in soil) for f in (0.6, 0.85, 1.1))), FIELD)  # type: ignore[arg-type]
+    with canvas.around(outline) as patch:
+        mask = patch.mask(outline)
+        depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3) / np.float32(60)
+        index = 205 - 140 * np.minimum(depth, 1) + (canvas.texture(patch, 0.35, 0.1).astype(np.float32) - 128)
+        colours = cv2.applyColorMap(np.clip(index, 0, 255).astype(np.uint8), look.water)
+        patch.fill(mask, np.asarray(colours, np.uint8), WATER)

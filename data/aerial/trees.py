@@ -1,0 +1,109 @@
+"""Trees seen from above: clumpy crowns, their shadows, hedges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .canvas import PX_PER_M, Canvas, Points
+from .labels import TREE
+from .look import Bgr, Look
+from .noise import Gray
+
+
+@dataclass(frozen=True)
+class Crown:
+    """One rendered crown: colours uint8 [n, n, 3] and its coverage uint8 [n, n], 255 where leaves hide the ground."""
+
+    colours: npt.NDArray[np.uint8]
+    alpha: Gray
+
+    @property
+    def size(self) -> int:
+        """Side of the square in pixels."""
+        return int(self.alpha.shape[0])
+
+
+RADII_M = (0.7, 1.1, 1.6, 2.2, 2.9, 3.7)
+
+
+def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_bgr: Bgr) -> Crown:
+    """Grows a crown from round clumps of leaves and lights it from the sun's side."""
+    radius = radius_m * PX_PER_M
+    n = int(radius * 2.7) + 8
+    y, x = np.mgrid[0:n, 0:n].astype(np.float32) - np.float32(n / 2)
+    height = np.full((n, n), -1.0, np.float32)
+    tone = np.zeros((n, n), np.float32)
+    count = 14 + int(radius * 0.9)
+    for k in range(count):
+        spread = radius * 0.82 * np.sqrt(rng.uniform(0, 1))
+        turn = rng.uniform(0, 2 * np.pi)
+        size = radius * rng.uniform(0.2, 0.42) if k else radius * 0.6
+        cx, cy = (spread * np.cos(turn), spread * np.sin(turn)) if k else (0.0, 0.0)
+        dome = size * size - (x - np.float32(cx)) ** 2 - (y - np.float32(cy)) ** 2
+        top = np.sqrt(np.maximum(dome, 0)) * 0.8 + np.float32(0.75 * (radius - spread))
+        higher = (dome > 0) & (top > height)
+        height[higher] = top[higher]
+        tone[higher] = rng.uniform(-0.12, 0.12)
+    leaves = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 0.9) * 2.2
+    lumps = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 2.6) * 6.0
+    alpha = np.clip((height + 1.0 + 1.1 * leaves + 0.8 * lumps) * 90, 0, 255)
+    alpha[height < 0] = 0
+    rough = height + 0.9 * leaves + 0.5 * lumps
+    slope_y, slope_x = np.gradient(cv2.GaussianBlur(rough, (0, 0), 0.7))
+    normal = 1 / np.sqrt(slope_x**2 + slope_y**2 + 0.8)
+    lit = (0.9 * look.to_sun[2] - slope_x * look.to_sun[0] - slope_y * look.to_sun[1]) * normal
+    shade = np.clip(0.34 + 0.72 * lit, 0.22, 1.5) * (1 + tone + 0.10 * leaves)
+    warm = np.clip(shade - 0.75, 0, 1)[..., None] * np.array((0.0, 0.10, 0.22), np.float32)
+    colours = np.asarray(colour_bgr, np.float32) * (shade[..., None] + warm) * np.float32(1.28)
+    return Crown(np.clip(colours, 0, 255).astype(np.uint8), alpha.astype(np.uint8))
+
+
+class Orchard:
+    """The crowns of one place, rendered once: a few of each size in each colour of the season."""
+
+    def __init__(self, rng: np.random.Generator, look: Look) -> None:
+        self.by_size = [
+            [
+                render_crown(rng, look, r * rng.uniform(0.9, 1.1), colour)
+                for colour in look.tree_bgr
+                for _ in range(2)
+            ]
+            for r in RADII_M
+        ]
+
+    def pick(self, rng: np.random.Generator, size: int) -> Crown:
+        """A crown of the given size class, 0 to 5."""
+        crowns = self.by_size[min(max(size, 0), len(RADII_M) - 1)]
+        return crowns[int(rng.integers(len(crowns)))]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A crown at a place, ``height_m`` above the ground."""
+
+    centre_xy: Points
+    crown: Crown
+    height_m: float
+
+
+def cast_shadow(canvas: Canvas, tree: Tree, look: Look) -> None:
+    """Lays the crown's shadow on whatever is below: ground, cars' places, roofs."""
+    fall = look.shadow_xy * tree.height_m * PX_PER_M
+    for share in (0.55, 1.0):  # the trunk's side of the crown and its top
+        corner = np.rint(tree.centre_xy + fall * share - tree.crown.size / 2).astype(int)
+        with canvas.window(int(corner[0]), int(corner[1]), tree.crown.size, tree.crown.size) as patch:
+            np.minimum(patch.light, 255 - (tree.crown.alpha // 10) * 8, out=patch.light)
+
+
+def paint_tree(canvas: Canvas, tree: Tree) -> None:
+    """Blends the crown in; the label is tree wherever leaves cover at least half of the ground."""
+    corner = np.rint(tree.centre_xy - tree.crown.size / 2).astype(int)
+    with canvas.window(int(corner[0]), int(corner[1]), tree.crown.size, tree.crown.size) as patch:
+        alpha = tree.crown.alpha.astype(np.uint16)[..., None]
+        mixed = (tree.crown.colours * alpha + patch.colour * (255 - alpha)) // 255
+        patch.colour[:] = mixed.astype(np.uint8)
+        patch.labels[tree.crown.alpha >= 128] = TREE

@@ -1,0 +1,80 @@
+"""A place: the finished map and what moves on it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from . import buildings, trees
+from .canvas import MAP_PX, Canvas
+from .layout import draw_layout
+from .look import Look
+from .movers import Life
+from .noise import Gray, NoiseBank
+from .ribbon import paint_river, paint_streets
+from .sprites import SpriteBank
+from .terrain import paint_grass
+from .zones import Scene, fill_blocks
+
+LIGHT_CELL_PX = 4
+"""Side of a cell of ``AerialWorld.light`` in map pixels."""
+
+
+class AerialWorld:
+    """A procedural place of 328 x 328 m whose edges meet, with a label for every pixel.
+
+    Everything is a function of the seed. Building takes a few seconds.
+
+    Attributes:
+        colour: uint8 [4096, 4096, 3] BGR, lit and with shadows, without cars and people.
+        labels: uint8 [4096, 4096], ids of ``AERIAL_LABELS``, without cars and people.
+        light: uint8 [1024, 1024], 255 in the sun, less in shadow; one value for 4 x 4 map pixels.
+        life: cars and people as functions of time.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0])))
+        self.look = Look.draw(rng)
+        layout = draw_layout(rng)
+        canvas = Canvas(NoiseBank.make(rng))
+        paint_grass(canvas, self.look)
+        paint_river(canvas, layout, self.look)
+        paint_streets(canvas, layout, self.look)
+        scene = Scene(canvas, self.look, trees.Orchard(rng, self.look))
+        fill_blocks(scene, layout, rng)
+        self._raise(canvas, scene)
+        self.colour = canvas.colour
+        self.labels = canvas.labels
+        self.light = canvas.light[::LIGHT_CELL_PX, ::LIGHT_CELL_PX].copy()
+        self.life = Life.draw(rng, layout, scene.parked, scene.strolls, self.look.crowd)
+        self.sprites = SpriteBank(rng)
+
+    def _raise(self, canvas: Canvas, scene: Scene) -> None:
+        """Puts up what stands: shadows on the ground, roofs over them, tree shadows on roofs, crowns last."""
+        for building in scene.buildings:
+            buildings.cast_shadow(canvas, building, self.look)
+        for building in sorted(scene.buildings, key=lambda b: b.height_m):
+            buildings.paint_roof(canvas, building, self.look)
+        standing = sorted(scene.trees, key=lambda tree: tree.height_m)
+        for tree in standing:
+            trees.cast_shadow(canvas, tree, self.look)
+        canvas.light = _soften(canvas.light)
+        _apply_light(canvas.colour, canvas.light, self.look)
+        for tree in standing:
+            trees.paint_tree(canvas, tree)
+
+
+def _soften(light: Gray) -> Gray:
+    """Blurs shadow edges (the sun is not a point), across the seams too."""
+    padded = cv2.copyMakeBorder(light, 4, 4, 4, 4, cv2.BORDER_WRAP)
+    return np.ascontiguousarray(cv2.blur(padded, (5, 5))[4 : MAP_PX + 4, 4 : MAP_PX + 4])
+
+
+def _apply_light(colour: npt.NDArray[np.uint8], light: Gray, look: Look) -> None:
+    """Multiplies the colours by the light: bluish and dim in shadow."""
+    share = np.arange(256) / 255
+    tables = [np.rint(255 * (shade + (1 - shade) * share)).astype(np.uint8) for shade in look.shade_bgr]
+    gain = cv2.merge([cv2.LUT(light, table) for table in tables])
+    cv2.multiply(colour, gain, dst=colour, scale=1 / 255)
