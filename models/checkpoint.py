@@ -1,4 +1,4 @@
-"""Checkpoints: weights in safetensors, with all that is needed to use them in the file's metadata. Never pickle."""
+"""Checkpoints: weights in safetensors, with all that is needed to use them in the metadata. Never pickle."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def load_state(network: torch.nn.Module, state: Mapping[str, Tensor], source: st
     """Loads tensors strictly.
 
     Raises:
-        CheckpointError: a tensor is missing, unexpected or of another shape; the message names the first of each.
+        CheckpointError: a tensor is missing, unexpected or of another shape; the message names the first.
     """
     own = network.state_dict()
     missing = [key for key in own if key not in state]
@@ -90,7 +90,9 @@ def load_state(network: torch.nn.Module, state: Mapping[str, Tensor], source: st
     network.load_state_dict(dict(state))
 
 
-def save_checkpoint(path: Path, network: torch.nn.Module, info: CheckpointInfo, *, half: bool = False) -> None:
+def save_checkpoint(
+    path: Path, network: torch.nn.Module, info: CheckpointInfo, *, half: bool = False
+) -> None:
     """Writes a checkpoint atomically.
 
     Args:
@@ -103,7 +105,9 @@ def save_checkpoint(path: Path, network: torch.nn.Module, info: CheckpointInfo, 
         OutputError: the file cannot be written.
     """
     tensors = {
-        key: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value).contiguous().cpu()
+        key: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value)
+        .contiguous()
+        .cpu()
         for key, value in network.state_dict().items()
     }
     metadata = {_KEY: json.dumps({"schema": _SCHEMA, **_encode(info)}, sort_keys=True)}
@@ -118,11 +122,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     state, metadata = load_tensors(path)
     if _KEY not in metadata:
-        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of edgeseg: it has no description")
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not a checkpoint of edgeseg: it has no description"
+        )
     try:
         info = _decode(json.loads(metadata[_KEY]))
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"the description in {path} is malformed ({error!r}); save it again with edgeseg") from error
+        raise CheckpointError(
+            f"the description in {path} is malformed ({error!r}); save it again with edgeseg"
+        ) from error
     return Checkpoint(info, {k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})
 
 
@@ -164,7 +172,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is truncated or not a safetensors file ({error}); fetch or save it again") from error
+        raise CheckpointError(
+            f"{path} is truncated or not a safetensors file ({error}); fetch or save it again"
+        ) from error
 
 
 def _encode(info: CheckpointInfo) -> dict[str, object]:

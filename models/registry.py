@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..runtime.errors import ModelError
@@ -19,7 +19,8 @@ class NetworkSpec:
         target: ``package.module:Class`` of the network; the class takes ``num_classes`` and ``arguments``.
         summary: one line for people.
         paper: where it was published.
-        official: name of torchvision's builder whose VOC weights fit, or empty.
+        official: name of torchvision's builder whose VOC weights fit, or empty; ``{option}`` in it stands for
+            the value of that option.
         arguments: fixed arguments of this entry, for forms that share a class.
     """
 
@@ -60,6 +61,17 @@ def spec(name: str) -> NetworkSpec:
     return _NETWORKS[name]
 
 
+def options(name: str) -> dict[str, object]:
+    """The options an architecture has of its own, with their defaults.
+
+    Raises:
+        ModelError: unknown name.
+    """
+    parameters = inspect.signature(_load(name)).parameters
+    defaults = {key: value.default for key, value in parameters.items() if key != "num_classes"}
+    return {**defaults, **(spec(name).arguments or {})}
+
+
 def build(name: str, num_classes: int, arguments: Mapping[str, object] | None = None) -> SegmentationNetwork:
     """Builds a network with fresh weights.
 
@@ -71,19 +83,32 @@ def build(name: str, num_classes: int, arguments: Mapping[str, object] | None = 
     Raises:
         ModelError: unknown name or option, or a value that the network cannot take.
     """
-    entry = spec(name)
+    chosen = check_options(name, arguments or {})
     if not 1 <= num_classes <= 255:
         raise ModelError(f"{name} was asked for {num_classes} classes; expected 1 to 255")
-    module_name, class_name = entry.target.split(":")
-    network = getattr(importlib.import_module(module_name), class_name)
-    options = {**(entry.arguments or {}), **(arguments or {})}
-    known = set(inspect.signature(network).parameters) - {"num_classes"}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ModelError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(sorted(known)) or 'none'}")
-    built = network(num_classes, **options)
+    built = _load(name)(num_classes, **chosen)
     assert isinstance(built, SegmentationNetwork)
     return built
+
+
+def check_options(name: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    """Fills in the defaults of the options that are not given.
+
+    Raises:
+        ModelError: an option is unknown; the message lists those there are.
+    """
+    known = options(name)
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        listed = ", ".join(sorted(known)) or "none"
+        raise ModelError(f"{name} has no option {', '.join(unknown)}; it has {listed}")
+    return {**known, **arguments}
+
+
+def _load(name: str) -> Callable[..., object]:
+    module_name, class_name = spec(name).target.split(":")
+    network: Callable[..., object] = getattr(importlib.import_module(module_name), class_name)
+    return network
 
 
 register(
@@ -93,5 +118,63 @@ register(
         summary="MobileNetV3-Large, dilated, with the LR-ASPP head",
         paper="Howard et al. 2019",
         official="lraspp_mobilenet_v3_large",
+    ),
+)
+register(
+    "fcn32s",
+    NetworkSpec(
+        target="edgeseg.models.fcn:FCN32s",
+        summary="VGG-16 or AlexNet made convolutional",
+        paper="Long et al. 2015",
+    ),
+)
+register(
+    "fcn16s",
+    NetworkSpec(
+        target="edgeseg.models.fcn:FCN16s",
+        summary="FCN-32s and scores from pool4",
+        paper="Long et al. 2015",
+    ),
+)
+register(
+    "fcn8s",
+    NetworkSpec(
+        target="edgeseg.models.fcn:FCN8s",
+        summary="FCN-16s and scores from pool3",
+        paper="Long et al. 2015",
+    ),
+)
+register(
+    "fcn_resnet18",
+    NetworkSpec(
+        target="edgeseg.models.fcn_resnet18:FCNResNet18",
+        summary="ResNet-18, one transposed convolution",
+        paper="Zhang et al. 2023, d2l.ai",
+    ),
+)
+register(
+    "fcn_resnet50",
+    NetworkSpec(
+        target="edgeseg.models.torchvision_forms:FCNResNet50",
+        summary="ResNet-50, dilated, one convolutional head",
+        paper="Long et al. 2015",
+        official="fcn_resnet50",
+    ),
+)
+register(
+    "unet",
+    NetworkSpec(
+        target="edgeseg.models.unet:UNet",
+        summary="encoder and decoder, skips by concatenation",
+        paper="Ronneberger et al. 2015",
+    ),
+)
+register(
+    "deeplabv3",
+    NetworkSpec(
+        target="edgeseg.models.torchvision_forms:DeepLabV3",
+        summary="atrous pyramid on MobileNetV3-Large or ResNet-50",
+        paper="Chen et al. 2017",
+        official="deeplabv3_{backbone}",
     ),
 )

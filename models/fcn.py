@@ -1,0 +1,119 @@
+"""FCN-32s, FCN-16s and FCN-8s (Long, Shelhamer and Darrell 2015, "Fully Convolutional Networks").
+
+A classifier made convolutional scores classes at stride 32. FCN-16s upsamples those scores to stride 16 and
+adds scores from pool4; FCN-8s does it once more with pool3. Each stage is trained from the one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..runtime.errors import CheckpointError, ModelError
+from .checkpoint import load_state
+from .fcn_trunks import alexnet, vgg16
+from .fixed_upsampling import FixedUpsamplingNetwork
+from .upsampling import TransposedUpsampling, crop_to
+
+_TRUNKS = {"vgg16": vgg16, "alexnet": alexnet}
+
+
+class FCN(FixedUpsamplingNetwork):
+    """What the three forms share; ``skips`` tells them apart.
+
+    Args:
+        num_classes: classes to tell apart.
+        backbone: ``vgg16``, or ``alexnet`` for FCN-32s.
+        width: channels of the trunk's first stage. 64 is the paper's; the others and fc6, fc7 follow it.
+
+    Attributes:
+        skips: how many poolings are added to the scores, deepest first.
+    """
+
+    skips: int
+
+    def __init__(self, num_classes: int, backbone: str = "vgg16", width: int = 64) -> None:
+        super().__init__()
+        if backbone not in _TRUNKS:
+            raise ModelError(
+                f"unknown backbone {backbone!r} for FCN-{self.stride}s; known: {', '.join(_TRUNKS)}"
+            )
+        if backbone == "alexnet" and self.skips:
+            raise ModelError(
+                f"FCN-{self.stride}s has no AlexNet form: use backbone vgg16, or the network fcn32s"
+            )
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise ModelError(
+                f"FCN-{self.stride}s was given width {width!r}; expected a whole number of at least 1"
+            )
+        self.num_classes = num_classes
+        self.trunk = _TRUNKS[backbone](width)
+        self.score = nn.Conv2d(self.trunk.out_channels, num_classes, 1)
+        skip_channels = self.trunk.pool_channels[-2 : -2 - self.skips : -1]  # pool4, pool3
+        self.skip_scores = nn.ModuleList(nn.Conv2d(channels, num_classes, 1) for channels in skip_channels)
+        self.skip_upsamplings = nn.ModuleList(
+            TransposedUpsampling(num_classes, 2, learnable=True) for _ in skip_channels
+        )
+        self.upsampling = TransposedUpsampling(num_classes, self.stride, learnable=False)
+
+    def coarse(self, x: Tensor) -> Tensor:
+        *pools, top = self.trunk(x)
+        logits: Tensor = self.score(top)  # [N, C, H/32, W/32]
+        for upsampling, score, pool in zip(
+            self.skip_upsamplings, self.skip_scores, pools[-2::-1], strict=False
+        ):
+            skip = score(pool)  # [N, C, H/16, W/16], then H/8, W/8
+            logits = crop_to(upsampling(logits), (skip.shape[-2], skip.shape[-1])) + skip
+        height, width = x.shape[-2:]
+        return crop_to(logits, (-(-height // self.stride), -(-width // self.stride)))
+
+
+class FCN32s(FCN):
+    """Scores of stride 32, upsampled in one step."""
+
+    stride, skips = 32, 0
+
+
+class FCN16s(FCN):
+    """Adds scores from pool4, at stride 16."""
+
+    stride, skips = 16, 1
+
+
+class FCN8s(FCN):
+    """Adds scores from pool4 and pool3, at stride 8."""
+
+    stride, skips = 8, 2
+
+
+def load_previous_stage(network: FCN, state: Mapping[str, Tensor]) -> None:
+    """Starts FCN-16s from FCN-32s's weights, or FCN-8s from FCN-16s's.
+
+    The new skip's scores start at zero and its upsampling as bilinear interpolation, as in the
+    paper's section 4.2: the network first predicts what the previous stage did, only finer.
+
+    Args:
+        network: fresh; changed in place.
+        state: the previous stage's state dict.
+
+    Raises:
+        ModelError: the network is FCN-32s, which has no previous stage.
+        CheckpointError: the state is of another stage, width or class count.
+    """
+    if not network.skips:
+        raise ModelError(
+            "FCN-32s has no previous stage: start it from a classifier, with network.trunk.load_classifier"
+        )
+    newest = network.skips - 1
+    score, upsampling = network.skip_scores[newest], network.skip_upsamplings[newest]
+    new = {
+        f"skip_scores.{newest}.{key}": torch.zeros_like(value) for key, value in score.state_dict().items()
+    }
+    new |= {f"skip_upsamplings.{newest}.{key}": value for key, value in upsampling.state_dict().items()}
+    if any(key in state for key in new):
+        raise CheckpointError(
+            f"this state has the skips of FCN-{network.stride}s already; expected FCN-{2 * network.stride}s's"
+        )
+    load_state(network, {**state, **new}, source=f"the FCN-{2 * network.stride}s state")

@@ -1,0 +1,54 @@
+"""FCN on ResNet-18 in the form of "Dive into Deep Learning" (Zhang et al. 2023, section 14.11)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+from ..runtime.errors import ModelError
+from .fixed_upsampling import FixedUpsamplingNetwork
+from .upsampling import TransposedUpsampling, crop_to
+
+_TRUNK_STRIDE, _TRUNK_CHANNELS = 32, 512
+
+
+class FCNResNet18(FixedUpsamplingNetwork):
+    """ResNet-18 without its head, a 1 x 1 convolution, and one transposed convolution.
+
+    The transposed convolution has kernel 64, stride 32 and padding 16: a picture of 320 x 480 is 10 x 15
+    inside and 320 x 480 again outside.
+
+    The book trains the transposed convolution. Here its bilinear kernel is fixed by default, as in the FCN
+    paper: the logits of stride 32 then say all there is to say, and deployment decodes them straight to a
+    class map. With ``learn_upsampling`` it is trained, and the coarse logits are those behind it: stride 1.
+
+    Args:
+        num_classes: classes to tell apart.
+        learn_upsampling: train the transposed convolution, dense over the classes, bilinear at first.
+    """
+
+    stride = _TRUNK_STRIDE
+
+    def __init__(self, num_classes: int, learn_upsampling: bool = False) -> None:
+        super().__init__()
+        if not isinstance(learn_upsampling, bool):
+            raise ModelError(
+                f"fcn_resnet18 was given learn_upsampling {learn_upsampling!r}; expected true or false"
+            )
+        self.num_classes = num_classes
+        self.trunk = nn.Sequential(*list(resnet18(weights=None).children())[:-2])
+        self.score = nn.Conv2d(_TRUNK_CHANNELS, num_classes, 1)
+        nn.init.xavier_uniform_(self.score.weight)
+        self.upsampling = TransposedUpsampling(num_classes, _TRUNK_STRIDE, learnable=learn_upsampling)
+        self.learn_upsampling = learn_upsampling
+        if learn_upsampling:
+            self.stride = 1
+
+    def coarse(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.score(self.trunk(x))  # [N, C, H/32, W/32], rounded up
+        if self.learn_upsampling:
+            logits = crop_to(self.upsampling(logits), (x.shape[-2], x.shape[-1]))
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.coarse(x) if self.learn_upsampling else super().forward(x)

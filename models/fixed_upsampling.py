@@ -1,0 +1,39 @@
+"""Networks that end in a fixed transposed convolution, as the FCN paper's do."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..runtime.errors import ModelError
+from .base import SegmentationNetwork
+from .upsampling import TransposedUpsampling, crop_to
+
+
+class FixedUpsamplingNetwork(SegmentationNetwork):
+    """A network whose last step is a transposed convolution with the bilinear kernel, then a crop.
+
+    Subclasses set ``stride`` and ``upsampling``, and round sizes up wherever they stride, so that the coarse
+    logits cover the whole picture and cropping keeps them aligned with it.
+    """
+
+    upsampling: TransposedUpsampling
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.upsampling(self.coarse(x))  # [N, C, h·stride, w·stride]
+        return crop_to(logits, (x.shape[-2], x.shape[-1]))
+
+    def check_input_size(self, size_hw: tuple[int, int]) -> None:
+        """Raises ``ModelError`` where a side is no multiple of the stride.
+
+        Deployment stretches the coarse logits over the whole picture. Where the last cell reaches past the
+        picture's edge, ``forward`` crops it instead, and the two would disagree.
+        """
+        height, width = size_hw
+        if height % self.stride or width % self.stride:
+            smaller, larger = (
+                "x".join(str(max(1, n // self.stride + up) * self.stride) for n in size_hw) for up in (0, 1)
+            )
+            raise ModelError(
+                f"{type(self).__name__} cannot be deployed at {height}x{width}: both sides must be multiples "
+                f"of {self.stride}; use {smaller} or {larger}"
+            )

@@ -1,0 +1,212 @@
+"""Weights by name: those that ship, torchvision's official ones, fresh random ones, or a file."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..runtime.errors import CheckpointError, ModelError
+from ..runtime.labels import VOC_NAMES, LabelMap, voc_labels
+from . import registry
+from .base import SegmentationNetwork
+from .checkpoint import Checkpoint, CheckpointInfo, load_checkpoint
+from .initialisation import calibrate_batch_norm
+
+_SHIPPED = Path(__file__).parent / "weights"
+_DEFAULT = "aerial"
+_VOC_CLASSES = len(VOC_NAMES)
+_VOC_SIZE_HW = (520, 520)  # torchvision's evaluation size
+_RANDOM_SIZE_HW = (512, 512)
+_CALIBRATION_SIZE_HW = (256, 256)
+_AUX_PREFIX = "aux_classifier."
+
+
+def resolve_weights(
+    architecture: str,
+    weights: str,
+    num_classes: int | None = None,
+    arguments: Mapping[str, object] | None = None,
+    *,
+    seed: int = 0,
+) -> Checkpoint:
+    """Turns the name of some weights into a checkpoint.
+
+    Args:
+        architecture: a registered name.
+        weights: the name of weights that ship (``aerial``, ``camvid`` for lraspp), ``voc`` (torchvision's
+            official ones, downloaded once), ``random``, or the path of a ``.safetensors`` file.
+        num_classes: refused where the weights have another number of classes. For ``random`` it sets that
+            number; 21 by default, then with PASCAL VOC's names.
+        arguments: the architecture's own options. Weights that carry theirs refuse others.
+        seed: of ``random``. Kernels are drawn from it, and every batch normalization is measured on seeded
+            noise, so that activations stay in range of float16 and logits depend on the picture.
+
+    Raises:
+        ModelError: unknown architecture or option.
+        CheckpointError: unknown weights, a class count or options that do not fit, an unreadable file, or
+            ``voc`` without a network connection.
+    """
+    given = arguments or {}
+    chosen = registry.check_options(architecture, given)
+    if weights == "random":
+        return _random(architecture, num_classes, given, seed)
+    if weights == "voc":
+        _check_count(weights, _VOC_CLASSES, num_classes)
+        return _official(architecture, given)
+    checkpoint = _from_file(architecture, _locate(architecture, weights))
+    _check_count(weights, len(checkpoint.info.labels), num_classes)
+    trained = registry.check_options(architecture, checkpoint.info.arguments)
+    for key in given:
+        if chosen[key] != trained[key]:
+            raise CheckpointError(
+                f"the weights {weights!r} are of a network with {key} {trained[key]!r}, not {chosen[key]!r}; "
+                "leave that option out"
+            )
+    return checkpoint
+
+
+def available_weights(architecture: str) -> tuple[str, ...]:
+    """The names that ``resolve_weights`` knows for an architecture: shipped ones, ``voc``, ``random``.
+
+    Raises:
+        ModelError: unknown architecture.
+    """
+    voc = ("voc",) if registry.spec(architecture).official else ()
+    return (*_shipped(architecture), *voc, "random")
+
+
+def default_weights(architecture: str) -> str:
+    """The weights an architecture is used with where none are named.
+
+    Raises:
+        ModelError: none ship for it; the message says what to pass.
+    """
+    known = available_weights(architecture)
+    if _DEFAULT in known:
+        return _DEFAULT
+    options = " or ".join(f"--weights {name}" for name in (*known, "FILE.safetensors"))
+    raise ModelError(f"no weights ship as the default of {architecture}: pass {options}")
+
+
+def official_builder(architecture: str, arguments: Mapping[str, object]) -> str:
+    """Name of torchvision's builder whose official VOC weights fit these options; empty where there is none.
+
+    Example:
+        >>> official_builder("deeplabv3", {"backbone": "resnet50"})
+        'deeplabv3_resnet50'
+    """
+    return registry.spec(architecture).official.format(**registry.check_options(architecture, arguments))
+
+
+def _shipped(architecture: str) -> dict[str, Path]:
+    files = sorted(_SHIPPED.glob(f"{architecture}-*.safetensors"))
+    return {file.stem.removeprefix(f"{architecture}-"): file for file in files}
+
+
+def _locate(architecture: str, weights: str) -> Path:
+    shipped = _shipped(architecture)
+    if weights in shipped:
+        return shipped[weights]
+    path = Path(weights)
+    if path.suffix or path.exists():
+        return path
+    known = ", ".join(available_weights(architecture))
+    raise CheckpointError(
+        f"unknown weights {weights!r} for {architecture}; known: {known}, or the path of a .safetensors file"
+    )
+
+
+def _from_file(architecture: str, path: Path) -> Checkpoint:
+    checkpoint = load_checkpoint(path)
+    if checkpoint.info.architecture != architecture:
+        raise CheckpointError(
+            f"{path} holds weights of {checkpoint.info.architecture}, not of {architecture}"
+        )
+    return checkpoint
+
+
+def _check_count(weights: str, own: int, wanted: int | None) -> None:
+    if wanted not in (None, own):
+        raise CheckpointError(
+            f"the weights {weights!r} tell {own} classes apart, not {wanted}; leave the class count out, or train "
+            "the network on your own classes"
+        )
+
+
+def _random(
+    architecture: str, num_classes: int | None, arguments: Mapping[str, object], seed: int
+) -> Checkpoint:
+    count = _VOC_CLASSES if num_classes is None else num_classes
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = registry.build(architecture, count, arguments)
+    calibrate_batch_norm(network, _fitting(network, _CALIBRATION_SIZE_HW), seed)
+    info = CheckpointInfo(
+        architecture=architecture,
+        labels=voc_labels() if count == _VOC_CLASSES else LabelMap.generic(count),
+        input_size_hw=_fitting(network, _RANDOM_SIZE_HW),
+        arguments=dict(arguments),
+        recipe={"initialisation": "random", "seed": seed},
+    )
+    return Checkpoint(info, network.state_dict())
+
+
+def _fitting(network: SegmentationNetwork, size_hw: tuple[int, int]) -> tuple[int, int]:
+    """The first square size from this one on that the network can be deployed at."""
+    for more in range(256):
+        candidate = (size_hw[0] + more, size_hw[1] + more)
+        try:
+            network.check_input_size(candidate)
+        except ModelError as error:
+            refusal = error
+        else:
+            return candidate
+    raise refusal
+
+
+def _official(architecture: str, arguments: Mapping[str, object]) -> Checkpoint:
+    builder = official_builder(architecture, arguments)
+    if not builder:
+        raise CheckpointError(
+            f"there are no official VOC weights for {architecture}; known: "
+            f"{', '.join(available_weights(architecture))}, or the path of a .safetensors file"
+        )
+    with torch.device("meta"):
+        network = registry.build(architecture, _VOC_CLASSES, arguments)
+    state, source = _download(builder)
+    if not any(key.startswith(_AUX_PREFIX) for key in network.state_dict()):
+        # The official files hold the auxiliary head; a network built without one has no use for it.
+        state = {key: value for key, value in state.items() if not key.startswith(_AUX_PREFIX)}
+    info = CheckpointInfo(
+        architecture=architecture,
+        labels=voc_labels(),
+        input_size_hw=_VOC_SIZE_HW,
+        arguments=dict(arguments),
+        recipe={"initialisation": "torchvision", "source": source},
+    )
+    return Checkpoint(info, state)
+
+
+def _download(builder: str) -> tuple[dict[str, Tensor], str]:
+    """Reads torchvision's official weights from torch.hub's cache, fetched first if need be; and their URL."""
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(builder).DEFAULT
+    url: str = weights.url
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        if cached.exists():
+            raise CheckpointError(
+                f"the official weights in {cached} cannot be read ({error}); delete the file and try again"
+            ) from error
+        raise CheckpointError(
+            f"cannot download the official weights from {url} ({error}); with no network, fetch "
+            f"{cached.name} elsewhere and place it at {cached}"
+        ) from error
+    return dict(state), url

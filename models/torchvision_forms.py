@@ -1,0 +1,106 @@
+"""FCN and DeepLabV3 in torchvision's forms: same state-dict keys, same outputs, so official weights fit."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v3_large, resnet50
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+from torchvision.models.segmentation.fcn import FCNHead
+
+from ..runtime.errors import ModelError
+from .base import SegmentationNetwork, upsample_to
+
+_RESNET_OUT, _RESNET_AUX = 2048, 1024  # channels of layer4 and layer3
+_MOBILENET_OUT, _MOBILENET_AUX = 960, 40  # of the last convolution and of the first block of stride 8
+
+
+class DilatedNetwork(SegmentationNetwork):
+    """A dilated trunk, a head on its last features, and an auxiliary head on earlier ones for training alone.
+
+    Attributes:
+        backbone: gives a mapping with ``out`` and, where there is an auxiliary head, ``aux``.
+        classifier: the head.
+        aux_classifier: the auxiliary head, or ``None``.
+    """
+
+    backbone: nn.Module
+    classifier: nn.Module
+    aux_classifier: nn.Module | None
+
+    def coarse(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.backbone(x)["out"])
+        return logits
+
+    def training_outputs(self, x: Tensor) -> dict[str, Tensor]:
+        features = self.backbone(x)
+        size_hw = (x.shape[-2], x.shape[-1])
+        outputs = {"out": upsample_to(self.classifier(features["out"]), size_hw)}
+        if self.aux_classifier is not None:
+            outputs["aux"] = upsample_to(self.aux_classifier(features["aux"]), size_hw)
+        return outputs
+
+
+class FCNResNet50(DilatedNetwork):
+    """One convolutional head on a ResNet-50 of stride 8, as torchvision's ``fcn_resnet50``.
+
+    Args:
+        num_classes: classes to tell apart.
+        aux: has an auxiliary head on ``layer3``, as the official weights do.
+    """
+
+    stride = 8
+
+    def __init__(self, num_classes: int, aux: bool = True) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.backbone = _resnet50(_checked(aux, "fcn_resnet50"))
+        self.classifier = FCNHead(_RESNET_OUT, num_classes)
+        self.aux_classifier = FCNHead(_RESNET_AUX, num_classes) if aux else None
+
+
+class DeepLabV3(DilatedNetwork):
+    """Atrous spatial pyramid pooling (Chen et al. 2017), as torchvision's ``deeplabv3_*``.
+
+    Args:
+        num_classes: classes to tell apart.
+        backbone: ``mobilenet_v3_large`` (stride 16) or ``resnet50`` (stride 8).
+        aux: has an auxiliary head, as the official weights do.
+    """
+
+    def __init__(self, num_classes: int, backbone: str = "mobilenet_v3_large", aux: bool = True) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        _checked(aux, "deeplabv3")
+        if backbone == "mobilenet_v3_large":
+            self.stride, out_channels, aux_channels = 16, _MOBILENET_OUT, _MOBILENET_AUX
+            self.backbone = _mobilenet_v3_large(aux)
+        elif backbone == "resnet50":
+            self.stride, out_channels, aux_channels = 8, _RESNET_OUT, _RESNET_AUX
+            self.backbone = _resnet50(aux)
+        else:
+            raise ModelError(
+                f"unknown backbone {backbone!r} for deeplabv3; known: mobilenet_v3_large, resnet50"
+            )
+        self.classifier = DeepLabHead(out_channels, num_classes)
+        self.aux_classifier = FCNHead(aux_channels, num_classes) if aux else None
+
+
+def _resnet50(aux: bool) -> nn.Module:
+    trunk = resnet50(weights=None, replace_stride_with_dilation=[False, True, True])
+    getter: nn.Module = IntermediateLayerGetter(
+        trunk, {"layer4": "out", **({"layer3": "aux"} if aux else {})}
+    )
+    return getter
+
+
+def _mobilenet_v3_large(aux: bool) -> nn.Module:
+    trunk = mobilenet_v3_large(weights=None, dilated=True).features
+    getter: nn.Module = IntermediateLayerGetter(trunk, {"16": "out", **({"4": "aux"} if aux else {})})
+    return getter
+
+
+def _checked(aux: bool, name: str) -> bool:
+    if not isinstance(aux, bool):
+        raise ModelError(f"{name} was given aux {aux!r}; expected true or false")
+    return aux

@@ -1,0 +1,104 @@
+"""The three ways a decoder regains resolution: bilinear, transposed convolution, and max-unpooling."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..runtime.errors import ModelError
+
+
+class BilinearUpsampling(nn.Module):
+    """Upsamples by a whole factor, bilinearly: float [N, C, h, w] -> [N, C, h·factor, w·factor]."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = _checked(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
+
+
+class TransposedUpsampling(nn.Module):
+    """Upsamples by a whole factor with a transposed convolution that starts as bilinear interpolation.
+
+    float [N, C, h, w] -> [N, C, h·factor, w·factor]. With the bilinear kernel it equals
+    ``BilinearUpsampling`` wherever both neighbours lie inside. At the border the convolution pads with zeros
+    where interpolation repeats the edge: its values are smaller by a positive factor that all classes share,
+    so the argmax stays.
+
+    Args:
+        channels: C, in and out.
+        factor: output pixels to one input pixel, along each side.
+        learnable: train the kernel, dense over the channels so that classes may learn to mix (Long et al.
+            2015, section 3.3). Otherwise it is a constant, one a channel, and no part of the state dict.
+    """
+
+    weight: Tensor
+
+    def __init__(self, channels: int, factor: int, *, learnable: bool) -> None:
+        super().__init__()
+        self.factor = _checked(factor)
+        self.groups = 1 if learnable else channels
+        kernel = bilinear_kernel(factor)  # [k, k]
+        if learnable:
+            weight = torch.zeros(channels, channels, *kernel.shape)
+            weight[range(channels), range(channels)] = kernel
+            self.weight = nn.Parameter(weight)
+        else:
+            self.register_buffer("weight", kernel.repeat(channels, 1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = (self.weight.shape[-1] - self.factor) // 2
+        return F.conv_transpose2d(x, self.weight, stride=self.factor, padding=padding, groups=self.groups)
+
+
+class MaxPooling(nn.Module):
+    """Halves both sides by 2 x 2 maxima and remembers where each one lay.
+
+    float [N, C, H, W] -> the maxima [N, C, H/2, W/2], rounded down, and their int64 positions in each plane.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        maxima, positions = F.max_pool2d(x, 2, return_indices=True)
+        return maxima, positions
+
+
+class MaxUnpooling(nn.Module):
+    """Puts values back where ``MaxPooling`` found its maxima, and zeros elsewhere.
+
+    The decoder of SegNet (Badrinarayanan et al. 2017) and DeconvNet (Noh et al. 2015): float [N, C, h, w] ->
+    [N, C, H, W], where ``size_hw`` is what the pooling was given.
+    """
+
+    def forward(self, x: Tensor, positions: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        return F.max_unpool2d(x, positions, [2, 2], output_size=list(size_hw))
+
+
+def bilinear_kernel(factor: int) -> Tensor:
+    """The kernel with which a transposed convolution of this stride interpolates bilinearly.
+
+    Returns:
+        float [k, k] with k = 2·factor for an even factor, 2·factor - 1 for an odd one; the convolution's
+        padding is (k - factor) / 2.
+
+    Example:
+        >>> bilinear_kernel(2)[0]
+        tensor([0.0625, 0.1875, 0.1875, 0.0625])
+    """
+    size = 2 * factor - factor % 2
+    offset = torch.arange(size, dtype=torch.float32) - (size - 1) / 2  # in output pixels, from the centre
+    tent = 1 - offset.abs() / factor
+    return torch.outer(tent, tent)
+
+
+def crop_to(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Keeps the top left: [N, C, H, W] -> [N, C, h, w]. What pooling rounds up, this takes away again."""
+    return x[..., : size_hw[0], : size_hw[1]]
+
+
+def _checked(factor: int) -> int:
+    if factor < 1:
+        raise ModelError(f"cannot upsample by {factor}; expected a whole factor of at least 1")
+    return factor
