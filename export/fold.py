@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _CONVOLUTION = torch.ops.aten.convolution.default
+_PADDING = torch.ops.aten.constant_pad_nd.default
 
 
 class GlobalMean(nn.Module):
@@ -52,8 +53,10 @@ def fold_batch_norms(network: nn.Module, size_hw: tuple[int, int]) -> int:
     pairs = []
     for conv_name, conv in _modules(network, nn.Conv2d).items():
         call = flow.only_use_of(f"{conv_name}.weight")
-        after = call and flow.only_consumer(call.output)
-        if not after or call.function is not _CONVOLUTION:
+        if call is None or call.function is not _CONVOLUTION:
+            continue
+        after = flow.only_consumer(call.output)
+        if after is None:
             continue
         for norm_name, norm in _modules(network, nn.BatchNorm2d).items():
             if after is flow.only_use_of(f"{norm_name}.running_mean") and after.inputs[0] is call.output:
@@ -67,9 +70,9 @@ def fold_batch_norms(network: nn.Module, size_hw: tuple[int, int]) -> int:
 def fold_input(network: nn.Module, size_hw: tuple[int, int], scale_rgb: Tensor) -> bool:
     """Makes a network take BGR at 0 to 255, less the mean, where it took RGB times ``scale_rgb``; in place.
 
-    The scale and the channel order commute with a convolution's zero padding, so that they fold into the weights of a
-    convolution that reads the input directly. The mean does not: folded into the bias it would also be taken
-    from the padding, and the border would change. It stays in the graph.
+    The scale and the channel order commute with padding by zeros, so that they fold into the weights of the
+    convolution that reads the input, padded or not. The mean does not: folded into the bias it would also be
+    taken from the padding, and the border would change. It stays in the graph.
 
     Args:
         network: in evaluation mode.
@@ -77,12 +80,16 @@ def fold_input(network: nn.Module, size_hw: tuple[int, int], scale_rgb: Tensor) 
         scale_rgb: float [3], what each channel was multiplied with.
 
     Returns:
-        Whether it was done: False where the first operator is not a plain convolution that alone reads the input.
+        Whether it was done: False where the input is not read by one plain convolution alone.
     """
     flow = _record(network, size_hw)
     call = flow.only_consumer(flow.input)
+    while call is not None and call.pads_with_zeros:
+        call = flow.only_consumer(call.output)
+    if call is None or call.function is not _CONVOLUTION:
+        return False
     for name, conv in _modules(network, nn.Conv2d).items():
-        if call and call is flow.only_use_of(f"{name}.weight") and call.function is _CONVOLUTION and conv.groups == 1:
+        if call is flow.only_use_of(f"{name}.weight") and conv.groups == 1:
             scaled = conv.weight.double() * scale_rgb.double().view(1, 3, 1, 1)  # [O, 3, kh, kw], RGB
             conv.weight = nn.Parameter(scaled.flip(1).to(conv.weight.dtype), requires_grad=False)
             return True
@@ -90,12 +97,16 @@ def fold_input(network: nn.Module, size_hw: tuple[int, int], scale_rgb: Tensor) 
 
 
 def _fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     gain = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
         gain = gain * norm.weight.double()
-    bias = -norm.running_mean.double() if conv.bias is None else conv.bias.double() - norm.running_mean.double()
-    bias = bias * gain if norm.bias is None else bias * gain + norm.bias.double()
+    bias = -norm.running_mean.double() * gain
+    if conv.bias is not None:
+        bias = bias + conv.bias.double() * gain
+    if norm.bias is not None:
+        bias = bias + norm.bias.double()
     weight = conv.weight.double() * gain.view(-1, 1, 1, 1)
     conv.weight = nn.Parameter(weight.to(conv.weight.dtype), requires_grad=False)
     conv.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
@@ -112,6 +123,12 @@ class _Call:
     function: object
     inputs: tuple[Tensor, ...]
     output: Tensor
+    constants: tuple[object, ...]
+
+    @property
+    def pads_with_zeros(self) -> bool:
+        """Whether it only pads, and by zeros. The operator's arguments: the tensor, the widths, the value."""
+        return self.function is _PADDING and self.constants[2:] in ((), (0,), (0.0,))
 
 
 @dataclass(frozen=True)
@@ -132,9 +149,9 @@ class _Flow:
         return self.only_consumer(self.named[name]) if name in self.named else None
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[_Call] = []
 
     def __torch_dispatch__(
@@ -143,7 +160,9 @@ class _Recorder(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         leaves = torch.utils._pytree.tree_leaves((args, kwargs))
         first = torch.utils._pytree.tree_leaves(result)[0]
-        self.calls.append(_Call(func, tuple(leaf for leaf in leaves if isinstance(leaf, Tensor)), first))
+        tensors = tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
+        constants = tuple(None if isinstance(value, Tensor) else value for value in args)
+        self.calls.append(_Call(func, tensors, first, constants))
         return result
 
 

@@ -31,6 +31,7 @@ class Deployable(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    rgb: Tensor
 
     def __init__(
         self, network: SegmentationNetwork, mean_bgr: Tensor, scale_bgr: Tensor | None, *, half: bool
@@ -42,13 +43,14 @@ class Deployable(nn.Module):
         self.register_buffer("mean", mean_bgr.view(1, 3, 1, 1))
         if scale_bgr is not None:
             self.register_buffer("scale", scale_bgr.view(1, 3, 1, 1))
+            self.register_buffer("rgb", torch.tensor([2, 1, 0]))
 
     def forward(self, frame: Tensor) -> Tensor:
         """Computes the logits: uint8 [N, H, W, 3], BGR -> float32 [N, C, h, w]."""
         x = frame.to(torch.float32).permute(0, 3, 1, 2)  # [N, 3, H, W], BGR, 0 to 255
         x = x - self.mean
         if not self.folded:
-            x = (x * self.scale)[:, [2, 1, 0]]  # RGB, normalized
+            x = (x * self.scale).index_select(1, self.rgb)  # RGB, normalized
         if self.half_network:
             x = x.half()
         return self.network.coarse(x).float()

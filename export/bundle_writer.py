@@ -1,0 +1,224 @@
+"""Writes a bundle's folder whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..models.base import SegmentationNetwork
+from ..models.checkpoint import CheckpointInfo, save_checkpoint
+from ..runtime.errors import OutputError
+from ..runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256, read_manifest, write_manifest
+from .onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME, write_onnx
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+VERIFICATION_NAME = "verification.json"
+
+
+@contextmanager
+def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
+    """Gives a temporary sibling of ``target`` to fill; it becomes ``target`` when the block ends well.
+
+    When the block raises, the sibling is removed and ``target`` is as it was.
+
+    Args:
+        target: the folder to make.
+        force: replace it where it exists.
+
+    Raises:
+        OutputError: it exists and ``force`` is not given, it is no folder, it cannot be written, or the disk is full.
+    """
+    if target.exists() and not force:
+        raise OutputError(f"{target} exists; choose another --out, or replace it with --force")
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"{target} is a file, not a folder; choose another --out")
+    if target.is_symlink():
+        raise OutputError(f"{target} is a link; name the folder itself")
+    if target.exists() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
+        raise OutputError(f"{target} holds files and is no bundle; --force replaces bundles only")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+    try:
+        yield staging
+        staging.chmod(0o755)
+        _sync(staging)
+        _put_in_place(staging, target)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {_reason(error)}; nothing was left there") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_bundle(
+    folder: Path,
+    network: SegmentationNetwork,
+    info: CheckpointInfo,
+    *,
+    weights_name: str,
+    size_hw: tuple[int, int],
+    precisions: tuple[str, ...],
+) -> None:
+    """Writes a checkpoint, its ONNX files and the manifest into a folder; not yet verified.
+
+    Args:
+        folder: exists and is empty.
+        network: float32, in evaluation mode.
+        info: its description.
+        weights_name: what the weights are called, for people.
+        size_hw: the input size, (H, W).
+        precisions: which variants; the first is the default one.
+
+    Raises:
+        UsageError: an unknown precision.
+        ModelError: the network cannot be exported at this size or in this precision.
+        OutputError: the folder cannot be written.
+    """
+    name = info.architecture
+    save_checkpoint(folder / CHECKPOINT_NAME, network, info, half=_fits_half(network))
+    variants: dict[str, dict[str, Any]] = {}
+    output_size_hw = size_hw
+    for precision in precisions:
+        path = folder / f"{name}.{precision}.onnx"
+        output_size_hw = write_onnx(path, network, info, size_hw, precision)
+        variants[precision] = {
+            "file": path.name,
+            "sha256": file_sha256(path),
+            "bytes": path.stat().st_size,
+            "precision": precision,
+            "target": "any",
+            "opset": OPSET,
+            "calibration": None,
+            "parity": None,
+        }
+    manifest = {
+        "schema": SCHEMA_VERSION,
+        "name": name,
+        "created_with": _versions(),
+        "architecture": {"name": name, "arguments": dict(info.arguments)},
+        "weights": {
+            "name": weights_name,
+            "checkpoint": CHECKPOINT_NAME,
+            "sha256": file_sha256(folder / CHECKPOINT_NAME),
+            "recipe": dict(info.recipe),
+            "metrics": dict(info.metrics),
+        },
+        "labels": [{"name": label.name, "rgb": list(label.rgb)} for label in info.labels.labels],
+        "input": {
+            "name": INPUT_NAME,
+            "dtype": "uint8",
+            "layout": "NHWC",
+            "channels": "BGR",
+            "size_hw": list(size_hw),
+            "resize": "stretch",
+            "mean_rgb": list(info.mean),
+            "std_rgb": list(info.std),
+        },
+        "output": {
+            "name": OUTPUT_NAME,
+            "dtype": "float32",
+            "stride": network.stride,
+            "size_hw": list(output_size_hw),
+        },
+        "default_variant": precisions[0],
+        "variants": variants,
+        "verification": None,
+    }
+    write_manifest(folder, manifest)
+
+
+def add_verification(
+    folder: Path, verification: Mapping[str, Any], parity: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Stores what verification measured: the whole in ``verification.json``, each variant's sum in the manifest.
+
+    Args:
+        folder: a bundle that is still being written.
+        verification: the content of ``verification.json``.
+        parity: by variant, the manifest's ``parity``.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    path = folder / VERIFICATION_NAME
+    write_json(path, verification)
+    manifest = read_manifest(folder)
+    for name, measured in parity.items():
+        manifest["variants"][name]["parity"] = dict(measured)
+    manifest["verification"] = {"file": path.name, "sha256": file_sha256(path)}
+    write_manifest(folder, manifest)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON for people and programs to read.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+
+
+def _put_in_place(staging: Path, target: Path) -> None:
+    """Renames; an old folder steps aside first and comes back where the new one cannot take its place."""
+    if not target.exists():
+        os.rename(staging, target)
+        return
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+    os.rename(target, aside / target.name)
+    try:
+        os.rename(staging, target)
+    except OSError:
+        os.rename(aside / target.name, target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Forces the files to the disk, so that a power cut after the rename finds them whole."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _reason(error: OSError) -> str:
+    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+
+
+def _fits_half(network: SegmentationNetwork) -> bool:
+    """Whether float16 stores the matrices and kernels without loss, as it does for weights that ship so."""
+    matrices = (v for v in network.state_dict().values() if v.is_floating_point() and v.ndim > 1)
+    return all(bool((value.half().to(value.dtype) == value).all()) for value in matrices)
+
+
+def _versions() -> dict[str, str]:
+    import onnx
+    import torch
+
+    from .. import __version__
+
+    return {"edgeseg": __version__, "torch": torch.__version__, "onnx": onnx.__version__}

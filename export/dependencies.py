@@ -1,0 +1,16 @@
+"""Says in one line what to install where the ``export`` extra is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ..runtime.errors import MissingDependencyError
+
+_MODULES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "PIL", "rich")
+
+
+def require_export_extra(purpose: str) -> None:
+    """Raises ``MissingDependencyError`` where a package that ``export/`` imports is not installed."""
+    for module in _MODULES:
+        if find_spec(module) is None:
+            raise MissingDependencyError(module, "export", purpose)

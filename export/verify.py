@@ -1,0 +1,203 @@
+"""Verification: PyTorch and every variant of a bundle on the same frames, measured and held against the gates.
+
+The reference is rebuilt from the bundle's own checkpoint. A variant goes through the runtime's own resize, backend
+and decode, so that what flies is what is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..runtime.bundle import Bundle
+from ..runtime.preprocess import Preprocessor
+from ..runtime.segmenter import Segmenter
+from .frames import LabelledFrames, class_note
+from .gates import GateResult, Gates, failures
+from .parity import Parity, ParitySummary
+from .pictures import ComparedMask, FramePictures, Gallery
+from .torch_backend import TorchBackend, reference_masks
+
+REPORT_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One variant's measurement and verdict.
+
+    Attributes:
+        name: of the variant.
+        precision: of the variant.
+        bytes: size of its ONNX file.
+        backend: what ran it.
+        gates: the limits.
+        summary: what was measured.
+        verdicts: each gate's.
+    """
+
+    name: str
+    precision: str
+    bytes: int
+    backend: str
+    gates: Gates
+    summary: ParitySummary
+    verdicts: tuple[GateResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate did."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+    def manifest_parity(self) -> dict[str, Any]:
+        """The ``parity`` of the manifest: the few figures that a runtime shows."""
+        worst = self.summary.worst_class
+        return {
+            "passed": self.passed,
+            "frames": self.summary.frames,
+            "pixel_agreement": self.summary.pixel_agreement,
+            "real_disagreement": self.summary.real_disagreement,
+            "worst_class_drop": worst.drop if worst is not None and worst.drop is not None else 0.0,
+            "max_logit_error": self.summary.max_logit_error,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """The variant's part of ``verification.json``."""
+        return {
+            "precision": self.precision,
+            "bytes": self.bytes,
+            "backend": self.backend,
+            "passed": self.passed,
+            "gates": [
+                {
+                    "gate": verdict.gate,
+                    "passed": verdict.passed,
+                    "measured": verdict.measured,
+                    "limit": verdict.limit,
+                    "class": verdict.label or None,
+                }
+                for verdict in self.verdicts
+            ],
+            "tie_margin": self.gates.tie_margin,
+            "min_class_pixels": self.gates.min_class_pixels,
+            **asdict(self.summary),
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A bundle's verification.
+
+    Attributes:
+        bundle: which one.
+        frames_name: where the frames come from.
+        note: why there is no truth; empty where there is.
+        variants: the results, in the order they were asked for.
+        pictures: some frames to look at.
+    """
+
+    bundle: Bundle
+    frames_name: str
+    note: str
+    variants: tuple[VariantResult, ...]
+    pictures: tuple[FramePictures, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every variant passed every gate."""
+        return all(variant.passed for variant in self.variants)
+
+    def failures(self) -> str:
+        """What did not pass, by variant; empty where all did."""
+        return "; ".join(f"{v.name}: {failures(v.verdicts)}" for v in self.variants if not v.passed)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of ``verification.json``: no dates and no paths, so that it is the same for the same inputs."""
+        manifest = self.bundle.manifest
+        return {
+            "schema": REPORT_SCHEMA,
+            "bundle": self.bundle.name,
+            "weights": manifest["weights"]["name"],
+            "created_with": manifest["created_with"],
+            "input_size_hw": list(self.bundle.input_size_hw),
+            "labels": manifest["labels"],
+            "frames": {
+                "source": self.frames_name,
+                "count": self.variants[0].summary.frames,
+                "truth": not self.note,
+                "note": self.note,
+            },
+            "reference": {"backend": "torch", "device": "cpu", "precision": "fp32"},
+            "passed": self.passed,
+            "variants": {variant.name: variant.as_json() for variant in self.variants},
+        }
+
+
+def verify(
+    bundle: Bundle,
+    frames: LabelledFrames,
+    *,
+    variants: Sequence[str] = (),
+    gates: Mapping[str, Gates] | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Measures a bundle against PyTorch.
+
+    Args:
+        bundle: checked and open.
+        frames: what to look at; where their classes are not the network's, they serve without truth.
+        variants: which; all of the bundle's where empty.
+        gates: by variant, where others than the precision's defaults are wanted.
+        on_frame: called after each frame, for a progress bar.
+
+    Raises:
+        BundleError: the bundle has no such variant.
+        CheckpointError: the bundle's checkpoint does not fit its architecture.
+        VerificationError: PyTorch itself gives logits that are not finite. Gates that do not pass raise nothing.
+    """
+    chosen = [bundle.variant(name) for name in variants or tuple(bundle.variants)]
+    limits = {v.name: (gates or {}).get(v.name, Gates.for_precision(v.precision)) for v in chosen}
+    note = class_note(frames, bundle.labels)
+    parities = {
+        v.name: Parity(
+            bundle.labels,
+            tie_margin=limits[v.name].tie_margin,
+            min_class_pixels=limits[v.name].min_class_pixels,
+            has_truth=not note,
+        )
+        for v in chosen
+    }
+    gallery = Gallery(bundle.labels)
+    with ExitStack() as stack:
+        reference_backend = stack.enter_context(TorchBackend.of_bundle(bundle))
+        preprocess = Preprocessor(bundle.input_size_hw)
+        segmenters = {v.name: stack.enter_context(Segmenter(bundle, v.name)) for v in chosen}
+        for frame in frames:
+            size_hw = (frame.frame_bgr.shape[0], frame.frame_bgr.shape[1])
+            reference = reference_masks(reference_backend.infer(preprocess(frame.frame_bgr)), size_hw)
+            truth = None if note else frame.mask
+            masks = {}
+            for name, segmenter in segmenters.items():
+                inference = segmenter.infer(frame.frame_bgr)
+                classes = segmenter.decode(inference).classes
+                kinds = parities[name].update(frame.id, reference, classes, inference.logits, truth)
+                masks[name] = ComparedMask(classes, kinds)
+            gallery.add(frame, reference.classes, masks, has_truth=not note)
+            on_frame()
+        backends = {name: f"{s.backend.name}, {s.backend.device}" for name, s in segmenters.items()}
+    results = []
+    for v in chosen:
+        summary = parities[v.name].summary()
+        results.append(
+            VariantResult(
+                name=v.name,
+                precision=v.precision,
+                bytes=v.path.stat().st_size,
+                backend=backends[v.name],
+                gates=limits[v.name],
+                summary=summary,
+                verdicts=limits[v.name].judge(summary),
+            )
+        )
+    return Verification(bundle, frames.name, note, tuple(results), gallery.frames())

@@ -1,0 +1,54 @@
+"""``edgeseg verify``: measures a bundle against PyTorch, and refuses it past its gates."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .command import add_frame_options
+from .dependencies import require_export_extra
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this variant; may be repeated; default: all",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the report goes; default: BUNDLE-verification"
+    )
+    add_frame_options(parser, "how many frames; default: the whole split, or 50 of the aerial world")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verifies; raises ``VerificationError``, whose exit status is 1, where a gate does not pass."""
+    require_export_extra("verifying")
+    from rich.console import Console
+
+    from ..runtime.bundle import Bundle
+    from ..runtime.errors import UsageError, VerificationError
+    from .console import frame_progress, show_verification
+    from .frames import open_frames
+    from .pipeline import report_folder, write_report
+    from .verify import verify
+
+    bundle = Bundle.load(args.bundle)
+    out = args.out or report_folder(args.bundle)
+    if out.resolve().is_relative_to(args.bundle.resolve()):
+        raise UsageError(f"--out {out} is inside the bundle, where nothing may change; name another folder")
+    frames = open_frames(args.data, args.split, args.source, args.frames, bundle.input_size_hw)
+    console = Console(highlight=False)
+    console.print(f"… verifying {bundle.name} on {len(frames)} frames of {frames.name}")
+    with frame_progress(console, len(frames)) as advance:
+        verification = verify(bundle, frames, variants=args.variant, on_frame=advance)
+    show_verification(console, verification)
+    page = write_report(out, verification)
+    console.print(f"\nReport: {page}", soft_wrap=True)
+    if not verification.passed:
+        raise VerificationError(f"{args.bundle} does not pass its gates: {verification.failures()}")
+    return 0
