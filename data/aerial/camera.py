@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .canvas import PX_PER_M
-from .noise import Gray
 
 Frame = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float64]
@@ -125,8 +124,3 @@ def _motion_kernel(dx: float, dy: float) -> npt.NDArray[np.float32] | None:
                     kernel[row, column] += wy * wx
     return kernel / kernel.sum()
 
-
-def light_at(light: Gray, cell_px: int, x: float, y: float) -> int:
-    """The light, 0 to 255, at a map position beyond whatever seam."""
-    rows, columns = light.shape
-    return int(light[int(y // cell_px) % rows, int(x // cell_px) % columns])

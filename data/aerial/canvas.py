@@ -19,6 +19,7 @@ PX_PER_M = 12.5
 """Map pixels per metre: 8 cm a pixel, 328 m a side."""
 
 Points = npt.NDArray[np.float64]
+Layer = npt.NDArray[np.uint8]
 
 
 @dataclass
@@ -45,6 +46,36 @@ class Patch:
         np.copyto(self.labels, np.uint8(label), where=chosen)
 
 
+def spans(start: int, stop: int) -> list[tuple[int, int]]:
+    """Cuts a range of the endless map into ranges of the map, at its seams."""
+    found = []
+    while start < stop:
+        first = start % MAP_PX
+        length = min(stop - start, MAP_PX - first)
+        found.append((first, first + length))
+        start += length
+    return found
+
+
+def take(layer: Layer, low_xy: tuple[int, int], high_xy: tuple[int, int]) -> Layer:
+    """A rectangle of the endless map: a view where it crosses no seam, else a copy put together from parts."""
+    rows = []
+    for y0, y1 in spans(low_xy[1], high_xy[1]):
+        row = [layer[y0:y1, x0:x1] for x0, x1 in spans(low_xy[0], high_xy[0])]
+        rows.append(row[0] if len(row) == 1 else np.concatenate(row, axis=1))
+    return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=0)
+
+
+def _put(layer: Layer, low_xy: tuple[int, int], high_xy: tuple[int, int], part: Layer) -> None:
+    top = 0
+    for y0, y1 in spans(low_xy[1], high_xy[1]):
+        left = 0
+        for x0, x1 in spans(low_xy[0], high_xy[0]):
+            layer[y0:y1, x0:x1] = part[top : top + y1 - y0, left : left + x1 - x0]
+            left += x1 - x0
+        top += y1 - y0
+
+
 class Canvas:
     """Colour (BGR albedo), labels and light (255 in the sun, less in shadow) of the whole map.
 
@@ -60,17 +91,13 @@ class Canvas:
     @contextmanager
     def window(self, x0: int, y0: int, width: int, height: int) -> Iterator[Patch]:
         """Opens a rectangle for painting."""
-        x, y = x0 % MAP_PX, y0 % MAP_PX
+        low, high = (x0, y0), (x0 + width, y0 + height)
         layers = (self.colour, self.labels, self.light)
-        if x + width <= MAP_PX and y + height <= MAP_PX:
-            box = (slice(y, y + height), slice(x, x + width))
-            yield Patch(x0, y0, self.colour[box], self.labels[box], self.light[box])
-            return
-        index = (np.arange(y, y + height)[:, None] % MAP_PX, np.arange(x, x + width)[None, :] % MAP_PX)
-        patch = Patch(x0, y0, *(layer[index] for layer in layers))
-        yield patch
-        for layer, part in zip(layers, (patch.colour, patch.labels, patch.light), strict=True):
-            layer[index] = part
+        parts = [take(layer, low, high) for layer in layers]
+        yield Patch(x0, y0, *parts)
+        if not np.shares_memory(parts[1], self.labels):
+            for layer, part in zip(layers, parts, strict=True):
+                _put(layer, low, high, part)
 
     @contextmanager
     def around(self, points_xy: Points, margin: int = 2) -> Iterator[Patch]:

@@ -11,6 +11,8 @@ from .canvas import MAP_PX, PX_PER_M, Points
 
 Floats = npt.NDArray[np.float64]
 
+_HARMONICS = np.array([1.0, 2.0, 3.0])
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -32,19 +34,14 @@ class Curve:
 
     def at(self, s: npt.ArrayLike) -> Floats:
         """The cross coordinate at ``s``, in pixels."""
-        turn = 2 * np.pi / MAP_PX * np.asarray(s, np.float64)
-        total = np.full_like(turn, self.base)
-        for k, (size, phase) in enumerate(zip(self.amplitudes, self.phases, strict=True), start=1):
-            total = total + size * np.sin(k * turn + phase)
-        return total
+        turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
+        return self.base + np.sin(turn[..., None] * _HARMONICS + self.phases) @ np.asarray(self.amplitudes)
 
     def slope(self, s: npt.ArrayLike) -> Floats:
         """d cross / d s."""
-        turn = 2 * np.pi / MAP_PX * np.asarray(s, np.float64)
-        total = np.zeros_like(turn)
-        for k, (size, phase) in enumerate(zip(self.amplitudes, self.phases, strict=True), start=1):
-            total = total + size * k * 2 * np.pi / MAP_PX * np.cos(k * turn + phase)
-        return total
+        turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
+        steepness = _HARMONICS * self.amplitudes * (2 * np.pi / MAP_PX)
+        return np.cos(turn[..., None] * _HARMONICS + self.phases) @ steepness
 
     def place(self, s: npt.ArrayLike, offset_px: npt.ArrayLike = 0.0) -> tuple[Points, Floats]:
         """Points xy [..., 2] at ``s``, moved sideways by an offset, and the direction there in radians."""
@@ -99,7 +96,7 @@ class Block:
         u, v = np.broadcast_arrays(np.asarray(u, np.float64), np.asarray(v, np.float64))
         x = np.full(u.shape, self.west.curve.base + 300.0)
         y = np.full(u.shape, self.north.curve.base + 300.0)
-        for _ in range(5):
+        for _ in range(4):
             top = self.north.curve.at(x) + self.north.reach_px
             bottom = self.south.curve.at(x) + self.wrap_y - self.south.reach_px
             y = top + (bottom - top) * v

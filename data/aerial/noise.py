@@ -48,7 +48,7 @@ class NoiseBank:
         """The part of a tile, repeated without end, that lies under a window of the map."""
         rows = np.arange(y0, y0 + height) % TILE_PX
         columns = np.arange(x0, x0 + width) % TILE_PX
-        return tile[rows[:, None], columns[None, :]]
+        return tile.take(rows, axis=0).take(columns, axis=1)
 
 
 def enlarge(tile: Gray, size: int) -> Gray:

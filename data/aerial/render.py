@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .camera import Frame, Matrix, Pose, light_at
-from .canvas import MAP_PX, PX_PER_M, Points
+from .camera import Frame, Matrix, Pose
+from .canvas import MAP_PX, PX_PER_M, Points, take
 from .labels import CAR, PERSON, ROOF, TREE
+from .layout import Floats
 from .noise import Gray
 from .sprites import SPRITE_PX_PER_M, Sprite
 from .world import LIGHT_CELL_PX, AerialWorld
 
-Placed = tuple[Sprite, float, float, float]  # sprite, x, y (map pixels near the view), heading
+_SHADED = 128  # less light than this is shadow
+_MARGIN_PX = 60.0  # of the map: no car or person with its shadow reaches further from its middle
+
+
+@dataclass(frozen=True)
+class _Things:
+    """Cars or people that a view may show.
+
+    Attributes:
+        numbers: int [n], their rows in ``Life``.
+        xy: [n, 2], map pixels in the view's own copy of the endless map.
+        heading: [n], radians.
+        sunlit: bool [n].
+    """
+
+    numbers: npt.NDArray[np.intp]
+    xy: Points
+    heading: Floats
+    sunlit: npt.NDArray[np.bool_]
 
 
 def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, int]) -> tuple[Frame, Gray]:
@@ -28,121 +47,115 @@ def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, in
     height, width = size_hw
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
     seen = _project(to_map, corners)
-    low = np.floor(seen.min(axis=0)).astype(int) - 2
-    high = np.ceil(seen.max(axis=0)).astype(int) + 3
-    shift = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]], np.float64)
-    flags = cv2.WARP_INVERSE_MAP
-    frame = cv2.warpPerspective(_crop(world.colour, low, high), shift @ to_map, (width, height),
-                                flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    mask = cv2.warpPerspective(_crop(world.labels, low, high), shift @ to_map, (width, height),
-                               flags=flags | cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    left, top = (int(c) - 2 for c in np.floor(seen.min(axis=0)))
+    right, bottom = (int(c) + 3 for c in np.ceil(seen.max(axis=0)))
+    to_crop = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], np.float64) @ to_map
+    frame, mask = (
+        cv2.warpPerspective(
+            take(layer, (left, top), (right, bottom)), to_crop, (width, height),
+            flags=cv2.WARP_INVERSE_MAP | interpolation, borderMode=cv2.BORDER_REPLICATE,
+        )
+        for layer, interpolation in ((world.colour, cv2.INTER_LINEAR), (world.labels, cv2.INTER_NEAREST))
+    )  # fmt: skip
+    frame, mask = np.asarray(frame, np.uint8), np.asarray(mask, np.uint8)
     to_frame = np.linalg.inv(to_map)
-    cars_xy, cars_heading = world.life.cars(time_s)
-    people_xy, people_heading = world.life.people(time_s)
-    cars = [(world.sprites.car(k), x, y, cars_heading[k]) for k, x, y in _near(cars_xy, low, high, 50)]
-    people = [
-        (world.sprites.person(k, time_s), x, y, people_heading[k])
-        for k, x, y in _near(people_xy, low, high, 10)
-    ]
-    out_frame, out_mask = np.ascontiguousarray(frame), np.ascontiguousarray(mask)
-    covered = (out_mask == TREE) | (out_mask == ROOF)
-    _cast(world, out_frame, to_frame, cars + people, covered)
-    for things, label in ((people, PERSON), (cars, CAR)):
-        for thing in things:
-            _draw(world, out_frame, out_mask, covered, to_frame, thing, label)
-    return out_frame, out_mask
+    origin = np.array([left, top], np.float64)
+    cars = _seen(world, world.life.cars(time_s), origin, to_frame, size_hw)
+    people = _seen(world, world.life.people(time_s), origin, to_frame, size_hw)
+    car_sprites = [world.sprites.car(int(k)) for k in cars.numbers]
+    person_sprites = [world.sprites.person(int(k), time_s) for k in people.numbers]
+    covered = (mask == TREE) | (mask == ROOF)
+    shadow = np.zeros(size_hw, np.uint8)
+    _cast(shadow, world, to_frame, cars, car_sprites)
+    _cast(shadow, world, to_frame, people, person_sprites)
+    _darken(frame, shadow, covered, world)
+    _draw(frame, mask, covered, world, to_frame, people, person_sprites, PERSON)
+    _draw(frame, mask, covered, world, to_frame, cars, car_sprites, CAR)
+    return frame, mask
 
 
 def _project(matrix: Matrix, xy: Points) -> Points:
-    lifted = np.concatenate([xy, np.ones((len(xy), 1))], axis=1) @ matrix.T
-    return np.asarray(lifted[:, :2] / lifted[:, 2:])
+    """Maps points [..., 2] by one homography [3, 3], or by one for each row: [n, 3, 3] and [n, k, 2]."""
+    lifted = xy @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
+    return np.asarray(lifted[..., :2] / lifted[..., 2:])
 
 
-def _crop(
-    layer: npt.NDArray[np.uint8], low: npt.NDArray[np.int_], high: npt.NDArray[np.int_]
-) -> npt.NDArray[np.uint8]:
-    """A rectangle of the endless map: a view where no seam is crossed, else put together from its parts."""
-    parts = []
-    for y0, y1 in _spans(int(low[1]), int(high[1])):
-        row = [layer[y0:y1, x0:x1] for x0, x1 in _spans(int(low[0]), int(high[0]))]
-        parts.append(row[0] if len(row) == 1 else np.concatenate(row, axis=1))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=0)
+def _seen(world: AerialWorld, placed: tuple[Points, Floats], origin: Points, to_frame: Matrix, size_hw: tuple[int, int]) -> _Things:
+    """Picks what may touch the frame out of all that a world holds."""
+    xy, heading = placed
+    start = origin - _MARGIN_PX
+    local = np.mod(xy - start, MAP_PX) + start
+    middle = _project(to_frame, local)
+    scale = np.sqrt(abs(np.linalg.det(to_frame[:2, :2] / to_frame[2, 2])))
+    reach = max(2.0 * _MARGIN_PX * scale, 40.0)
+    height, width = size_hw
+    inside = np.flatnonzero(
+        (middle > -reach).all(axis=1) & (middle[:, 0] < width + reach) & (middle[:, 1] < height + reach)
+    )
+    local = local[inside]
+    cell = (local // LIGHT_CELL_PX).astype(np.intp) % world.light.shape[0]
+    return _Things(inside, local, heading[inside], world.light[cell[:, 1], cell[:, 0]] >= _SHADED)
 
 
-def _spans(start: int, stop: int) -> list[tuple[int, int]]:
-    spans = []
-    while start < stop:
-        first = start % MAP_PX
-        length = min(stop - start, MAP_PX - first)
-        spans.append((first, first + length))
-        start += length
-    return spans
+def _turns(heading: Floats) -> Points:
+    """Rotations [n, 2, 2] that act on column vectors."""
+    cos, sin = np.cos(heading), np.sin(heading)
+    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
 
 
-def _near(
-    xy: Points, low: npt.NDArray[np.int_], high: npt.NDArray[np.int_], margin: float
-) -> list[tuple[int, float, float]]:
-    """Number and place of the things within a window, taken to the window's copy of the map."""
-    base = low - margin
-    local = np.mod(xy - base, MAP_PX)
-    inside = np.flatnonzero((local < high - low + 2 * margin).all(axis=1))
-    return [(int(k), float(x), float(y)) for k, (x, y) in zip(inside, local[inside] + base, strict=True)]
-
-
-def _cast(
-    world: AerialWorld,
-    frame: Frame,
-    to_frame: Matrix,
-    things: Iterable[Placed],
-    covered: npt.NDArray[np.bool_],
-) -> None:
-    """Darkens the ground in the shadows of cars and people; roofs and crowns above stay lit."""
-    shadow = np.zeros(frame.shape[:2], np.uint8)
-    for sprite, x, y, heading in things:
-        if light_at(world.light, LIGHT_CELL_PX, x, y) < 128:
-            continue
-        turn = np.array([[np.cos(heading), np.sin(heading)], [-np.sin(heading), np.cos(heading)]])
-        base = sprite.hull_xy @ turn * PX_PER_M + (x, y)
-        top = base + world.look.shadow_xy * sprite.height_m * PX_PER_M
-        outline = cv2.convexHull(_project(to_frame, np.concatenate([base, top])).astype(np.float32))
-        cv2.fillConvexPoly(shadow, np.rint(outline * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    shadow[covered] = 0
-    x0, y0, width, height = cv2.boundingRect(shadow)
-    if width == 0:
+def _cast(shadow: Gray, world: AerialWorld, to_frame: Matrix, things: _Things, sprites: list[Sprite]) -> None:
+    """Draws the shadows of things that stand in the sun."""
+    chosen = np.flatnonzero(things.sunlit)
+    if not len(chosen):
         return
-    part = frame[y0 : y0 + height, x0 : x0 + width]
-    soft = cv2.blur(shadow[y0 : y0 + height, x0 : x0 + width], (3, 3))
-    levels = np.arange(256) / 255
-    gains = [np.rint(255 * (1 - (1 - shade) * levels)).astype(np.uint8) for shade in world.look.shade_bgr]
-    part[:] = cv2.multiply(part, cv2.merge([cv2.LUT(soft, gain) for gain in gains]), scale=1 / 255)
+    hulls = np.stack([sprites[k].hull_xy for k in chosen])
+    heights = np.array([sprites[k].height_m for k in chosen])
+    base = (hulls @ np.swapaxes(_turns(things.heading[chosen]), -1, -2)) * PX_PER_M + things.xy[chosen][:, None]
+    top = base + (heights * PX_PER_M)[:, None, None] * world.look.shadow_xy
+    outlines = _project(to_frame, np.concatenate([base, top], axis=1)).astype(np.float32)
+    for outline in outlines:
+        cv2.fillConvexPoly(shadow, np.rint(cv2.convexHull(outline) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
 
 
-def _draw(world: AerialWorld, frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], to_frame: Matrix,
-          thing: Placed, label: int) -> None:  # fmt: skip
-    """Brings one sprite down at its place; its label goes wherever it covers at least half of a pixel."""
-    sprite, x, y, heading = thing
-    rows, columns = sprite.bgra.shape[:2]
-    scale = PX_PER_M / SPRITE_PX_PER_M
-    cos, sin = np.cos(heading) * scale, np.sin(heading) * scale
-    cx, cy = (columns - 1) / 2, (rows - 1) / 2
-    place = np.array([[cos, -sin, x - cos * cx + sin * cy], [sin, cos, y - sin * cx - cos * cy], [0, 0, 1]])
-    matrix = to_frame @ place
-    outline = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float64)
-    seen = _project(matrix, outline)
-    low = np.maximum(np.floor(seen.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(seen.max(axis=0)).astype(int) + 1, (frame.shape[1], frame.shape[0]))
-    if (low >= high).any():
+def _darken(frame: Frame, shadow: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld) -> None:
+    """Dims the ground under a shadow mask; roofs and crowns, which stand above it, keep their light."""
+    soft = cv2.blur(shadow, (3, 3))
+    soft[covered] = 0
+    rows, columns = np.nonzero(soft)
+    share = np.arange(256)[:, None] / 255
+    table = np.rint(256 * (1 - (1 - np.asarray(world.look.shade_bgr)) * share)).astype(np.uint16)
+    frame[rows, columns] = (frame[rows, columns] * table[soft[rows, columns]]) >> 8
+
+
+def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld, to_frame: Matrix,
+          things: _Things, sprites: list[Sprite], label: int) -> None:  # fmt: skip
+    """Brings sprites down at their places; the label goes wherever one covers at least half of a pixel."""
+    if not sprites:
         return
-    box = (slice(low[1], high[1]), slice(low[0], high[0]))
-    local = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]) @ matrix
-    size = (int(high[0] - low[0]), int(high[1] - low[1]))
-    drawn = cv2.warpPerspective(sprite.bgra, local, size, flags=cv2.INTER_LINEAR)
-    alpha = drawn[..., 3]
-    alpha[covered[box]] = 0
-    colour = drawn[..., :3].astype(np.uint16)
-    if light_at(world.light, LIGHT_CELL_PX, x, y) < 128:
-        colour = (colour * (np.asarray(world.look.shade_bgr) * 255).astype(np.uint16)) // 255
-    weight = alpha.astype(np.uint16)[..., None]
-    part = frame[box]
-    part[:] = (colour * weight + part * (255 - weight)) // 255
-    mask[box][alpha >= 128] = label
+    sizes = np.array([sprite.bgra.shape[1::-1] for sprite in sprites], np.float64)
+    place = np.zeros((len(sprites), 3, 3))
+    place[:, :2, :2] = _turns(things.heading) * (PX_PER_M / SPRITE_PX_PER_M)
+    place[:, :2, 2] = things.xy - (place[:, :2, :2] @ ((sizes - 1) / 2)[..., None])[..., 0]
+    place[:, 2, 2] = 1
+    matrices = to_frame @ place
+    corners = sizes[:, None] * np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    seen = _project(matrices, corners)
+    lows = np.maximum(np.floor(seen.min(axis=1)).astype(int), 0)
+    highs = np.minimum(np.ceil(seen.max(axis=1)).astype(int) + 1, (frame.shape[1], frame.shape[0]))
+    shade = (np.asarray(world.look.shade_bgr) * 256).astype(np.uint16)
+    for k in np.flatnonzero((lows < highs).all(axis=1)):
+        (left, top), (right, bottom) = lows[k].tolist(), highs[k].tolist()
+        matrix = matrices[k].copy()
+        matrix[0] -= left * matrix[2]
+        matrix[1] -= top * matrix[2]
+        drawn = cv2.warpPerspective(sprites[k].bgra, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+        box = (slice(top, bottom), slice(left, right))
+        alpha = drawn[..., 3]
+        alpha[covered[box]] = 0
+        colour = drawn[..., :3].astype(np.uint16)
+        if not things.sunlit[k]:
+            colour = (colour * shade) >> 8
+        weight = alpha.astype(np.uint16)[..., None]
+        part = frame[box]
+        part[:] = (colour * weight + part * (255 - weight)) // 255
+        mask[box][alpha >= 128] = label

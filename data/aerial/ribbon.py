@@ -26,11 +26,13 @@ class Ribbon:
 
     Attributes:
         d: distance from the middle in metres, float32 [MAP_PX, width]; right or down is positive.
-        index: the map's (row, column) of each pixel of the strip.
+        index: each pixel's place in the flattened map, intp [MAP_PX, width].
+        tile_index: each pixel's place in a flattened noise tile.
     """
 
     d: npt.NDArray[np.float32]
-    index: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+    index: npt.NDArray[np.intp]
+    tile_index: npt.NDArray[np.intp]
 
     @classmethod
     def along(cls, curve: Curve, reach_m: float) -> Ribbon:
@@ -43,21 +45,22 @@ class Ribbon:
         d = (columns - cross[:, None]) / (stretch[:, None] * PX_PER_M)
         rows = np.broadcast_to(s[:, None], columns.shape)
         columns = columns % MAP_PX
-        return cls(d.astype(np.float32), (rows, columns) if curve.vertical else (columns, rows))
+        y, x = (rows, columns) if curve.vertical else (columns, rows)
+        return cls(d.astype(np.float32), y * MAP_PX + x, (y % TILE_PX) * TILE_PX + x % TILE_PX)
 
     def noise(self, tile: Gray) -> Gray:
         """A noise tile under the strip."""
-        rows, columns = self.index
-        return tile[rows % TILE_PX, columns % TILE_PX]
+        return tile.ravel().take(self.tile_index)
 
     def put(
         self, canvas: Canvas, where: npt.NDArray[np.bool_], table: Ramp, noise: Gray, label: int | None
     ) -> None:
         """Paints a material where told; with no label the labels stay."""
-        rows, columns = self.index[0][where], self.index[1][where]
-        canvas.colour[rows, columns] = table[noise[where], 0]
+        chosen = np.flatnonzero(where)
+        index = self.index.ravel()[chosen]
+        canvas.colour.reshape(-1, 3)[index] = table[noise.ravel()[chosen], 0]
         if label is not None:
-            canvas.labels[rows, columns] = label
+            canvas.labels.ravel()[index] = label
 
 
 def _mix(first: Gray, weight: float, second: Gray, other: float) -> Gray:
@@ -117,23 +120,21 @@ def _bridge_shadow(canvas: Canvas, street: Street, ribbon: Ribbon, look: Look) -
     fall = float(look.shadow_xy[0 if street.curve.vertical else 1]) * 2.5
     edge = street.half_m + street.pavement_m
     low, high = min(fall, 0.0) - edge, max(fall, 0.0) + edge
-    rows, columns = ribbon.index
-    below = (canvas.labels[rows, columns] == WATER) & (ribbon.d > low) & (ribbon.d < high)
-    canvas.light[rows[below], columns[below]] = 40
+    below = (canvas.labels.ravel()[ribbon.index] == WATER) & (ribbon.d > low) & (ribbon.d < high)
+    canvas.light.ravel()[ribbon.index[below]] = 40
 
 
 def _shoulder(canvas: Canvas, street: Street, ribbon: Ribbon) -> None:
     noise = _mix(ribbon.noise(canvas.noise.mottle), 0.5, ribbon.noise(canvas.noise.grain), 0.5)
     outer = street.half_m + street.pavement_m
-    rows, columns = ribbon.index
-    bridge = canvas.labels[rows, columns] == WATER
+    bridge = canvas.labels.ravel()[ribbon.index] == WATER
     distance = np.abs(ribbon.d)
     if street.kind == "street":
         paved = distance < outer
         ribbon.put(canvas, paved, _PAVEMENT, noise, ROAD)
         slab = np.zeros_like(noise)
-        s = rows if street.curve.vertical else columns
-        joints = ((s % 12) == 0) | (np.abs(np.mod(distance - street.half_m, 0.9) - 0.45) < 0.04)
+        s = np.arange(MAP_PX)[:, None]
+        joints = ((s % 16) == 0) | (np.abs(np.mod(distance - street.half_m, 0.9) - 0.45) < 0.04)
         slab[joints] = 1
         ribbon.put(canvas, paved & (slab > 0), spread((132, 138, 142), 0.1), noise, None)
         kerb = np.abs(distance - street.half_m - 0.1) < 0.12
@@ -145,7 +146,7 @@ def _shoulder(canvas: Canvas, street: Street, ribbon: Ribbon) -> None:
     ribbon.put(canvas, bridge & (distance < outer + 0.45), _PAVEMENT, noise, ROAD)
     ribbon.put(canvas, rail, spread((196, 202, 204), 0.08), noise, ROAD)
     deck = bridge & (distance < outer + 0.45)
-    canvas.light[rows[deck], columns[deck]] = 255
+    canvas.light.ravel()[ribbon.index[deck]] = 255
 
 
 def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, look: Look) -> None:
@@ -175,8 +176,7 @@ def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, loo
 
 
 def _markings(canvas: Canvas, street: Street, ribbon: Ribbon, others: tuple[Street, ...]) -> None:
-    rows, columns = ribbon.index
-    s = (rows if street.curve.vertical else columns).astype(np.float32)
+    s = np.arange(MAP_PX, dtype=np.float32)[:, None]
     d, distance, half = ribbon.d, np.abs(ribbon.d), street.half_m
     noise = ribbon.noise(canvas.noise.mottle)
     away = np.full(s.shape, np.inf, np.float32)  # metres to the edge of the nearest junction

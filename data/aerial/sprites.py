@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from .canvas import Points
 from .look import Bgr
-from .noise import Gray
 
 SPRITE_PX_PER_M = 20.0
 """Sprite pixels per metre: 5 cm a pixel, finer than the map."""
@@ -223,7 +222,3 @@ class SpriteBank:
         phase = int(time_s * 4 + k) % len(self.STRIDES)
         return self.people[k * 5 % len(self.people)][phase]
 
-
-def alpha_of(sprite: Sprite) -> Gray:
-    """The sprite's coverage."""
-    return sprite.bgra[..., 3]

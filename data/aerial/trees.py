@@ -34,7 +34,8 @@ def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_b
     """Grows a crown from round clumps of leaves and lights it from the sun's side."""
     radius = radius_m * PX_PER_M
     n = int(radius * 2.7) + 8
-    y, x = np.mgrid[0:n, 0:n].astype(np.float32) - np.float32(n / 2)
+    x = np.arange(n, dtype=np.float32)[None, :] - np.float32(n / 2)
+    y = x.T
     height = np.full((n, n), -1.0, np.float32)
     tone = np.zeros((n, n), np.float32)
     count = 14 + int(radius * 0.9)
@@ -43,11 +44,13 @@ def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_b
         turn = rng.uniform(0, 2 * np.pi)
         size = radius * rng.uniform(0.2, 0.42) if k else radius * 0.6
         cx, cy = (spread * np.cos(turn), spread * np.sin(turn)) if k else (0.0, 0.0)
-        dome = size * size - (x - np.float32(cx)) ** 2 - (y - np.float32(cy)) ** 2
+        low_x, low_y = (max(int(c - size + n / 2), 0) for c in (cx, cy))
+        part = (slice(low_y, int(cy + size + n / 2) + 2), slice(low_x, int(cx + size + n / 2) + 2))
+        dome = size * size - (x[:, part[1]] - np.float32(cx)) ** 2 - (y[part[0]] - np.float32(cy)) ** 2
         top = np.sqrt(np.maximum(dome, 0)) * 0.8 + np.float32(0.75 * (radius - spread))
-        higher = (dome > 0) & (top > height)
-        height[higher] = top[higher]
-        tone[higher] = rng.uniform(-0.12, 0.12)
+        higher = (dome > 0) & (top > height[part])
+        height[part][higher] = top[higher]
+        tone[part][higher] = rng.uniform(-0.12, 0.12)
     leaves = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 0.9) * 2.2
     lumps = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 2.6) * 6.0
     alpha = np.clip((height + 1.0 + 1.1 * leaves + 0.8 * lumps) * 90, 0, 255)
