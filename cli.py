@@ -17,7 +17,10 @@ VERBS = {
     "data": ("edgeseg.data.command", "fetch, make and check labelled data sets"),
     "train": ("edgeseg.training.command", "train a network on a VOC-layout data set"),
     "export": ("edgeseg.export.command", "PyTorch to ONNX to a verified bundle"),
-    "verify": ("edgeseg.export.verify_command", "measure a bundle against PyTorch, and refuse it past its gates"),
+    "verify": (
+        "edgeseg.export.verify_command",
+        "measure a bundle against PyTorch, and refuse it past its gates",
+    ),
     "run": ("edgeseg.runtime.command", "run a bundle on a camera, a video or pictures"),
 }
 
@@ -33,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             epilog="verbs:\n" + "\n".join(f"  {name:8} {text}" for name, (_, text) in VERBS.items()),
         )
         top.add_argument("--version", action="version", version=_version())
-        top.add_argument("verb", choices=list(VERBS), metavar="VERB", help="what to do; `edgeseg VERB --help` tells more")
+        top.add_argument(
+            "verb", choices=list(VERBS), metavar="VERB", help="what to do; `edgeseg VERB --help` tells more"
+        )
         top.parse_args(args[:1] or ["--help"])
     return run_verb(args[0], args[1:], prog=f"edgeseg {args[0]}")
 

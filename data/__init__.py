@@ -1,0 +1,1 @@
+"""Labelled pictures: VOC layout, label maps, augmentation, metrics, and the synthetic aerial world."""

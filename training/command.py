@@ -1,0 +1,279 @@
+"""``edgeseg train``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..runtime.errors import DataError, MissingDependencyError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..data.augment import Augmentation
+    from ..models.base import SegmentationNetwork
+    from .recipe import Recipe
+    from .trainer import Progress
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``edgeseg train``."""
+    parser.add_argument("--model", required=True, help="a network of `edgeseg models`")
+    parser.add_argument("--data", required=True, type=Path, help="a data set in VOC layout")
+    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoints, log and curves")
+    parser.add_argument("--train-split", default="train", metavar="NAME")
+    parser.add_argument("--val-split", default="val", metavar="NAME")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the network"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="HxW",
+        help="network input for evaluation and deployment (default: the first picture's)",
+    )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="start from a checkpoint: the same network, or the stage before",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where OUT was left")
+    parser.add_argument("--force", action="store_true", help="start afresh over an existing OUT")
+    recipe = parser.add_argument_group("recipe (each overrides the preset)")
+    recipe.add_argument("--preset", help="a named recipe; the default depends on the network")
+    recipe.add_argument("--epochs", type=int, metavar="N")
+    recipe.add_argument("--batch-size", type=int, metavar="N", help="pictures a step, over all processes")
+    recipe.add_argument("--optimizer", choices=("sgd", "adamw"))
+    recipe.add_argument("--schedule", choices=("poly", "one-cycle"))
+    recipe.add_argument("--learning-rate", type=float, metavar="RATE")
+    recipe.add_argument("--weight-decay", type=float, metavar="X")
+    recipe.add_argument("--crop", metavar="HxW", help="random crop; `none` trains on whole pictures")
+    recipe.add_argument("--scale", metavar="LOW,HIGH", help="range of random rescaling")
+    recipe.add_argument("--class-weights", choices=("none", "sqrt", "log"))
+    recipe.add_argument("--jaccard", type=float, metavar="W", help="weight of the soft-IoU loss")
+    recipe.add_argument(
+        "--average", type=float, metavar="DECAY", help="decay of the averaged weights; 0 averages none"
+    )
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--seed", type=int, default=0, metavar="N")
+    machine.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    machine.add_argument("--amp", choices=("auto", "off", "bf16", "fp16"), default="auto")
+    machine.add_argument(
+        "--compile", action="store_true", help="fuse with torch.compile (needs a C++ compiler)"
+    )
+    machine.add_argument("--workers", type=int, default=1, metavar="N", help="processes that load pictures")
+    machine.add_argument(
+        "--evaluate-every", type=int, default=1, metavar="N", help="epochs between measurements"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains, and says where the checkpoint is and what it measured."""
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError("torch", "export", "training") from error
+    from ..data.voc import VocDataset, split_names
+    from ..models.options import parse_options
+    from ..runtime.sizes import parse_size
+    from . import distributed
+    from .memory import keep_freed_blocks
+    from .trainer import Job, Trainer
+
+    device = _device(args.device)
+    recipe = _recipe(args)
+    train = VocDataset(args.data, args.train_split)
+    val = VocDataset(args.data, args.val_split) if args.val_split in split_names(train.root) else None
+    size_hw = parse_size(args.size) if args.size else train.read(0).mask.shape
+    _prepare(args.out, resume=args.resume, force=args.force)
+    if device.type == "cpu":
+        keep_freed_blocks()
+    with distributed.process_group(device):
+        display = _Display(args.model, recipe.epochs, quiet=distributed.rank() != 0)
+        with display:
+            trainer = Trainer(
+                Job(
+                    architecture=args.model,
+                    arguments=parse_options(args.option),
+                    recipe=recipe,
+                    train=train,
+                    val=val,
+                    input_size_hw=(size_hw[0], size_hw[1]),
+                    out=args.out,
+                    seed=args.seed,
+                    device=device,
+                    amp=_amp(args.amp, device),
+                    compile=args.compile,
+                    workers=args.workers,
+                    evaluate_every=args.evaluate_every,
+                    resume=args.resume,
+                    initialize=_initializer(args.init, args.model),
+                    note={
+                        "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
+                        "seed": args.seed,
+                        "torch": torch.__version__,
+                    },
+                ),
+                display,
+            )
+            trainer.run()
+        if distributed.rank() == 0:
+            if val is None:
+                print(f"no split {args.val_split!r}: nothing was measured, and best is last")
+            elif trainer.best_miou >= 0:
+                print(f"best mIoU on {args.val_split}: {trainer.best_miou:.4f}")
+            print(f"wrote {args.out / 'best.safetensors'}, log.jsonl and curves.png beside it")
+    return 0
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    from ..models import registry
+    from .recipe import DEFAULT_PRESET, preset
+
+    registry.spec(args.model)
+    base = preset(args.preset or DEFAULT_PRESET.get(args.model, "scratch"))
+    given = {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "optimizer": args.optimizer,
+        "schedule": args.schedule,
+        "learning_rate": args.learning_rate,
+        "weight_decay": args.weight_decay,
+        "class_weighting": args.class_weights,
+        "jaccard_weight": args.jaccard,
+        "average_decay": args.average,
+    }
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return replace(base, augmentation=_augmentation(args, base.augmentation), **changes)
+
+
+def _augmentation(args: argparse.Namespace, base: Augmentation) -> Augmentation:
+    from ..runtime.sizes import parse_size
+
+    if args.crop is not None:
+        base = replace(base, crop_hw=None if args.crop == "none" else parse_size(args.crop))
+    if args.scale is not None:
+        try:
+            low, high = (float(part) for part in args.scale.split(","))
+        except ValueError as error:
+            raise UsageError(f"--scale {args.scale}: expected LOW,HIGH such as 0.75,1.75") from error
+        if not 0 < low <= high:
+            raise UsageError(f"--scale {args.scale}: expected 0 < LOW <= HIGH")
+        base = replace(base, scale=(low, high))
+    return base
+
+
+def _prepare(out: Path, *, resume: bool, force: bool) -> None:
+    """Makes the output folder. What a former run left there is gone on with, replaced, or refused."""
+    state = out / "state.safetensors"
+    if resume and not state.exists():
+        raise DataError(
+            f"there is nothing to resume in {out}: {state.name} is missing; leave --resume out to start"
+        )
+    if not resume and not force and out.exists() and any(out.iterdir()):
+        raise OutputError(
+            f"{out} exists and is not empty; give --resume to go on with it, or --force to start afresh"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            for name in (
+                "state.safetensors",
+                "best.safetensors",
+                "last.safetensors",
+                "log.jsonl",
+                "curves.png",
+            ):
+                (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write into {out}: {error.strerror}") from error
+
+
+def _initializer(path: Path | None, architecture: str) -> Callable[[SegmentationNetwork], None] | None:
+    if path is None:
+        return None
+    from ..models.checkpoint import load_checkpoint
+    from ..models.staging import start_from
+
+    checkpoint = load_checkpoint(path)
+
+    def initialize(network: SegmentationNetwork) -> None:
+        fresh = start_from(network, architecture, checkpoint, source=str(path))
+        if fresh:
+            print(f"{path} tells other classes apart: {', '.join(fresh)} start afresh, all else is loaded")
+
+    return initialize
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"--device {name}: expected cpu, cuda, cuda:N or auto") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {name}: torch finds no CUDA device here; use --device cpu, or install the GPU's driver"
+        )
+    return device
+
+
+def _amp(choice: str, device: torch.device) -> Any:
+    """``auto`` is bf16 where the hardware multiplies it; elsewhere emulation would be slower than float32."""
+    import torch
+
+    if choice != "auto":
+        return choice
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    capable = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return "bf16" if capable else "off"
+
+
+class _Display:
+    """A progress bar on a terminal; elsewhere a line an epoch."""
+
+    def __init__(self, title: str, epochs: int, *, quiet: bool) -> None:
+        self.title, self.epochs, self.quiet = title, epochs, quiet
+        self.bar: Any = None
+        self.task: Any = None
+        self.started = time.monotonic()
+        self.first_epoch: int | None = None
+
+    def __enter__(self) -> _Display:
+        if not self.quiet and sys.stdout.isatty():
+            from rich import progress
+
+            self.bar = progress.Progress(
+                progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TaskProgressColumn(),
+                progress.TextColumn("{task.fields[figures]}"), progress.TimeRemainingColumn(),
+            )  # fmt: skip
+            self.bar.start()
+            self.task = self.bar.add_task(self.title, total=None, figures="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        miou = "–" if progress.val_miou is None else f"{progress.val_miou:.4f}"
+        figures = f"loss {progress.loss:.4f}  mIoU {miou}"
+        if self.first_epoch is None:
+            self.first_epoch = progress.epoch
+        if self.bar is not None:
+            done = progress.epoch * progress.steps + progress.step
+            self.bar.update(self.task, completed=done, total=self.epochs * progress.steps, figures=figures)
+        elif progress.step == 0:
+            done = progress.epoch - self.first_epoch
+            left_s = (time.monotonic() - self.started) / max(1, done) * (self.epochs - progress.epoch)
+            print(f"epoch {progress.epoch}/{self.epochs}  {figures}  {left_s / 60:.1f} min left", flush=True)

@@ -1,0 +1,104 @@
+"""Several processes under torchrun, with the same result as one: sums, gathered batch norm, who writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_f
+from torch import Tensor, nn
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Joins torchrun's group for the block, where there is one: gloo on the CPU, nccl on GPUs."""
+    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number; 0 is the one that writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def sum_over_processes(value: Tensor) -> Tensor:
+    """The sum over all processes, without gradient."""
+    if world_size() == 1:
+        return value.detach()
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total
+
+
+def differentiable_sum(value: Tensor) -> Tensor:
+    """The sum over all processes; gradients flow back to each."""
+    return dist_f.all_reduce(value)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def barrier() -> None:
+    """Waits for all processes."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def synchronize_batch_norm(network: nn.Module) -> nn.Module:
+    """Makes batch norm see the joint batch. On the CPU too, where torch's own SyncBatchNorm does not run."""
+    if world_size() == 1:
+        return network
+    if next(network.parameters()).is_cuda:
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for name, child in list(network.named_children()):
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(network, name, GatheredBatchNorm.of(child))
+        else:
+            synchronize_batch_norm(child)
+    return network
+
+
+class GatheredBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the joint batch of all processes."""
+
+    @classmethod
+    def of(cls, own: nn.BatchNorm2d) -> GatheredBatchNorm:
+        """Takes over another batch norm's parameters and statistics."""
+        gathered = cls(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
+        gathered.weight, gathered.bias = own.weight, own.bias
+        gathered.running_mean, gathered.running_var = own.running_mean, own.running_var
+        gathered.num_batches_tracked = own.num_batches_tracked
+        return gathered
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        x32 = x.float()
+        # One message: the sums, the sums of squares and the count.
+        count = x32.new_tensor([x.numel() / x.shape[1]])
+        joint = differentiable_sum(torch.cat([x32.sum((0, 2, 3)), x32.square().sum((0, 2, 3)), count]))
+        mean, square, count = joint[: x.shape[1]], joint[x.shape[1] : -1], joint[-1].detach()
+        mean, square = mean / count, square / count
+        variance = (square - mean.square()).clamp_min(0)
+        with torch.no_grad():
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
+            momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / (count - 1).clamp_min(1), momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        return (x32 * scale[:, None, None] + shift[:, None, None]).to(x.dtype)

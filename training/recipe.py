@@ -1,0 +1,102 @@
+"""How a network is trained: every choice in one frozen record, and a preset for each network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ..data.augment import Augmentation
+from ..runtime.errors import UsageError
+
+Optimizer = Literal["sgd", "adamw"]
+Schedule = Literal["poly", "one-cycle"]
+ClassWeighting = Literal["none", "sqrt", "log"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: pictures a step, over all processes together.
+        optimizer, learning_rate, momentum, weight_decay: as usual; the rate is the schedule's peak.
+        schedule: ``poly`` falls as (1 - t)^0.9; ``one-cycle`` warms up over ``warmup`` and falls as a cosine.
+        warmup: share of the training that one-cycle rises for.
+        class_weighting: how much rare classes weigh in the cross-entropy: ``none``, ``sqrt`` (inverse square root
+            of the frequency) or ``log`` (ENet's 1 / ln(1.02 + f)).
+        jaccard_weight: weight of the soft-IoU loss that is added to the cross-entropy; 0 leaves it out.
+        auxiliary_weight: weight of an auxiliary head's loss.
+        average_decay: decay a step of the averaged weights, which are what is evaluated and saved; 0 averages none.
+        augmentation: what a training picture goes through.
+    """
+
+    epochs: int = 100
+    batch_size: int = 8
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = 2e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-2
+    schedule: Schedule = "one-cycle"
+    warmup: float = 0.1
+    class_weighting: ClassWeighting = "none"
+    jaccard_weight: float = 0.0
+    auxiliary_weight: float = 0.5
+    average_decay: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name, low in (("epochs", 1), ("batch_size", 1)):
+            if getattr(self, name) < low:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected at least {low}")
+        if not self.learning_rate > 0:
+            raise UsageError(f"the learning rate is {self.learning_rate}; expected more than 0")
+
+
+# Long et al. 2015, section 4.3: SGD with momentum 0.9, weight decay 5e-4, whole pictures.
+_FCN_PAPER = Recipe(
+    epochs=50, batch_size=1, optimizer="sgd", learning_rate=1e-3, weight_decay=5e-4, schedule="poly",
+    augmentation=Augmentation(crop_hw=None, colour=0.0),
+)  # fmt: skip
+# torchvision's reference recipe for its segmentation networks.
+_TORCHVISION = Recipe(
+    epochs=30, batch_size=8, optimizer="sgd", learning_rate=2e-2, weight_decay=1e-4, schedule="poly",
+    augmentation=Augmentation(crop_hw=(480, 480), scale=(0.5, 2.0)),
+)  # fmt: skip
+
+PRESETS: Mapping[str, Recipe] = {
+    "fcn-paper": _FCN_PAPER,
+    "torchvision": _TORCHVISION,
+    # Ronneberger et al. 2015, section 3: one picture a step and momentum 0.99.
+    "unet-paper": replace(_FCN_PAPER, learning_rate=1e-3, momentum=0.99, augmentation=Augmentation(colour=0.2)),
+    "scratch": Recipe(
+        batch_size=4, learning_rate=1.5e-3, class_weighting="sqrt", jaccard_weight=0.5, average_decay=0.998
+    ),
+    "scratch-aerial": Recipe(
+        epochs=30, batch_size=4, learning_rate=1.5e-3, class_weighting="sqrt", jaccard_weight=0.5, average_decay=0.998,
+        augmentation=Augmentation(crop_hw=(256, 256), scale=(0.7, 1.4), vertical=True, colour=0.3),
+    ),
+}  # fmt: skip
+
+DEFAULT_PRESET: Mapping[str, str] = {
+    "lraspp": "scratch",
+    "fcn32s": "fcn-paper",
+    "fcn16s": "fcn-paper",
+    "fcn8s": "fcn-paper",
+    "fcn_resnet18": "scratch",
+    "fcn_resnet50": "torchvision",
+    "deeplabv3": "torchvision",
+    "unet": "unet-paper",
+}
+
+
+def preset(name: str) -> Recipe:
+    """Looks a preset up.
+
+    Raises:
+        UsageError: there is none of this name; the message lists those there are.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[name]
