@@ -1,0 +1,85 @@
+"""What ``edgeseg data check`` finds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg.cli import main
+from edgeseg.data.check import check_dataset
+
+MakeDataset = Callable[..., Path]
+
+
+def test_a_sound_set_has_no_problems(make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_dataset()
+    assert main(["data", "check", str(root)]) == 0
+    shown = capsys.readouterr().out
+    assert "no problems" in shown
+    assert "train: 4 pictures (32 x 24: 4)" in shown
+    assert main(["data", "check", str(root), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["splits"]["val"]["pictures"] == 2
+    assert sum(report["splits"]["val"]["pixels"].values()) == 2 * 24 * 32
+
+
+def test_each_fault_is_named(make_dataset: MakeDataset) -> None:
+    root = make_dataset(train=6)
+    shutil.copy(root / "JPEGImages/train_0.png", root / "JPEGImages/val_0.png")
+    (root / "SegmentationClass/train_1.png").unlink()
+    (root / "JPEGImages/train_2.png").unlink()
+    cv2.imwrite(str(root / "JPEGImages/train_3.png"), np.zeros((8, 8, 3), np.uint8))
+    Image.fromarray(np.full((24, 32, 3), 9, np.uint8)).save(root / "SegmentationClass/train_4.png")
+    cv2.imwrite(str(root / "JPEGImages/stray.png"), np.zeros((8, 8, 3), np.uint8))
+    report = check_dataset(root)
+    found = "\n".join(report.problems)
+    assert "1 pictures are in both train and val, such as train_0 = val_0" in found
+    assert "train_1.png" in found
+    assert "train_2.jpg is missing" in found
+    assert "train_3 has a mask of 32 x 24 and a picture of 8 x 8" in found
+    assert "holds the colour (9, 9, 9)" in found
+    assert len(report.problems) == 5
+    assert any("1 pictures are in no split, such as stray" in note for note in report.notes)
+    assert main(["data", "check", str(root)]) == 1
+
+
+def test_an_uncovered_class_is_noted(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    with (root / "labelmap.txt").open("a") as file:
+        file.write("unicorn:1,2,3::\n")
+    assert any("no pixel of unicorn" in note for note in check_dataset(root).notes)
+
+
+def test_a_folder_that_is_no_data_set_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(tmp_path)]) == 2
+    assert "is not in VOC layout" in capsys.readouterr().err
+
+
+def test_real_sets_have_no_problems(shared_data: Path) -> None:
+    assert check_dataset(shared_data / "VOCdevkit").problems == []
+    camvid = check_dataset(shared_data / "camvid")
+    assert camvid.problems == []
+    assert (camvid.splits["train"].pictures, camvid.splits["val"].pictures) == (367, 101)
+
+
+def test_voc_that_is_not_there_says_how_to_get_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "voc", "--dir", str(tmp_path)]) == 2
+    assert "edgeseg data voc --download" in capsys.readouterr().err
+
+
+def test_a_download_that_fails_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("network unreachable")
+
+    monkeypatch.setattr("torchvision.datasets.VOCSegmentation", refuse)
+    assert main(["data", "voc", "--download", "--dir", str(tmp_path)]) == 2
+    assert "could not fetch PASCAL VOC 2012 (network unreachable)" in capsys.readouterr().err

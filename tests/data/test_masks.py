@@ -1,0 +1,49 @@
+"""Palette and RGB masks, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg.data.masks import read_frame, read_mask
+from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.labels import LabelMap
+
+MASK = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)
+WriteMask = Callable[..., None]
+
+
+@pytest.mark.parametrize("kind", ["palette", "rgb"])
+def test_both_forms_give_the_ids(kind: str, tmp_path: Path, labels: LabelMap, write_mask: WriteMask) -> None:
+    write_mask(tmp_path / "m.png", MASK, kind)
+    assert (read_mask(tmp_path / "m.png", labels) == MASK).all()
+
+
+def test_another_palette_is_read_by_its_colours(tmp_path: Path, labels: LabelMap, write_mask: WriteMask) -> None:
+    # An annotation tool may number its palette in its own order: here car is index 0 and ground index 2.
+    palette = labels.palette_rgb()[[2, 1, 0, *range(3, 256)]]
+    write_mask(tmp_path / "m.png", np.array([[0, 1, 2]], np.uint8), palette=palette)
+    assert read_mask(tmp_path / "m.png", labels).tolist() == [[2, 1, 0]]
+
+
+def test_a_grey_mask_holds_ids(tmp_path: Path, labels: LabelMap) -> None:
+    Image.fromarray(MASK).save(tmp_path / "m.png")
+    assert (read_mask(tmp_path / "m.png", labels) == MASK).all()
+
+
+def test_refusals(tmp_path: Path, labels: LabelMap, write_mask: WriteMask) -> None:
+    Image.fromarray(np.full((2, 2), 9, np.uint8)).save(tmp_path / "id.png")
+    with pytest.raises(DataError, match="holds class id 9; the label map has 0 to 2"):
+        read_mask(tmp_path / "id.png", labels)
+    Image.fromarray(np.full((2, 2, 3), 77, np.uint8)).save(tmp_path / "colour.png")
+    with pytest.raises(DataError, match=r"holds the colour \(77, 77, 77\), which no class"):
+        read_mask(tmp_path / "colour.png", labels)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(DataError, match=r"cannot read the mask .*broken\.png"):
+        read_mask(tmp_path / "broken.png", labels)
+    with pytest.raises(DataError, match="missing, truncated or not an image"):
+        read_frame(tmp_path / "nothing.jpg")
