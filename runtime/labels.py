@@ -65,7 +65,9 @@ class LabelMap:
         labels = []
         for name, rgb in pairs:
             if len(rgb) != 3 or any(not 0 <= int(v) <= 255 for v in rgb):
-                raise DataError(f"class {name!r} has the colour {tuple(rgb)}; expected three numbers from 0 to 255")
+                raise DataError(
+                    f"class {name!r} has the colour {tuple(rgb)}; expected three numbers from 0 to 255"
+                )
             labels.append(Label(name, (int(rgb[0]), int(rgb[1]), int(rgb[2]))))
         return cls(tuple(labels))
 

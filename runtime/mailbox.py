@@ -34,16 +34,23 @@ class Mailbox(Generic[T]):
         with self._changed:
             return self._dropped
 
-    def put(self, item: T) -> bool:
-        """Adds an item, waiting for room unless the newest wins. False where the mailbox is closed."""
+    def put(self, item: T, timeout: float | None = None) -> bool:
+        """Adds an item, waiting for room unless the newest wins.
+
+        Args:
+            item: what to add.
+            timeout: seconds to wait at most; for ever where None.
+
+        Returns:
+            Whether it was added. Not where the mailbox is closed, or the time is up.
+        """
         with self._changed:
-            while len(self._items) >= self._capacity and not self._closed:
-                if self._newest_wins:
+            if self._newest_wins:
+                while len(self._items) >= self._capacity:
                     self._items.popleft()
                     self._dropped += 1
-                else:
-                    self._changed.wait()
-            if self._closed:
+            self._changed.wait_for(lambda: len(self._items) < self._capacity or self._closed, timeout)
+            if self._closed or len(self._items) >= self._capacity:
                 return False
             self._items.append(item)
             self._changed.notify_all()
@@ -65,6 +72,12 @@ class Mailbox(Generic[T]):
             item = self._items.popleft()
             self._changed.notify_all()
             return item
+
+    @property
+    def closed(self) -> bool:
+        """Whether the mailbox takes no more items."""
+        with self._changed:
+            return self._closed
 
     @property
     def finished(self) -> bool:

@@ -65,7 +65,9 @@ class RunStats:
     def recent_fps(self) -> float:
         """Frames a second over the last frames; 0 before the second frame."""
         with self._lock:
-            return _rate(len(self._finished), self._finished[0], self._finished[-1]) if self._finished else 0.0
+            return (
+                _rate(len(self._finished), self._finished[0], self._finished[-1]) if self._finished else 0.0
+            )
 
     def summary(self) -> dict[str, Any]:
         """Everything measured, ready for JSON. Times are in milliseconds, shares from 0 to 1."""

@@ -51,14 +51,18 @@ def open_source(uri: str) -> Source:
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
         return PicturesSource(found, name=uri)
     if path.exists():
-        return PicturesSource([path], name=uri) if path.suffix.lower() in PICTURE_SUFFIXES else VideoSource(path)
+        return (
+            PicturesSource([path], name=uri) if path.suffix.lower() in PICTURE_SUFFIXES else VideoSource(path)
+        )
     if any(character in uri for character in "*?["):
         return PicturesSource(sorted(Path(p) for p in glob.glob(uri, recursive=True)), name=uri)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
     if scheme is None:
         raise SourceError(f"there is no {uri}: expected {_FORMS}, or {_known_schemes()}")
     if scheme[1] not in _SCHEMES:
-        raise SourceError(f"unknown scheme {scheme[1]!r} in {uri}; known: {_known_schemes()}; or give {_FORMS}")
+        raise SourceError(
+            f"unknown scheme {scheme[1]!r} in {uri}; known: {_known_schemes()}; or give {_FORMS}"
+        )
     module_name, class_name = _SCHEMES[scheme[1]].split(":")
     source: Source = getattr(importlib.import_module(module_name), class_name)(uri[scheme.end() :])
     return source

@@ -28,7 +28,9 @@ class PicturesSource(Source):
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
         if not paths:
-            raise SourceError(f"there are no pictures in {name}; looked for {', '.join(sorted(PICTURE_SUFFIXES))}")
+            raise SourceError(
+                f"there are no pictures in {name}; looked for {', '.join(sorted(PICTURE_SUFFIXES))}"
+            )
         self.name = name
         self._paths = tuple(paths)
         self._next = 0
@@ -63,5 +65,7 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     # OpenCV fills the missing part of a JPEG with grey and calls it read: its end marker must follow its last scan.
     if picture is None or (data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")):
-        raise SourceError(f"the picture {path} is damaged or truncated; replace it or take it out of the folder")
+        raise SourceError(
+            f"the picture {path} is damaged or truncated; replace it or take it out of the folder"
+        )
     return np.asarray(picture, np.uint8)

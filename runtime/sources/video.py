@@ -26,7 +26,9 @@ class VideoSource(Source):
         self.name = str(path)
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
-            raise SourceError(f"cannot read {path} as a video: it is damaged, empty or of a form OpenCV lacks")
+            raise SourceError(
+                f"cannot read {path} as a video: it is damaged, empty or of a form OpenCV lacks"
+            )
         # The first frame is read now, so that a video without any is refused before anything starts.
         self._first = self._grab()
         if self._first is None:

@@ -1,0 +1,76 @@
+"""What a run tells on the terminal: one live line, and a table at the end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .stats import RunStats
+
+_REFRESH_SECONDS = 0.25
+_BAR_CHARACTERS = 30
+
+
+class StatusLine:
+    """One line on stderr that is written over as the run goes on; silent where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._shown_at = 0.0
+
+    def update(self, stats: RunStats) -> None:
+        """Shows the frames and the rate so far, a few times a second."""
+        now = time.monotonic()
+        if self._live and now - self._shown_at >= _REFRESH_SECONDS:
+            self._shown_at = now
+            with self._lock:
+                print(
+                    f"\r\x1b[K{stats.frames} frames   {stats.recent_fps:.1f} fps",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
+    def say(self, text: str) -> None:
+        """Prints a line of its own."""
+        with self._lock:
+            print(f"\r\x1b[K{text}" if self._live else text, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._live:
+            with self._lock:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def summary_table(stats: Mapping[str, Any]) -> str:
+    """The closing table of a run.
+
+    Args:
+        stats: of :class:`~edgeseg.runtime.pipeline.RunReport`.
+    """
+    lines = [
+        f"{'source':18}{stats['source']}",
+        f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid",
+        f"{'rate':18}{stats['fps']:.1f} frames a second",
+    ]
+    timings = {**stats["stages_ms"], "capture to mask": stats["latency_ms"]}
+    if any(timings.values()):
+        lines += ["", f"{'milliseconds':18}{'p50':>9}{'p90':>9}{'p99':>9}"]
+        lines += [
+            f"{name:18}" + "".join(f"{percentiles[p]:9.2f}" for p in ("p50", "p90", "p99"))
+            for name, percentiles in timings.items()
+            if percentiles
+        ]
+    shares = {name: share for name, share in stats["class_share"].items() if share > 0}
+    if shares:
+        lines += ["", f"{'class':18}{'share':>9}"]
+        lines += [
+            f"{name:18}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
+            for name, share in shares.items()
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""Text and panels on a picture, in sizes that follow the picture's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .preprocess import Frame
+
+Colour = tuple[int, int, int]
+
+WHITE: Colour = (255, 255, 255)
+GREY: Colour = (200, 200, 200)
+RED: Colour = (70, 70, 240)
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_PANEL: Colour = (30, 26, 24)
+_PANEL_OPACITY = 0.68
+
+
+class LegendRow(NamedTuple):
+    """A line of a legend: a colour (BGR), a name and a value; no chip where the colour is None."""
+
+    colour: Colour | None
+    name: str
+    value: str
+
+
+class Painter:
+    """Paints on a picture, in place.
+
+    Args:
+        canvas_bgr: uint8 [H, W, 3].
+    """
+
+    def __init__(self, canvas_bgr: Frame) -> None:
+        self._canvas = canvas_bgr
+        text_px = float(np.clip(min(canvas_bgr.shape[:2]) / 34, 10, 34))
+        self._scale = text_px / 22  # the font's capitals are 22 pixels high at scale 1
+        self._stroke = max(1, round(text_px / 14))
+        self._text_px = round(text_px)
+        self._line_px = round(text_px * 1.75)
+        self._pad_px = round(text_px * 0.85)
+
+    @property
+    def legend_room(self) -> int:
+        """How many rows a legend may have, so that it leaves a quarter of the picture's height free."""
+        return max(1, int(self._canvas.shape[0] * 0.75 - 2 * self._pad_px) // self._line_px)
+
+    def legend(self, rows: Sequence[LegendRow]) -> None:
+        """Paints a legend into the upper left corner."""
+        if not rows:
+            return
+        chip, gap = round(self._text_px * 1.1), round(self._text_px * 0.7)
+        name_px = max(self._width(row.name) for row in rows)
+        value_px = max(self._width(row.value) for row in rows)
+        width = 2 * self._pad_px + chip + gap + name_px + 2 * gap + value_px
+        height = 2 * self._pad_px + self._line_px * len(rows) - (self._line_px - self._text_px)
+        left = top = self._pad_px
+        self._panel(left, top, width, height)
+        for index, row in enumerate(rows):
+            baseline = top + self._pad_px + self._text_px + index * self._line_px
+            x, y = left + self._pad_px, baseline - (self._text_px + chip) // 2
+            if row.colour is not None:
+                cv2.rectangle(self._canvas, (x, y), (x + chip, y + chip), row.colour, cv2.FILLED, cv2.LINE_AA)
+                cv2.rectangle(self._canvas, (x, y), (x + chip, y + chip), GREY, 1, cv2.LINE_AA)
+            self._text(row.name, x + chip + gap, baseline, WHITE if row.colour else GREY)
+            self._text(row.value, left + width - self._pad_px - self._width(row.value), baseline, GREY)
+
+    def badge(self, text: str) -> None:
+        """Paints a line of text into the upper right corner."""
+        width = self._width(text) + 2 * self._pad_px
+        self._one_line(text, self._canvas.shape[1] - width - self._pad_px, self._pad_px, WHITE)
+
+    def notice(self, text: str) -> None:
+        """Paints a line of text, in red, into the middle."""
+        width, height = self._width(text) + 2 * self._pad_px, self._text_px + 2 * self._pad_px
+        self._one_line(text, (self._canvas.shape[1] - width) // 2, (self._canvas.shape[0] - height) // 2, RED)
+
+    def strike(self) -> None:
+        """Strikes the whole picture through."""
+        height, width = self._canvas.shape[:2]
+        for start, end in (((0, 0), (width - 1, height - 1)), ((width - 1, 0), (0, height - 1))):
+            cv2.line(self._canvas, start, end, RED, 2 * self._stroke, cv2.LINE_AA)
+
+    def _one_line(self, text: str, left: int, top: int, colour: Colour) -> None:
+        self._panel(left, top, self._width(text) + 2 * self._pad_px, self._text_px + 2 * self._pad_px)
+        self._text(text, left + self._pad_px, top + self._pad_px + self._text_px, colour)
+
+    def _width(self, text: str) -> int:
+        return int(cv2.getTextSize(text, _FONT, self._scale, self._stroke)[0][0])
+
+    def _text(self, text: str, left: int, baseline: int, colour: Colour) -> None:
+        cv2.putText(
+            self._canvas, text, (left, baseline), _FONT, self._scale, colour, self._stroke, cv2.LINE_AA
+        )
+
+    def _panel(self, left: int, top: int, width: int, height: int) -> None:
+        """Darkens a rectangle with round corners, cut where it leaves the picture."""
+        right, bottom = min(left + width, self._canvas.shape[1]), min(top + height, self._canvas.shape[0])
+        left, top = max(left, 0), max(top, 0)
+        radius = min(self._pad_px, (right - left) // 2, (bottom - top) // 2)
+        if radius <= 0:
+            return
+        shape = np.zeros((bottom - top, right - left), np.uint8)
+        cv2.rectangle(shape, (radius, 0), (right - left - radius - 1, bottom - top - 1), 255, cv2.FILLED)
+        cv2.rectangle(shape, (0, radius), (right - left - 1, bottom - top - radius - 1), 255, cv2.FILLED)
+        for x in (radius, right - left - radius - 1):
+            for y in (radius, bottom - top - radius - 1):
+                cv2.circle(shape, (x, y), radius, 255, cv2.FILLED)
+        behind = self._canvas[top:bottom, left:right]
+        panel = np.full_like(behind, _PANEL)
+        cv2.copyTo(cv2.addWeighted(behind, 1 - _PANEL_OPACITY, panel, _PANEL_OPACITY, 0), shape, behind)

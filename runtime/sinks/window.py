@@ -1,0 +1,61 @@
+"""The overlay in a window on the desktop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import cv2
+
+from .base import Output, Sink, StopRequested
+
+_TITLE = "edgeseg (q ends)"
+_END_KEYS = frozenset({ord("q"), ord("Q"), 27})
+_PROBE = "import cv2; cv2.namedWindow('edgeseg'); cv2.waitKey(1)"
+_PROBE_SECONDS = 20
+
+
+def why_no_window() -> str:
+    """Why no window can be shown here; empty where one can."""
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)"
+    # Qt ends the whole process where it cannot reach the display, so a child tries first.
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"the display did not answer within {_PROBE_SECONDS} s"
+    return "" if child.returncode == 0 else "OpenCV cannot open a window on this display"
+
+
+class WindowSink(Sink):
+    """Shows overlays in a window; q, Esc or closing the window ends the run. Frames that come too fast are left out."""
+
+    name = "window"
+    lossless = False
+    foreground = True
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def write(self, output: Output) -> None:
+        """Shows an overlay.
+
+        Raises:
+            StopRequested: the user wants to end.
+        """
+        if not self._shown:
+            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(_TITLE, output.frame_bgr.shape[1], output.frame_bgr.shape[0])
+            self._shown = True
+        cv2.imshow(_TITLE, output.overlay_bgr)
+        pressed = cv2.waitKey(1) & 0xFF
+        if pressed in _END_KEYS or cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            raise StopRequested
+
+    def close(self, commit: bool) -> None:
+        """Closes the window."""
+        if self._shown:
+            cv2.destroyAllWindows()
