@@ -123,4 +123,3 @@ def _motion_kernel(dx: float, dy: float) -> npt.NDArray[np.float32] | None:
                 if wy * wx > 0:
                     kernel[row, column] += wy * wx
     return kernel / kernel.sum()
-

@@ -143,7 +143,7 @@ class AerialFlight:
 
     def _gain(self, gain: float, warm: float, green: float) -> tuple[float, float, float]:
         b, g, r = self.world.look.sun_bgr
-        return 1.12 * gain * b * (1 - warm), 1.12 * gain * g * (1 + green), 1.12 * gain * r * (1 + warm)
+        return 1.07 * gain * b * (1 - warm), 1.07 * gain * g * (1 + green), 1.07 * gain * r * (1 + warm)
 
     def _shift(self, i: int) -> tuple[int, int]:
         dx, dy = _stream(self.seed, _FRAME, i).integers(0, 64, 2)

@@ -56,7 +56,8 @@ class Lane:
         here = self._slot(start, count)
         there = self._slot(start + self.side, count)
         s = here + (there - here) * share
-        offset = self.side * self.street.half_m * 0.5 * PX_PER_M * (-1 if self.street.curve.vertical else 1)
+        right = self.side * (-1 if self.street.curve.vertical else 1)
+        offset = 0.0 if self.street.kind == "dirt" else right * self.street.half_m * 0.5 * PX_PER_M
         xy, heading = self.street.curve.place(s, offset)
         return xy, heading + (0.0 if self.side > 0 else np.pi)
 
@@ -132,7 +133,8 @@ class Life:
         lanes, pavements = [], []
         for street in layout.streets:
             others = layout.horizontal if street.curve.vertical else layout.vertical
-            lanes += [Lane.draw(rng, street, side, others) for side in (1, -1)]
+            sides = (1,) if street.kind == "dirt" else (1, -1)
+            lanes += [Lane.draw(rng, street, side, others) for side in sides]
             count = {"street": 70, "country": 22, "dirt": 14}[street.kind]
             pavements.append(Pavement.draw(rng, street, int(count * crowd)))
         standing = np.asarray(parked, np.float64).reshape(-1, 3)

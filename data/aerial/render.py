@@ -80,7 +80,13 @@ def _project(matrix: Matrix, xy: Points) -> Points:
     return np.asarray(lifted[..., :2] / lifted[..., 2:])
 
 
-def _seen(world: AerialWorld, placed: tuple[Points, Floats], origin: Points, to_frame: Matrix, size_hw: tuple[int, int]) -> _Things:
+def _seen(
+    world: AerialWorld,
+    placed: tuple[Points, Floats],
+    origin: Points,
+    to_frame: Matrix,
+    size_hw: tuple[int, int],
+) -> _Things:
     """Picks what may touch the frame out of all that a world holds."""
     xy, heading = placed
     start = origin - _MARGIN_PX
@@ -110,21 +116,24 @@ def _cast(shadow: Gray, world: AerialWorld, to_frame: Matrix, things: _Things, s
         return
     hulls = np.stack([sprites[k].hull_xy for k in chosen])
     heights = np.array([sprites[k].height_m for k in chosen])
-    base = (hulls @ np.swapaxes(_turns(things.heading[chosen]), -1, -2)) * PX_PER_M + things.xy[chosen][:, None]
+    base = (hulls @ np.swapaxes(_turns(things.heading[chosen]), -1, -2)) * PX_PER_M + things.xy[chosen][
+        :, None
+    ]
     top = base + (heights * PX_PER_M)[:, None, None] * world.look.shadow_xy
     outlines = _project(to_frame, np.concatenate([base, top], axis=1)).astype(np.float32)
     for outline in outlines:
-        cv2.fillConvexPoly(shadow, np.rint(cv2.convexHull(outline) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(
+            shadow, np.rint(cv2.convexHull(outline) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
+        )
 
 
 def _darken(frame: Frame, shadow: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld) -> None:
     """Dims the ground under a shadow mask; roofs and crowns, which stand above it, keep their light."""
-    soft = cv2.blur(shadow, (3, 3))
-    soft[covered] = 0
-    rows, columns = np.nonzero(soft)
+    shadow[covered] = 0
     share = np.arange(256)[:, None] / 255
-    table = np.rint(256 * (1 - (1 - np.asarray(world.look.shade_bgr)) * share)).astype(np.uint16)
-    frame[rows, columns] = (frame[rows, columns] * table[soft[rows, columns]]) >> 8
+    table = np.rint(255 * (1 - (1 - np.asarray(world.look.shade_bgr)) * share)).astype(np.uint8)
+    gain = cv2.applyColorMap(cv2.blur(shadow, (3, 3)), table[:, None])
+    cv2.multiply(frame, gain, dst=frame, scale=1 / 255)
 
 
 def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld, to_frame: Matrix,
@@ -148,14 +157,16 @@ def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: Aeria
         matrix = matrices[k].copy()
         matrix[0] -= left * matrix[2]
         matrix[1] -= top * matrix[2]
-        drawn = cv2.warpPerspective(sprites[k].bgra, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+        drawn = cv2.warpPerspective(
+            sprites[k].bgra, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR
+        )
         box = (slice(top, bottom), slice(left, right))
         alpha = drawn[..., 3]
         alpha[covered[box]] = 0
         colour = drawn[..., :3].astype(np.uint16)
         if not things.sunlit[k]:
             colour = (colour * shade) >> 8
-        weight = alpha.astype(np.uint16)[..., None]
+        weight = (alpha.astype(np.uint16) + (alpha >> 7))[..., None]  # 0 to 256
         part = frame[box]
-        part[:] = (colour * weight + part * (255 - weight)) // 255
+        part[:] = (colour * weight + part * (256 - weight)) >> 8
         mask[box][alpha >= 128] = label

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import MAP_PX, PX_PER_M, Canvas
+from .canvas import MAP_PX, PX_PER_M, Canvas, Points, box
 from .labels import FIELD, ROAD, WATER
 from .layout import Curve, Layout, Street
 from .look import Look
 from .noise import TILE_PX, Gray, Ramp, ramp, spread
 
 _ASPHALT = ramp((74, 72, 70), (98, 96, 94), (116, 114, 112), (132, 131, 130))
-_PAVEMENT = ramp((128, 134, 138), (152, 158, 162), (176, 182, 186))
+_PAVEMENT = ramp((112, 118, 122), (136, 142, 146), (160, 166, 170))
 _GRAVEL = ramp((92, 108, 122), (120, 138, 152), (158, 174, 186))
 _MARKING = ramp((178, 184, 186), (206, 212, 214), (228, 234, 236))
 
@@ -97,8 +97,8 @@ def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
     return float(b), float(g), float(r)
 
 
-def paint_streets(canvas: Canvas, layout: Layout, look: Look) -> None:
-    """Shoulders first, then every carriageway, then the markings, so that junctions come out whole."""
+def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, look: Look) -> None:
+    """Shoulders first, then carriageways, repairs and markings, each for all streets, so that junctions come out whole."""
     dirt = spread(tuple(0.6 * s + 0.4 * t for s, t in zip(look.soil_bgr, (150, 182, 200), strict=True)), 0.28)  # type: ignore[arg-type]
     strips = [
         (street, Ribbon.along(street.curve, street.half_m + street.pavement_m + 1.5))
@@ -109,6 +109,9 @@ def paint_streets(canvas: Canvas, layout: Layout, look: Look) -> None:
         _shoulder(canvas, street, ribbon)
     for street, ribbon in sorted(strips, key=lambda pair: pair[0].kind != "dirt"):
         _carriageway(canvas, street, ribbon, dirt, look)
+    for street in layout.streets:
+        if street.kind != "dirt":
+            _repairs(canvas, rng, street)
     for street, ribbon in strips:
         if street.kind != "dirt":
             others = layout.horizontal if street.curve.vertical else layout.vertical
@@ -136,9 +139,9 @@ def _shoulder(canvas: Canvas, street: Street, ribbon: Ribbon) -> None:
         s = np.arange(MAP_PX)[:, None]
         joints = ((s % 16) == 0) | (np.abs(np.mod(distance - street.half_m, 0.9) - 0.45) < 0.04)
         slab[joints] = 1
-        ribbon.put(canvas, paved & (slab > 0), spread((132, 138, 142), 0.1), noise, None)
+        ribbon.put(canvas, paved & (slab > 0), spread((116, 122, 126), 0.1), noise, None)
         kerb = np.abs(distance - street.half_m - 0.1) < 0.12
-        ribbon.put(canvas, kerb, spread((186, 190, 192), 0.12), noise, ROAD)
+        ribbon.put(canvas, kerb, spread((166, 170, 172), 0.12), noise, ROAD)
     else:
         ragged = distance + (noise.astype(np.float32) - 128) * 0.006
         ribbon.put(canvas, ragged < outer, _GRAVEL, noise, ROAD)
@@ -173,6 +176,36 @@ def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, loo
     ribbon.put(canvas, distance < street.half_m, _ASPHALT, np.clip(worn, 0, 255).astype(np.uint8), ROAD)
     gutter = (distance < street.half_m) & (distance > street.half_m - 0.3)
     ribbon.put(canvas, gutter, spread((84, 84, 84), 0.2), noise, None)
+
+
+def _repairs(canvas: Canvas, rng: np.random.Generator, street: Street) -> None:
+    """Patches of newer or older asphalt, tarred cracks and manholes."""
+    for s in rng.uniform(0, MAP_PX, 26):
+        spot, heading = street.curve.place(s, rng.uniform(-0.6, 0.6) * street.half_m * PX_PER_M)
+        size = rng.uniform((1.2, 0.8), (7, 2.2)) * PX_PER_M
+        inside = street.half_m * PX_PER_M - abs(_offset(street, spot)) - size[1] / 2 > 0
+        grey = rng.uniform(78, 122)
+        if inside:
+            canvas.paint(
+                box(spot, float(heading), *size), spread((grey, grey, grey * 0.99), 0.2), ROAD, 0.4, 0.5
+            )
+    for s in rng.uniform(0, MAP_PX, 12):
+        across = np.cumsum(rng.normal(rng.normal(0, 1.5), 2.2, 24))
+        offset = np.clip(across, -street.half_m * 9, street.half_m * 9)
+        along = s + np.cumsum(rng.uniform(1, 7, 24))
+        canvas.line(street.curve.place(along, offset)[0], 0.09, spread((82, 82, 81), 0.2), ROAD, 0.4, 0.5)
+    turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], -1)
+    for s in rng.uniform(0, MAP_PX, 16):
+        spot, _ = street.curve.place(s, rng.choice([-0.45, 0.45]) * street.half_m * PX_PER_M)
+        for radius_px, grey in ((5.6, 70.0), (4.4, 96.0)):
+            canvas.paint(spot + circle * radius_px, spread((grey, grey, grey), 0.25), ROAD, 0.3, 0.7)
+
+
+def _offset(street: Street, xy: Points) -> float:
+    """How far a point lies from the middle of a street, straight across the map, in pixels."""
+    cross, s = (xy[0], xy[1]) if street.curve.vertical else (xy[1], xy[0])
+    return float(cross - street.curve.at(s))
 
 
 def _markings(canvas: Canvas, street: Street, ribbon: Ribbon, others: tuple[Street, ...]) -> None:

@@ -19,6 +19,8 @@ _CROPS: tuple[Bgr, ...] = (
     (74, 110, 66),
 )
 
+_FLOWERS: tuple[Bgr, ...] = ((90, 200, 214), (206, 214, 216), (176, 120, 150), (84, 96, 190))
+
 
 def paint_grass(canvas: Canvas, look: Look) -> None:
     """Covers the whole map with grass: large dry and lush areas, tufts, blades."""
@@ -31,6 +33,29 @@ def paint_grass(canvas: Canvas, look: Look) -> None:
     mixed = cv2.addWeighted(large, 0.55, tiled, 0.75, -128 * 0.3)
     canvas.colour[:] = cv2.applyColorMap(mixed, look.grass)
     canvas.labels[:] = GRASS
+
+
+def paint_meadow(
+    canvas: Canvas, rng: np.random.Generator, look: Look, outline_xy: Points, angle: float, mown: bool
+) -> None:
+    """Grass of its own: mown in lanes along ``angle``, or tall and dotted with flowers."""
+    tone = rng.uniform(0.96, 1.04, 3) * rng.uniform(0.86, 1.1)
+    table = np.clip(look.grass * tone, 0, 255).astype(np.uint8)
+    with canvas.around(outline_xy) as patch:
+        mask = patch.mask(outline_xy)
+        height, width = mask.shape
+        index = canvas.texture(patch, 0.55, 0.5, 0.8).astype(np.float32)
+        if mown:
+            x = np.arange(patch.x0, patch.x0 + width, dtype=np.float32)[None, :]
+            y = np.arange(patch.y0, patch.y0 + height, dtype=np.float32)[:, None]
+            across = (x * np.float32(-np.sin(angle)) + y * np.float32(np.cos(angle))) / np.float32(PX_PER_M)
+            index += 15 * np.sign(np.sin(across * np.float32(2 * np.pi / 3.6)))
+        colours = np.asarray(cv2.applyColorMap(np.clip(index, 0, 255).astype(np.uint8), table), np.uint8)
+        if not mown:
+            flower = _FLOWERS[int(rng.integers(len(_FLOWERS)))]
+            bloom = canvas.texture(patch, 0.6, 0.9, 0.9) > 228
+            colours[bloom] = (0.4 * colours[bloom] + 0.6 * np.asarray(flower)).astype(np.uint8)
+        patch.fill(mask, colours, GRASS)
 
 
 def paint_field(

@@ -38,30 +38,36 @@ def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_b
     y = x.T
     height = np.full((n, n), -1.0, np.float32)
     tone = np.zeros((n, n), np.float32)
-    count = 14 + int(radius * 0.9)
+    count = 26 + int(radius * 1.5)
     for k in range(count):
-        spread = radius * 0.82 * np.sqrt(rng.uniform(0, 1))
+        spread = radius * 0.84 * np.sqrt(rng.uniform(0, 1))
         turn = rng.uniform(0, 2 * np.pi)
-        size = radius * rng.uniform(0.2, 0.42) if k else radius * 0.6
+        size = radius * rng.uniform(0.13, 0.36) + 1.5 if k else radius * 0.6
         cx, cy = (spread * np.cos(turn), spread * np.sin(turn)) if k else (0.0, 0.0)
         low_x, low_y = (max(int(c - size + n / 2), 0) for c in (cx, cy))
         part = (slice(low_y, int(cy + size + n / 2) + 2), slice(low_x, int(cx + size + n / 2) + 2))
         dome = size * size - (x[:, part[1]] - np.float32(cx)) ** 2 - (y[part[0]] - np.float32(cy)) ** 2
-        top = np.sqrt(np.maximum(dome, 0)) * 0.8 + np.float32(0.75 * (radius - spread))
+        top = np.sqrt(np.maximum(dome, 0)) * 0.75 + np.float32(0.62 * (radius - spread) * (k > 0))
         higher = (dome > 0) & (top > height[part])
         height[part][higher] = top[higher]
-        tone[part][higher] = rng.uniform(-0.12, 0.12)
-    leaves = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 0.9) * 2.2
-    lumps = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 2.6) * 6.0
-    alpha = np.clip((height + 1.0 + 1.1 * leaves + 0.8 * lumps) * 90, 0, 255)
+        tone[part][higher] = rng.uniform(-0.14, 0.14)
+    leaves = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 0.8) * 2.4
+    glint = rng.standard_normal((n, n), np.float32)
+    lumps = cv2.GaussianBlur(rng.standard_normal((n, n), np.float32), (0, 0), 1.9) * 5.0
+    alpha = np.clip((height + 0.6 + 1.3 * leaves + 1.1 * lumps) * 80, 0, 255)
     alpha[height < 0] = 0
-    rough = height + 0.9 * leaves + 0.5 * lumps
-    slope_y, slope_x = np.gradient(cv2.GaussianBlur(rough, (0, 0), 0.7))
-    normal = 1 / np.sqrt(slope_x**2 + slope_y**2 + 0.8)
-    lit = (0.9 * look.to_sun[2] - slope_x * look.to_sun[0] - slope_y * look.to_sun[1]) * normal
-    shade = np.clip(0.34 + 0.72 * lit, 0.22, 1.5) * (1 + tone + 0.10 * leaves)
-    warm = np.clip(shade - 0.75, 0, 1)[..., None] * np.array((0.0, 0.10, 0.22), np.float32)
-    colours = np.asarray(colour_bgr, np.float32) * (shade[..., None] + warm) * np.float32(1.28)
+    rough = height + 1.1 * leaves + 1.0 * lumps
+    slope_y, slope_x = np.gradient(cv2.GaussianBlur(rough, (0, 0), 0.6))
+    normal = 1 / np.sqrt(slope_x**2 + slope_y**2 + 0.9)
+    lit = (0.95 * look.to_sun[2] - slope_x * look.to_sun[0] - slope_y * look.to_sun[1]) * normal
+    depth = (
+        np.clip(cv2.GaussianBlur(height, (0, 0), radius * 0.12 + 1) - height, 0, 6) / 6
+    )  # gaps between clumps
+    shade = (
+        np.clip(0.48 + 0.48 * lit, 0.26, 1.25) * (1 + tone + 0.10 * leaves + 0.10 * glint) * (1 - 0.5 * depth)
+    )
+    warm = np.clip(shade - 0.7, 0, 1)[..., None] * np.array((0.0, 0.12, 0.2), np.float32)
+    colours = np.asarray(colour_bgr, np.float32) * (shade[..., None] + warm) * np.float32(1.22)
     return Crown(np.clip(colours, 0, 255).astype(np.uint8), alpha.astype(np.uint8))
 
 
@@ -96,7 +102,7 @@ class Tree:
 def cast_shadow(canvas: Canvas, tree: Tree, look: Look) -> None:
     """Lays the crown's shadow on whatever is below: ground, cars' places, roofs."""
     fall = look.shadow_xy * tree.height_m * PX_PER_M
-    for share in (0.55, 1.0):  # the trunk's side of the crown and its top
+    for share in (0.3, 0.55, 0.8):  # the crown is deep: its lower, middle and upper part
         corner = np.rint(tree.centre_xy + fall * share - tree.crown.size / 2).astype(int)
         with canvas.window(int(corner[0]), int(corner[1]), tree.crown.size, tree.crown.size) as patch:
             np.minimum(patch.light, 255 - (tree.crown.alpha // 10) * 8, out=patch.light)

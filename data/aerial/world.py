@@ -41,7 +41,7 @@ class AerialWorld:
         canvas = Canvas(NoiseBank.make(rng))
         paint_grass(canvas, self.look)
         paint_river(canvas, layout, self.look)
-        paint_streets(canvas, layout, self.look)
+        paint_streets(canvas, rng, layout, self.look)
         scene = Scene(canvas, self.look, trees.Orchard(rng, self.look))
         fill_blocks(scene, layout, rng)
         self._raise(canvas, scene)

@@ -13,7 +13,7 @@ from .labels import GRASS, ROAD, TREE, WATER
 from .layout import Block, Layout
 from .look import Bgr, Look
 from .noise import Ramp, ramp, spread
-from .terrain import blob, paint_field, paint_pond
+from .terrain import blob, paint_field, paint_meadow, paint_pond
 from .trees import Orchard, Tree
 
 _GRAVEL = ramp((96, 120, 138), (126, 150, 168), (160, 184, 200))
@@ -56,7 +56,10 @@ class Scene:
             )
 
     def stroll(self, rng: np.random.Generator, centre_xy: Points, reach_m: float) -> None:
-        """Adds a person who wanders around a point."""
+        """Adds a person who wanders around a point, unless that is in water."""
+        x, y = (int(c) % MAP_PX for c in centre_xy)
+        if self.canvas.labels[y, x] == WATER:
+            return
         reach = rng.uniform(0.3, 1.0, 2) * reach_m * PX_PER_M
         self.strolls.append((float(centre_xy[0]), float(centre_xy[1]), float(reach[0]), float(reach[1])))
 
@@ -121,7 +124,12 @@ def residential(scene: Scene, block: Block, rng: np.random.Generator) -> None:
             _garden(scene, block, rng, (u0, u1), (front + sign * (setback + 8) / height_m, back), angle)
             fence = block.point([u0, u0], [front + sign * 2.0 / height_m, back])
             if rng.random() < 0.7:
-                scene.canvas.line(fence, rng.uniform(0.7, 1.3), hedge, TREE, 0.6, 0.7)
+                scene.canvas.line(fence, rng.uniform(0.6, 1.0), hedge, TREE, 0.6, 0.7)
+                for t in np.arange(
+                    0.02, 1, 2.0 * PX_PER_M / max(float(np.hypot(*(fence[1] - fence[0]))), 1.0)
+                ):
+                    bush = fence[0] + t * (fence[1] - fence[0]) + rng.normal(0, 2, 2)
+                    scene.plant(rng, bush, int(rng.random() < 0.12))
             if rng.random() < 0.8:
                 scene.stroll(rng, block.point(middle, front + sign * (setback + 8) / height_m), 2.0)
             if rng.random() < 0.6:
@@ -157,7 +165,7 @@ def _garden(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[floa
     if rng.random() < 0.3:
         bed = box(spot(), angle, rng.uniform(3, 6) * PX_PER_M, rng.uniform(2, 4) * PX_PER_M)
         paint_field(scene.canvas, rng, scene.look, bed, angle)
-    for _ in range(int(rng.integers(1, 5))):
+    for _ in range(int(rng.integers(2, 8))):
         scene.plant(rng, spot(), int(rng.choice([0, 1, 2, 3], p=[0.3, 0.3, 0.25, 0.15])))
 
 
@@ -189,7 +197,7 @@ def car_park(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[flo
 def commercial(scene: Scene, block: Block, rng: np.random.Generator) -> None:
     """A hall with a flat roof behind its car park."""
     width_m, height_m = block.size_m()
-    scene.canvas.paint(block.part(0.02, 0.02, 0.98, 0.98), _PAVING, ROAD, 0.3, 0.4)
+    scene.canvas.paint(block.part(0.05, 0.03, 0.95, 0.97), _PAVING, ROAD, 0.3, 0.4)
     split = rng.uniform(0.42, 0.52)
     car_park(scene, block, rng, (0.05, 0.95), (split + 0.06, 0.94), rng.uniform(0.55, 0.85))
     grey = rng.uniform(120, 186)
@@ -261,6 +269,12 @@ def market(scene: Scene, block: Block, rng: np.random.Generator) -> None:
 
 def park(scene: Scene, block: Block, rng: np.random.Generator) -> None:
     """Lawns, winding gravel paths, a pond, groups of trees, people."""
+    paint_meadow(
+        scene.canvas, rng, scene.look, block.part(0.01, 0.01, 0.99, 0.99), block.angle(0.5), mown=True
+    )
+    for _ in range(3):
+        wild = blob(rng, block.point(*rng.uniform(0.2, 0.8, 2)), rng.uniform(7, 14) * PX_PER_M)
+        paint_meadow(scene.canvas, rng, scene.look, wild, 0.0, mown=False)
     pond = block.point(rng.uniform(0.35, 0.65), rng.uniform(0.35, 0.65))
     t = np.linspace(0, 1, 40)
     waves = [rng.uniform(0, 2 * np.pi) for _ in range(2)]
@@ -311,6 +325,8 @@ def fields(scene: Scene, block: Block, rng: np.random.Generator) -> None:
         part = block.part(0.015, low, 0.985, high) if lying else block.part(low, 0.015, high, 0.985)
         if rng.random() < 0.86:
             paint_field(scene.canvas, rng, scene.look, part, angle + rng.normal(0, 0.02))
+        else:
+            paint_meadow(scene.canvas, rng, scene.look, part, angle, mown=bool(rng.random() < 0.5))
         middle = (low + high) / 2
         if k == barn:
             near = rng.choice([0.13, 0.87])
@@ -360,6 +376,12 @@ def orchard(scene: Scene, block: Block, rng: np.random.Generator) -> None:
 def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: Layout) -> None:
     """Trees, bushes and bathers on both sides of the river."""
     reach = layout.river_half_m * PX_PER_M
+    for _ in range(6):
+        edge = block.point(rng.uniform(0.02, 0.98), rng.uniform(0.1, 0.9))
+        gap = (edge[0] - layout.river.at(edge[1]) + MAP_PX / 2) % MAP_PX - MAP_PX / 2
+        radius = min(abs(gap) - reach - 8 * PX_PER_M, 11 * PX_PER_M)
+        if radius > 3 * PX_PER_M:
+            paint_meadow(scene.canvas, rng, scene.look, blob(rng, edge, radius), 0.0, mown=False)
     for _ in range(int(rng.integers(40, 70))):
         at = block.point(rng.uniform(0.02, 0.98), rng.uniform(0.02, 0.98))
         gap = (at[0] - layout.river.at(at[1]) + MAP_PX / 2) % MAP_PX - MAP_PX / 2
@@ -371,7 +393,6 @@ def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: Lay
             at, _ = layout.river.place(s, side * (reach + rng.uniform(1.8, 5.5) * PX_PER_M))
             scene.stroll(rng, at, 0.8)
     if rng.random() < 0.5:
-        width_m, height_m = block.size_m()
         spot = block.point(0.1, rng.uniform(0.2, 0.8))
         scene.build(rng, spot, block.angle(0.5) + np.pi / 2, 8, 6, 4, "hipped", _roof_colour(rng, scene.look))
 
