@@ -1,0 +1,65 @@
+# make demo    the whole road: export, verify, run; the results go to demo/
+# make test    the tests
+# make check   the tests, and before them ruff and mypy
+# PYTHON names the interpreter that .venv is made with: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SOURCE := .cache/src
+DEMO := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types check clean
+
+help:
+	@echo "make demo    export, verify and run LRASPP; the results go to $(DEMO)/"
+	@echo "make test    run the tests"
+	@echo "make check   ruff, mypy --strict and the tests"
+	@echo "make clean   remove what these made, but for .venv"
+
+install: $(INSTALLED)
+
+# OpenCV's usual build needs the system's libGL. Where that is missing nothing can be shown in a window, and the
+# build without windows does all else.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "edgeseg needs Python 3.10 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "Installing edgeseg and its tools into $(VENV); the first time this takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[export,dev]"
+	@$(BIN)/python -c 'import cv2' 2> $(VENV)/cv2.log || { \
+		echo "OpenCV does not load ($$(tail -n 1 $(VENV)/cv2.log)); taking its build without windows."; \
+		$(BIN)/python -m pip uninstall --quiet --yes opencv-python; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check opencv-python-headless; \
+		$(BIN)/python -c 'import cv2'; }
+	@touch $@
+
+demo: $(INSTALLED)
+	@echo; echo "1/3  python export.py --model lraspp"; echo
+	@$(BIN)/python export.py --model lraspp --frames 5 --out $(DEMO)/lraspp --force
+	@echo; echo "2/3  edgeseg verify $(DEMO)/lraspp"; echo
+	@$(BIN)/edgeseg verify $(DEMO)/lraspp --frames 40 --out $(DEMO) --contact-sheet $(DEMO)/contact-sheet.png
+	@echo; echo "3/3  python run_camera.py --bundle $(DEMO)/lraspp --source aerial:7"; echo
+	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "aerial:7?size=720x1280" --frames 250 \
+		--save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force
+	@$(BIN)/python -m edgeseg.export.demo_summary $(DEMO)
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+# The repository's root is the package, whatever the folder is called; mypy finds it by this name.
+types: $(INSTALLED)
+	@mkdir -p $(SOURCE) && ln -sfn ../.. $(SOURCE)/edgeseg
+	@MYPYPATH=$(SOURCE) $(BIN)/mypy -p edgeseg
+
+check: lint types test
+
+clean:
+	@rm -rf $(DEMO) build dist *.egg-info .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
