@@ -72,7 +72,11 @@ def _print_table(facts: list[NetworkFacts], size_hw: tuple[int, int], num_classe
         markup=False,
     )
     for row in facts:
-        console.print(f"  {row.name}: {' '.join(f'{key}={value}' for key, value in row.options.items())}")
+        values = (
+            f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+            for key, value in row.options.items()
+        )
+        console.print(f"  {row.name}: {' '.join(values)}", markup=False)
     for row in facts:
         if row.refusal:
-            console.print(f"{row.name}: {row.refusal}", markup=False)
+            console.print(row.refusal, markup=False)

@@ -15,6 +15,7 @@ from ..runtime.errors import CheckpointError, ModelError
 from .checkpoint import load_state
 from .fcn_trunks import alexnet, vgg16
 from .fixed_upsampling import FixedUpsamplingNetwork
+from .option_checks import check_choice, check_whole
 from .upsampling import TransposedUpsampling, crop_to
 
 _TRUNKS = {"vgg16": vgg16, "alexnet": alexnet}
@@ -36,18 +37,11 @@ class FCN(FixedUpsamplingNetwork):
 
     def __init__(self, num_classes: int, backbone: str = "vgg16", width: int = 64) -> None:
         super().__init__()
-        if backbone not in _TRUNKS:
-            raise ModelError(
-                f"unknown backbone {backbone!r} for FCN-{self.stride}s; known: {', '.join(_TRUNKS)}"
-            )
+        name = f"fcn{self.stride}s"
+        check_choice(name, "backbone", backbone, _TRUNKS)
+        check_whole(name, "width", width)
         if backbone == "alexnet" and self.skips:
-            raise ModelError(
-                f"FCN-{self.stride}s has no AlexNet form: use backbone vgg16, or the network fcn32s"
-            )
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ModelError(
-                f"FCN-{self.stride}s was given width {width!r}; expected a whole number of at least 1"
-            )
+            raise ModelError(f"{name} has no AlexNet form: use backbone vgg16, or the network fcn32s")
         self.num_classes = num_classes
         self.trunk = _TRUNKS[backbone](width)
         self.score = nn.Conv2d(self.trunk.out_channels, num_classes, 1)

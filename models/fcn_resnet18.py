@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from ..runtime.errors import ModelError
 from .fixed_upsampling import FixedUpsamplingNetwork
+from .option_checks import check_bool
 from .upsampling import TransposedUpsampling, crop_to
 
 _TRUNK_STRIDE, _TRUNK_CHANNELS = 32, 512
@@ -31,10 +31,7 @@ class FCNResNet18(FixedUpsamplingNetwork):
 
     def __init__(self, num_classes: int, learn_upsampling: bool = False) -> None:
         super().__init__()
-        if not isinstance(learn_upsampling, bool):
-            raise ModelError(
-                f"fcn_resnet18 was given learn_upsampling {learn_upsampling!r}; expected true or false"
-            )
+        check_bool("fcn_resnet18", "learn_upsampling", learn_upsampling)
         self.num_classes = num_classes
         self.trunk = nn.Sequential(*list(resnet18(weights=None).children())[:-2])
         self.score = nn.Conv2d(_TRUNK_CHANNELS, num_classes, 1)

@@ -65,7 +65,7 @@ class Trunk(nn.Module):
             self.features.load_state_dict(features)
             self.fc6.load_state_dict(fc6.state_dict())
             self.fc7.load_state_dict(fc7.state_dict())
-        except (AttributeError, IndexError, RuntimeError) as error:
+        except (AttributeError, IndexError, RuntimeError, ModelError) as error:
             raise ModelError(f"this classifier does not fit the network's trunk: {error}") from error
 
 

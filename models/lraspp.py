@@ -10,6 +10,7 @@ from torchvision.models import mobilenet_v3_large
 from torchvision.models._utils import IntermediateLayerGetter
 
 from .base import SegmentationNetwork, upsample_to
+from .option_checks import check_whole
 
 _LOW, _LOW_CHANNELS = 4, 40  # the last block of stride 8
 _HIGH, _HIGH_CHANNELS = 16, 960  # the last convolution: stride 16, the last stage dilated
@@ -27,6 +28,7 @@ class LRASPP(SegmentationNetwork):
 
     def __init__(self, num_classes: int, inter_channels: int = 128) -> None:
         super().__init__()
+        check_whole("lraspp", "inter_channels", inter_channels)
         self.num_classes = num_classes
         trunk = mobilenet_v3_large(weights=None, dilated=True).features
         self.backbone = IntermediateLayerGetter(trunk, {str(_LOW): "low", str(_HIGH): "high"})

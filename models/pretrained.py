@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -132,8 +133,8 @@ def _from_file(architecture: str, path: Path) -> Checkpoint:
 def _check_count(weights: str, own: int, wanted: int | None) -> None:
     if wanted not in (None, own):
         raise CheckpointError(
-            f"the weights {weights!r} tell {own} classes apart, not {wanted}; leave the class count out, or train "
-            "the network on your own classes"
+            f"the weights {weights!r} tell {own} classes apart, not {wanted}; leave the class count out, or "
+            "train the network on your own classes"
         )
 
 
@@ -192,21 +193,26 @@ def _official(architecture: str, arguments: Mapping[str, object]) -> Checkpoint:
 
 
 def _download(builder: str) -> tuple[dict[str, Tensor], str]:
-    """Reads torchvision's official weights from torch.hub's cache, fetched first if need be; and their URL."""
+    """Reads torchvision's official weights from torch.hub's cache, fetched if need be; and their URL."""
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(builder).DEFAULT
     url: str = weights.url
     cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if cached.exists() and not _hash_fits_name(cached):
+        raise CheckpointError(f"the official weights in {cached} are damaged; delete the file and try again")
     try:
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, HTTPException, RuntimeError) as error:
         if cached.exists():
-            raise CheckpointError(
-                f"the official weights in {cached} cannot be read ({error}); delete the file and try again"
-            ) from error
+            raise  # it was read, and its bytes are the published ones
         raise CheckpointError(
             f"cannot download the official weights from {url} ({error}); with no network, fetch "
             f"{cached.name} elsewhere and place it at {cached}"
         ) from error
     return dict(state), url
+
+
+def _hash_fits_name(path: Path) -> bool:
+    """Tells whether the file's SHA-256 starts with the digits at the end of its name, as torch.hub's do."""
+    return hashlib.sha256(path.read_bytes()).hexdigest().startswith(path.stem.rpartition("-")[2])

@@ -8,8 +8,8 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
-from ..runtime.errors import ModelError
 from .base import SegmentationNetwork, upsample_to
+from .option_checks import check_bool, check_choice
 
 _RESNET_OUT, _RESNET_AUX = 2048, 1024  # channels of layer4 and layer3
 _MOBILENET_OUT, _MOBILENET_AUX = 960, 40  # of the last convolution and of the first block of stride 8
@@ -53,8 +53,9 @@ class FCNResNet50(DilatedNetwork):
 
     def __init__(self, num_classes: int, aux: bool = True) -> None:
         super().__init__()
+        check_bool("fcn_resnet50", "aux", aux)
         self.num_classes = num_classes
-        self.backbone = _resnet50(_checked(aux, "fcn_resnet50"))
+        self.backbone = _resnet50(aux)
         self.classifier = FCNHead(_RESNET_OUT, num_classes)
         self.aux_classifier = FCNHead(_RESNET_AUX, num_classes) if aux else None
 
@@ -70,18 +71,15 @@ class DeepLabV3(DilatedNetwork):
 
     def __init__(self, num_classes: int, backbone: str = "mobilenet_v3_large", aux: bool = True) -> None:
         super().__init__()
+        check_choice("deeplabv3", "backbone", backbone, ("mobilenet_v3_large", "resnet50"))
+        check_bool("deeplabv3", "aux", aux)
         self.num_classes = num_classes
-        _checked(aux, "deeplabv3")
-        if backbone == "mobilenet_v3_large":
-            self.stride, out_channels, aux_channels = 16, _MOBILENET_OUT, _MOBILENET_AUX
-            self.backbone = _mobilenet_v3_large(aux)
-        elif backbone == "resnet50":
+        if backbone == "resnet50":
             self.stride, out_channels, aux_channels = 8, _RESNET_OUT, _RESNET_AUX
             self.backbone = _resnet50(aux)
         else:
-            raise ModelError(
-                f"unknown backbone {backbone!r} for deeplabv3; known: mobilenet_v3_large, resnet50"
-            )
+            self.stride, out_channels, aux_channels = 16, _MOBILENET_OUT, _MOBILENET_AUX
+            self.backbone = _mobilenet_v3_large(aux)
         self.classifier = DeepLabHead(out_channels, num_classes)
         self.aux_classifier = FCNHead(aux_channels, num_classes) if aux else None
 
@@ -98,9 +96,3 @@ def _mobilenet_v3_large(aux: bool) -> nn.Module:
     trunk = mobilenet_v3_large(weights=None, dilated=True).features
     getter: nn.Module = IntermediateLayerGetter(trunk, {"16": "out", **({"4": "aux"} if aux else {})})
     return getter
-
-
-def _checked(aux: bool, name: str) -> bool:
-    if not isinstance(aux, bool):
-        raise ModelError(f"{name} was given aux {aux!r}; expected true or false")
-    return aux

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..runtime.errors import ModelError
 from .base import SegmentationNetwork, upsample_to
 from .initialisation import he_initialise
+from .option_checks import check_bool, check_choice, check_whole
 from .upsampling import BilinearUpsampling, crop_to
 
 _LARGEST_DEPTH = 8
@@ -46,7 +47,12 @@ class UNet(SegmentationNetwork):
         up: str = "transposed",
     ) -> None:
         super().__init__()
-        _check_options(width, depth, padding, retain_dim, batch_norm, up)
+        check_whole("unet", "width", width)
+        check_whole("unet", "depth", depth, largest=_LARGEST_DEPTH)
+        check_choice("unet", "padding", padding, ("same", "valid"))
+        check_choice("unet", "up", up, ("transposed", "bilinear"))
+        check_bool("unet", "retain_dim", retain_dim)
+        check_bool("unet", "batch_norm", batch_norm)
         self.num_classes = num_classes
         self.depth, self.padding, self.retain_dim = depth, padding, retain_dim
         channels = [width << level for level in range(depth + 1)]
@@ -135,23 +141,3 @@ def _up_convolution(channels: int, up: str) -> nn.Module:
 def _centre_crop(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
     top, left = (x.shape[-2] - size_hw[0]) // 2, (x.shape[-1] - size_hw[1]) // 2
     return x[..., top : top + size_hw[0], left : left + size_hw[1]]
-
-
-def _check_options(
-    width: object, depth: object, padding: str, retain_dim: object, batch_norm: object, up: str
-) -> None:
-    for name, value, largest in (("width", width, None), ("depth", depth, _LARGEST_DEPTH)):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or value < 1 or (largest is not None and value > largest):  # type: ignore[operator]
-            limits = f"from 1 to {largest}" if largest else "of at least 1"
-            raise ModelError(f"unet was given {name} {value!r}; expected a whole number {limits}")
-    for name, value, choices in (
-        ("padding", padding, ("same", "valid")),
-        ("up", up, ("transposed", "bilinear")),
-        ("retain_dim", retain_dim, (True, False)),
-        ("batch_norm", batch_norm, (True, False)),
-    ):
-        if value not in choices:
-            raise ModelError(
-                f"unet was given {name} {value!r}; expected {' or '.join(str(c) for c in choices)}"
-            )

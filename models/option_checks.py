@@ -1,0 +1,27 @@
+"""Checks of the options that networks are built with. They come from command lines and files: of any type."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..runtime.errors import ModelError
+
+
+def check_whole(network: str, name: str, value: object, largest: int | None = None) -> None:
+    """Raises ``ModelError`` unless the value is an ``int`` from 1 to ``largest``."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < 1 or (largest is not None and value > largest):  # type: ignore[operator]
+        limits = "of at least 1" if largest is None else f"from 1 to {largest}"
+        raise ModelError(f"{network} was given {name} {value!r}; expected a whole number {limits}")
+
+
+def check_bool(network: str, name: str, value: object) -> None:
+    """Raises ``ModelError`` unless the value is a ``bool``."""
+    if not isinstance(value, bool):
+        raise ModelError(f"{network} was given {name} {value!r}; expected true or false")
+
+
+def check_choice(network: str, name: str, value: object, choices: Collection[str]) -> None:
+    """Raises ``ModelError`` unless the value is one of the choices; the message lists them."""
+    if not isinstance(value, str) or value not in choices:
+        raise ModelError(f"{network} was given {name} {value!r}; expected one of {', '.join(choices)}")
