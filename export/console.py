@@ -29,28 +29,27 @@ def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]
 def show_verification(console: Console, verification: Verification) -> None:
     """Prints a line a variant: its size, what was measured, and its verdict."""
     truth = not verification.note
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("variant")
-    for head in ("MB", "same class", "ties", "real", "mIoU" if truth else "", "worst class", "logit error", ""):
-        table.add_column(head, justify="right")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("variant", no_wrap=True)
+    for head in ("MB", "same %", "ties %", "real %", *(("mIoU",) if truth else ()), "worst class", "verdict"):
+        table.add_column(head, justify="right", no_wrap=True)
     for variant in verification.variants:
         summary = variant.summary
-        miou = ""
-        if summary.miou_reference is not None and summary.miou_variant is not None:
-            miou = f"{100 * summary.miou_reference:.2f} → {100 * summary.miou_variant:.2f}"
+        shares = (summary.pixel_agreement, summary.tie_share, summary.real_disagreement)
+        miou = f"{_points(summary.miou_reference)} → {_points(summary.miou_variant)}"
         worst = summary.worst_class
-        drop = f"{worst.name} {-100 * worst.drop + 0:+.2f}" if worst and worst.drop is not None else "–"
         table.add_row(
             variant.name,
             f"{variant.bytes / 1e6:.1f}",
-            f"{100 * summary.pixel_agreement:.4f} %",
-            f"{100 * summary.tie_share:.4f} %",
-            f"{100 * summary.real_disagreement:.4f} %",
-            miou,
-            drop,
-            f"{summary.max_logit_error:.1e}",
+            *(f"{100 * share:.4f}" for share in shares),
+            *((miou,) if truth else ()),
+            f"{worst.name} {_points(worst.drop)} lost" if worst else "too few pixels",
             "[green]passed[/]" if variant.passed else "[bold red]refused[/]",
         )
     console.print(table)
     if verification.note:
         console.print(f"No truth: {verification.note}.", style="yellow", highlight=False)
+
+
+def _points(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share + 0:.2f}"

@@ -145,7 +145,7 @@ def _check(path: Path) -> None:
 
 def _run_once(path: Path, size_hw: tuple[int, int], precision: str) -> tuple[int, int]:
     """Runs the file on noise: it must load, and give finite logits of the size that the runtime will meet."""
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

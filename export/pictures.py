@@ -16,6 +16,7 @@ from .parity import REAL, TIE
 
 TIE_RGB = (255, 190, 40)
 REAL_RGB = (255, 40, 110)
+WRONG_RGB = (70, 170, 255)
 _WIDTH = 480
 _Picture = npt.NDArray[np.uint8]
 
@@ -38,12 +39,21 @@ class VariantPictures:
 
 @dataclass(frozen=True)
 class FramePictures:
-    """One frame's row in the report: encoded pictures, at most 480 pixels wide."""
+    """One frame's part of the report: encoded pictures, at most 480 pixels wide.
+
+    Attributes:
+        id: of the frame.
+        frame_jpeg: the frame.
+        reference_png: PyTorch's class map.
+        truth_png, wrong_png: the labels, and where PyTorch departs from them; None without truth.
+        variants: by name.
+    """
 
     id: str
     frame_jpeg: bytes
-    truth_png: bytes | None
     reference_png: bytes
+    truth_png: bytes | None
+    wrong_png: bytes | None
     variants: Mapping[str, VariantPictures]
 
 
@@ -95,8 +105,9 @@ class Gallery:
         pictures = FramePictures(
             id=frame.id,
             frame_jpeg=_encode(_fit(frame.frame_bgr, cv2.INTER_AREA), ".jpg"),
-            truth_png=self._mask_png(frame.mask) if has_truth else None,
             reference_png=self._mask_png(reference),
+            truth_png=self._mask_png(frame.mask) if has_truth else None,
+            wrong_png=_encode(_wrong_map(frame, reference), ".png") if has_truth else None,
             variants={
                 name: VariantPictures(
                     mask_png=self._mask_png(mask.classes),
@@ -120,19 +131,31 @@ class Gallery:
 
 
 def difference_map(frame_bgr: _Picture, kinds: npt.NDArray[np.uint8]) -> _Picture:
-    """Paints ties and real disagreements over the darkened, grey frame: uint8 [H, W, 3], BGR, at most 480 wide.
-
-    A pixel that differs stays visible when the picture is made smaller, and is drawn three pixels wide.
-    """
-    grey = cv2.cvtColor(_fit(frame_bgr, cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    picture = cv2.cvtColor(24 + grey // 3, cv2.COLOR_GRAY2BGR)
-    height, width = grey.shape
+    """Paints ties and real disagreements over the darkened frame: uint8 [H, W, 3], BGR, at most 480 wide."""
+    picture = _backdrop(frame_bgr)
     for kind, rgb in ((TIE, TIE_RGB), (REAL, REAL_RGB)):
-        rows, columns = np.nonzero(kinds == kind)
-        marks = np.zeros((height, width), np.uint8)
-        marks[rows * height // kinds.shape[0], columns * width // kinds.shape[1]] = 1
-        picture[cv2.dilate(marks, np.ones((3, 3), np.uint8)) > 0] = rgb[::-1]
-    return np.asarray(picture, np.uint8)
+        # Three pixels wide, so that one that differs is seen however small the picture is made.
+        _paint(picture, np.equal(kinds, kind), rgb, width=3)
+    return picture
+
+
+def _wrong_map(frame: LabelledFrame, reference: npt.NDArray[np.uint8]) -> _Picture:
+    picture = _backdrop(frame.frame_bgr)
+    _paint(picture, (reference != frame.mask) & (frame.mask != VOID), WRONG_RGB, width=1)
+    return picture
+
+
+def _backdrop(frame_bgr: _Picture) -> _Picture:
+    grey = cv2.cvtColor(_fit(frame_bgr, cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.cvtColor(24 + grey // 3, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _paint(picture: _Picture, where: npt.NDArray[np.bool_], rgb: tuple[int, int, int], width: int) -> None:
+    height_px, width_px = picture.shape[:2]
+    rows, columns = np.nonzero(where)
+    marks = np.zeros((height_px, width_px), np.uint8)
+    marks[rows * height_px // where.shape[0], columns * width_px // where.shape[1]] = 1
+    picture[cv2.dilate(marks, np.ones((width, width), np.uint8)) > 0] = rgb[::-1]
 
 
 def _shares(kinds: npt.NDArray[np.uint8]) -> tuple[float, float]:

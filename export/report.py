@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .pictures import REAL_RGB, TIE_RGB, FramePictures
+from .pictures import REAL_RGB, TIE_RGB, WRONG_RGB, FramePictures
 from .report_style import STYLE
 
 _GATE_UNITS = {
@@ -45,7 +45,7 @@ def render(verification: Mapping[str, Any], pictures: Sequence[FramePictures]) -
 def _header(verification: Mapping[str, Any]) -> str:
     frames = verification["frames"]
     height, width = verification["input_size_hw"]
-    note = f'<p class="note">{escape(_sentence(frames["note"]))}</p>' if frames["note"] else ""
+    note = f'<p class="note">{escape(_upper(frames["note"]))}.</p>' if frames["note"] else ""
     return f"""<div class="top"><h1>{escape(verification["bundle"])}</h1>{_pill(verification["passed"])}</div>
 <p class="lead">{escape(verification["weights"])} weights, {len(verification["labels"])} classes, input {height} x {width}.
 PyTorch in float32 and {_list(list(verification["variants"]))} ran on the same {frames["count"]} frames of
@@ -90,7 +90,7 @@ def _gates(variant: Mapping[str, Any]) -> str:
         kind = "good" if gate["passed"] else "bad"
         whose = f" ({escape(gate['class'])})" if gate["class"] else ""
         rows.append(
-            f"<tr><td>{escape(gate['gate'].capitalize())}<br><span class=faint>{meaning}{whose}</span></td>"
+            f"<tr><td>{escape(_upper(gate['gate']))}<br><span class=faint>{meaning}{whose}</span></td>"
             f'<td class="bars">{_bar(min(1.0, share), kind)}</td>'
             f'<td class="number"><span class="{kind}text">{form.format(measured)}</span>'
             f"<br><span class=faint>at most {form.format(limit)}</span></td></tr>"
@@ -167,9 +167,11 @@ def _gallery(verification: Mapping[str, Any], pictures: Sequence[FramePictures])
         f"{escape(label['name'])}</span>"
         for label in verification["labels"]
     )
+    kinds = [(TIE_RGB, "tie"), (REAL_RGB, "real disagreement")]
+    if verification["frames"]["truth"]:
+        kinds.append((WRONG_RGB, "PyTorch is wrong"))
     marks = "".join(
-        f'<span><span class="swatch" style="background:rgb{rgb}"></span>{text}</span>'
-        for rgb, text in ((TIE_RGB, "tie"), (REAL_RGB, "real disagreement"))
+        f'<span><span class="swatch" style="background:rgb{rgb}"></span>{text}</span>' for rgb, text in kinds
     )
     frames = "".join(_frame(picture) for picture in pictures)
     return (
@@ -179,15 +181,18 @@ def _gallery(verification: Mapping[str, Any], pictures: Sequence[FramePictures])
 
 
 def _frame(picture: FramePictures) -> str:
-    figures = [_figure(picture.frame_jpeg, "jpeg", "Frame")]
-    if picture.truth_png is not None:
-        figures.append(_figure(picture.truth_png, "png", "Labels"))
-    figures.append(_figure(picture.reference_png, "png", "PyTorch"))
+    upper = [_figure(picture.frame_jpeg, "jpeg", "Frame")]
+    lower = [_figure(picture.reference_png, "png", "PyTorch")]
+    if picture.truth_png is not None and picture.wrong_png is not None:
+        upper.append(lower.pop())
+        lower = [_figure(picture.truth_png, "png", "Labels"), _figure(picture.wrong_png, "png", "PyTorch is wrong")]
     for name, variant in picture.variants.items():
         shares = f"{_percent(variant.tie_share, 3)} ties, {_percent(variant.real_share, 3)} real"
-        figures.append(_figure(variant.mask_png, "png", name))
-        figures.append(_figure(variant.difference_png, "png", f"{name} differs: {shares}"))
-    return f'<section class="card frame"><h4>{escape(picture.id)}</h4><div class="row">{"".join(figures)}</div></section>'
+        upper.append(_figure(variant.mask_png, "png", name))
+        lower.append(_figure(variant.difference_png, "png", f"{name} differs from PyTorch: {shares}"))
+    # Narrow screens show the columns one below the other, so each keeps its two pictures together.
+    columns = "".join(f"<div>{top}{bottom}</div>" for top, bottom in zip(upper, lower, strict=True))
+    return f'<section class="card frame"><h4>{escape(picture.id)}</h4><div class="row">{columns}</div></section>'
 
 
 def _figure(encoded: bytes, kind: str, caption: str) -> str:
@@ -227,5 +232,5 @@ def _list(names: Sequence[str]) -> str:
     return escape(names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1])
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

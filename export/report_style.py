@@ -24,7 +24,7 @@ h2 { font-size: 20px; letter-spacing: -.01em; margin: 48px 0 14px; display: flex
 h3 { font-size: 12px; font-weight: 600; letter-spacing: .06em; text-transform: uppercase; color: var(--soft); margin: 0 0 14px }
 p { margin: 0 }
 .top { display: flex; align-items: center; gap: 14px; flex-wrap: wrap }
-.lead { color: var(--soft); margin-top: 8px; max-width: 78ch }
+.lead { color: var(--soft); margin-top: 8px; max-width: 100ch }
 .note { margin-top: 18px; padding: 12px 16px; background: var(--card); border: 1px solid var(--line);
   border-left: 4px solid var(--tie); border-radius: 8px; max-width: 90ch }
 .pill { font-size: 13px; font-weight: 600; padding: 3px 12px; border-radius: 99px; letter-spacing: 0; white-space: nowrap }
@@ -54,7 +54,8 @@ td:last-child, th:last-child { padding-right: 0 }
   border-radius: 3px; margin: 0 5px 0 14px; vertical-align: -1px } .key i:first-child { margin-left: 0 }
 .wide { overflow-x: auto }
 .frame { margin-bottom: 16px; padding: 16px 18px 18px } .frame h4 { margin: 0 0 10px; font-size: 14px; font-weight: 600 }
-.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(225px, 1fr)); gap: 12px }
+.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(215px, 1fr)); gap: 14px }
+.row figure + figure { margin-top: 12px }
 figure { margin: 0 } figure img { display: block; width: 100%; border-radius: 8px; background: var(--track) }
 figcaption { font-size: 12px; color: var(--soft); margin-top: 6px }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 16px; font-size: 13px; color: var(--soft) }
