@@ -111,10 +111,24 @@ def write_bundle(
 
 
 @pytest.fixture
-def bundle_folder(tmp_path: Path) -> Path:
+def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a bundle that labels by brightness; ``promised_stride`` may differ from the graph's ``stride``."""
+
+    def make(
+        name: str = "tiny", stride: int = 4, promised_stride: int | None = None, scale: float = 1.0
+    ) -> Path:
+        write_bundle(
+            tmp_path / name, brightness_graph(stride=stride, scale=scale), stride=promised_stride or stride
+        )
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def bundle_folder(make_bundle: Callable[..., Path]) -> Path:
     """A bundle that labels pixels dark, grey or bright."""
-    write_bundle(tmp_path / "tiny", brightness_graph())
-    return tmp_path / "tiny"
+    return make_bundle()
 
 
 @pytest.fixture

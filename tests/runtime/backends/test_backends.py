@@ -1,0 +1,148 @@
+"""The contract of every backend; a new one adds its name to ``BACKENDS``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from edgeseg.runtime import backends
+from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.backends.external_data import has_external_data
+from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
+from edgeseg.runtime.bundle import Bundle, Variant
+from edgeseg.runtime.errors import BackendError
+
+BACKENDS = [("onnxruntime", "cpu")]
+
+
+@pytest.fixture
+def variant(bundle_folder: Path) -> Variant:
+    return Bundle.load(bundle_folder).variant()
+
+
+@pytest.mark.parametrize(("name", "device"), BACKENDS)
+class TestContract:
+    @pytest.fixture
+    def backend(self, name: str, device: str, variant: Variant) -> Iterator[Backend]:
+        backend_class = backends.backend_class(name)
+        if reason := backend_class.why_unavailable(device):
+            pytest.skip(reason)
+        with backend_class(variant, (32, 48), device) as backend:
+            yield backend
+
+    def test_it_tells_what_it_is(self, backend: Backend, name: str, device: str) -> None:
+        assert (backend.name, backend.device, backend.precision) == (name, device, "fp32")
+
+    @pytest.mark.parametrize("batch", [1, 3])
+    def test_it_gives_logits(self, backend: Backend, batch: int) -> None:
+        logits = backend.infer(np.full((batch, 32, 48, 3), 128, np.uint8))
+        assert logits.shape == (batch, 3, 8, 12)
+        assert logits.dtype == np.float32
+        # The graph's own arithmetic, in float32: -(128/255 - level)^2.
+        expected = -((128 / 255 - np.array([40, 128, 215]) / 255) ** 2)
+        np.testing.assert_allclose(logits[-1, :, 3, 3], expected, atol=1e-6)
+
+    def test_results_outlive_the_next_call(self, backend: Backend) -> None:
+        first = backend.infer(np.zeros((1, 32, 48, 3), np.uint8))
+        kept = first.copy()
+        backend.infer(np.full((1, 32, 48, 3), 255, np.uint8))
+        np.testing.assert_array_equal(first, kept)
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            np.zeros((1, 32, 48, 3), np.float32),
+            np.zeros((32, 48, 3), np.uint8),
+            np.zeros((1, 48, 32, 3), np.uint8),
+            np.zeros((1, 3, 32, 48), np.uint8),
+        ],
+    )
+    def test_it_refuses_another_shape_or_type(self, backend: Backend, frame: np.ndarray) -> None:
+        with pytest.raises(BackendError, match=r"takes uint8 \[N, 32, 48, 3\]; got"):
+            backend.infer(frame)
+
+    def test_it_warms_up(self, backend: Backend) -> None:
+        backend.warmup()
+
+    def test_once_closed_it_says_so(self, backend: Backend) -> None:
+        backend.close()
+        backend.close()
+        with pytest.raises(BackendError, match="is closed"):
+            backend.warmup()
+
+    def test_threads_must_be_positive(self, name: str, device: str, variant: Variant) -> None:
+        with pytest.raises(BackendError, match="asked for 0 threads; expected at least 1"):
+            backends.backend_class(name)(variant, (32, 48), device, threads=0)
+
+    def test_a_damaged_graph_is_refused(self, name: str, device: str, variant: Variant) -> None:
+        variant.path.write_bytes(variant.path.read_bytes()[:-9])
+        with pytest.raises(BackendError, match=str(variant.path)):
+            backends.backend_class(name)(variant, (32, 48), device)
+
+
+def test_a_name_is_registered_once() -> None:
+    with pytest.raises(BackendError, match="'onnxruntime' is registered already, as edgeseg.runtime"):
+        backends.register("onnxruntime", "a:B")
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_gpu_that_is_absent_is_an_error(variant: Variant, device: str) -> None:
+    if not OnnxRuntimeBackend.why_unavailable(device):
+        pytest.skip("this ONNX Runtime has GPU providers")
+    with pytest.raises(
+        BackendError, match=rf'for device {device} .*pip install "edgeseg\[gpu\]", or use --device cpu'
+    ):
+        OnnxRuntimeBackend(variant, (32, 48), device)
+
+
+def test_a_provider_that_silently_falls_away_is_an_error(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where the package has CUDA, but the machine lacks its libraries.
+    monkeypatch.setattr(OnnxRuntimeBackend, "why_unavailable", classmethod(lambda cls, device: ""))
+    with pytest.raises(BackendError, match=r"(could not start|cannot load .*) on cuda"):
+        OnnxRuntimeBackend(variant, (32, 48), "cuda")
+
+
+def test_a_graph_with_external_data_is_refused(variant: Variant) -> None:
+    model = onnx.load(variant.path)
+    onnx.save(model, variant.path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert has_external_data(variant.path)
+    with pytest.raises(BackendError, match="keeps tensors in other files, which its SHA-256 does not cover"):
+        OnnxRuntimeBackend(variant, (32, 48))
+
+
+def test_external_data_is_found_in_attributes_and_subgraphs(tmp_path: Path) -> None:
+    tensor = onnx.numpy_helper.from_array(np.ones(4, np.float32), "w")
+    inner = onnx.helper.make_graph(
+        [onnx.helper.make_node("Constant", [], ["y"], value=tensor)],
+        "inner",
+        [],
+        [onnx.helper.make_tensor_value_info("y", 1, [4])],
+    )
+    outer = onnx.helper.make_node("If", ["condition"], ["z"], then_branch=inner, else_branch=inner)
+    condition = onnx.helper.make_tensor_value_info("condition", onnx.TensorProto.BOOL, [])
+    z = onnx.helper.make_tensor_value_info("z", 1, [4])
+    model = onnx.helper.make_model(onnx.helper.make_graph([outer], "outer", [condition], [z]))
+    path = tmp_path / "nested.onnx"
+    onnx.save(model, path)
+    assert not has_external_data(path)
+
+    nested = model.graph.node[0].attribute[1].g.node[0].attribute[0].t
+    nested.ClearField("raw_data")
+    nested.data_location = onnx.TensorProto.EXTERNAL
+    entry = nested.external_data.add()
+    entry.key, entry.value = "location", "elsewhere.bin"
+    path.write_bytes(model.SerializeToString())
+    assert has_external_data(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"not a graph"])
+def test_what_is_no_protobuf_is_no_graph(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(data)
+    with pytest.raises(BackendError, match=r"x\.onnx is no ONNX graph"):
+        has_external_data(path)

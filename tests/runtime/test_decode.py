@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from edgeseg.runtime.decode import decode, decode_margin, is_finite
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+Floats = npt.NDArray[np.float32]
+
+
+def interpolate(logits: Floats, size_hw: tuple[int, int]) -> Floats:
+    """The reference: PyTorch's bilinear interpolation, float32 [C, H, W]."""
+    batch = torch.from_numpy(logits)[None]
+    return torch.nn.functional.interpolate(batch, size=size_hw, mode="bilinear", align_corners=False)[
+        0
+    ].numpy()
+
+
+def tie_bound(logits: Floats) -> float:
+    """The largest margin that float32 rounding can turn over.
+
+    A pixel's position on the coarse grid is right to a few units in the last place of the grid's side, so a weight
+    is right to about 4 eps * side, and so is a value relative to the largest logit; each of the two axes
+    adds its part, and a margin is the difference of two values. The constant term covers the sums themselves.
+    """
+    side = max(logits.shape[1:])
+    return float(np.finfo(np.float32).eps) * 2 * (2 * 4 * side + 8) * float(np.abs(logits).max())
+
+
+def assert_equals_reference(logits: Floats, size_hw: tuple[int, int]) -> None:
+    values = interpolate(logits, size_hw)
+    classes = decode(logits, size_hw)
+    assert classes.shape == size_hw
+    assert classes.dtype == np.uint8
+    differs = classes != values.argmax(axis=0)
+    chosen = np.take_along_axis(values, classes[None].astype(np.intp), axis=0)[0]
+    # Where the two differ, the reference itself must hold both for equal within rounding.
+    assert (values.max(axis=0) - chosen)[differs].max(initial=0) <= tie_bound(logits)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Floats, tuple[int, int]]:
+    classes = draw(st.integers(2, 150))
+    coarse = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    size = draw(st.tuples(st.integers(1, 60), st.integers(1, 60)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["noise", "levels", "regions", "offset"]))
+    if kind == "noise":
+        logits = rng.normal(size=(classes, *coarse))
+    elif kind == "levels":  # few values, so that exact ties abound
+        logits = rng.integers(0, 3, (classes, *coarse)).astype(np.float64)
+    elif kind == "regions":  # most cells uniform, as in real masks
+        logits = rng.normal(size=(classes, *coarse)) * 0.1
+        logits[:, :, coarse[1] // 2 :] += rng.normal(size=(classes, 1, 1))
+    else:
+        logits = rng.normal(size=(classes, *coarse)) + 1000
+    return logits.astype(np.float32), size
+
+
+@given(cases())
+@example((np.zeros((21, 5, 4), np.float32), (17, 9)))
+@example((np.eye(4, dtype=np.float32).reshape(4, 2, 2), (8, 8)))
+@settings(max_examples=200, deadline=None)
+def test_equals_interpolation_then_argmax(case: tuple[Floats, tuple[int, int]]) -> None:
+    assert_equals_reference(*case)
+
+
+@pytest.mark.parametrize(
+    ("coarse", "size"),
+    [
+        ((64, 64), (512, 512)),
+        ((65, 65), (720, 1280)),
+        ((45, 60), (360, 480)),
+        ((1, 80), (3, 640)),
+        ((200, 150), (97, 60)),
+    ],
+)
+def test_equals_the_reference_at_real_sizes(coarse: tuple[int, int], size: tuple[int, int]) -> None:
+    logits = np.random.default_rng(0).normal(size=(8, *coarse)).astype(np.float32)
+    assert_equals_reference(logits, size)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8, 16, 32])
+def test_equals_the_reference_at_every_stride(scale: int) -> None:
+    logits = np.random.default_rng(scale).normal(size=(5, 7, 9)).astype(np.float32)
+    assert_equals_reference(logits, (7 * scale, 9 * scale))
+
+
+def test_a_class_that_wins_at_no_corner_can_win_between_them() -> None:
+    # At each corner class 2 is a close second, in the middle it is first.
+    logits = np.array([[[4, 0]], [[0, 4]], [[3, 3]]], np.float32)
+    assert decode(logits, (1, 8)).tolist() == [[0, 0, 0, 2, 2, 1, 1, 1]]
+    assert_equals_reference(logits, (1, 8))
+
+
+def test_at_stride_one_it_is_the_argmax() -> None:
+    logits = np.random.default_rng(1).normal(size=(150, 31, 17)).astype(np.float32)
+    np.testing.assert_array_equal(decode(logits, (31, 17)), logits.argmax(axis=0))
+
+
+def test_the_lower_class_wins_ties() -> None:
+    logits = np.zeros((3, 4, 4), np.float32)
+    logits[1:, :, :2] = 1
+    assert set(np.unique(decode(logits, (16, 16)))) == {0, 1}
+
+
+def test_writes_into_the_array_it_is_given() -> None:
+    logits = np.random.default_rng(2).normal(size=(3, 4, 4)).astype(np.float32)
+    out = np.full((32, 24), 99, np.uint8)
+    assert decode(logits, (32, 24), out) is out
+    np.testing.assert_array_equal(out, decode(logits, (32, 24)))
+
+
+def test_the_margin_is_the_gap_between_the_two_largest() -> None:
+    logits = np.random.default_rng(3).normal(size=(6, 9, 11)).astype(np.float32)
+    top_two = np.sort(interpolate(logits, (70, 50)), axis=0)[-2:]
+    margin = decode_margin(logits, (70, 50))
+    assert margin.dtype == np.float32
+    np.testing.assert_allclose(margin, top_two[1] - top_two[0], atol=tie_bound(logits))
+
+
+def test_with_one_class_there_is_no_second() -> None:
+    logits = np.zeros((1, 3, 3), np.float32)
+    assert not decode(logits, (9, 9)).any()
+    assert np.isposinf(decode_margin(logits, (9, 9))).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_single_bad_logit_is_found(bad: float) -> None:
+    logits = np.zeros((4, 30, 30), np.float32)
+    assert is_finite(logits)
+    logits[3, 29, 17] = bad
+    assert not is_finite(logits)

@@ -1,0 +1,284 @@
+"""The pipeline's behaviour with sources and sinks made for the purpose. Every test has a time limit: none may hang."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgeseg.runtime.errors import OutputError, SourceError
+from edgeseg.runtime.pipeline import Pipeline
+from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
+from edgeseg.runtime.sources.base import Source
+
+pytestmark = pytest.mark.timeout(30)
+
+
+class FakeSource(Source):
+    """Frames whose blue value is their number; may pause, fail or hang."""
+
+    def __init__(
+        self, frames: int, live: bool = False, pause: float = 0.0, fail_at: int = -1, hang_at: int = -1
+    ) -> None:
+        self.name = "fake"
+        self.live = live
+        self.released = threading.Event()
+        self._frames, self._pause, self._fail_at, self._hang_at = frames, pause, fail_at, hang_at
+        self._next = 0
+
+    def read(self) -> np.ndarray | None:
+        if self._next == self._fail_at:
+            raise SourceError("the fake source broke")
+        if self._next == self._hang_at:
+            self.released.wait()
+        if self._next == self._frames:
+            return None
+        time.sleep(self._pause)
+        frame = np.zeros((24, 36, 3), np.uint8)
+        frame[..., 0] = self._next
+        self.frame_name = f"frame-{self._next}"
+        self._next += 1
+        return frame
+
+    def close(self) -> None:
+        self.released.set()
+
+
+class FakeSink(Sink):
+    """Keeps what it gets; may be slow, fail, stop the run or hang."""
+
+    def __init__(
+        self,
+        name: str = "sink",
+        pause: float = 0.0,
+        fail_at: int = -1,
+        stop_at: int = -1,
+        hang: threading.Event | None = None,
+        close_error: Exception | None = None,
+        foreground: bool = False,
+        lossless: bool = True,
+    ) -> None:
+        self.name, self.foreground, self.lossless = name, foreground, lossless
+        self.outputs: list[Output] = []
+        self.commits: list[bool] = []
+        self.threads: set[threading.Thread] = set()
+        self._pause, self._fail_at, self._stop_at, self._hang = pause, fail_at, stop_at, hang
+        self._close_error = close_error
+
+    @property
+    def ids(self) -> list[int]:
+        return [output.result.frame_id for output in self.outputs]
+
+    def write(self, output: Output) -> None:
+        self.threads.add(threading.current_thread())
+        if len(self.outputs) == self._fail_at:
+            raise OutputError("the disk is full")
+        if self._hang is not None:
+            self._hang.wait()
+        time.sleep(self._pause)
+        self.outputs.append(output)
+        if len(self.outputs) == self._stop_at:
+            raise StopRequested
+
+    def close(self, commit: bool) -> None:
+        self.commits.append(commit)
+        if self._close_error is not None:
+            raise self._close_error
+
+
+@pytest.fixture
+def segmenter(bundle_folder: Path) -> Iterator[Segmenter]:
+    with Segmenter(bundle_folder, threads=1) as seg:
+        yield seg
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 5
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left
+
+
+def test_a_file_is_processed_whole_and_in_order(segmenter: Segmenter) -> None:
+    sink = FakeSink()
+    report = Pipeline(FakeSource(40), segmenter, [sink]).run()
+    assert sink.ids == list(range(40))
+    assert [int(output.frame_bgr[0, 0, 0]) for output in sink.outputs] == list(range(40))
+    assert [output.name for output in sink.outputs[:2]] == ["frame-0", "frame-1"]
+    assert sink.commits == [True]
+    assert report.failures == {}
+    assert (report.stats["frames"], report.stats["captured"], report.stats["dropped"]) == (40, 40, 0)
+    assert set(report.stats["stages_ms"]) == {"preprocess", "inference", "decode"}
+    assert report.stats["latency_ms"]["p50"] > 0
+    assert report.stats["class_share"]["dark"] == pytest.approx(1)
+    assert report.stats["sinks"]["sink"] == {"written": 40, "dropped": 0, "error": None}
+
+
+def test_a_slow_sink_holds_a_file_back_and_loses_nothing(segmenter: Segmenter) -> None:
+    sink = FakeSink(pause=0.01)
+    Pipeline(FakeSource(30), segmenter, [sink]).run()
+    assert sink.ids == list(range(30))
+
+
+def test_a_live_source_drops_stale_frames(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    infer = segmenter.infer
+
+    def slow_infer(*args: object) -> object:
+        time.sleep(0.03)
+        return infer(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segmenter, "infer", slow_infer)
+    sink = FakeSink()
+    report = Pipeline(FakeSource(60, live=True, pause=0.005), segmenter, [sink]).run()
+    assert report.stats["captured"] == 60
+    assert report.stats["dropped"] + report.stats["frames"] == 60
+    assert report.stats["dropped"] > 10
+    assert sink.ids == sorted(sink.ids)
+    assert sink.ids[-1] == 59
+
+
+def test_a_slow_sink_does_not_hold_a_live_source_back(segmenter: Segmenter) -> None:
+    slow, quick = FakeSink("slow", pause=0.05), FakeSink("quick")
+    report = Pipeline(FakeSource(60, live=True, pause=0.005), segmenter, [slow, quick]).run()
+    assert len(quick.ids) == report.stats["frames"]
+    assert report.stats["sinks"]["slow"]["dropped"] > 10
+    assert slow.ids[-1] == quick.ids[-1]
+
+
+def test_it_ends_after_so_many_frames(segmenter: Segmenter) -> None:
+    sink = FakeSink()
+    report = Pipeline(FakeSource(10**9), segmenter, [sink], max_frames=7).run()
+    assert sink.ids == list(range(7))
+    assert report.stats["frames"] == 7
+    assert sink.commits == [True]
+
+
+def test_it_can_be_stopped_and_keeps_what_it_has(segmenter: Segmenter) -> None:
+    sink = FakeSink()
+    pipeline = Pipeline(FakeSource(10**9), segmenter, [sink])
+    timer = threading.Timer(0.2, pipeline.stop)
+    timer.start()
+    report = pipeline.run()
+    timer.join()
+    assert report.stats["frames"] == len(sink.ids) > 0
+    assert sink.commits == [True]
+
+
+def test_a_source_that_breaks_is_told_and_sinks_keep_nothing(segmenter: Segmenter) -> None:
+    sinks = [FakeSink("a"), FakeSink("b", foreground=True)]
+    with pytest.raises(SourceError, match="the fake source broke"):
+        Pipeline(FakeSource(40, fail_at=9), segmenter, sinks).run()
+    assert [sink.commits for sink in sinks] == [[False], [False]]
+
+
+@pytest.mark.parametrize("stage", ["infer", "decode"])
+def test_a_stage_that_breaks_is_told(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def broken(*args: object) -> object:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(segmenter, stage, broken)
+    sink = FakeSink()
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        Pipeline(FakeSource(10**9), segmenter, [sink]).run()
+    assert sink.commits == [False]
+
+
+def test_a_failing_sink_stops_nothing_else(segmenter: Segmenter) -> None:
+    failing, good = FakeSink("failing", fail_at=3), FakeSink("good")
+    told: list[tuple[str, str]] = []
+    report = Pipeline(
+        FakeSource(30),
+        segmenter,
+        [failing, good],
+        on_failure=lambda name, error: told.append((name, str(error))),
+    ).run()
+    assert good.ids == list(range(30))
+    assert failing.ids == [0, 1, 2]
+    assert (failing.commits, good.commits) == ([False], [True])
+    assert told == [("failing", "the disk is full")]
+    assert {name: str(error) for name, error in report.failures.items()} == {"failing": "the disk is full"}
+    assert report.stats["sinks"]["failing"] == {"written": 3, "dropped": 0, "error": "the disk is full"}
+
+
+def test_a_sink_that_fails_to_close_is_reported(segmenter: Segmenter) -> None:
+    sink = FakeSink(close_error=OutputError("not whole"))
+    report = Pipeline(FakeSource(3), segmenter, [sink]).run()
+    assert str(report.failures["sink"]) == "not whole"
+
+
+def test_a_sink_that_hangs_is_given_up(segmenter: Segmenter) -> None:
+    release = threading.Event()
+    hanging, good = FakeSink("hanging", hang=release), FakeSink("good")
+    report = Pipeline(FakeSource(20), segmenter, [hanging, good], patience_seconds=0.3).run()
+    release.set()
+    assert good.ids == list(range(20))
+    assert str(report.failures["hanging"]) == "hanging has not taken a frame for 0.3 s and was given up"
+
+
+def test_a_source_that_hangs_does_not_hold_the_end_up(segmenter: Segmenter) -> None:
+    sink = FakeSink()
+    source = FakeSource(10**9, hang_at=5)
+    pipeline = Pipeline(source, segmenter, [sink], patience_seconds=0.3)
+    timer = threading.Timer(0.2, pipeline.stop)
+    timer.start()
+    with pytest.raises(SourceError, match=r"fake has not answered for 0\.3 s"):
+        pipeline.run()
+    timer.join()
+    source.close()
+    assert sink.ids == list(range(5))
+
+
+def test_a_sink_may_ask_for_the_end(segmenter: Segmenter) -> None:
+    window, video = FakeSink("window", stop_at=4, foreground=True), FakeSink("video")
+    Pipeline(FakeSource(10**9), segmenter, [window, video]).run()
+    assert len(window.outputs) >= 4
+    assert window.threads == {threading.current_thread()}
+    assert threading.current_thread() not in video.threads
+    assert video.commits == [True]
+
+
+def test_a_sink_that_is_not_lossless_never_holds_a_file_back(segmenter: Segmenter) -> None:
+    window = FakeSink("window", pause=0.03, lossless=False)
+    report = Pipeline(FakeSource(60), segmenter, [window]).run()
+    assert report.stats["frames"] == 60
+    assert window.ids[-1] == 59
+    assert report.stats["sinks"]["window"]["dropped"] == 60 - len(window.ids)
+
+
+def test_the_overlay_is_drawn_once_for_all_sinks(segmenter: Segmenter) -> None:
+    sinks = [FakeSink("a"), FakeSink("b")]
+    Pipeline(FakeSource(1), segmenter, sinks).run()
+    assert sinks[0].outputs[0].overlay_bgr is sinks[1].outputs[0].overlay_bgr
+    assert sinks[0].outputs[0].overlay_bgr.shape == (24, 36, 3)
+
+
+def test_an_empty_source_gives_an_empty_report(segmenter: Segmenter) -> None:
+    report = Pipeline(FakeSource(0), segmenter, [FakeSink()]).run()
+    assert (report.stats["frames"], report.stats["fps"], report.stats["latency_ms"]) == (0, 0.0, {})
+
+
+def test_stages_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    infer, decode = segmenter.infer, segmenter.decode
+
+    def slowly(stage: Callable[..., object]) -> Callable[..., object]:
+        def run(*args: object) -> object:
+            time.sleep(0.04)
+            return stage(*args)
+
+        return run
+
+    monkeypatch.setattr(segmenter, "infer", slowly(infer))
+    monkeypatch.setattr(segmenter, "decode", slowly(decode))
+    start = time.monotonic()
+    Pipeline(FakeSource(20, pause=0.04), segmenter, [FakeSink(pause=0.04)]).run()
+    # One after another the four stages would sleep for 20 * 4 * 40 ms = 3.2 s; side by side for 0.92 s.
+    assert time.monotonic() - start < 2.2
