@@ -54,18 +54,18 @@ def open_source(uri: str) -> Source:
         return (
             PicturesSource([path], name=uri) if path.suffix.lower() in PICTURE_SUFFIXES else VideoSource(path)
         )
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
+    if scheme is not None and scheme[1] in _SCHEMES:
+        module_name, class_name = _SCHEMES[scheme[1]].split(":")
+        source: Source = getattr(importlib.import_module(module_name), class_name)(uri[scheme.end() :])
+        return source
     if any(character in uri for character in "*?["):
         return PicturesSource(sorted(Path(p) for p in glob.glob(uri, recursive=True)), name=uri)
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
-    if scheme is None:
-        raise SourceError(f"there is no {uri}: expected {_FORMS}, or {_known_schemes()}")
-    if scheme[1] not in _SCHEMES:
+    if scheme is not None:
         raise SourceError(
             f"unknown scheme {scheme[1]!r} in {uri}; known: {_known_schemes()}; or give {_FORMS}"
         )
-    module_name, class_name = _SCHEMES[scheme[1]].split(":")
-    source: Source = getattr(importlib.import_module(module_name), class_name)(uri[scheme.end() :])
-    return source
+    raise SourceError(f"there is no {uri}: expected {_FORMS}, or {_known_schemes()}")
 
 
 def _known_schemes() -> str:
