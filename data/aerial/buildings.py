@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import PX_PER_M, Canvas, Patch, Points, box
+from .canvas import PX_PER_M, Canvas, Points, box, swept
 from .labels import ROOF
 from .look import Bgr, Look
 
 _SHADOW_LIGHT = 30
+
+Plane = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,13 @@ class Building:
 def cast_shadow(canvas: Canvas, building: Building, look: Look) -> None:
     """Darkens the light where the building stands between ground and sun."""
     fall = look.shadow_xy * building.height_m * PX_PER_M
-    corners = building.outline
-    swept = cv2.convexHull(np.concatenate([corners, corners + fall]).astype(np.float32))[:, 0]
-    with canvas.around(swept) as patch:
-        patch.light[patch.mask(swept.astype(np.float64)) > 0] = _SHADOW_LIGHT
+    shadow = swept(building.outline, fall)
+    with canvas.around(shadow) as patch:
+        patch.light[patch.mask(shadow) > 0] = _SHADOW_LIGHT
 
 
 def paint_roof(canvas: Canvas, building: Building, look: Look) -> None:
-    """Paints the roof and its label, in full light."""
+    """Paints the bare roof and its label, in full light."""
     outline = building.outline
     with canvas.around(outline) as patch:
         mask = patch.mask(outline)
@@ -55,17 +55,18 @@ def paint_roof(canvas: Canvas, building: Building, look: Look) -> None:
             np.float32(np.cos(building.angle) / PX_PER_M),
             np.float32(np.sin(building.angle) / PX_PER_M),
         )
-        a, b = dx * cos + dy * sin, dy * cos - dx * sin  # metres along and across
-        noise = canvas.texture(patch, 0.45, 0.45, 0.25).astype(np.float32) / 128 - 1
+        a: Plane = dx * cos + dy * sin  # metres along
+        b: Plane = dy * cos - dx * sin  # metres across
+        noise: Plane = canvas.texture(patch, 0.45, 0.45, 0.25).astype(np.float32) / np.float32(
+            128
+        ) - np.float32(1)
         tone = _TONES[building.kind](building, look, a, b, noise)
         colours = tone[..., None] * np.asarray(building.colour_bgr, np.float32)
         if building.kind == "awning":
-            colours[np.mod(a + 20, 0.8) < 0.4] = (
-                np.array((214, 220, 222), np.float32) * tone[np.mod(a + 20, 0.8) < 0.4][:, None]
-            )
+            white = np.mod(a + 20, 0.8) < 0.4
+            colours[white] = tone[white][:, None] * np.array((214, 220, 222), np.float32)
         patch.fill(mask, np.clip(colours, 0, 255).astype(np.uint8), ROOF)
         patch.light[mask > 0] = 255
-    _fittings(canvas, building, look)
 
 
 def _lambert(look: Look, normal_a: float, normal_b: float, angle: float, pitch: float) -> float:
@@ -74,9 +75,6 @@ def _lambert(look: Look, normal_a: float, normal_b: float, angle: float, pitch: 
     ny = normal_a * np.sin(angle) + normal_b * np.cos(angle)
     lit = np.sin(pitch) * (nx * look.to_sun[0] + ny * look.to_sun[1]) + np.cos(pitch) * look.to_sun[2]
     return float(0.42 + 0.58 * max(lit, 0.0) / look.to_sun[2])
-
-
-Plane = npt.NDArray[np.float32]
 
 
 def _pitched(building: Building, look: Look, a: Plane, b: Plane, noise: Plane, hipped: bool) -> Plane:
@@ -99,16 +97,14 @@ def _pitched(building: Building, look: Look, a: Plane, b: Plane, noise: Plane, h
     course = np.floor(rise / 0.34)
     tiles = np.mod(rise, 0.34) < 0.09
     per_tile = np.sin(np.floor(lateral / 0.4) * 12.9898 + course * 78.233) * 43.7
-    face = face * (1 + 0.13 * noise + 0.10 * (per_tile - np.floor(per_tile) - 0.5))
-    face = np.where(tiles, face * 0.86, face)
-    crest = (
-        np.abs(b) < 0.14
-        if not hipped
-        else (np.abs(b) < 0.14) & (gable > eave - 0.2) | (np.abs(gable - eave) < 0.14)
-    )
-    face = np.where(crest, face * 0.55 + 0.6, face)
+    tone = face * (1.0 + 0.13 * noise + 0.10 * (per_tile - np.floor(per_tile) - 0.5))
+    tone = np.where(tiles, tone * 0.86, tone)
+    crest = np.abs(b) < 0.14
+    if hipped:
+        crest = (crest & (gable > eave - 0.2)) | (np.abs(gable - eave) < 0.14)
+    tone = np.where(crest, tone * 0.55 + 0.6, tone)
     gutter = np.minimum(eave, gable) < 0.16
-    return np.where(gutter, face * 0.62, face).astype(np.float32)
+    return np.where(gutter, tone * 0.62, tone).astype(np.float32)
 
 
 def _gabled(building: Building, look: Look, a: Plane, b: Plane, noise: Plane) -> Plane:
@@ -139,70 +135,3 @@ def _awning(building: Building, look: Look, a: Plane, b: Plane, noise: Plane) ->
 
 
 _TONES = {"gabled": _gabled, "hipped": _hipped, "flat": _flat, "awning": _awning}
-
-
-def _block(patch: Patch, outline: Points, colour: Bgr, fall_px: Points) -> None:
-    """A box standing on a roof, with its short shadow."""
-    swept = cv2.convexHull(np.concatenate([outline, outline + fall_px]).astype(np.float32))[:, 0].astype(
-        np.float64
-    )
-    on_roof = (patch.mask(swept) > 0) & (patch.labels == ROOF)
-    patch.colour[on_roof] = (patch.colour[on_roof] * 0.5).astype(np.uint8)
-    patch.colour[patch.mask(outline) > 0] = np.asarray(colour, np.uint8)
-
-
-def _fittings(canvas: Canvas, building: Building, look: Look) -> None:
-    """Chimneys, roof windows and solar panels; ducts and skylights on flat roofs."""
-    if building.kind == "awning":
-        return
-    rng = np.random.Generator(np.random.PCG64(building.detail))
-    along = np.array([np.cos(building.angle), np.sin(building.angle)])
-    across = np.array([-along[1], along[0]])
-    half_l, half_w = building.length_m / 2, building.width_m / 2
-
-    def place(a: float, b: float) -> Points:
-        return np.asarray(building.centre_xy + (along * a + across * b) * PX_PER_M)
-
-    with canvas.around(building.outline, margin=20) as patch:
-        fall = look.shadow_xy * PX_PER_M
-        if building.kind == "flat":
-            for _ in range(int(building.length_m * building.width_m / 55)):
-                spot = place(rng.uniform(-0.75, 0.75) * half_l, rng.uniform(-0.7, 0.7) * half_w)
-                size = rng.uniform(0.9, 2.2, 2) * PX_PER_M
-                grey = rng.uniform(150, 214)
-                _block(patch, box(spot, building.angle, *size), (grey, grey, grey * 0.98), fall * 0.7)
-            return
-        if building.length_m < 6:
-            return
-        spot = place(rng.uniform(-0.6, 0.6) * half_l, rng.uniform(-0.35, 0.35) * half_w)
-        _block(patch, box(spot, building.angle, 0.9 * PX_PER_M, 0.7 * PX_PER_M), (92, 100, 134), fall * 1.1)
-        sunny = 1.0 if float(across @ look.to_sun[:2]) > 0 else -1.0
-        if rng.random() < 0.3:
-            _solar(
-                patch,
-                building,
-                place(rng.uniform(-0.1, 0.1) * half_l, sunny * half_w * 0.5),
-                half_l * 1.1,
-                half_w * 0.62,
-            )
-        elif rng.random() < 0.6:
-            for a in np.linspace(-0.55, 0.55, int(rng.integers(2, 4))):
-                spot = place(a * half_l, -sunny * half_w * 0.5)
-                outline = box(spot, building.angle, 0.8 * PX_PER_M, 1.1 * PX_PER_M)
-                patch.colour[patch.mask(outline) > 0] = (196, 190, 178)
-                inner = box(spot, building.angle, 0.55 * PX_PER_M, 0.85 * PX_PER_M)
-                patch.colour[patch.mask(inner) > 0] = (116, 98, 78)
-
-
-def _solar(patch: Patch, building: Building, centre_xy: Points, length_m: float, width_m: float) -> None:
-    columns, rows = max(1, int(length_m / 1.1)), max(1, int(width_m / 1.5))
-    along = np.array([np.cos(building.angle), np.sin(building.angle)])
-    across = np.array([-along[1], along[0]])
-    for i in range(columns):
-        for j in range(rows):
-            spot = (
-                centre_xy
-                + (along * (i - (columns - 1) / 2) * 1.1 + across * (j - (rows - 1) / 2) * 1.5) * PX_PER_M
-            )
-            panel = box(spot, building.angle, 1.0 * PX_PER_M, 1.4 * PX_PER_M)
-            patch.colour[patch.mask(panel) > 0] = (92 + 6 * ((i + j) % 2), 58, 38)

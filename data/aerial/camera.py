@@ -122,4 +122,4 @@ def _motion_kernel(dx: float, dy: float) -> npt.NDArray[np.float32] | None:
             for column, wx in ((j, 1 - fx), (j + 1, fx)):
                 if wy * wx > 0:
                     kernel[row, column] += wy * wx
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float32)

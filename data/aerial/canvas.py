@@ -163,3 +163,9 @@ def box(centre_xy: Points, angle: float, length_px: float, width_px: float) -> P
             centre_xy - half_l + half_w,
         ]
     )
+
+
+def swept(outline_xy: Points, by_xy: Points) -> Points:
+    """The convex outline of all that a convex shape passes over when it is moved: a box's shadow."""
+    both = np.concatenate([outline_xy, outline_xy + by_xy]).astype(np.float32)
+    return np.asarray(cv2.convexHull(both)[:, 0], np.float64)

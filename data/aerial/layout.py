@@ -35,13 +35,14 @@ class Curve:
     def at(self, s: npt.ArrayLike) -> Floats:
         """The cross coordinate at ``s``, in pixels."""
         turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
-        return self.base + np.sin(turn[..., None] * _HARMONICS + self.phases) @ np.asarray(self.amplitudes)
+        waves = np.sin(turn[..., None] * _HARMONICS + self.phases)
+        return np.asarray(self.base + waves @ np.asarray(self.amplitudes))
 
     def slope(self, s: npt.ArrayLike) -> Floats:
         """d cross / d s."""
         turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
         steepness = _HARMONICS * self.amplitudes * (2 * np.pi / MAP_PX)
-        return np.cos(turn[..., None] * _HARMONICS + self.phases) @ steepness
+        return np.asarray(np.cos(turn[..., None] * _HARMONICS + self.phases) @ steepness)
 
     def place(self, s: npt.ArrayLike, offset_px: npt.ArrayLike = 0.0) -> tuple[Points, Floats]:
         """Points xy [..., 2] at ``s``, moved sideways by an offset, and the direction there in radians."""

@@ -14,8 +14,8 @@ Bgr = tuple[float, float, float]
 _GRASS: dict[str, tuple[Bgr, ...]] = {
     "spring": ((38, 84, 66), (52, 112, 88), (70, 138, 118), (84, 150, 140)),
     "summer": ((40, 78, 66), (54, 102, 90), (74, 124, 118), (104, 148, 152)),
-    "dry": ((58, 88, 90), (76, 112, 124), (98, 138, 156), (126, 164, 184)),
-    "autumn": ((40, 76, 72), (54, 96, 96), (70, 114, 122), (92, 132, 146)),
+    "dry": ((54, 92, 84), (72, 118, 114), (92, 144, 142), (118, 168, 172)),
+    "autumn": ((40, 80, 68), (56, 102, 90), (70, 120, 110), (92, 140, 136)),
 }
 _TREES: dict[str, tuple[Bgr, ...]] = {
     "spring": ((36, 92, 58), (44, 106, 74), (34, 74, 48), (52, 118, 96), (38, 84, 60), (150, 158, 190)),
@@ -29,6 +29,18 @@ _ROOFS: dict[str, tuple[Bgr, ...]] = {
     "slate": ((98, 92, 86), (84, 80, 76), (116, 106, 96), (88, 88, 104)),
     "mixed": ((70, 90, 160), (96, 92, 90), (74, 84, 104), (120, 128, 132), (108, 92, 76), (72, 96, 84)),
 }
+
+
+def blend(first: Bgr, second: Bgr, weight: float) -> Bgr:
+    """A colour between two; weight 1 gives the second."""
+    b, g, r = (p * (1 - weight) + q * weight for p, q in zip(first, second, strict=True))
+    return b, g, r
+
+
+def scaled(colour: Bgr, factor: float) -> Bgr:
+    """A darker or lighter colour, at most 255."""
+    b, g, r = (min(c * factor, 255.0) for c in colour)
+    return b, g, r
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def _spectral(rng: np.random.Generator, exponent: float, low_cut: float, size: i
     radius = np.maximum(np.hypot(fy, fx), 1.0)
     shaped = white * np.where(radius < low_cut, 0.0, radius**-exponent)
     field = np.fft.irfft2(shaped, s=(size, size))
-    return np.clip(128 + field * (42.0 / field.std()), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + field * (42.0 / field.std()), 0, 255), np.uint8)
 
 
 @dataclass(frozen=True)

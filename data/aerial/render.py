@@ -50,15 +50,12 @@ def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, in
     left, top = (int(c) - 2 for c in np.floor(seen.min(axis=0)))
     right, bottom = (int(c) + 3 for c in np.ceil(seen.max(axis=0)))
     to_crop = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], np.float64) @ to_map
+    ground = (take(layer, (left, top), (right, bottom)) for layer in (world.colour, world.labels))
     frame, mask = (
-        cv2.warpPerspective(
-            take(layer, (left, top), (right, bottom)), to_crop, (width, height),
-            flags=cv2.WARP_INVERSE_MAP | interpolation, borderMode=cv2.BORDER_REPLICATE,
-        )
-        for layer, interpolation in ((world.colour, cv2.INTER_LINEAR), (world.labels, cv2.INTER_NEAREST))
-    )  # fmt: skip
-    frame, mask = np.asarray(frame, np.uint8), np.asarray(mask, np.uint8)
-    to_frame = np.linalg.inv(to_map)
+        _warp(layer, to_crop, (width, height), cv2.WARP_INVERSE_MAP | interpolation)
+        for layer, interpolation in zip(ground, (cv2.INTER_LINEAR, cv2.INTER_NEAREST), strict=True)
+    )
+    to_frame = np.asarray(np.linalg.inv(to_map), np.float64)
     origin = np.array([left, top], np.float64)
     cars = _seen(world, world.life.cars(time_s), origin, to_frame, size_hw)
     people = _seen(world, world.life.people(time_s), origin, to_frame, size_hw)
@@ -72,6 +69,13 @@ def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, in
     _draw(frame, mask, covered, world, to_frame, people, person_sprites, PERSON)
     _draw(frame, mask, covered, world, to_frame, cars, car_sprites, CAR)
     return frame, mask
+
+
+def _warp(
+    picture: npt.NDArray[np.uint8], matrix: Matrix, size_wh: tuple[int, int], flags: int
+) -> npt.NDArray[np.uint8]:
+    border = cv2.BORDER_REPLICATE if flags & cv2.WARP_INVERSE_MAP else cv2.BORDER_CONSTANT
+    return np.asarray(cv2.warpPerspective(picture, matrix, size_wh, flags=flags, borderMode=border), np.uint8)
 
 
 def _project(matrix: Matrix, xy: Points) -> Points:
@@ -165,8 +169,8 @@ def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: Aeria
         alpha[covered[box]] = 0
         colour = drawn[..., :3].astype(np.uint16)
         if not things.sunlit[k]:
-            colour = (colour * shade) >> 8
-        weight = (alpha.astype(np.uint16) + (alpha >> 7))[..., None]  # 0 to 256
+            colour = np.right_shift(colour * shade, 8)
+        weight = (alpha.astype(np.uint16) + (alpha >= 128))[..., None]  # 0 to 256
         part = frame[box]
-        part[:] = (colour * weight + part * (256 - weight)) >> 8
+        part[:] = np.right_shift(colour * weight + part * (256 - weight), 8)
         mask[box][alpha >= 128] = label

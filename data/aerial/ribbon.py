@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .canvas import MAP_PX, PX_PER_M, Canvas, Points, box
 from .labels import FIELD, ROAD, WATER
 from .layout import Curve, Layout, Street
-from .look import Look
+from .look import Bgr, Look, blend
 from .noise import TILE_PX, Gray, Ramp, ramp, spread
 
 _ASPHALT = ramp((74, 72, 70), (98, 96, 94), (116, 114, 112), (132, 131, 130))
@@ -75,12 +75,10 @@ def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
     wobble = (cloud.astype(np.float32) - 128) * (1.6 / 42) + (mottle.astype(np.float32) - 128) * (0.25 / 42)
     edge = half + wobble - np.abs(ribbon.d)  # metres of water between here and the shore
     sand_width = 3.2 + 2.4 * np.sin(np.arange(MAP_PX) * (2 * np.pi * 3 / MAP_PX) + layout.river.base)[:, None]
-    sand = ramp(*[tuple(0.55 * c + 0.45 * s for c, s in zip(look.soil_bgr, tone, strict=True)) for tone in
-                  ((130, 166, 190), (164, 200, 220), (190, 222, 240))])  # fmt: skip
+    tones: tuple[Bgr, ...] = ((130, 166, 190), (164, 200, 220), (190, 222, 240))
+    sand = ramp(*(blend(look.soil_bgr, tone, 0.45) for tone in tones))
     grain = ribbon.noise(canvas.noise.grain)
-    ribbon.put(
-        canvas, edge > -sand_width * np.sign(ribbon.d + 0.01) ** 2, sand, _mix(mottle, 0.6, grain, 0.4), FIELD
-    )
+    ribbon.put(canvas, edge > -sand_width, sand, _mix(mottle, 0.6, grain, 0.4), FIELD)
     ribbon.put(canvas, (edge > -0.7) & (edge <= 0), spread(_mean(sand, 0.72), 0.12), mottle, FIELD)
     depth = np.clip(edge / 7, 0, 1)
     ripples = np.clip(
@@ -88,8 +86,8 @@ def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
     )
     wet = edge > 0
     ribbon.put(canvas, wet, look.water, ripples.astype(np.uint8), WATER)
-    foam = wet & (edge < 0.35) & (grain > 120)
-    ribbon.put(canvas, foam, ramp((170, 176, 160), (214, 218, 206)), mottle, None)
+    foam = wet & (edge < 0.28) & (grain > 135)
+    ribbon.put(canvas, foam, ramp((150, 156, 140), (196, 200, 188)), mottle, None)
 
 
 def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
@@ -98,8 +96,8 @@ def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
 
 
 def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, look: Look) -> None:
-    """Shoulders first, then carriageways, repairs and markings, each for all streets, so that junctions come out whole."""
-    dirt = spread(tuple(0.6 * s + 0.4 * t for s, t in zip(look.soil_bgr, (150, 182, 200), strict=True)), 0.28)  # type: ignore[arg-type]
+    """Shoulders, carriageways, repairs, markings: each for all streets, so that junctions come out whole."""
+    dirt = spread(blend(look.soil_bgr, (150, 182, 200), 0.4), 0.28)
     strips = [
         (street, Ribbon.along(street.curve, street.half_m + street.pavement_m + 1.5))
         for street in layout.streets

@@ -9,7 +9,7 @@ from ...runtime.errors import SourceError
 from .camera import Frame
 from .flight import FPS, AerialFlight
 
-_FORM = 'expected "aerial:SEED" or "aerial:SEED?size=HxW&frames=N&fps=F", for example "aerial:7?size=512x512&frames=100"'
+_FORM = 'expected "aerial:SEED" or "aerial:SEED?size=HxW&frames=N&fps=F", as in "aerial:7?size=512x512"'
 _SIDE_PX = (32, 4096)
 
 

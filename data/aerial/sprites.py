@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .canvas import Points
-from .look import Bgr
+from .look import Bgr, scaled
 
 SPRITE_PX_PER_M = 20.0
 """Sprite pixels per metre: 5 cm a pixel, finer than the map."""
@@ -104,10 +104,6 @@ class _Pen:
         return np.dstack([np.clip(colour, 0, 255).astype(np.uint8), alpha])
 
 
-def _tone(colour: Bgr, factor: float) -> Bgr:
-    return min(colour[0] * factor, 255.0), min(colour[1] * factor, 255.0), min(colour[2] * factor, 255.0)
-
-
 def draw_car(rng: np.random.Generator) -> Sprite:
     """A hatchback, saloon, estate, van or lorry in one of the usual paints."""
     kind = str(rng.choice(["hatch", "saloon", "estate", "van", "lorry"], p=[0.3, 0.32, 0.2, 0.13, 0.05]))
@@ -120,12 +116,12 @@ def draw_car(rng: np.random.Generator) -> Sprite:
     pen = _Pen(length, width + 0.36)
     nose, tail, half = length / 2, -length / 2, width / 2
     for x in (nose - length * 0.36,):  # mirrors
-        pen.body(x - 0.12, x + 0.1, half + 0.14, 0.04, _tone(paint, 0.6))
-    pen.body(tail, nose, half, 0.38 if kind not in ("van", "lorry") else 0.2, _tone(paint, 0.72))
+        pen.body(x - 0.12, x + 0.1, half + 0.14, 0.04, scaled(paint, 0.6))
+    pen.body(tail, nose, half, 0.38 if kind not in ("van", "lorry") else 0.2, scaled(paint, 0.72))
     pen.body(tail + 0.07, nose - 0.07, half - 0.08, 0.32, paint)
     if kind == "lorry":
         box_tone = _PAINTS[int(rng.integers(4))]
-        pen.body(nose - 1.9, nose - 0.25, half - 0.1, 0.15, _tone(paint, 1.08))
+        pen.body(nose - 1.9, nose - 0.25, half - 0.1, 0.15, scaled(paint, 1.08))
         pen.polygon(
             [
                 (nose - 0.55, -half + 0.25),
@@ -135,14 +131,14 @@ def draw_car(rng: np.random.Generator) -> Sprite:
             ],
             glass,
         )
-        pen.body(tail + 0.02, nose - 2.05, half, 0.05, _tone(box_tone, 0.86))
+        pen.body(tail + 0.02, nose - 2.05, half, 0.05, scaled(box_tone, 0.86))
         pen.body(tail + 0.1, nose - 2.13, half - 0.08, 0.04, box_tone)
     else:
         shield = nose - {"hatch": 1.05, "saloon": 1.35, "estate": 1.3, "van": 0.75}[kind]
         rear = tail + {"hatch": 0.25, "saloon": 0.95, "estate": 0.25, "van": 0.2}[kind]
         pen.body(rear, shield, half - 0.14, 0.22, glass)
         slope, back = (0.62, 0.5) if kind != "van" else (0.45, 0.1)
-        pen.body(rear + back, shield - slope, half - 0.24, 0.2, _tone(paint, 1.06))
+        pen.body(rear + back, shield - slope, half - 0.24, 0.2, scaled(paint, 1.06))
         inner = half - 0.4
         pen.polygon(
             [
@@ -151,7 +147,7 @@ def draw_car(rng: np.random.Generator) -> Sprite:
                 (shield - slope - 0.2, -inner + 0.3),
                 (rear + back + 0.2, -inner + 0.3),
             ],
-            _tone(paint, 1.18),
+            scaled(paint, 1.18),
         )
         for side in (-1, 1):  # creases of the bonnet
             pen.polygon(
@@ -161,7 +157,7 @@ def draw_car(rng: np.random.Generator) -> Sprite:
                     (nose - 0.25, side * (half - 0.56)),
                     (shield + 0.05, side * (half - 0.48)),
                 ],
-                _tone(paint, 0.86),
+                scaled(paint, 0.86),
             )
     for side in (-1, 1):
         pen.ellipse((nose - 0.16, side * (half - 0.34)), (0.13, 0.2), (214, 222, 226))
@@ -182,16 +178,16 @@ def draw_person(rng: np.random.Generator, stride: float) -> Sprite:
     def ellipse(x: float, y: float, rx: float, ry: float, colour: Bgr) -> None:
         pen.ellipse((x * size, y * size), (rx * size, ry * size), colour)
 
-    ellipse(0.16 * stride + 0.05, 0.12, 0.26, 0.11, _tone(trousers, 0.7))
-    ellipse(-0.16 * stride + 0.05, -0.12, 0.26, 0.11, _tone(trousers, 0.7))
-    ellipse(-0.2 * stride, 0.37, 0.2, 0.09, _tone(cloth, 0.8))
-    ellipse(0.2 * stride, -0.37, 0.2, 0.09, _tone(cloth, 0.8))
+    ellipse(0.16 * stride + 0.05, 0.12, 0.26, 0.11, scaled(trousers, 0.7))
+    ellipse(-0.16 * stride + 0.05, -0.12, 0.26, 0.11, scaled(trousers, 0.7))
+    ellipse(-0.2 * stride, 0.37, 0.2, 0.09, scaled(cloth, 0.8))
+    ellipse(0.2 * stride, -0.37, 0.2, 0.09, scaled(cloth, 0.8))
     ellipse(-0.2 * stride + 0.17, 0.37, 0.07, 0.07, skin)
     ellipse(0.2 * stride + 0.17, -0.37, 0.07, 0.07, skin)
-    ellipse(0, 0, 0.23, 0.4, _tone(cloth, 0.85))
+    ellipse(0, 0, 0.23, 0.4, scaled(cloth, 0.85))
     ellipse(-0.02, 0, 0.18, 0.34, cloth)
     if pack:
-        ellipse(-0.22, 0, 0.15, 0.2, _tone(trousers, 0.9))
+        ellipse(-0.22, 0, 0.15, 0.2, scaled(trousers, 0.9))
     ellipse(0.1, 0, 0.13, 0.12, skin)
     ellipse(0.05, 0, 0.15, 0.15, hair)
     turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
@@ -202,7 +198,7 @@ def draw_person(rng: np.random.Generator, stride: float) -> Sprite:
 class SpriteBank:
     """The cars and people of one place. Thing number k always looks like sprite ``k % count``."""
 
-    STRIDES = (-1.0, 0.0, 1.0, 0.0)
+    STEP = (0, 1, 2, 1)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.cars = [draw_car(rng) for _ in range(47)]
@@ -210,7 +206,7 @@ class SpriteBank:
         for _ in range(37):
             state = int(rng.integers(1 << 30))
             self.people.append(
-                [draw_person(np.random.Generator(np.random.PCG64(state)), s) for s in self.STRIDES]
+                [draw_person(np.random.Generator(np.random.PCG64(state)), s) for s in (-1.0, 0.0, 1.0)]
             )
 
     def car(self, k: int) -> Sprite:
@@ -219,5 +215,5 @@ class SpriteBank:
 
     def person(self, k: int, time_s: float) -> Sprite:
         """Person number k in the middle of a step."""
-        phase = int(time_s * 4 + k) % len(self.STRIDES)
+        phase = self.STEP[int(time_s * 4 + k) % len(self.STEP)]
         return self.people[k * 5 % len(self.people)][phase]

@@ -7,7 +7,7 @@ import numpy as np
 
 from .canvas import MAP_PX, PX_PER_M, Canvas, Points
 from .labels import FIELD, GRASS, WATER
-from .look import Bgr, Look
+from .look import Bgr, Look, blend, scaled
 from .noise import enlarge, ramp
 
 _CROPS: tuple[Bgr, ...] = (
@@ -70,9 +70,9 @@ def paint_field(
     straw = (104.0, 160.0, 186.0)
     table, period_m, depth = {
         "ploughed": (ramp(dark, soil, pale), 0.55, 70.0),
-        "sown": (ramp(dark, soil, soil, _blend(soil, crop, 0.6)), 0.9, 60.0),
-        "rows": (ramp(dark, soil, _blend(soil, crop, 0.55), crop), 1.3, 88.0),
-        "stubble": (ramp(soil, _blend(soil, straw, 0.6), straw), 0.75, 46.0),
+        "sown": (ramp(dark, soil, soil, blend(soil, crop, 0.6)), 0.9, 60.0),
+        "rows": (ramp(dark, soil, blend(soil, crop, 0.55), crop), 1.3, 88.0),
+        "stubble": (ramp(soil, blend(soil, straw, 0.6), straw), 0.75, 46.0),
         "fallow": (ramp(dark, soil, pale, pale), 3.0, 12.0),
     }[style]
     with canvas.around(outline_xy) as patch:
@@ -83,17 +83,12 @@ def paint_field(
         cloud = canvas.noise.crop(canvas.noise.cloud, patch.x0, patch.y0, width, height)
         across = (x * np.float32(-np.sin(angle)) + y * np.float32(np.cos(angle))) / np.float32(PX_PER_M)
         across += cloud * np.float32(0.006)
-        stripes = cv2.multiply(np.sin(across * np.float32(2 * np.pi / period_m)), depth)
+        stripes = np.sin(across * np.float32(2 * np.pi / period_m)) * np.float32(depth)
         wheels = np.abs(np.mod(across, np.float32(12.0)) - 6.0)
         stripes[(wheels > 0.75) & (wheels < 1.05)] -= 46
         index = canvas.texture(patch, 0.55, 0.4, 0.65).astype(np.float32) + stripes
         colours = cv2.applyColorMap(np.clip(index, 0, 255).astype(np.uint8), table)
         patch.fill(mask, np.asarray(colours, np.uint8), FIELD)
-
-
-def _blend(first: Bgr, second: Bgr, weight: float) -> Bgr:
-    b, g, r = (p * (1 - weight) + q * weight for p, q in zip(first, second, strict=True))
-    return b, g, r
 
 
 def blob(rng: np.random.Generator, centre_xy: Points, radius_px: float, roughness: float = 0.22) -> Points:
@@ -102,7 +97,7 @@ def blob(rng: np.random.Generator, centre_xy: Points, radius_px: float, roughnes
     radius = np.ones(64)
     for k in range(2, 6):
         radius += roughness / k * rng.uniform(0.4, 1.4) * np.sin(k * turn + rng.uniform(0, 2 * np.pi))
-    return centre_xy + radius_px * radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], -1)
+    return np.asarray(centre_xy + radius_px * radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], -1))
 
 
 def paint_pond(
@@ -111,8 +106,8 @@ def paint_pond(
     """Still water, darker in the middle, with a muddy rim."""
     outline = blob(rng, centre_xy, radius_px)
     rim = centre_xy + (outline - centre_xy) * (1 + 9 / radius_px)
-    soil = look.soil_bgr
-    canvas.paint(rim, ramp(*(tuple(c * f for c in soil) for f in (0.6, 0.85, 1.1))), FIELD)  # type: ignore[arg-type]
+    mud = ramp(*(scaled(look.soil_bgr, factor) for factor in (0.6, 0.85, 1.1)))
+    canvas.paint(rim, mud, FIELD)
     with canvas.around(outline) as patch:
         mask = patch.mask(outline)
         depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3) / np.float32(60)

@@ -6,16 +6,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from . import buildings, trees
+from . import buildings, fittings, trees
 from .canvas import MAP_PX, Canvas
 from .layout import draw_layout
 from .look import Look
 from .movers import Life
 from .noise import Gray, NoiseBank
 from .ribbon import paint_river, paint_streets
+from .scene import Scene
 from .sprites import SpriteBank
 from .terrain import paint_grass
-from .zones import Scene, fill_blocks
+from .zones import fill_blocks
 
 LIGHT_CELL_PX = 4
 """Side of a cell of ``AerialWorld.light`` in map pixels."""
@@ -57,6 +58,7 @@ class AerialWorld:
             buildings.cast_shadow(canvas, building, self.look)
         for building in sorted(scene.buildings, key=lambda b: b.height_m):
             buildings.paint_roof(canvas, building, self.look)
+            fittings.furnish(canvas, building, self.look)
         standing = sorted(scene.trees, key=lambda tree: tree.height_m)
         for tree in standing:
             trees.cast_shadow(canvas, tree, self.look)

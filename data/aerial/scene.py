@@ -1,0 +1,71 @@
+"""A place under construction: what the zones add to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .buildings import Building
+from .canvas import MAP_PX, PX_PER_M, Canvas, Points
+from .labels import ROAD, WATER
+from .look import Bgr, Look
+from .noise import ramp, spread
+from .trees import Orchard, Tree
+
+GRAVEL = ramp((96, 120, 138), (126, 150, 168), (160, 184, 200))
+ASPHALT = ramp((80, 80, 80), (104, 104, 103), (126, 126, 125))
+PAVING = ramp((124, 136, 148), (148, 160, 172), (176, 188, 198))
+LINE = spread((208, 212, 214), 0.12)
+
+
+@dataclass
+class Scene:
+    """A place under construction: the canvas, and what will stand or move on it.
+
+    Attributes:
+        parked: (x, y, heading) of standing cars.
+        strolls: (x, y, reach x, reach y) of people who wander around a point, in pixels.
+    """
+
+    canvas: Canvas
+    look: Look
+    orchard: Orchard
+    buildings: list[Building] = field(default_factory=list)
+    trees: list[Tree] = field(default_factory=list)
+    parked: list[tuple[float, float, float]] = field(default_factory=list)
+    strolls: list[tuple[float, float, float, float]] = field(default_factory=list)
+
+    def build(self, rng: np.random.Generator, centre_xy: Points, angle: float, length_m: float, width_m: float,
+              height_m: float, kind: str, colour_bgr: Bgr) -> None:  # fmt: skip
+        """Adds a building."""
+        detail = int(rng.integers(1 << 30))
+        self.buildings.append(
+            Building(centre_xy, angle, length_m, width_m, height_m, kind, colour_bgr, detail)
+        )
+
+    def plant(self, rng: np.random.Generator, centre_xy: Points, size: int) -> None:
+        """Adds a tree of a size class, unless it would stand on a road or in water."""
+        x, y = (int(c) % MAP_PX for c in centre_xy)
+        if self.canvas.labels[y, x] not in (ROAD, WATER):
+            self.trees.append(
+                Tree(centre_xy, self.orchard.pick(rng, size), 1.0 + size * rng.uniform(1.1, 1.7))
+            )
+
+    def stroll(self, rng: np.random.Generator, centre_xy: Points, reach_m: float) -> None:
+        """Adds a person who wanders around a point, unless that is in water."""
+        x, y = (int(c) % MAP_PX for c in centre_xy)
+        if self.canvas.labels[y, x] == WATER:
+            return
+        reach = rng.uniform(0.3, 1.0, 2) * reach_m * PX_PER_M
+        self.strolls.append((float(centre_xy[0]), float(centre_xy[1]), float(reach[0]), float(reach[1])))
+
+    def crowd(self, rng: np.random.Generator, count: float) -> int:
+        """A number of people scaled to how busy this place is."""
+        return int(rng.poisson(count * self.look.crowd))
+
+
+def roof_colour(rng: np.random.Generator, look: Look) -> Bgr:
+    base = look.roof_bgr[int(rng.integers(len(look.roof_bgr)))]
+    tone = rng.uniform(0.85, 1.15)
+    return base[0] * tone, base[1] * tone, base[2] * tone
