@@ -1,0 +1,164 @@
+"""The contract of every source; a new one adds a maker to ``MAKERS``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.runtime import sources
+from edgeseg.runtime.errors import SourceError
+from edgeseg.runtime.sources import camera, open_source
+from edgeseg.runtime.sources.base import Source
+
+
+def picture(value: int, height: int = 40, width: int = 60) -> np.ndarray:
+    noise = np.random.default_rng(value).integers(0, 40, (height, width, 3), np.uint8)
+    return noise + np.uint8(value)
+
+
+def make_pictures(folder: Path) -> str:
+    for i in range(3):
+        cv2.imwrite(str(folder / f"p{i}.png"), picture(10 * i))
+    (folder / "notes.txt").write_text("no picture")
+    return str(folder)
+
+
+def make_glob(folder: Path) -> str:
+    return f"{make_pictures(folder)}/p*.png"
+
+
+def make_video(folder: Path) -> str:
+    path = str(folder / "v.mp4")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), 12.5, (60, 40))
+    for i in range(3):
+        writer.write(picture(60 * i))
+    writer.release()
+    return path
+
+
+MAKERS = [make_pictures, make_glob, make_video]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+class TestContract:
+    def test_it_gives_frames_then_none(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
+        with open_source(make(tmp_path)) as source:
+            frames = [source.read() for _ in range(3)]
+            assert source.read() is None
+            assert source.read() is None
+        for frame in frames:
+            assert frame is not None
+            assert (frame.shape, frame.dtype) == ((40, 60, 3), np.uint8)
+        assert float(frames[0].mean()) < float(frames[1].mean()) < float(frames[2].mean())
+
+    def test_frames_are_the_callers_to_keep(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
+        with open_source(make(tmp_path)) as source:
+            first = source.read()
+            assert first is not None
+            kept = first.copy()
+            source.read()
+            np.testing.assert_array_equal(first, kept)
+
+    def test_it_tells_what_it_is(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
+        with open_source(make(tmp_path)) as source:
+            assert isinstance(source, Source)
+            assert str(tmp_path) in source.name
+            assert source.live is False
+            assert source.fps in (None, 12.5)
+
+    def test_closing_twice_is_harmless(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
+        source = open_source(make(tmp_path))
+        source.close()
+        source.close()
+
+
+def test_pictures_have_names(tmp_path: Path) -> None:
+    with open_source(make_pictures(tmp_path)) as source:
+        source.read()
+        assert source.frame_name == "p0"
+
+
+def test_one_picture_is_a_source(tmp_path: Path) -> None:
+    make_pictures(tmp_path)
+    with open_source(str(tmp_path / "p1.png")) as source:
+        assert source.read() is not None
+        assert source.read() is None
+
+
+def test_a_camera_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera, "camera_indices", lambda: [0, 2])
+    with pytest.raises(SourceError, match=r"no camera 7 \(/dev/video7\); this machine has /dev/video0, /dev/video2"):
+        open_source("7")
+    monkeypatch.setattr(camera, "camera_indices", list)
+    with pytest.raises(SourceError, match=r"no camera 0 .* this machine has no /dev/video\* at all"):
+        open_source("/dev/video0")
+
+
+def test_a_camera_that_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    if camera.camera_indices():
+        pytest.skip("this machine has cameras")
+    monkeypatch.setattr(camera, "camera_indices", lambda: [99])
+    with pytest.raises(SourceError, match=r"camera 99 \(/dev/video99\) does not open; another program may hold it"):
+        open_source("99")
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no video at all" * 99])
+def test_an_unreadable_or_empty_video(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.mp4").write_bytes(content)
+    with pytest.raises(SourceError, match=r"cannot read .*bad\.mp4 as a video"):
+        open_source(str(tmp_path / "bad.mp4"))
+
+
+def test_a_video_without_frames(tmp_path: Path) -> None:
+    path = Path(make_video(tmp_path))
+    data = path.read_bytes()
+    start = data.index(b"mdat")
+    end = data.index(b"moov")
+    path.write_bytes(data[: start + 4] + bytes(end - start - 4) + data[end:])
+    with pytest.raises(SourceError, match=r"v\.mp4 holds no frame that can be decoded"):
+        open_source(str(path))
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(SourceError, match=r"there are no pictures in .*; looked for \.bmp, \.jpeg, \.jpg, \.png"):
+        open_source(str(tmp_path))
+    with pytest.raises(SourceError, match=r"there are no pictures in .*\*\.jpg"):
+        open_source(f"{tmp_path}/*.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
+def test_a_truncated_picture_is_named(tmp_path: Path, suffix: str) -> None:
+    whole = cv2.imencode(suffix, picture(9))[1].tobytes()
+    (tmp_path / f"a{suffix}").write_bytes(whole)
+    (tmp_path / f"b{suffix}").write_bytes(whole[: int(len(whole) * 0.6)])
+    with open_source(str(tmp_path)) as source:
+        assert source.read() is not None
+        with pytest.raises(SourceError, match=rf"the picture .*b\{suffix} is damaged or truncated"):
+            source.read()
+
+
+def test_a_picture_that_vanishes_is_named(tmp_path: Path) -> None:
+    with open_source(make_pictures(tmp_path)) as source:
+        os.remove(tmp_path / "p0.png")
+        with pytest.raises(SourceError, match=r"cannot read the picture .*p0\.png: No such file"):
+            source.read()
+
+
+def test_unknown_schemes_and_names_are_answered() -> None:
+    with pytest.raises(SourceError, match=r"unknown scheme 'gopher' in gopher://x; known: aerial:…; or give a camera"):
+        open_source("gopher://x")
+    with pytest.raises(SourceError, match="there is no nowhere.mp4: expected a camera index, a video file, a folder"):
+        open_source("nowhere.mp4")
+    with pytest.raises(SourceError, match="'aerial' is registered already"):
+        sources.register("aerial", "a:B")
+
+
+def test_a_registered_scheme_opens_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sources._SCHEMES, "pictures", "pathlib:PurePosixPath")
+    assert str(open_source("pictures:a/b")) == "a/b"
