@@ -22,6 +22,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where the report goes; default: BUNDLE-verification"
     )
+    parser.add_argument(
+        "--contact-sheet",
+        type=Path,
+        metavar="FILE.png",
+        help="also draw a few frames side by side: frame, truth, mask, overlay",
+    )
     add_frame_options(parser, "how many frames; default: the whole split, or 50 of the aerial world")
 
 
@@ -49,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
     show_verification(console, verification)
     page = write_report(out, verification)
     console.print(f"\nReport: {page}", soft_wrap=True)
+    if args.contact_sheet is not None:
+        from .contact_sheet import write_contact_sheet
+
+        write_contact_sheet(args.contact_sheet, bundle, frames)
+        console.print(f"Contact sheet: {args.contact_sheet}", soft_wrap=True)
     if not verification.passed:
         raise VerificationError(f"{args.bundle} does not pass its gates: {verification.failures()}")
     return 0
