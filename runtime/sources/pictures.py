@@ -14,6 +14,9 @@ from .base import Source
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
+
 
 class PicturesSource(Source):
     """Pictures in the order given. One that cannot be read whole is an error, never skipped.
@@ -62,10 +65,20 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read the picture {path}: {error.strerror}") from error
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    # OpenCV fills the missing part of a JPEG with grey and calls it read: its end marker must follow its last scan.
-    if picture is None or (data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")):
+    whole = bool(data) and not _is_cut(data)
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
+    if picture is None:
         raise SourceError(
             f"the picture {path} is damaged or truncated; replace it or take it out of the folder"
         )
     return np.asarray(picture, np.uint8)
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end.
+
+    OpenCV fills the missing part of a JPEG with grey and calls it read, and for a PNG its library writes to stderr.
+    """
+    if data.startswith(_JPEG_START):
+        return data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)  # an embedded thumbnail has an end of its own
+    return data.startswith(_PNG_START) and data.rfind(_PNG_END) < 0

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from edgeseg.runtime.labels import VOID, LabelMap, voc_labels
 from edgeseg.runtime.overlay import Overlay
 from edgeseg.runtime.result import Segmentation
@@ -10,7 +9,9 @@ from edgeseg.runtime.result import Segmentation
 LABELS = LabelMap.from_pairs([("road", (200, 0, 0)), ("a car with a long name", (0, 0, 200))])
 
 
-def draw(classes: np.ndarray, labels: LabelMap = LABELS, status: str = "25.0 fps", **fields: object) -> np.ndarray:
+def draw(
+    classes: np.ndarray, labels: LabelMap = LABELS, status: str = "25.0 fps", **fields: object
+) -> np.ndarray:
     frame = np.full((*classes.shape, 3), 100, np.uint8)
     result = Segmentation(classes, **fields)  # type: ignore[arg-type]
     kept = frame.copy()
@@ -40,8 +41,9 @@ def test_classes_are_blended_borders_darker_and_void_untouched() -> None:
 
 
 def test_the_legend_and_the_rate_are_in_their_corners() -> None:
-    with_text, without = draw(np.zeros((400, 600), np.uint8)), Overlay(LABELS).blend(
-        np.full((400, 600, 3), 100, np.uint8), np.zeros((400, 600), np.uint8)
+    with_text, without = (
+        draw(np.zeros((400, 600), np.uint8)),
+        Overlay(LABELS).blend(np.full((400, 600, 3), 100, np.uint8), np.zeros((400, 600), np.uint8)),
     )
     changed = (with_text != without).any(axis=2)
     assert changed[:60, :150].any()

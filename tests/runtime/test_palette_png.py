@@ -5,10 +5,9 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
-
 from edgeseg.runtime.labels import voc_labels
 from edgeseg.runtime.palette_png import encode
+from PIL import Image
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (73, 55)])

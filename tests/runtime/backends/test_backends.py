@@ -84,7 +84,7 @@ class TestContract:
 
 
 def test_a_name_is_registered_once() -> None:
-    with pytest.raises(BackendError, match="'onnxruntime' is registered already, as edgeseg.runtime"):
+    with pytest.raises(BackendError, match=r"'onnxruntime' is registered already, as edgeseg\.runtime"):
         backends.register("onnxruntime", "a:B")
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
-
 from edgeseg.runtime.errors import OutputError
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.result import Segmentation
@@ -17,11 +15,14 @@ from edgeseg.runtime.sinks import window
 from edgeseg.runtime.sinks.base import Output, Sink
 from edgeseg.runtime.sinks.masks import MasksSink
 from edgeseg.runtime.sinks.video import VideoSink
+from PIL import Image
 
 LABELS = LabelMap.from_pairs([("road", (128, 64, 128)), ("car", (64, 0, 128))])
 
 
-def output(frame_id: int, size_hw: tuple[int, int] = (40, 60), name: str = "", captured_at: float = 0.0) -> Output:
+def output(
+    frame_id: int, size_hw: tuple[int, int] = (40, 60), name: str = "", captured_at: float = 0.0
+) -> Output:
     classes = np.zeros(size_hw, np.uint8)
     classes[:, : 1 + frame_id] = 1
     frame = np.full((*size_hw, 3), 20 * frame_id, np.uint8)
@@ -60,7 +61,9 @@ class TestContract:
         sink.close(commit=False)
         assert list(tmp_path.iterdir()) == []
 
-    def test_no_frame_is_no_output(self, tmp_path: Path, make: Callable[[Path, bool], Sink], name: str) -> None:
+    def test_no_frame_is_no_output(
+        self, tmp_path: Path, make: Callable[[Path, bool], Sink], name: str
+    ) -> None:
         sink = make(tmp_path / name, False)
         with pytest.raises(OutputError, match="no frame came"):
             sink.close(commit=True)
@@ -73,7 +76,9 @@ class TestContract:
             sink = make(tmp_path / name, force)
             sink.write(output(0))
             sink.close(commit=True)
-        with pytest.raises(OutputError, match=rf"{name} exists; give --force to overwrite it, or another name"):
+        with pytest.raises(
+            OutputError, match=rf"{name} exists; give --force to overwrite it, or another name"
+        ):
             make(tmp_path / name, False)
 
     def test_a_folder_that_cannot_be_written(
@@ -104,7 +109,9 @@ def test_a_video_holds_every_frame(tmp_path: Path) -> None:
     frames = read_video(tmp_path / "v.mp4")
     assert len(frames) == 7
     # MPEG-4 is lossy, a few levels off a flat grey.
-    assert [round(float(frame.mean())) for frame in frames] == pytest.approx([20 * i for i in range(7)], abs=4)
+    assert [round(float(frame.mean())) for frame in frames] == pytest.approx(
+        [20 * i for i in range(7)], abs=4
+    )
 
 
 def test_frames_of_another_size_are_fitted_between_bars(tmp_path: Path) -> None:
@@ -139,7 +146,9 @@ def test_a_video_that_lost_frames_is_not_kept(tmp_path: Path) -> None:
     for i in range(5):
         sink.write(output(i))
     sink._frames += 1  # as if the encoder had swallowed one
-    with pytest.raises(OutputError, match=r"v\.mp4 is not whole \(5 of 6 frames reached the disk; is it full\?\)"):
+    with pytest.raises(
+        OutputError, match=r"v\.mp4 is not whole \(5 of 6 frames reached the disk; is it full\?\)"
+    ):
         sink.close(commit=True)
     assert list(tmp_path.iterdir()) == []
 

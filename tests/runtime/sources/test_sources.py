@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from edgeseg.runtime import sources
 from edgeseg.runtime.errors import SourceError
 from edgeseg.runtime.sources import camera, open_source
@@ -92,7 +91,9 @@ def test_one_picture_is_a_source(tmp_path: Path) -> None:
 
 def test_a_camera_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera, "camera_indices", lambda: [0, 2])
-    with pytest.raises(SourceError, match=r"no camera 7 \(/dev/video7\); this machine has /dev/video0, /dev/video2"):
+    with pytest.raises(
+        SourceError, match=r"no camera 7 \(/dev/video7\); this machine has /dev/video0, /dev/video2"
+    ):
         open_source("7")
     monkeypatch.setattr(camera, "camera_indices", list)
     with pytest.raises(SourceError, match=r"no camera 0 .* this machine has no /dev/video\* at all"):
@@ -103,7 +104,9 @@ def test_a_camera_that_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
     if camera.camera_indices():
         pytest.skip("this machine has cameras")
     monkeypatch.setattr(camera, "camera_indices", lambda: [99])
-    with pytest.raises(SourceError, match=r"camera 99 \(/dev/video99\) does not open; another program may hold it"):
+    with pytest.raises(
+        SourceError, match=r"camera 99 \(/dev/video99\) does not open; another program may hold it"
+    ):
         open_source("99")
 
 
@@ -126,7 +129,9 @@ def test_a_video_without_frames(tmp_path: Path) -> None:
 
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(SourceError, match=r"there are no pictures in .*; looked for \.bmp, \.jpeg, \.jpg, \.png"):
+    with pytest.raises(
+        SourceError, match=r"there are no pictures in .*; looked for \.bmp, \.jpeg, \.jpg, \.png"
+    ):
         open_source(str(tmp_path))
     with pytest.raises(SourceError, match=r"there are no pictures in .*\*\.jpg"):
         open_source(f"{tmp_path}/*.jpg")
@@ -151,9 +156,13 @@ def test_a_picture_that_vanishes_is_named(tmp_path: Path) -> None:
 
 
 def test_unknown_schemes_and_names_are_answered() -> None:
-    with pytest.raises(SourceError, match=r"unknown scheme 'gopher' in gopher://x; known: aerial:…; or give a camera"):
+    with pytest.raises(
+        SourceError, match=r"unknown scheme 'gopher' in gopher://x; known: aerial:…; or give a camera"
+    ):
         open_source("gopher://x")
-    with pytest.raises(SourceError, match="there is no nowhere.mp4: expected a camera index, a video file, a folder"):
+    with pytest.raises(
+        SourceError, match=r"there is no nowhere\.mp4: expected a camera index, a video file, a folder"
+    ):
         open_source("nowhere.mp4")
     with pytest.raises(SourceError, match="'aerial' is registered already"):
         sources.register("aerial", "a:B")
