@@ -51,8 +51,8 @@ def write_dataset(
     """
     if count < 2 or seed < 0 or not 0 < val_fraction < 1 or min(size_hw) < 32:
         raise UsageError(
-            f"cannot write {count} views of {size_hw[0]}x{size_hw[1]} with seed {seed}, {val_fraction} of them for val: "
-            "expected at least 2 views of at least 32x32, a seed of 0 or more and a fraction between 0 and 1"
+            f"cannot write {count} views of {size_hw[0]}x{size_hw[1]} with seed {seed}, {val_fraction} of them val: "
+            "expected 2 views or more of at least 32x32, a seed of 0 or more and a fraction between 0 and 1"
         )
     if out.exists() and not force:
         raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")

@@ -82,7 +82,7 @@ def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
     ribbon.put(canvas, (edge > -0.7) & (edge <= 0), spread(_mean(sand, 0.72), 0.12), mottle, FIELD)
     depth = np.clip(edge / 7, 0, 1)
     ripples = np.clip(
-        188 - 128 * depth + (mottle.astype(np.float32) - 128) * 0.35 + (cloud - 128.0) * 0.2, 0, 255
+        188 - 128 * depth + (mottle.astype(np.float32) - 128) * 0.5 + (cloud - 128.0) * 0.2, 0, 255
     )
     wet = edge > 0
     ribbon.put(canvas, wet, look.water, ripples.astype(np.uint8), WATER)

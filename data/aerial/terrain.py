@@ -73,7 +73,7 @@ def paint_field(
         "sown": (ramp(dark, soil, soil, blend(soil, crop, 0.6)), 0.9, 60.0),
         "rows": (ramp(dark, soil, blend(soil, crop, 0.55), crop), 1.3, 88.0),
         "stubble": (ramp(soil, blend(soil, straw, 0.6), straw), 0.75, 46.0),
-        "fallow": (ramp(dark, soil, pale, pale), 3.0, 12.0),
+        "fallow": (ramp(blend(dark, soil, 0.4), soil, blend(soil, pale, 0.5), pale), 1.6, 26.0),
     }[style]
     with canvas.around(outline_xy) as patch:
         mask = patch.mask(outline_xy)
