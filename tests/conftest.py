@@ -1,10 +1,69 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests: the real data where it is, and a tiny data set made anew."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from edgeseg.runtime.labels import VOID, LabelMap
+from PIL import Image
+
+LABELS = LabelMap.from_pairs([("ground", (0, 0, 0)), ("road", (128, 64, 128)), ("car", (64, 0, 128))])
+
+
+@pytest.fixture
+def labels() -> LabelMap:
+    return LABELS
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a data set: ``make_dataset(train=4, val=2, kind="palette"|"rgb")``."""
+
+    def make(
+        train: int = 4, val: int = 2, kind: str = "palette", size_hw: tuple[int, int] = (24, 32)
+    ) -> Path:
+        root = tmp_path / "set"
+        for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+            (root / folder).mkdir(parents=True)
+        LABELS.write(root / "labelmap.txt")
+        generator = np.random.Generator(np.random.PCG64(0))
+        for split, count in (("train", train), ("val", val)):
+            names = [f"{split}_{index}" for index in range(count)]
+            (root / f"ImageSets/Segmentation/{split}.txt").write_text("\n".join(names) + "\n")
+            for name in names:
+                mask = np.kron(generator.integers(0, 3, (3, 4)), np.ones((8, 8), int)).astype(np.uint8)
+                mask = cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
+                picture = LABELS.palette_rgb()[mask][..., ::-1] // 2 + generator.integers(
+                    0, 60, (*size_hw, 3), np.uint8
+                )
+                mask[0, :3] = VOID
+                cv2.imwrite(str(root / f"JPEGImages/{name}.png"), picture)
+                _write_mask(root / f"SegmentationClass/{name}.png", mask, kind)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def write_mask() -> Callable[..., None]:
+    return _write_mask
+
+
+def _write_mask(
+    path: Path, mask: np.ndarray, kind: str = "palette", palette: np.ndarray | None = None
+) -> None:
+    """Writes class ids as a palette PNG or an RGB one."""
+    colours = LABELS.palette_rgb() if palette is None else palette
+    if kind == "rgb":
+        Image.fromarray(colours[mask]).save(path)
+        return
+    image = Image.fromarray(mask)
+    image.putpalette(colours.ravel().tolist())
+    image.save(path)
 
 
 @pytest.fixture(scope="session")

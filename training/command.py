@@ -91,11 +91,12 @@ def run(args: argparse.Namespace) -> int:
     train = VocDataset(args.data, args.train_split)
     val = VocDataset(args.data, args.val_split) if args.val_split in split_names(train.root) else None
     size_hw = parse_size(args.size) if args.size else train.read(0).mask.shape
-    _prepare(args.out, resume=args.resume, force=args.force)
+    if distributed.is_writer():
+        _prepare(args.out, resume=args.resume, force=args.force)
     if device.type == "cpu":
         keep_freed_blocks()
     with distributed.process_group(device):
-        display = _Display(args.model, recipe.epochs, quiet=distributed.rank() != 0)
+        display = _Display(args.model, recipe.epochs, quiet=not distributed.is_writer())
         with display:
             trainer = Trainer(
                 Job(
@@ -123,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
                 display,
             )
             trainer.run()
-        if distributed.rank() == 0:
+        if distributed.is_writer():
             if val is None:
                 print(f"no split {args.val_split!r}: nothing was measured, and best is last")
             elif trainer.best_miou >= 0:

@@ -26,8 +26,13 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def rank() -> int:
-    """This process's number; 0 is the one that writes."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    """This process's number among those of torchrun, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_writer() -> bool:
+    """Whether this is the one process that measures, writes and reports."""
+    return rank() == 0
 
 
 def world_size() -> int:
@@ -55,18 +60,21 @@ def barrier() -> None:
         dist.barrier()
 
 
-def synchronize_batch_norm(network: nn.Module) -> nn.Module:
-    """Makes batch norm see the joint batch. On the CPU too, where torch's own SyncBatchNorm does not run."""
+def synchronize_batch_norm(network: nn.Module, device: torch.device) -> None:
+    """Makes batch norm see the joint batch, in place. On the CPU too, where torch's SyncBatchNorm does not run."""
     if world_size() == 1:
-        return network
-    if next(network.parameters()).is_cuda:
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return
     for name, child in list(network.named_children()):
         if isinstance(child, nn.BatchNorm2d):
-            setattr(network, name, GatheredBatchNorm.of(child))
+            gathered = _sync_batch_norm(child) if device.type == "cuda" else GatheredBatchNorm.of(child)
+            setattr(network, name, gathered)
         else:
-            synchronize_batch_norm(child)
-    return network
+            synchronize_batch_norm(child, device)
+
+
+def _sync_batch_norm(own: nn.BatchNorm2d) -> nn.Module:
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(own)  # type: ignore[no-untyped-call]
+    return converted
 
 
 class GatheredBatchNorm(nn.BatchNorm2d):

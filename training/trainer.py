@@ -98,9 +98,8 @@ class Trainer:
         if job.initialize is not None:
             job.initialize(network)
         network = network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        synchronized = distributed.synchronize_batch_norm(network)
-        assert isinstance(synchronized, SegmentationNetwork)
-        self.network = synchronized
+        distributed.synchronize_batch_norm(network, job.device)
+        self.network = network
         self.average = AveragedWeights(self.network, recipe.average_decay)
         self.optimizer = make_optimizer(self.network, recipe)
         self.batches = EpochBatches(
@@ -148,7 +147,7 @@ class Trainer:
             loss = self._train_epoch(epoch)
             self.epochs_done = epoch + 1
             # The averaged weights are the same on every process, so one measures and writes.
-            if distributed.rank() == 0:
+            if distributed.is_writer():
                 entry = self._finish_epoch(loss, time.monotonic() - started)
             distributed.barrier()
         return entry
@@ -161,7 +160,7 @@ class Trainer:
         for index, (image, truth) in enumerate(self.loader):
             step = epoch * len(self.batches) + index
             total += self._step(step, image.to(self.job.device), truth.to(self.job.device))
-            if distributed.rank() == 0:
+            if distributed.is_writer():
                 self.report(Progress(epoch, index + 1, len(self.batches), total / (index + 1), self.val_miou))
         return total / max(1, len(self.batches))
 
@@ -239,7 +238,7 @@ class Trainer:
         self.best_miou = float(str(progress["best_miou"]))
         miou = progress["val_miou"]
         self.val_miou = None if miou is None else float(str(miou))
-        if distributed.rank() == 0:
+        if distributed.is_writer():
             log.truncate(self.job.out / "log.jsonl", self.epochs_done)
 
 

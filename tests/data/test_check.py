@@ -10,10 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
-
 from edgeseg.cli import main
 from edgeseg.data.check import check_dataset
+from PIL import Image
 
 MakeDataset = Callable[..., Path]
 
@@ -57,7 +56,9 @@ def test_an_uncovered_class_is_noted(make_dataset: MakeDataset) -> None:
     assert any("no pixel of unicorn" in note for note in check_dataset(root).notes)
 
 
-def test_a_folder_that_is_no_data_set_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_no_data_set_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["data", "check", str(tmp_path)]) == 2
     assert "is not in VOC layout" in capsys.readouterr().err
 

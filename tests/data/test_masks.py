@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from edgeseg.data.masks import read_frame, read_mask
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.labels import LabelMap
+from PIL import Image
 
 MASK = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)
 WriteMask = Callable[..., None]
@@ -23,7 +22,9 @@ def test_both_forms_give_the_ids(kind: str, tmp_path: Path, labels: LabelMap, wr
     assert (read_mask(tmp_path / "m.png", labels) == MASK).all()
 
 
-def test_another_palette_is_read_by_its_colours(tmp_path: Path, labels: LabelMap, write_mask: WriteMask) -> None:
+def test_another_palette_is_read_by_its_colours(
+    tmp_path: Path, labels: LabelMap, write_mask: WriteMask
+) -> None:
     # An annotation tool may number its palette in its own order: here car is index 0 and ground index 2.
     palette = labels.palette_rgb()[[2, 1, 0, *range(3, 256)]]
     write_mask(tmp_path / "m.png", np.array([[0, 1, 2]], np.uint8), palette=palette)

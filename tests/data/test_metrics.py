@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-
 from edgeseg.data.metrics import ConfusionMatrix
 from edgeseg.runtime.errors import DataError
 

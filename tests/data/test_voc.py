@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from edgeseg.data.voc import VocDataset
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.labels import voc_labels
@@ -46,7 +45,7 @@ def test_a_folder_above_is_found(make_dataset: MakeDataset) -> None:
 
 def test_refusals(make_dataset: MakeDataset, tmp_path: Path) -> None:
     root = make_dataset()
-    with pytest.raises(DataError, match="has no split 'test': .* splits there: train, val"):
+    with pytest.raises(DataError, match=r"has no split 'test': .* splits there: train, val"):
         VocDataset(root, "test")
     (root / "ImageSets/Segmentation/empty.txt").write_text("\n")
     with pytest.raises(DataError, match="names no picture"):
