@@ -53,8 +53,8 @@ def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None
         return out
     rows, columns = (_axis(n, size) for n, size in zip(coarse.shape, size_hw, strict=True))
 
-    # Every pixel gets the class of its cell's first corner; that is final in uniform cells.
-    np.take(coarse.take(columns.cell, axis=1), rows.cell, axis=0, out=out)
+    # Every pixel gets the class of its cell's near corner; that is final in uniform cells.
+    coarse.take(columns.near[columns.cell], axis=1).take(rows.near[rows.cell], axis=0, out=out)
 
     mixed = _mixed_cells(coarse) & (rows.pixels > 0)[:, None] & (columns.pixels > 0)
     cell_y, cell_x = np.nonzero(mixed)
@@ -72,14 +72,16 @@ def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
     Needs every class at every pixel, so it costs as much as the naive decode. With one class it is infinite.
     """
     rows, columns = (_axis(n, size) for n, size in zip(logits.shape[1:], size_hw, strict=True))
+    near, far = columns.near[columns.cell], columns.far[columns.cell]
     margin = np.empty(size_hw, np.float32)
     step = max(1, _CHUNK_VALUES // (len(logits) * size_hw[1]))
     for start in range(0, size_hw[0], step):
         strip = slice(start, start + step)
         down = rows.weight[strip, None]
-        top, bottom = logits[:, rows.cell[strip]], logits[:, rows.next[rows.cell[strip]]]  # [C, step, w]
+        cell = rows.cell[strip]
+        top, bottom = logits[:, rows.near[cell]], logits[:, rows.far[cell]]  # [C, step, w]
         lines = top + down * (bottom - top)
-        left, right = lines[:, :, columns.cell], lines[:, :, columns.next[columns.cell]]  # [C, step, W]
+        left, right = lines[:, :, near], lines[:, :, far]  # [C, step, W]
         values = left + columns.weight * (right - left)
         if len(values) == 1:
             margin[strip] = np.inf
@@ -90,38 +92,46 @@ def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
 
 
 class _Axis(NamedTuple):
-    """How the pixels along one axis fall into cells. Cell i lies between the logits i and next[i]."""
+    """How the pixels along one axis fall into cells.
+
+    Cell i lies between the logits i - 1 and i. The first and the last lie between the edge and the outermost logit,
+    which is both of their corners, so there is one cell more than there are logits.
+    """
 
     cell: Indices  # [fine] the cell of each pixel
-    weight: Floats  # [fine] how far the pixel is on the way to the cell's second logit, 0 to 1
-    next: Indices  # [coarse] the second logit of each cell; the last cell's is its first
-    first: Indices  # [coarse] the first pixel of each cell
-    pixels: Indices  # [coarse] the number of pixels of each cell, which may be 0
+    weight: Floats  # [fine] how far the pixel is on the way from the cell's near logit to its far one, 0 to 1
+    near: Indices  # [cells] the logit before each cell
+    far: Indices  # [cells] the logit after it
+    first: Indices  # [cells] the first pixel of each cell
+    pixels: Indices  # [cells] the number of pixels of each cell, which may be 0
 
 
 @lru_cache(maxsize=32)
 def _axis(coarse: int, fine: int) -> _Axis:
     # float32, step by step as PyTorch computes it, so that both round alike.
     scale = np.float32(coarse) / np.float32(fine)
-    position = np.maximum(scale * (np.arange(fine, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5), 0)
-    cell = np.minimum(position.astype(np.intp), coarse - 1)
-    weight = np.clip(position - cell.astype(np.float32), 0, 1).astype(np.float32)
-    edges = np.searchsorted(cell, np.arange(coarse + 1))
-    axis = _Axis(cell, weight, np.minimum(np.arange(coarse) + 1, coarse - 1), edges[:-1], np.diff(edges))
+    position = scale * (np.arange(fine, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
+    before = np.floor(position)
+    cell = np.clip(before.astype(np.intp) + 1, 0, coarse)
+    edges = np.searchsorted(cell, np.arange(coarse + 2))
+    axis = _Axis(
+        cell=cell,
+        weight=(position - before).astype(np.float32),
+        near=np.maximum(np.arange(coarse + 1) - 1, 0),
+        far=np.minimum(np.arange(coarse + 1), coarse - 1),
+        first=edges[:-1],
+        pixels=np.diff(edges),
+    )
     for array in axis:
         array.setflags(write=False)
     return axis
 
 
 def _mixed_cells(coarse: ClassMap) -> npt.NDArray[np.bool_]:
-    """Which cells have corners of different classes, bool [h, w]."""
-    down = np.zeros(coarse.shape, np.bool_)
-    right = np.zeros(coarse.shape, np.bool_)
-    down[:-1] = coarse[:-1] != coarse[1:]
-    right[:, :-1] = coarse[:, :-1] != coarse[:, 1:]
-    mixed = down | right
-    mixed[:, :-1] |= down[:, 1:]
-    mixed[:-1] |= right[1:]
+    """Which cells have corners of different classes, bool [h + 1, w + 1]."""
+    corner = np.pad(coarse, 1, mode="edge")
+    down, right = corner[:-1] != corner[1:], corner[:, :-1] != corner[:, 1:]
+    mixed: npt.NDArray[np.bool_] = down[:, :-1] | down[:, 1:] | right[:-1] | right[1:]
     return mixed
 
 
@@ -137,7 +147,8 @@ def _decode_cells(
     column = columns.first[x] + np.minimum(np.arange(columns.pixels.max())[:, None], columns.pixels[x] - 1)
     down, along = rows.weight[row], columns.weight[column]
 
-    # From here on, [by, bx, M]. The cells are in falling order of their number of candidates.
+    # From here on, [by, bx, M]. The cells are in falling order of their number of candidates, so that those which
+    # have a candidate of some rank come first.
     best: Floats = np.empty((len(row), len(column), len(y)), np.float32)
     winner = np.empty(best.shape, np.uint8)
     for rank, live in enumerate(contenders):
@@ -149,9 +160,11 @@ def _decode_cells(
         if rank == 0:
             best, winner[:] = value, candidates[0]
             continue
-        wins = value > best[..., :live]
-        np.copyto(best[..., :live], value, where=wins)
-        np.copyto(winner[..., :live], np.broadcast_to(candidates[rank, :live], wins.shape), where=wins)
+        # Arithmetic modulo 256 in place of a masked copy, because it runs in vector instructions.
+        change = candidates[rank, :live] - winner[..., :live]
+        change *= value > best[..., :live]
+        winner[..., :live] += change
+        np.maximum(best[..., :live], value, out=best[..., :live])
     out.reshape(-1)[row[:, None] * out.shape[1] + column[None]] = winner
 
 
@@ -167,10 +180,9 @@ def _contenders(
     width = coarse.shape[1]
     at = np.stack(
         [
-            y * width + x,
-            y * width + columns.next[x],
-            rows.next[y] * width + x,
-            rows.next[y] * width + columns.next[x],
+            row * width + column
+            for row in (rows.near[y], rows.far[y])
+            for column in (columns.near[x], columns.far[x])
         ]
     )  # [4, M]
     values = logits.reshape(len(logits), -1).take(at, axis=1)  # [C, 4, M]

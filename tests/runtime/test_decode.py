@@ -63,7 +63,7 @@ def cases(draw: st.DrawFn) -> tuple[Floats, tuple[int, int]]:
 @given(cases())
 @example((np.zeros((21, 5, 4), np.float32), (17, 9)))
 @example((np.eye(4, dtype=np.float32).reshape(4, 2, 2), (8, 8)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_equals_interpolation_then_argmax(case: tuple[Floats, tuple[int, int]]) -> None:
     assert_equals_reference(*case)
 
