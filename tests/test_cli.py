@@ -1,0 +1,92 @@
+"""The command line as a user meets it: in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import edgeseg
+import pytest
+from edgeseg.cli import VERBS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def edgeseg_command(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgeseg.cli", *args], capture_output=True, text=True, timeout=120, cwd=cwd
+    )
+
+
+def test_help_lists_every_verb() -> None:
+    done = edgeseg_command("--help")
+    assert done.returncode == 0
+    assert all(f"  {verb}" in done.stdout for verb in VERBS)
+
+
+def test_no_arguments_show_the_help() -> None:
+    assert edgeseg_command().stdout == edgeseg_command("--help").stdout
+
+
+def test_version() -> None:
+    assert edgeseg_command("--version").stdout == f"edgeseg {edgeseg.__version__}\n"
+
+
+def test_an_unknown_verb_lists_the_known_ones() -> None:
+    done = edgeseg_command("fly")
+    assert done.returncode == 2
+    assert "invalid choice: 'fly'" in done.stderr
+    assert all(verb in done.stderr for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verbs_help_loads_nothing_heavy(verb: str) -> None:
+    code = (
+        "import sys\n"
+        "from edgeseg.cli import main\n"
+        f"try: main([{verb!r}, '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'torchvision', 'onnx', 'onnxruntime', 'cv2', 'matplotlib', 'rich'}\n"
+        "print('loaded:', *sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith(f"usage: edgeseg {verb}"), done.stderr
+    # torch alone takes seconds to import; help is to be instant.
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.parametrize("door", ["export.py", "run_camera.py"])
+def test_a_front_door_answers_under_its_own_name(door: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / door), "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: {door} ")
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (
+            ["export", "--model", "no-such-net", "--weights", "random"],
+            "unknown network 'no-such-net'; known: lraspp",
+        ),
+        (["export", "--model", "lraspp", "--size", "big"], "big"),
+        (["verify", "nowhere"], "nowhere"),
+        (["run", "--bundle", "nowhere", "--source", "aerial:7"], "nowhere"),
+        (["run"], "make it with: python export.py --model lraspp"),
+        (["data", "check", "nowhere"], "nowhere"),
+        (["train", "--model", "lraspp", "--data", "nowhere", "--out", "out"], "nowhere"),
+        (["models", "--size", "0x0"], "0x0"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_users_mistake_is_one_line_and_exit_2(args: list[str], told: str, tmp_path: Path) -> None:
+    done = edgeseg_command(*args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert not done.stdout.strip()
+    assert done.stderr.startswith(f"edgeseg {args[0]}: error: ")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"

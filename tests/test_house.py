@@ -1,0 +1,169 @@
+"""The house keeps its shape: who imports whom, what stays light, and what every module owes its reader.
+
+Imports are read from the source, those under ``TYPE_CHECKING`` and inside functions too: a part that needs
+another's types to be understood depends on it. A registry names its targets as strings, and so does not.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("benchmarks", "calibration", "data", "export", "models", "runtime", "training")
+DOORS = ("cli.py", "export.py", "run_camera.py")
+"""The front doors: they may ask for everything, and nothing may ask for them."""
+
+WORDS = ("runtime.errors", "runtime.labels", "runtime.sizes")
+"""What all parts speak in. Of the runtime, the parts that do not run a network may import these alone."""
+
+MAY_IMPORT = {
+    "benchmarks": ("export", "calibration", "data", "models", "runtime"),
+    "calibration": ("data", *WORDS),
+    "data": WORDS,
+    "export": ("calibration", "data", "models", "runtime"),
+    "models": WORDS,
+    "runtime": (),
+    "training": ("data", "models", *WORDS),
+}
+
+HEAVY = (
+    "torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "tensorrt_rtx", "cuda", "pycuda",
+    "PIL", "matplotlib", "rich",
+)  # fmt: skip
+MAX_LINES = 400
+
+
+def modules() -> list[Path]:
+    """Every module of the package, relative to the root."""
+    found = [path for part in PARTS for path in (ROOT / part).rglob("*.py")]
+    return sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.py"), *found))
+
+
+def ids(path: Path) -> str:
+    return path.as_posix()
+
+
+every_module = pytest.mark.parametrize("path", modules(), ids=ids)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=str(path))
+
+
+def imported(path: Path) -> set[str]:
+    """The edgeseg modules that a module imports, such as ``runtime.bundle``."""
+    package = path.parent.parts
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            module = ".".join((*base, *filter(None, [node.module])))
+            # `from ..models import registry` names a module, `from ..models.base import X` lives in one.
+            names |= {".".join(filter(None, (module, alias.name))) for alias in node.names}
+    return names
+
+
+def allowed(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+@every_module
+def test_imports_point_one_way(path: Path) -> None:
+    part = path.parts[0]
+    if part not in MAY_IMPORT:
+        return
+    inside = (*PARTS, *(Path(door).stem for door in DOORS if Path(door).stem not in PARTS))
+    asked = {name for name in imported(path) if name.split(".")[0] in inside}
+    refused = sorted(name for name in asked if not allowed(name, (part, *MAY_IMPORT[part])))
+    assert not refused, (
+        f"{path} imports {', '.join(refused)}; {part}/ may import {MAY_IMPORT[part] or 'no other part'}"
+    )
+
+
+@every_module
+def test_imports_inside_the_package_are_relative_and_by_name(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom):
+            assert all(alias.name != "*" for alias in node.names), f"{path}:{node.lineno} imports *"
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        absolute = [name for name in names if name.split(".")[0] == "edgeseg"]
+        assert not absolute or path.name in ("export.py", "run_camera.py"), (
+            f"{path}:{node.lineno} imports {absolute[0]} by its absolute name; write it relative"
+        )
+
+
+@every_module
+def test_every_module_says_what_it_is_and_stays_small(path: Path) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert ast.get_docstring(tree(path)), f"{path} has no docstring"
+    assert len(text.splitlines()) <= MAX_LINES, (
+        f"{path} has more than {MAX_LINES} lines: something wants to leave"
+    )
+
+
+@every_module
+def test_registered_targets_exist(path: Path) -> None:
+    """A registry's strings are imports that no tool sees; each must name a class that is there."""
+    for node in ast.walk(tree(path)):
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            continue
+        module, _, name = node.value.partition(":")
+        if not (module.startswith("edgeseg.") and name.isidentifier()):
+            continue
+        target = ROOT.joinpath(*module.split(".")[1:]).with_suffix(".py")
+        assert target.is_file(), f"{path}:{node.lineno}: there is no module {module}"
+        defined = {
+            item.name for item in ast.parse(target.read_text("utf-8")).body if isinstance(item, ast.ClassDef)
+        }
+        assert name in defined, f"{path}:{node.lineno}: {module} has no class {name}"
+
+
+BLOCKED = f"""
+import importlib, importlib.abc, pkgutil, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {HEAVY!r}:
+            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def run_blocked(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", BLOCKED + code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_runtime_and_the_public_api_need_the_core_install_alone() -> None:
+    run_blocked(
+        "import edgeseg, edgeseg.runtime as runtime\n"
+        "for name in edgeseg.__all__: getattr(edgeseg, name)\n"
+        "for module in pkgutil.walk_packages(runtime.__path__, 'edgeseg.runtime.'):\n"
+        "    importlib.import_module(module.name)"
+    )
+
+
+def test_the_aerial_world_needs_the_core_install_alone() -> None:
+    run_blocked(
+        "from edgeseg.runtime.sources import open_source\n"
+        "with open_source('aerial:7?size=32x32&frames=1') as source: assert source.read().shape == (32, 32, 3)"
+    )
+
+
+def test_every_verb_explains_itself_with_the_core_install_alone() -> None:
+    run_blocked(
+        "import argparse\n"
+        "from edgeseg.cli import VERBS\n"
+        "for module, _ in VERBS.values():\n"
+        "    importlib.import_module(module).configure(argparse.ArgumentParser())"
+    )
