@@ -1,0 +1,151 @@
+"""``edgeseg export`` and ``edgeseg verify`` as a user types them, and what they say to bad input."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from edgeseg.cli import run_verb
+from edgeseg.export import gates, onnx_file
+from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
+from edgeseg.runtime.bundle import Bundle
+
+UNET = ("--model", "unet", "--weights", "random", "--classes", "4", "--option", "width=8", "--option", "depth=2")
+QUICK = (*UNET, "--size", "64x96", "--frames", "2")
+
+
+def export(*argv: str) -> int:
+    return run_verb("export", argv, prog="export.py")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_export_then_verify(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export(*QUICK, "--precision", "fp32,fp16") == 0
+    said = capsys.readouterr().out
+    assert "python run_camera.py --bundle bundle/unet" in said
+    bundle = Bundle.load("bundle/unet")
+    assert all(variant.parity and variant.parity["passed"] for variant in bundle.variants.values())
+    assert sorted(os.listdir("bundle")) == ["unet", "unet-verification"]
+    assert json.loads(Path("bundle/unet/verification.json").read_text())["passed"]
+
+    before = hashes(bundle.path)
+    verb = ["bundle/unet", "--source", "aerial:3", "--frames", "2", "--variant", "fp16", "--out", "report"]
+    assert run_verb("verify", verb, prog="edgeseg verify") == 0
+    assert "refused" not in capsys.readouterr().out
+    assert hashes(bundle.path) == before, "verifying changes nothing in a bundle"
+    assert list(json.loads(Path("report/verification.json").read_text())["variants"]) == ["fp16"]
+    assert Path("report/verification.html").stat().st_size > 10_000
+
+
+def test_the_same_export_twice_is_the_same_bundle(here: Path) -> None:
+    for name in ("a", "b"):
+        assert export(*QUICK, "--out", name) == 0
+    assert hashes(Path("a")) == hashes(Path("b"))
+
+
+def test_a_bundle_that_fails_its_gates_is_not_left_in_place(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = gates.Gates(real_disagreement=1e-4, logit_error=1e-12, tie_margin=1e-4)
+    monkeypatch.setitem(gates._DEFAULTS, "fp32", strict)
+    assert export(*QUICK) == 1
+    error = capsys.readouterr().err
+    assert "unet is not exported: fp32: logit error: a logit of class" in error
+    assert "bundle/unet-verification/verification.html" in error
+    assert os.listdir("bundle") == ["unet-verification"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("--precision", "fp32,int3"), "unknown precision 'int3'; known: fp32, fp16"),
+        (("--precision", "fp32,,fp16"), "--precision 'fp32,,fp16': expected names with a comma between, each once"),
+        (("--size", "64"), "'64' is not a size; expected HEIGHTxWIDTH"),
+        (("--frames", "0"), "--frames is 0"),
+        (("--source", "0"), "--source 0 has no labels to verify on"),
+        (("--data", "nowhere"), "there is no data set folder nowhere"),
+        (("--option", "width"), "--option width: expected KEY=VALUE"),
+        (("--model", "vnet"), "unknown network 'vnet'; known: lraspp"),
+        (("--weights", "nothing.safetensors"), "cannot read the checkpoint nothing.safetensors"),
+        (("--weights", "four.safetensors", "--classes", "5"), "tell 4 classes apart, not 5"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_clear_line(
+    here: Path, capsys: pytest.CaptureFixture[str], checkpoint: Checkpoint, argv: tuple[str, ...], message: str
+) -> None:
+    save_checkpoint(here / "four.safetensors", checkpoint.build(), checkpoint.info)
+    arguments = [*QUICK]
+    if "four.safetensors" in argv:
+        arguments = ["--model", "unet"]
+    assert export(*arguments, *argv) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert not Path("bundle").exists()
+
+
+def test_an_output_folder_that_exists(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bundle/unet").mkdir(parents=True)
+    assert export(*QUICK) == 2
+    assert "bundle/unet exists; choose another --out, or replace it with --force" in capsys.readouterr().err
+    assert export(*QUICK, "--force") == 0
+
+
+def test_a_disk_that_fills_half_way(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_bytes(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(onnx_file.Path, "write_bytes", write_bytes)
+    assert export(*QUICK) == 2
+    assert "unet.fp32.onnx: No space left on device" in capsys.readouterr().err
+    assert os.listdir("bundle") == []
+
+
+class TestVerify:
+    def verify(self, *argv: str) -> int:
+        return run_verb("verify", argv, prog="edgeseg verify")
+
+    def test_no_bundle(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.verify("nowhere") == 2
+        assert "there is no bundle at nowhere" in capsys.readouterr().err
+
+    def test_an_altered_bundle(self, here: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+        shutil.copytree(bundle.path, "altered")
+        path = Path("altered/unet.fp16.onnx")
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        assert self.verify("altered") == 2
+        assert "unet.fp16.onnx was altered" in capsys.readouterr().err
+
+    def test_an_unknown_variant(self, here: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.verify(str(bundle.path), "--variant", "int8", "--out", "report") == 2
+        assert "has no variant 'int8'; it has fp32, fp16" in capsys.readouterr().err
+
+    def test_a_report_inside_the_bundle(self, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.verify(str(bundle.path), "--out", str(bundle.path / "report")) == 2
+        assert "is inside the bundle, where nothing may change" in capsys.readouterr().err
+
+    def test_a_bundle_past_its_gates(
+        self, here: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        strict = gates.Gates(real_disagreement=0.0, logit_error=1e-12, tie_margin=0.0)
+        monkeypatch.setitem(gates._DEFAULTS, "fp16", strict)
+        assert self.verify(str(bundle.path), "--frames", "2", "--out", "report") == 1
+        error = capsys.readouterr().err
+        assert "does not pass its gates: fp16: " in error
+        assert "fp32" not in error
+        assert Path("report/verification.html").exists(), "the report of a refusal shows why"

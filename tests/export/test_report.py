@@ -1,0 +1,89 @@
+"""The page: complete, self-contained, and safe for any class name."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from edgeseg.export.frames import LabelledFrame
+from edgeseg.export.parity import AGREES, REAL, TIE
+from edgeseg.export.pictures import REAL_RGB, TIE_RGB, ComparedMask, Gallery, difference_map
+from edgeseg.export.report import render
+from edgeseg.export.verify import Verification, verify
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.labels import LabelMap
+
+
+class Balance(HTMLParser):
+    """Counts tags that are open at the end, and collects what the page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module", params=["truth", "no-truth"])
+def verification(request: pytest.FixtureRequest, bundle: Bundle) -> Verification:
+    return verify(bundle, request.getfixturevalue("noise" if request.param == "truth" else "unlabelled_noise"))
+
+
+def test_the_page_is_whole_and_needs_nothing_else(verification: Verification) -> None:
+    page = render(verification.as_json(), verification.pictures)
+    balance = Balance()
+    balance.feed(page)
+    assert balance.open == []
+    assert balance.fetched
+    assert all(address.startswith("data:image/") for address in balance.fetched)
+    assert "http" not in page
+    assert "url(" not in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_page_says_what_was_measured(verification: Verification) -> None:
+    page = render(verification.as_json(), verification.pictures)
+    text = re.sub(r"<[^>]+>", " ", page)
+    for word in ("fp32", "fp16", "Real disagreement", "at most 0.0100 %", "at most 0.1000 %", "noise-0", "passed"):
+        assert word in text
+    assert ("there is no truth" in text) == bool(verification.note)
+    assert ("mIoU" in text) != bool(verification.note)
+
+
+def test_a_name_cannot_become_markup(verification: Verification) -> None:
+    content = verification.as_json()
+    content["bundle"] = "<script>alert(1)</script>"
+    content["variants"]["fp32"]["classes"][0]["name"] = "<img src=x>"
+    page = render(content, ())
+    assert "<script>" not in page
+    assert "<img src=x>" not in page
+
+
+def test_differences_stay_visible_in_a_smaller_picture() -> None:
+    kinds = np.full((1000, 2000), AGREES, np.uint8)
+    kinds[500, 333] = TIE
+    kinds[700, 1800] = REAL
+    picture = difference_map(np.zeros((1000, 2000, 3), np.uint8), kinds)
+    assert picture.shape == (240, 480, 3)
+    assert (picture[500 * 240 // 1000, 333 * 480 // 2000] == TIE_RGB[::-1]).all()
+    assert (picture[700 * 240 // 1000, 1800 * 480 // 2000] == REAL_RGB[::-1]).all()
+
+
+def test_the_gallery_keeps_the_first_frame_and_the_worst() -> None:
+    gallery = Gallery(LabelMap.generic(2), size=3)
+    mask = np.zeros((8, 8), np.uint8)
+    for index, differing in enumerate([0, 5, 1, 9, 2]):
+        kinds = np.zeros((8, 8), np.uint8)
+        kinds.flat[:differing] = REAL
+        frame = LabelledFrame(str(index), np.zeros((8, 8, 3), np.uint8), mask)
+        gallery.add(frame, mask, {"fp32": ComparedMask(mask, kinds)}, has_truth=False)
+    assert [pictures.id for pictures in gallery.frames()] == ["0", "3", "1"]

@@ -1,0 +1,82 @@
+"""Every network exports, agrees with PyTorch, and is taken by TensorRT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgeseg.export.bundle_writer import write_bundle
+from edgeseg.export.frames import AerialFrames
+from edgeseg.export.verify import verify
+from edgeseg.models import registry
+from edgeseg.models.pretrained import resolve_weights
+from edgeseg.runtime.bundle import Bundle
+
+CLASSES = 5
+SIZE_HW = (64, 96)
+THIN = {
+    "fcn32s": {"width": 8},
+    "fcn16s": {"width": 8},
+    "fcn8s": {"width": 8},
+    "unet": {"width": 8, "depth": 3},
+}
+"""Options that keep a network's form and make it small."""
+
+FORMS = [
+    *((name, THIN.get(name, {})) for name in registry.names()),
+    ("fcn32s", {"backbone": "alexnet", "width": 8}),
+    ("deeplabv3", {"backbone": "resnet50"}),
+    ("unet", {"width": 8, "depth": 2, "padding": "valid"}),
+    ("unet", {"width": 8, "depth": 2, "up": "bilinear"}),
+]
+SLOW = ("fcn_resnet50", "resnet50")
+
+
+def form_id(form: tuple[str, dict[str, Any]]) -> str:
+    return "-".join([form[0], *(str(v) for k, v in form[1].items() if k not in ("width", "depth"))])
+
+
+def forms() -> list[Any]:
+    return [
+        pytest.param(
+            *form,
+            id=form_id(form),
+            marks=[pytest.mark.slow] if form[0] in SLOW or form[1].get("backbone") in SLOW else [],
+        )
+        for form in FORMS
+    ]
+
+
+@pytest.mark.parametrize(("name", "options"), forms())
+def test_export_verify_and_build(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    checkpoint = resolve_weights(name, "random", CLASSES, options)
+    write_bundle(
+        tmp_path,
+        checkpoint.build(),
+        checkpoint.info,
+        weights_name="random",
+        size_hw=SIZE_HW,
+        precisions=("fp32", "fp16"),
+    )
+    bundle = Bundle.load(tmp_path)
+    verification = verify(bundle, AerialFrames(7, (96, 128), 3))
+    assert verification.failures() == ""
+    for variant in bundle.variants.values():
+        assert build_with_tensorrt(variant.path) > 0
+
+
+def build_with_tensorrt(path: Path) -> int:
+    """Parses and builds a graph with TensorRT for RTX, which needs no GPU for it; the engine's size in bytes."""
+    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR))
+    parsed = parser.parse_from_file(str(path))
+    assert parsed, [str(parser.get_error(i)) for i in range(parser.num_errors)]
+    assert network.num_inputs == network.num_outputs == 1
+    assert network.get_input(0).dtype == trt.uint8
+    assert network.get_output(0).dtype == trt.float32
+    engine = builder.build_serialized_network(network, builder.create_builder_config())
+    assert engine is not None
+    return int(engine.nbytes)
