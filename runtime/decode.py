@@ -150,15 +150,17 @@ def _decode_cells(
     # From here on, [by, bx, M]. The cells are in falling order of their number of candidates, so that those which
     # have a candidate of some rank come first.
     best: Floats = np.empty((len(row), len(column), len(y)), np.float32)
+    scratch = np.empty_like(best)
     winner = np.empty(best.shape, np.uint8)
     for rank, live in enumerate(contenders):
         top_left, top_right, bottom_left, bottom_right = corners[:, rank, :live]
         left = top_left + down[:, :live] * (bottom_left - top_left)
         right = top_right + down[:, :live] * (bottom_right - top_right)
-        value = (right - left)[:, None] * along[None, :, :live]
+        value = scratch[..., :live] if rank else best
+        np.multiply((right - left)[:, None], along[None, :, :live], out=value)
         value += left[:, None]
         if rank == 0:
-            best, winner[:] = value, candidates[0]
+            winner[:] = candidates[0]
             continue
         # Arithmetic modulo 256 in place of a masked copy, because it runs in vector instructions.
         change = candidates[rank, :live] - winner[..., :live]
