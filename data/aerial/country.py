@@ -47,12 +47,12 @@ def wood(scene: Scene, block: Block, rng: np.random.Generator) -> None:
     scene.canvas.line(block.point(t, 0.5 + 0.2 * np.sin(4 * t + rng.uniform(0, 6))), 2.4, GRAVEL, ROAD)
     clearings = rng.uniform(0.15, 0.85, (2, 2))
     width_m, height_m = block.size_m()
-    for _ in range(int(width_m * height_m / 13)):
-        uv = rng.uniform(0.015, 0.985, 2)
-        if np.min(np.hypot(*(clearings - uv).T)) > 0.13 + rng.normal(0, 0.015):
-            scene.plant(
-                rng, block.point(*uv), int(rng.choice([1, 2, 3, 4, 5], p=[0.1, 0.2, 0.3, 0.25, 0.15]))
-            )
+    uv = rng.uniform(0.015, 0.985, (int(width_m * height_m / 13), 2))
+    gap = np.linalg.norm(uv[:, None] - clearings, axis=-1).min(axis=1)
+    uv = uv[gap > 0.13 + rng.normal(0, 0.015, len(uv))]
+    sizes = rng.choice([1, 2, 3, 4, 5], len(uv), p=[0.1, 0.2, 0.3, 0.25, 0.15])
+    for at, size in zip(block.point(uv[:, 0], uv[:, 1]), sizes, strict=True):
+        scene.plant(rng, at, int(size))
     for _ in range(scene.crowd(rng, 8)):
         scene.stroll(rng, block.point(*clearings[int(rng.integers(2))]), 6)
 

@@ -38,7 +38,7 @@ def paint_grass(canvas: Canvas, look: Look) -> None:
 def paint_meadow(
     canvas: Canvas, rng: np.random.Generator, look: Look, outline_xy: Points, angle: float, mown: bool
 ) -> None:
-    """Grass of its own: mown in lanes along ``angle``, or tall and dotted with flowers."""
+    """Grass of its own: mown in lanes along ``angle``, or tall and dotted with flowers. Only grass is painted over."""
     tone = rng.uniform(0.96, 1.04, 3) * rng.uniform(0.86, 1.1)
     table = np.clip(look.grass * tone, 0, 255).astype(np.uint8)
     with canvas.around(outline_xy) as patch:
@@ -55,6 +55,7 @@ def paint_meadow(
             flower = _FLOWERS[int(rng.integers(len(_FLOWERS)))]
             bloom = canvas.texture(patch, 0.6, 0.9, 0.9) > 228
             colours[bloom] = (0.4 * colours[bloom] + 0.6 * np.asarray(flower)).astype(np.uint8)
+        mask[patch.labels != GRASS] = 0
         patch.fill(mask, colours, GRASS)
 
 

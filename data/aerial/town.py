@@ -110,7 +110,7 @@ def _garden(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[floa
 
 def car_park(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[float, float],
              vs: tuple[float, float], filled: float) -> None:  # fmt: skip
-    """Rows of bays with painted lines, mostly taken, with trees between the rows."""
+    """Rows of bays with painted lines; ``filled`` is the share of them that is taken."""
     width_m, height_m = block.size_m()
     scene.canvas.paint(block.part(us[0], vs[0], us[1], vs[1]), ASPHALT, ROAD, 0.3, 0.4)
     rows = max(1, int((vs[1] - vs[0]) * height_m / 16.5))
@@ -119,16 +119,14 @@ def car_park(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[flo
         for half in (-1, 1):
             v = vs[0] + (row + 0.5) / rows * (vs[1] - vs[0]) + half * 2.6 / height_m
             heading = block.angle(v) + np.pi / 2
-            for k in range(bays + 1):
-                u = us[0] + (k + 1) * 2.7 / width_m
-                ends = block.point([u, u], [v - half * 2.4 / height_m, v + half * 2.4 / height_m])
+            u = us[0] + (np.arange(bays + 1) + 1) * 2.7 / width_m
+            near, far = (block.point(u, v + side * 2.4 / height_m) for side in (-1, 1))
+            for ends in np.stack([near, far], axis=1):
                 scene.canvas.line(ends, 0.12, LINE, ROAD, 0.2, 0.2)
-                if k < bays and rng.random() < filled:
-                    at = block.point(u + 1.35 / width_m, v + rng.normal(0, 0.15) / height_m)
-                    flip = np.pi * int(rng.integers(2))
-                    scene.parked.append(
-                        (float(at[0]), float(at[1]), float(heading + flip + rng.normal(0, 0.02)))
-                    )
+            taken = u[:-1][rng.random(bays) < filled] + 1.35 / width_m
+            turned = heading + np.pi * rng.integers(0, 2, len(taken)) + rng.normal(0, 0.02, len(taken))
+            places = block.point(taken, v + rng.normal(0, 0.15, len(taken)) / height_m)
+            scene.parked += [(float(x), float(y), float(a)) for (x, y), a in zip(places, turned, strict=True)]
     for _ in range(scene.crowd(rng, rows * 3)):
         scene.stroll(rng, block.point(rng.uniform(*us), rng.uniform(*vs)), 5)
 
@@ -202,5 +200,6 @@ def market(scene: Scene, block: Block, rng: np.random.Generator) -> None:
             at = block.point(u, v)
             scene.canvas.paint(blob(rng, at, 1.1 * PX_PER_M), scene.look.grass, GRASS)
             scene.plant(rng, at, int(rng.integers(2, 4)))
-    for _ in range(scene.crowd(rng, 230)):
-        scene.stroll(rng, block.point(rng.uniform(0.16, 0.84), rng.uniform(0.2, 0.8)), 3.5)
+    count = scene.crowd(rng, 230)
+    for at in block.point(rng.uniform(0.16, 0.84, count), rng.uniform(0.2, 0.8, count)):
+        scene.stroll(rng, at, 3.5)
