@@ -75,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
         verification = export_bundle(request, lambda text: console.print(f"… {text}"), advance)
     show_verification(console, verification)
     height, width = verification.bundle.input_size_hw
-    console.print(f"\n[bold]{out}[/] is ready: {len(verification.bundle.labels)} classes, input {height} x {width}.")
+    console.print(
+        f"\n[bold]{out}[/] is ready: {len(verification.bundle.labels)} classes, input {height} x {width}."
+    )
     console.print(f"Report: {report_folder(out) / PAGE_NAME}", soft_wrap=True)
     console.print(f"Run it: [bold]python run_camera.py --bundle {out}[/]", soft_wrap=True)
     return 0
@@ -89,5 +91,7 @@ def parse_precisions(text: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):
-        raise UsageError(f"--precision {text!r}: expected names with a comma between, each once, such as fp32,fp16")
+        raise UsageError(
+            f"--precision {text!r}: expected names with a comma between, each once, such as fp32,fp16"
+        )
     return names

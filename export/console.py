@@ -52,4 +52,4 @@ def show_verification(console: Console, verification: Verification) -> None:
 
 
 def _points(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share + 0:.2f}"
+    return "–" if share is None else f"{round(100 * share, 2) + 0:.2f}"

@@ -132,7 +132,8 @@ def open_frames(
     kind, _, seed = (source or DEFAULT_SOURCE).partition(":")
     if kind != "aerial" or not seed.isdecimal():
         raise UsageError(
-            f"--source {source} has no labels to verify on; expected aerial:SEED, such as {DEFAULT_SOURCE}, or --data DIR"
+            f"--source {source} has no labels to verify on; "
+            f"expected aerial:SEED, such as {DEFAULT_SOURCE}, or --data DIR"
         )
     return AerialFrames(int(seed), size_hw, 50 if count is None else count)
 

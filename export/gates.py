@@ -80,8 +80,9 @@ class Gates:
                 passed=summary.relative_logit_error <= self.logit_error,
                 measured=summary.relative_logit_error,
                 limit=self.logit_error,
-                text=f"a logit of class {summary.worst_logit_class!r} is off by {_percent(summary.relative_logit_error)} "
-                f"of the logits' root mean square, above {_percent(self.logit_error)}",
+                text=f"a logit of class {summary.worst_logit_class!r} is off by "
+                f"{_percent(summary.relative_logit_error)} of the logits' root mean square, "
+                f"above {_percent(self.logit_error)}",
                 label=summary.worst_logit_class,
             ),
         )

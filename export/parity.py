@@ -16,7 +16,7 @@ from ..runtime.labels import VOID, LabelMap
 from .boundary import BoundaryIou
 
 AGREES, TIE, REAL = 0, 1, 2
-"""The kinds of a pixel: both choose one class; they differ where the reference is a tie; they differ where it is not."""
+"""The kinds of a pixel: both choose one class; they differ where the reference is a tie, or where it is not."""
 
 Classes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -121,7 +121,9 @@ class Parity:
         has_truth: whether every frame will come with its mask.
     """
 
-    def __init__(self, labels: LabelMap, *, tie_margin: float, min_class_pixels: int, has_truth: bool) -> None:
+    def __init__(
+        self, labels: LabelMap, *, tie_margin: float, min_class_pixels: int, has_truth: bool
+    ) -> None:
         count = len(labels)
         self._labels = labels
         self._tie_margin = tie_margin
@@ -188,7 +190,9 @@ class Parity:
         self._max_error = max(self._max_error, error)
         self._relative_error = max(self._relative_error, (error / scale, worst))
 
-    def _count_masks(self, reference: Classes, classes: Classes, kinds: Classes, truth: Classes | None) -> None:
+    def _count_masks(
+        self, reference: Classes, classes: Classes, kinds: Classes, truth: Classes | None
+    ) -> None:
         self._agreement.update(np.where(kinds == TIE, np.uint8(VOID), reference), classes)
         self._boundary.update(reference, classes)
         if truth is not None:

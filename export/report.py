@@ -47,7 +47,8 @@ def _header(verification: Mapping[str, Any]) -> str:
     height, width = verification["input_size_hw"]
     note = f'<p class="note">{escape(_upper(frames["note"]))}.</p>' if frames["note"] else ""
     return f"""<div class="top"><h1>{escape(verification["bundle"])}</h1>{_pill(verification["passed"])}</div>
-<p class="lead">{escape(verification["weights"])} weights, {len(verification["labels"])} classes, input {height} x {width}.
+<p class="lead">{escape(verification["weights"])} weights, {len(verification["labels"])} classes,
+input {height} x {width}.
 PyTorch in float32 and {_list(list(verification["variants"]))} ran on the same {frames["count"]} frames of
 {escape(frames["source"])}{", with their labels" if frames["truth"] else ""}.</p>{note}"""
 
@@ -63,7 +64,9 @@ def _variant(name: str, variant: Mapping[str, Any], labels: Sequence[Mapping[str
 def _figures(variant: Mapping[str, Any]) -> str:
     cells = [("Same class", _percent(variant["pixel_agreement"], 3), "of all pixels")]
     if variant["has_truth"]:
-        cells.append(("mIoU", _points(variant["miou_variant"]), f"PyTorch {_points(variant['miou_reference'])}"))
+        cells.append(
+            ("mIoU", _points(variant["miou_variant"]), f"PyTorch {_points(variant['miou_reference'])}")
+        )
         cells.append(
             (
                 "Pixel accuracy",
@@ -72,7 +75,9 @@ def _figures(variant: Mapping[str, Any]) -> str:
             )
         )
     cells.append(("Boundary IoU", _points(variant["boundary_iou"]), "against PyTorch's masks"))
-    cells.append(("Largest logit error", f"{variant['max_logit_error']:.2g}", f"class {variant['worst_logit_class']}"))
+    cells.append(
+        ("Largest logit error", f"{variant['max_logit_error']:.2g}", f"class {variant['worst_logit_class']}")
+    )
     cells.append(("ONNX file", f"{variant['bytes'] / 1e6:.1f} MB", variant["backend"]))
     return (
         '<dl class="figures">'
@@ -102,7 +107,12 @@ def _agreement(variant: Mapping[str, Any]) -> str:
     differing = variant["tie_share"] + variant["real_disagreement"]
     rows = (
         ("Ties", "--tie", variant["tie_share"], "PyTorch's best two classes are as good as equal there"),
-        ("Real disagreements", "--real", variant["real_disagreement"], "PyTorch is sure, the variant differs"),
+        (
+            "Real disagreements",
+            "--real",
+            variant["real_disagreement"],
+            "PyTorch is sure, the variant differs",
+        ),
     )
     body = "".join(
         f'<tr><td><span class="swatch" style="background:var({color})"></span>{label}'
@@ -113,11 +123,14 @@ def _agreement(variant: Mapping[str, Any]) -> str:
     )
     worst = variant["worst_frame"]
     where = (
-        f"Most of them are in frame {escape(worst)}." if differing else "Every pixel of every frame has the same class."
+        f"Most of them are in frame {escape(worst)}."
+        if differing
+        else "Every pixel of every frame has the same class."
     )
     return (
-        f"<table>{body}</table><p class=key>Bars show the share of the pixels that differ. {where} A tie is a pixel whose "
-        f"two best logits are closer than {_percent(variant['tie_margin'], 2)} of the logits' root mean square.</p>"
+        f"<table>{body}</table><p class=key>Bars show the share of the pixels that differ. {where} "
+        f"A tie is a pixel whose two best logits are closer than {_percent(variant['tie_margin'], 2)} "
+        "of the logits' root mean square.</p>"
     )
 
 
@@ -130,12 +143,20 @@ def _classes(variant: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) ->
         + ("<th class=number>Boundary, PyTorch</th><th class=number>Boundary, variant</th>" if truth else "")
         + "<th class=number>Boundary, against PyTorch</th>"
     )
-    failed = {gate["class"] for gate in variant["gates"] if gate["gate"] == "class IoU" and not gate["passed"]}
+    failed = {
+        gate["class"] for gate in variant["gates"] if gate["gate"] == "class IoU" and not gate["passed"]
+    }
     rows = []
     for label, row in zip(labels, variant["classes"], strict=True):
         r, g, b = label["rgb"]
-        bars = (_bar(row["iou_reference"], "reference") if truth else "") + _bar(row["iou_variant"], "variant")
-        loses = _points(row["drop"], 2) if row["judged"] else f"<span class=faint>{_points(row['drop'], 2)} *</span>"
+        bars = (_bar(row["iou_reference"], "reference") if truth else "") + _bar(
+            row["iou_variant"], "variant"
+        )
+        loses = (
+            _points(row["drop"], 2)
+            if row["judged"]
+            else f"<span class=faint>{_points(row['drop'], 2)} *</span>"
+        )
         if row["name"] in failed:
             loses = f'<span class="badtext">{loses}</span>'
         cells = [
@@ -185,14 +206,19 @@ def _frame(picture: FramePictures) -> str:
     lower = [_figure(picture.reference_png, "png", "PyTorch")]
     if picture.truth_png is not None and picture.wrong_png is not None:
         upper.append(lower.pop())
-        lower = [_figure(picture.truth_png, "png", "Labels"), _figure(picture.wrong_png, "png", "PyTorch is wrong")]
+        lower = [
+            _figure(picture.truth_png, "png", "Labels"),
+            _figure(picture.wrong_png, "png", "PyTorch is wrong"),
+        ]
     for name, variant in picture.variants.items():
         shares = f"{_percent(variant.tie_share, 3)} ties, {_percent(variant.real_share, 3)} real"
         upper.append(_figure(variant.mask_png, "png", name))
         lower.append(_figure(variant.difference_png, "png", f"{name} differs from PyTorch: {shares}"))
     # Narrow screens show the columns one below the other, so each keeps its two pictures together.
     columns = "".join(f"<div>{top}{bottom}</div>" for top, bottom in zip(upper, lower, strict=True))
-    return f'<section class="card frame"><h4>{escape(picture.id)}</h4><div class="row">{columns}</div></section>'
+    return (
+        f'<section class="card frame"><h4>{escape(picture.id)}</h4><div class="row">{columns}</div></section>'
+    )
 
 
 def _figure(encoded: bytes, kind: str, caption: str) -> str:
@@ -204,8 +230,9 @@ def _figure(encoded: bytes, kind: str, caption: str) -> str:
 def _footer(verification: Mapping[str, Any]) -> str:
     made = ", ".join(f"{name} {version}" for name, version in verification["created_with"].items())
     return (
-        "<footer>The reference is PyTorch in float32 from the bundle's own checkpoint; a variant went through the runtime's "
-        "own resize, backend and decode. Boundary IoU as in Cheng et al. 2021, bands of 2 % of the diagonal. "
+        "<footer>The reference is PyTorch in float32 from the bundle's own checkpoint; "
+        "a variant went through the runtime's own resize, backend and decode. "
+        "Boundary IoU as in Cheng et al. 2021, bands of 2 % of the diagonal. "
         f"Exported with {escape(made)}.</footer>"
     )
 
@@ -225,7 +252,7 @@ def _percent(share: float, digits: int) -> str:
 
 
 def _points(share: float | None, digits: int = 1) -> str:
-    return "–" if share is None else f"{100 * share + 0:.{digits}f}"
+    return "–" if share is None else f"{round(100 * share, digits) + 0:.{digits}f}"
 
 
 def _list(names: Sequence[str]) -> str:

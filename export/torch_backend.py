@@ -49,7 +49,9 @@ class TorchBackend(Backend):
     def of_bundle(cls, bundle: Bundle) -> TorchBackend:
         """The reference of a bundle."""
         sha256 = str(bundle.manifest["weights"]["sha256"])
-        variant = Variant("torch", bundle.checkpoint_path, sha256, precision="fp32", target="any", parity=None)
+        variant = Variant(
+            "torch", bundle.checkpoint_path, sha256, precision="fp32", target="any", parity=None
+        )
         return cls(variant, bundle.input_size_hw)
 
     @classmethod

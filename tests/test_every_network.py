@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from edgeseg.export.bundle_writer import write_bundle
-from edgeseg.export.frames import AerialFrames
+from edgeseg.export.frames import AerialFrames, LabelledFrame, LabelledFrames
 from edgeseg.export.verify import verify
 from edgeseg.models import registry
 from edgeseg.models.pretrained import resolve_weights
@@ -48,8 +49,28 @@ def forms() -> list[Any]:
     ]
 
 
+class Views(LabelledFrames):
+    """Three views of the aerial world, made once."""
+
+    def __init__(self) -> None:
+        source = AerialFrames(7, (96, 128), 3)
+        self.name, self.labels = source.name, source.labels
+        self._frames = list(source)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        return iter(self._frames)
+
+
+@pytest.fixture(scope="module")
+def views() -> Views:
+    return Views()
+
+
 @pytest.mark.parametrize(("name", "options"), forms())
-def test_export_verify_and_build(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+def test_export_verify_and_build(name: str, options: dict[str, Any], views: Views, tmp_path: Path) -> None:
     checkpoint = resolve_weights(name, "random", CLASSES, options)
     write_bundle(
         tmp_path,
@@ -60,7 +81,7 @@ def test_export_verify_and_build(name: str, options: dict[str, Any], tmp_path: P
         precisions=("fp32", "fp16"),
     )
     bundle = Bundle.load(tmp_path)
-    verification = verify(bundle, AerialFrames(7, (96, 128), 3))
+    verification = verify(bundle, views)
     assert verification.failures() == ""
     for variant in bundle.variants.values():
         assert build_with_tensorrt(variant.path) > 0

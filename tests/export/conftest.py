@@ -38,7 +38,9 @@ class NoiseFrames(LabelledFrames):
         for index in range(self._count):
             random = np.random.default_rng(index)
             coarse = random.integers(0, 256, (6, 8, 3), np.uint8)
-            frame_bgr = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+            frame_bgr = np.asarray(
+                cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8
+            )
             mask = (frame_bgr[..., 0] // 64).astype(np.uint8) % len(self.labels)
             yield LabelledFrame(f"noise-{index}", frame_bgr, mask)
 
@@ -76,7 +78,7 @@ def unlabelled_noise() -> NoiseFrames:
     return NoiseFrames(LabelMap.from_pairs([("ground", (1, 2, 3)), ("sky", (3, 2, 1))]), 3)
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)

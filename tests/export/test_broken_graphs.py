@@ -20,7 +20,9 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 
 def first_convolution(weights: Weights) -> str:
-    return next(name for name, value in weights.items() if value.ndim == 4 and value.shape[1] == 3 and name != "mean")
+    return next(
+        name for name, value in weights.items() if value.ndim == 4 and value.shape[1] == 3 and name != "mean"
+    )
 
 
 def last_convolution(weights: Weights) -> str:
@@ -91,13 +93,22 @@ def break_variant(bundle: Bundle, folder: Path, change: Callable[[Weights], None
 
 
 def failed_gates(verification: Verification) -> set[str]:
-    return {verdict.gate for variant in verification.variants for verdict in variant.verdicts if not verdict.passed}
+    return {
+        verdict.gate
+        for variant in verification.variants
+        for verdict in variant.verdicts
+        if not verdict.passed
+    }
 
 
 @pytest.mark.parametrize("truth", [True, False], ids=["truth", "no-truth"])
 @pytest.mark.parametrize("change", BREAKS, ids=lambda change: change.__name__)
 def test_a_broken_graph_is_refused(
-    bundle: Bundle, tmp_path: Path, change: Callable[[Weights], None], truth: bool, request: pytest.FixtureRequest
+    bundle: Bundle,
+    tmp_path: Path,
+    change: Callable[[Weights], None],
+    truth: bool,
+    request: pytest.FixtureRequest,
 ) -> None:
     frames = request.getfixturevalue("noise" if truth else "unlabelled_noise")
     broken = break_variant(bundle, tmp_path / "broken", change)

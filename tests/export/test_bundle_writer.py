@@ -27,21 +27,22 @@ def test_the_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert os.listdir(target.parent) == ["bundle"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt(), OutputError("no")])
-def test_nothing_stays_of_a_block_that_raises(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)), staged_folder(tmp_path / "bundle", force=False) as folder:
+def fill_half(target: Path, error: BaseException) -> None:
+    with staged_folder(target, force=False) as folder:
         fill(folder, "half")
         raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt(), OutputError("no")])
+def test_nothing_stays_of_a_block_that_raises(tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        fill_half(tmp_path / "bundle", error)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path) -> None:
-    with (
-        pytest.raises(OutputError, match="cannot write .*bundle: the disk is full; nothing was left there"),
-        staged_folder(tmp_path / "bundle", force=False) as folder,
-    ):
-        fill(folder, "half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match=r"cannot write .*bundle: the disk is full; nothing was left there"):
+        fill_half(tmp_path / "bundle", OSError(errno.ENOSPC, "No space left on device"))
     assert os.listdir(tmp_path) == []
 
 
@@ -93,7 +94,7 @@ def test_the_old_bundle_comes_back_where_the_new_one_cannot_take_its_place(
 
     monkeypatch.setattr(bundle_writer.os, "rename", rename)
     with (
-        pytest.raises(OutputError, match="cannot write .*Permission denied"),
+        pytest.raises(OutputError, match=r"cannot write .*Permission denied"),
         staged_folder(target, force=True) as folder,
     ):
         fill(folder, "new")
@@ -105,7 +106,7 @@ def test_the_old_bundle_comes_back_where_the_new_one_cannot_take_its_place(
 def test_a_parent_that_is_a_file(tmp_path: Path, force: bool) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(OutputError, match="cannot write .*(File exists|Not a directory)"),
+        pytest.raises(OutputError, match=r"cannot write .*(File exists|Not a directory)"),
         staged_folder(tmp_path / "file" / "bundle", force=force),
     ):
         pass
@@ -130,7 +131,12 @@ def test_weights_that_were_stored_in_float16_are_again(checkpoint: Checkpoint, t
             network = network.half().float()
         (tmp_path / precision).mkdir()
         write_bundle(
-            tmp_path / precision, network, checkpoint.info, weights_name="x", size_hw=(64, 96), precisions=("fp32",)
+            tmp_path / precision,
+            network,
+            checkpoint.info,
+            weights_name="x",
+            size_hw=(64, 96),
+            precisions=("fp32",),
         )
     full, half = (Bundle.load(tmp_path / name).checkpoint_path.stat().st_size for name in ("full", "half"))
     assert half < 0.6 * full
@@ -138,7 +144,12 @@ def test_weights_that_were_stored_in_float16_are_again(checkpoint: Checkpoint, t
 
 def test_a_verification_is_part_of_the_bundle(checkpoint: Checkpoint, tmp_path: Path) -> None:
     write_bundle(
-        tmp_path, checkpoint.build(), checkpoint.info, weights_name="x", size_hw=(64, 96), precisions=("fp32",)
+        tmp_path,
+        checkpoint.build(),
+        checkpoint.info,
+        weights_name="x",
+        size_hw=(64, 96),
+        precisions=("fp32",),
     )
     measured = {
         "passed": True,

@@ -9,14 +9,42 @@ import os
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from edgeseg.cli import run_verb
 from edgeseg.export import gates, onnx_file
 from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
 from edgeseg.runtime.bundle import Bundle
 
-UNET = ("--model", "unet", "--weights", "random", "--classes", "4", "--option", "width=8", "--option", "depth=2")
+UNET = (
+    "--model",
+    "unet",
+    "--weights",
+    "random",
+    "--classes",
+    "4",
+    "--option",
+    "width=8",
+    "--option",
+    "depth=2",
+)
 QUICK = (*UNET, "--size", "64x96", "--frames", "2")
+ON_DATA = (*QUICK, "--data", "data")
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path) -> None:
+    """Two pictures in VOC layout, quicker to come by than a world."""
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for number in range(2):
+        picture = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "data" / "JPEGImages" / f"{number}.png"), picture)
+        cv2.imwrite(
+            str(tmp_path / "data" / "SegmentationClass" / f"{number}.png"), np.zeros((48, 64), np.uint8)
+        )
+    (tmp_path / "data" / "ImageSets" / "Segmentation" / "val.txt").write_text("0\n1\n")
 
 
 def export(*argv: str) -> int:
@@ -47,7 +75,7 @@ def test_export_then_verify(here: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_same_export_twice_is_the_same_bundle(here: Path) -> None:
     for name in ("a", "b"):
-        assert export(*QUICK, "--out", name) == 0
+        assert export(*ON_DATA, "--out", name) == 0
     assert hashes(Path("a")) == hashes(Path("b"))
 
 
@@ -56,7 +84,7 @@ def test_a_bundle_that_fails_its_gates_is_not_left_in_place(
 ) -> None:
     strict = gates.Gates(real_disagreement=1e-4, logit_error=1e-12, tie_margin=1e-4)
     monkeypatch.setitem(gates._DEFAULTS, "fp32", strict)
-    assert export(*QUICK) == 1
+    assert export(*ON_DATA) == 1
     error = capsys.readouterr().err
     assert "unet is not exported: fp32: logit error: a logit of class" in error
     assert "bundle/unet-verification/verification.html" in error
@@ -67,7 +95,10 @@ def test_a_bundle_that_fails_its_gates_is_not_left_in_place(
     ("argv", "message"),
     [
         (("--precision", "fp32,int3"), "unknown precision 'int3'; known: fp32, fp16"),
-        (("--precision", "fp32,,fp16"), "--precision 'fp32,,fp16': expected names with a comma between, each once"),
+        (
+            ("--precision", "fp32,,fp16"),
+            "--precision 'fp32,,fp16': expected names with a comma between, each once",
+        ),
         (("--size", "64"), "'64' is not a size; expected HEIGHTxWIDTH"),
         (("--frames", "0"), "--frames is 0"),
         (("--source", "0"), "--source 0 has no labels to verify on"),
@@ -80,7 +111,11 @@ def test_a_bundle_that_fails_its_gates_is_not_left_in_place(
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_input_is_one_clear_line(
-    here: Path, capsys: pytest.CaptureFixture[str], checkpoint: Checkpoint, argv: tuple[str, ...], message: str
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    checkpoint: Checkpoint,
+    argv: tuple[str, ...],
+    message: str,
 ) -> None:
     save_checkpoint(here / "four.safetensors", checkpoint.build(), checkpoint.info)
     arguments = [*QUICK]
@@ -95,9 +130,9 @@ def test_bad_input_is_one_clear_line(
 
 def test_an_output_folder_that_exists(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("bundle/unet").mkdir(parents=True)
-    assert export(*QUICK) == 2
+    assert export(*ON_DATA) == 2
     assert "bundle/unet exists; choose another --out, or replace it with --force" in capsys.readouterr().err
-    assert export(*QUICK, "--force") == 0
+    assert export(*ON_DATA, "--force") == 0
 
 
 def test_a_disk_that_fills_half_way(
@@ -109,7 +144,7 @@ def test_a_disk_that_fills_half_way(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(onnx_file.Path, "write_bytes", write_bytes)
-    assert export(*QUICK) == 2
+    assert export(*ON_DATA) == 2
     assert "unet.fp32.onnx: No space left on device" in capsys.readouterr().err
     assert os.listdir("bundle") == []
 
@@ -144,7 +179,7 @@ class TestVerify:
     ) -> None:
         strict = gates.Gates(real_disagreement=0.0, logit_error=1e-12, tie_margin=0.0)
         monkeypatch.setitem(gates._DEFAULTS, "fp16", strict)
-        assert self.verify(str(bundle.path), "--frames", "2", "--out", "report") == 1
+        assert self.verify(str(bundle.path), "--data", "data", "--out", "report") == 1
         error = capsys.readouterr().err
         assert "does not pass its gates: fp16: " in error
         assert "fp32" not in error

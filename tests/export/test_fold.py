@@ -47,7 +47,9 @@ def build(form: str) -> Network:
     return Network(form).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("form", ["plain", "no bias", "no affine", "zero padding", "other padding", "input read twice"])
+@pytest.mark.parametrize(
+    "form", ["plain", "no bias", "no affine", "zero padding", "other padding", "input read twice"]
+)
 def test_a_batch_norm_folds_into_its_convolution(form: str) -> None:
     network = build(form)
     x = torch.randn(1, 3, *SIZE_HW)

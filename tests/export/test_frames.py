@@ -14,14 +14,18 @@ from edgeseg.runtime.labels import LabelMap, voc_labels
 SIZE_HW = (48, 64)
 
 
-@pytest.fixture()
+@pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """Ten grey pictures of growing brightness; the mask's class is the picture's number."""
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (tmp_path / folder).mkdir(parents=True)
     for number in range(10):
-        cv2.imwrite(str(tmp_path / "JPEGImages" / f"p{number}.png"), np.full((*SIZE_HW, 3), number * 20, np.uint8))
-        cv2.imwrite(str(tmp_path / "SegmentationClass" / f"p{number}.png"), np.full(SIZE_HW, number, np.uint8))
+        cv2.imwrite(
+            str(tmp_path / "JPEGImages" / f"p{number}.png"), np.full((*SIZE_HW, 3), number * 20, np.uint8)
+        )
+        cv2.imwrite(
+            str(tmp_path / "SegmentationClass" / f"p{number}.png"), np.full(SIZE_HW, number, np.uint8)
+        )
     (tmp_path / "ImageSets/Segmentation/val.txt").write_text("\n".join(f"p{n}" for n in range(10)))
     return tmp_path
 
@@ -56,7 +60,9 @@ def test_masks_of_other_classes_are_no_truth(dataset: Path) -> None:
 
 @pytest.mark.parametrize("source", ["0", "video.mp4", "aerial", "aerial:x", "aerial:-1"])
 def test_a_source_without_labels(source: str) -> None:
-    with pytest.raises(UsageError, match=f"--source {source} has no labels to verify on; expected aerial:SEED"):
+    with pytest.raises(
+        UsageError, match=f"--source {source} has no labels to verify on; expected aerial:SEED"
+    ):
         open_frames(None, "val", source, None, SIZE_HW)
 
 

@@ -60,7 +60,7 @@ def test_the_file_holds_the_graph_and_nothing_of_the_machine(bundle: Bundle, pre
     assert operators.count("Sub") == 1, "the mean alone is left of the normalization"
     assert not any(node.doc_string or node.metadata_props for node in graph.node)
     content = path.read_bytes()
-    for word in (b"site-packages", b"stack_trace", str(Path.home()).encode() + b"/", b"File \""):
+    for word in (b"site-packages", b"stack_trace", str(Path.home()).encode() + b"/", b'File "'):
         assert word not in content
     weights = [item.name for item in graph.initializer if len(item.dims) == 4 and item.name != "mean"]
     known = load_checkpoint(bundle.checkpoint_path).state
@@ -73,7 +73,9 @@ def test_half_means_half(bundle: Bundle) -> None:
     assert bundle.variant("fp16").path.stat().st_size < 0.6 * bundle.variant("fp32").path.stat().st_size
 
 
-def test_the_same_network_gives_the_same_bytes(bundle: Bundle, checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_the_same_network_gives_the_same_bytes(
+    bundle: Bundle, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     path = tmp_path / "again.onnx"
     write_onnx(path, checkpoint.build(), checkpoint.info, SIZE_HW, "fp32")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == bundle.variant("fp32").sha256
@@ -100,5 +102,5 @@ def test_unknown_precision(checkpoint: Checkpoint, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot write .*No such file"):
+    with pytest.raises(OutputError, match=r"cannot write .*No such file"):
         write_onnx(tmp_path / "missing" / "x.onnx", checkpoint.build(), checkpoint.info, SIZE_HW, "fp32")

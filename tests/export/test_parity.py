@@ -35,7 +35,9 @@ def logits_of(classes: np.ndarray, margin: float) -> np.ndarray:
 def test_the_reference_is_upsample_then_argmax() -> None:
     logits = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
     found = reference(logits, (9, 13))
-    upsampled = F.interpolate(torch.from_numpy(logits[None]), size=(9, 13), mode="bilinear", align_corners=False)[0]
+    upsampled = F.interpolate(
+        torch.from_numpy(logits[None]), size=(9, 13), mode="bilinear", align_corners=False
+    )[0]
     best = upsampled.sort(dim=0, descending=True).values
     assert np.array_equal(found.classes, upsampled.argmax(0).numpy())
     assert np.allclose(found.margin, best[0] - best[1])
@@ -61,7 +63,9 @@ def test_without_truth_a_class_is_measured_on_the_references_masks_without_ties(
     classes = np.uint8([[0, 0, 0, 0, 1, 1, 1, 1]])
     variant = np.uint8([[0, 0, 0, 1, 1, 1, 1, 1]])
     found = parity()
-    found.update("a", reference(logits_of(classes, 1.0)), variant, logits_of(classes, 1.0).astype(np.float32), None)
+    found.update(
+        "a", reference(logits_of(classes, 1.0)), variant, logits_of(classes, 1.0).astype(np.float32), None
+    )
     rows = found.summary().classes
     assert rows[0].iou_reference is None
     assert rows[0].iou_variant == pytest.approx(3 / 4)
@@ -70,7 +74,9 @@ def test_without_truth_a_class_is_measured_on_the_references_masks_without_ties(
     assert rows[2].iou_variant is None, "an absent class has no IoU"
     # The same flip, where the reference could not tell: a tie, and nothing lost.
     found = parity(tie_margin=10.0)
-    found.update("a", reference(logits_of(classes, 1.0)), variant, logits_of(classes, 1.0).astype(np.float32), None)
+    found.update(
+        "a", reference(logits_of(classes, 1.0)), variant, logits_of(classes, 1.0).astype(np.float32), None
+    )
     assert found.summary().classes[0].drop == 0
 
 

@@ -35,7 +35,9 @@ class Balance(HTMLParser):
 
 @pytest.fixture(scope="module", params=["truth", "no-truth"])
 def verification(request: pytest.FixtureRequest, bundle: Bundle) -> Verification:
-    return verify(bundle, request.getfixturevalue("noise" if request.param == "truth" else "unlabelled_noise"))
+    return verify(
+        bundle, request.getfixturevalue("noise" if request.param == "truth" else "unlabelled_noise")
+    )
 
 
 def test_the_page_is_whole_and_needs_nothing_else(verification: Verification) -> None:
@@ -53,7 +55,15 @@ def test_the_page_is_whole_and_needs_nothing_else(verification: Verification) ->
 def test_the_page_says_what_was_measured(verification: Verification) -> None:
     page = render(verification.as_json(), verification.pictures)
     text = re.sub(r"<[^>]+>", " ", page)
-    for word in ("fp32", "fp16", "Real disagreement", "at most 0.0100 %", "at most 0.1000 %", "noise-0", "passed"):
+    for word in (
+        "fp32",
+        "fp16",
+        "Real disagreement",
+        "at most 0.0100 %",
+        "at most 0.1000 %",
+        "noise-0",
+        "passed",
+    ):
         assert word in text
     assert ("there is no truth" in text) == bool(verification.note)
     assert ("mIoU" in text) != bool(verification.note)
