@@ -169,7 +169,9 @@ class Pipeline:
             result = self._segmenter.decode(inference)
             finished_at = time.monotonic()
             shares = self.stats.record(result, finished_at)
-            status = f"{self.stats.recent_fps:.1f} fps   {(finished_at - item.at) * 1e3:.0f} ms"
+            # A frame of a file waits its turn; only a live one has an age.
+            ms = (finished_at - item.at) * 1e3 if self._source.live else sum(result.timings_ms.values())
+            status = f"{self.stats.recent_fps:.1f} fps   {ms:.0f} ms"
             draw = partial(self._overlay.draw, item.frame_bgr, result, shares, status)
             output = Output(item.frame_bgr, result, item.name, draw)
             for worker in self._workers:

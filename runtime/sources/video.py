@@ -15,9 +15,6 @@ from .base import Source
 class VideoSource(Source):
     """A video file, frame by frame.
 
-    Attributes:
-        declared_frames: how many frames the file's header claims; 0 where it does not say.
-
     Raises:
         SourceError: the file is no video that OpenCV reads, or holds no frame.
     """
@@ -36,7 +33,6 @@ class VideoSource(Source):
             raise SourceError(f"the video {path} holds no frame that can be decoded")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else None
-        self.declared_frames = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def read(self) -> npt.NDArray[np.uint8] | None:
         """The next frame, uint8 [H, W, 3] BGR; None at the end."""

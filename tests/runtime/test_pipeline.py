@@ -14,6 +14,7 @@ from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
 from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.stats import RunStats
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -162,11 +163,8 @@ def test_it_ends_after_so_many_frames(segmenter: Segmenter) -> None:
 
 def test_it_can_be_stopped_and_keeps_what_it_has(segmenter: Segmenter) -> None:
     sink = FakeSink()
-    pipeline = Pipeline(FakeSource(10**9), segmenter, [sink])
-    timer = threading.Timer(0.2, pipeline.stop)
-    timer.start()
+    pipeline = Pipeline(FakeSource(10**9), segmenter, [sink], on_result=lambda stats: pipeline.stop())
     report = pipeline.run()
-    timer.join()
     assert report.stats["frames"] == len(sink.ids) > 0
     assert sink.commits == [True]
 
@@ -227,12 +225,14 @@ def test_a_sink_that_hangs_is_given_up(segmenter: Segmenter) -> None:
 def test_a_source_that_hangs_does_not_hold_the_end_up(segmenter: Segmenter) -> None:
     sink = FakeSink()
     source = FakeSource(10**9, hang_at=5)
-    pipeline = Pipeline(source, segmenter, [sink], patience_seconds=0.3)
-    timer = threading.Timer(0.2, pipeline.stop)
-    timer.start()
+
+    def stop_after_five(stats: RunStats) -> None:
+        if stats.frames == 5:
+            pipeline.stop()
+
+    pipeline = Pipeline(source, segmenter, [sink], on_result=stop_after_five, patience_seconds=0.3)
     with pytest.raises(SourceError, match=r"fake has not answered for 0\.3 s"):
         pipeline.run()
-    timer.join()
     source.close()
     assert sink.ids == list(range(5))
 
