@@ -1,0 +1,72 @@
+"""Label maps: CVAT's form read and written, VOC's classes and colours, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.runtime.errors import DataError, UsageError
+from edgeseg.runtime.labels import VOID, VOID_RGB, LabelMap, voc_color, voc_labels
+from edgeseg.runtime.sizes import parse_size
+
+
+def test_a_map_survives_its_file(tmp_path: Path) -> None:
+    labels = LabelMap.from_pairs([("road", (128, 64, 128)), ("wild boar", (1, 2, 3))])
+    labels.write(tmp_path / "labelmap.txt")
+    assert LabelMap.read(tmp_path / "labelmap.txt") == labels
+
+
+def test_cvats_own_form_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "labelmap.txt"
+    path.write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:10,20,30:wheel,door:drive\n\nvoid:9,9,9::\n"
+    )
+    labels = LabelMap.read(path)
+    assert labels.names == ("background", "car")
+    assert labels.labels[1].rgb == (10, 20, 30)
+
+
+def test_vocs_classes_and_colours() -> None:
+    labels = voc_labels()
+    assert len(labels) == 21
+    # The development kit's published colours.
+    assert [labels.labels[i].rgb for i in (0, 1, 15, 20)] == [
+        (0, 0, 0),
+        (128, 0, 0),
+        (192, 128, 128),
+        (0, 64, 128),
+    ]
+    assert voc_color(255) == VOID_RGB
+    palette = labels.palette_rgb()
+    assert palette.shape == (256, 3)
+    assert tuple(palette[VOID]) == VOID_RGB
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("road;1,2,3", "line 1: 'road;1,2,3' is not of the form name:r,g,b::"),
+        ("road:1,2,300::", "has the colour .* expected three numbers from 0 to 255"),
+        ("road:1,2,3::\nroad:3,2,1::", "has the name road twice"),
+        ("road:1,2,3::\ncar:1,2,3::", r"has the colour \(1, 2, 3\) twice"),
+        ("# nothing", "a label map holds 1 to 255 classes, this one 0"),
+    ],
+)
+def test_a_malformed_map_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "labelmap.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        LabelMap.read(path)
+
+
+def test_a_missing_map_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read the label map"):
+        LabelMap.read(tmp_path / "labelmap.txt")
+
+
+def test_sizes() -> None:
+    assert parse_size("360x480") == (360, 480)
+    for text in ("360", "x480", "0x480", "360x000", "-1x5", "3.5x4"):
+        with pytest.raises(UsageError, match="is not a size; expected HEIGHTxWIDTH"):
+            parse_size(text)
