@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 
 from ...runtime.errors import OutputError, UsageError
+from ...runtime.palette_png import encode
 from .camera import Frame
 from .flight import AerialFlight
 from .labels import AERIAL_LABELS
-from .palette_png import encode
 
 STILLS_PER_WORLD = 25
 """Views taken of one place before the next is built."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from edgeseg.models.options import parse_options
 from edgeseg.runtime.errors import UsageError
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from edgeseg.runtime.errors import DataError, UsageError
 from edgeseg.runtime.labels import VOID, VOID_RGB, LabelMap, voc_color, voc_labels
 from edgeseg.runtime.sizes import parse_size
