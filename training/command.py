@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..data.augment import Augmentation
     from ..models.base import SegmentationNetwork
+    from ..models.checkpoint import Checkpoint
     from .recipe import Recipe
     from .trainer import Progress
 
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingDependencyError("torch", "export", "training") from error
     from ..data.voc import VocDataset, split_names
+    from ..models.checkpoint import load_checkpoint
     from ..models.options import parse_options
     from ..runtime.sizes import parse_size
     from . import distributed
@@ -91,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     train = VocDataset(args.data, args.train_split)
     val = VocDataset(args.data, args.val_split) if args.val_split in split_names(train.root) else None
     size_hw = parse_size(args.size) if args.size else train.read(0).mask.shape
+    initial = load_checkpoint(args.init) if args.init else None
     if distributed.is_writer():
         _prepare(args.out, resume=args.resume, force=args.force)
     if device.type == "cpu":
@@ -114,11 +117,12 @@ def run(args: argparse.Namespace) -> int:
                     workers=args.workers,
                     evaluate_every=args.evaluate_every,
                     resume=args.resume,
-                    initialize=_initializer(args.init, args.model),
+                    initialize=None if initial is None else _initializer(initial, args.init, args.model),
                     note={
                         "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
                         "seed": args.seed,
                         "torch": torch.__version__,
+                        **({} if initial is None else {"started_from": dict(initial.info.recipe)}),
                     },
                 ),
                 display,
@@ -196,13 +200,10 @@ def _prepare(out: Path, *, resume: bool, force: bool) -> None:
         raise OutputError(f"cannot write into {out}: {error.strerror}") from error
 
 
-def _initializer(path: Path | None, architecture: str) -> Callable[[SegmentationNetwork], None] | None:
-    if path is None:
-        return None
-    from ..models.checkpoint import load_checkpoint
+def _initializer(
+    checkpoint: Checkpoint, path: Path, architecture: str
+) -> Callable[[SegmentationNetwork], None]:
     from ..models.staging import start_from
-
-    checkpoint = load_checkpoint(path)
 
     def initialize(network: SegmentationNetwork) -> None:
         fresh = start_from(network, architecture, checkpoint, source=str(path))
