@@ -1,9 +1,10 @@
-"""``edgeseg models``: the networks in a table, or as JSON."""
+"""``edgeseg models``: the networks in a table, or as JSON; and a checkpoint's card."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runtime.errors import MissingDependencyError, UsageError
@@ -18,10 +19,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="512x512", metavar="HxW", help="input size that GFLOPs are for")
     parser.add_argument("--classes", type=int, default=21, metavar="N", help="classes to tell apart")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--card", metavar="NAME|FILE", help="print a checkpoint's card instead, such as lraspp-aerial"
+    )
+    parser.add_argument(
+        "--curves", default="", metavar="PNG", help="a picture of the curves for the card to show"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints every network's parameters, GFLOPs, stride, weights and options."""
+    if args.card:
+        print(_card(args.card, args.curves), end="")
+        return 0
     size_hw = parse_size(args.size)
     if not 1 <= args.classes <= 255:
         raise UsageError(f"--classes {args.classes}: expected 1 to 255")
@@ -35,6 +45,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_table(facts, size_hw, args.classes)
     return 0
+
+
+def _card(name: str, curves: str) -> str:
+    try:
+        from .card import render_card
+        from .checkpoint import load_checkpoint
+        from .pretrained import shipped_path
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), "export", "reading a checkpoint") from error
+    path = shipped_path(name) or Path(name)
+    return render_card(load_checkpoint(path).info, path.stem, curves)
 
 
 def _as_json(facts: list[NetworkFacts], size_hw: tuple[int, int], num_classes: int) -> dict[str, object]:

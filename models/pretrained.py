@@ -80,6 +80,12 @@ def available_weights(architecture: str) -> tuple[str, ...]:
     return (*_shipped(architecture), *voc, "random")
 
 
+def shipped_path(name: str) -> Path | None:
+    """The file of weights that ship, by architecture and name such as ``lraspp-aerial``; None where none do."""
+    path = _SHIPPED / f"{name}.safetensors"
+    return path if path.exists() else None
+
+
 def default_weights(architecture: str) -> str:
     """The weights an architecture is used with where none are named.
 

@@ -1,0 +1,80 @@
+"""Model cards: what a checkpoint says of itself, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .checkpoint import CheckpointInfo
+
+
+def render_card(info: CheckpointInfo, title: str, curves: str = "") -> str:
+    """Writes a checkpoint's description as Markdown: what it is, how it was trained, what was measured.
+
+    Args:
+        info: the checkpoint's description.
+        title: the card's heading.
+        curves: path of a picture of the training curves, to show; none where empty.
+
+    Returns:
+        The card; nothing in it is typed by hand, so that it cannot say other than the file.
+    """
+    height, width = info.input_size_hw
+    options = ", ".join(f"{key}={value}" for key, value in info.arguments.items()) or "none"
+    lines = [
+        f"# {title}",
+        "",
+        f"- network: `{info.architecture}`, options: {options}",
+        f"- input: {height} x {width}, RGB mean {_numbers(info.mean)} and deviation {_numbers(info.std)} of 0..1",
+        f"- classes: {', '.join(info.labels.names)}",
+        "",
+        "## Training",
+        "",
+        *_training(info.recipe),
+    ]
+    if curves:
+        lines += ["", f"![Loss and validation figures against epochs]({curves})"]
+    for name, figures in info.metrics.items():
+        assert isinstance(figures, Mapping)
+        lines += ["", f"## Measured on {name}", "", *_figures(figures)]
+    return "\n".join(lines) + "\n"
+
+
+def _training(recipe: Mapping[str, object]) -> list[str]:
+    """Every stage of the training, the first one first."""
+    before = recipe.get("started_from")
+    lines = [*_training(before), "", "and, started from that:", ""] if isinstance(before, Mapping) else []
+    if "command" in recipe:
+        lines += ["```bash", str(recipe["command"]), "```", ""]
+    shown = {
+        key: value for key, value in recipe.items() if key not in ("command", "started_from", "augmentation")
+    }
+    augmentation = recipe.get("augmentation")
+    if isinstance(augmentation, Mapping):
+        shown |= {f"augmentation: {key}": value for key, value in augmentation.items()}
+    lines += ["| choice | value |", "|---|---|"]
+    return [*lines, *(f"| {key.replace('_', ' ')} | {_plain(value)} |" for key, value in shown.items())]
+
+
+def _figures(figures: Mapping[str, object]) -> list[str]:
+    scalars = {key: value for key, value in figures.items() if isinstance(value, float)}
+    lines = ["| figure | value |", "|---|---:|"]
+    lines += [
+        f"| {key.replace('_', ' ').replace('miou', 'mean IoU')} | {value:.3f} |"
+        for key, value in scalars.items()
+    ]
+    per_class = figures.get("per_class_iou")
+    if isinstance(per_class, Mapping):
+        lines += ["", "| class | IoU |", "|---|---:|"]
+        lines += [
+            f"| {name} | {'absent' if iou is None else f'{iou:.3f}'} |" for name, iou in per_class.items()
+        ]
+    return lines
+
+
+def _plain(value: object) -> str:
+    return _numbers(value) if isinstance(value, list | tuple) else str(value)
+
+
+def _numbers(values: object) -> str:
+    assert isinstance(values, list | tuple)
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
