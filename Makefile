@@ -42,7 +42,7 @@ demo: $(INSTALLED)
 	@echo; echo "2/3  edgeseg verify $(DEMO)/lraspp"; echo
 	@$(BIN)/edgeseg verify $(DEMO)/lraspp --frames 40 --out $(DEMO) --contact-sheet $(DEMO)/contact-sheet.png
 	@echo; echo "3/3  python run_camera.py --bundle $(DEMO)/lraspp --source aerial:7"; echo
-	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "aerial:7?size=720x1280" --frames 250 \
+	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "aerial:7?size=720x720" --frames 250 \
 		--save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force
 	@$(BIN)/python -m edgeseg.export.demo_summary $(DEMO)
 
