@@ -82,7 +82,7 @@ def shell(command: str, folder: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=570,  # minutes on a busy machine, seconds on a free one
     )
     assert done.returncode == 0, f"{command}\nexit status {done.returncode}\n{done.stdout}\n{done.stderr}"
 
@@ -125,7 +125,7 @@ def start_with(what: str, folder: Path, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @every_page
 def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     todo = [block for block in blocks(page) if block.language in ("bash", "python") and not block.reason]
