@@ -75,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
     status = StatusLine()
     if args.stats is not None:
         prepare_output(args.stats, args.force)
+    stopping = threading.Event()
     with ExitStack() as stack:
+        stack.enter_context(_signals_call(stopping.set))
         _check_bundle_is_there(args.bundle)
         segmenter = stack.enter_context(
             Segmenter(args.bundle, args.variant, args.backend, args.device, args.threads)
@@ -91,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
             max_frames,
             on_result=status.update,
             on_failure=lambda name, error: status.say(f"{name} failed: {error}"),
+            stopping=stopping,
         )
-        with _signals_call(pipeline.stop):
-            report = pipeline.run()
+        report = pipeline.run()
     status.clear()
     head = {"bundle": segmenter.bundle.name, "variant": segmenter.variant.name, "device": args.device}
     print(f"{'bundle':18}{head['bundle']}, {head['variant']} on {head['device']}")

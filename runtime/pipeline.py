@@ -66,6 +66,7 @@ class Pipeline:
         on_result: called after each result with the statistics so far, in the decode thread.
         on_failure: called for each sink that fails, with its name and error, in some thread.
         patience_seconds: how long to wait for a source or sink that does not answer before giving it up.
+        stopping: set by the caller to end the run, as :meth:`stop` does, perhaps before it began.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Pipeline:
         on_result: Callable[[RunStats], None] = lambda stats: None,
         on_failure: Callable[[str, Exception], None] = lambda name, error: None,
         patience_seconds: float = 20.0,
+        stopping: threading.Event | None = None,
     ) -> None:
         self.stats = RunStats(segmenter.labels)
         self._source = source
@@ -92,7 +94,7 @@ class Pipeline:
             for sink in sinks
         ]
         self._frames_read = 0
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
 

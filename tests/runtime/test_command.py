@@ -222,7 +222,9 @@ def test_a_signal_ends_the_run_and_keeps_the_video(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     deadline = time.monotonic() + 30
-    while not list(tmp_path.glob(".o.partial-*")) and time.monotonic() < deadline:
+    while (
+        not any(path.stat().st_size for path in tmp_path.glob(".o.partial-*")) and time.monotonic() < deadline
+    ):
         time.sleep(0.02)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
