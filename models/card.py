@@ -35,7 +35,7 @@ def render_card(info: CheckpointInfo, title: str, curves: str = "") -> str:
         lines += ["", f"![Loss and validation figures against epochs]({curves})"]
     for name, figures in info.metrics.items():
         assert isinstance(figures, Mapping)
-        lines += ["", f"## Measured on {name}", "", *_figures(figures)]
+        lines += ["", f"## Measured on {name}", "", *_figures(figures, info.labels.names)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,7 +55,7 @@ def _training(recipe: Mapping[str, object]) -> list[str]:
     return [*lines, *(f"| {key.replace('_', ' ')} | {_plain(value)} |" for key, value in shown.items())]
 
 
-def _figures(figures: Mapping[str, object]) -> list[str]:
+def _figures(figures: Mapping[str, object], classes: tuple[str, ...]) -> list[str]:
     scalars = {key: value for key, value in figures.items() if isinstance(value, float)}
     lines = ["| figure | value |", "|---|---:|"]
     lines += [
@@ -65,9 +65,9 @@ def _figures(figures: Mapping[str, object]) -> list[str]:
     per_class = figures.get("per_class_iou")
     if isinstance(per_class, Mapping):
         lines += ["", "| class | IoU |", "|---|---:|"]
-        lines += [
-            f"| {name} | {'absent' if iou is None else f'{iou:.3f}'} |" for name, iou in per_class.items()
-        ]
+        for name in classes:
+            iou = per_class.get(name)
+            lines.append(f"| {name} | {'absent' if iou is None else f'{iou:.3f}'} |")
     return lines
 
 
