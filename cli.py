@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from .runtime.errors import EdgesegError
 
@@ -51,13 +54,27 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     module.configure(parser)
     args = parser.parse_args(list(argv))
     try:
-        return int(module.run(args))
+        with _terminated_as_interrupted():
+            return int(module.run(args))
     except EdgesegError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Lets SIGTERM unwind the program as Ctrl-C does, so that what is half-written goes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _version() -> str:

@@ -113,8 +113,10 @@ def _print_report(report: DatasetReport) -> None:
         rest = f", and {len(summary.sizes) - 4} more sizes" if len(summary.sizes) > 4 else ""
         print(f"\n{split}: {summary.pictures} pictures ({sizes}{rest})")
         total = max(1, sum(summary.pixels.values()))
-        for index, name in enumerate([*report.labels.names, "void"]):
-            class_id = index if index < len(report.labels) else VOID
+        rows = [*enumerate(report.labels.names), (VOID, "void")]
+        for class_id, name in rows:
+            if class_id == VOID and not summary.pixels[VOID]:
+                continue
             share = 100 * summary.pixels[class_id] / total
             print(f"  {name:>14}  {share:6.2f} % of pixels, in {summary.pictures_with[class_id]} pictures")
     print()
@@ -122,7 +124,8 @@ def _print_report(report: DatasetReport) -> None:
         print(f"note: {note}")
     for problem in report.problems:
         print(f"problem: {problem}")
-    print("no problems" if not report.problems else f"{len(report.problems)} problems")
+    count = len(report.problems)
+    print("no problems" if not count else "1 problem" if count == 1 else f"{count} problems")
 
 
 def _as_json(report: DatasetReport) -> dict[str, object]:

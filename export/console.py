@@ -21,7 +21,7 @@ def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("frames", total=total)
         yield lambda: progress.advance(task)
 

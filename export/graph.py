@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo
-from ..runtime.errors import UsageError
+from ..runtime.errors import ModelError, UsageError
 from .fold import fold_batch_norms, fold_input, plain_pooling
 
 PRECISIONS = ("fp32", "fp16")
+MIN_SIDE = 32
+"""The smallest side of an input in pixels: the deepest stride of the networks, so that each keeps a logit."""
 
 
 class Deployable(nn.Module):
@@ -72,6 +74,11 @@ def deployable(
         ModelError: the network cannot be deployed at this size.
     """
     check_precision(precision)
+    if min(size_hw) < MIN_SIDE:
+        height, width = size_hw
+        raise ModelError(
+            f"an input of {height}x{width} is too small: both sides must be at least {MIN_SIDE} pixels"
+        )
     network.check_input_size(size_hw)
     ready = copy.deepcopy(network).eval().requires_grad_(False)
     plain_pooling(ready)

@@ -21,6 +21,7 @@ from .base import SegmentationNetwork
 
 _KEY = "edgeseg"
 _SCHEMA = 1
+_PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".pkl")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -163,7 +164,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         head = path.open("rb").read(4)
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    if head[:2] == b"\x80\x02" or head == b"PK\x03\x04":
+    if head[:2] == b"\x80\x02" or head == b"PK\x03\x04" or path.suffix in _PICKLE_SUFFIXES:
         raise CheckpointError(
             f"{path} is a pickle, which can run code when read; edgeseg reads .safetensors only. "
             "Load it yourself where you trust it, and save it with safetensors.torch.save_file"

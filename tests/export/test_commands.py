@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from edgeseg.cli import run_verb
+from edgeseg.cli import main, run_verb
 from edgeseg.export import gates, onnx_file
 from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
 from edgeseg.runtime.bundle import Bundle
@@ -184,3 +186,30 @@ class TestVerify:
         assert "does not pass its gates: fp16: " in error
         assert "fp32" not in error
         assert Path("report/verification.html").exists(), "the report of a refusal shows why"
+
+
+def test_a_terminated_export_leaves_nothing(tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    script = (
+        "import os, signal, sys, edgeseg.export.pipeline as p\n"
+        "def killed(*args, **kwargs): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "p._write = killed\n"
+        "from edgeseg.cli import main\n"
+        "sys.exit(main(['export', '--model', 'unet', '--option', 'width=4', '--weights', 'random', '--out', 'b']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (130, "edgeseg export: stopped\n")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_an_input_smaller_than_the_deepest_stride_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["export", "--model", "unet", "--option", "width=4", "--weights", "random", "--size", "7x9"])
+        == 2
+    )
+    assert "an input of 7x9 is too small: both sides must be at least 32 pixels" in capsys.readouterr().err
