@@ -1,0 +1,134 @@
+"""The installed TensorRT: NVIDIA's own or the one for RTX. Version differences live here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BackendError, EdgesegError, MissingDependencyError
+
+
+@dataclass(frozen=True)
+class _Flavour:
+    title: str
+    extra: str
+    at_least: str
+    below: str | None
+
+    @property
+    def range(self) -> str:
+        return f"{self.at_least} or later" + (f", below {self.below}" if self.below else "")
+
+
+FLAVOURS = {
+    "tensorrt": _Flavour("TensorRT", "tensorrt", "10.3", "12"),
+    "tensorrt_rtx": _Flavour("TensorRT for RTX", "rtx", "1.1", None),
+}
+"""The flavours by the name of their Python module, in the order in which they are looked for."""
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """One installed TensorRT.
+
+    Attributes:
+        flavour: ``tensorrt`` or ``tensorrt_rtx``.
+        version: such as ``10.3.0``.
+        module: the imported module.
+    """
+
+    flavour: str
+    version: str
+    module: Any
+
+    @property
+    def title(self) -> str:
+        """Flavour and version for a reader, such as ``TensorRT for RTX 1.7.1``."""
+        return f"{FLAVOURS[self.flavour].title} {self.version}"
+
+    @property
+    def for_rtx(self) -> bool:
+        """Whether it builds without a GPU, for many GPUs at once, and finishes on the one that runs the engine."""
+        return self.flavour == "tensorrt_rtx"
+
+
+def find_tensorrt(flavour: str | None = None) -> TensorRT:
+    """Imports TensorRT.
+
+    Args:
+        flavour: ``tensorrt`` or ``tensorrt_rtx``; where None the first that is installed.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+        BackendError: the flavour is unknown, the module does not load, or its version is not supported.
+    """
+    if flavour is not None and flavour not in FLAVOURS:
+        raise BackendError(f"unknown TensorRT flavour {flavour!r}; known: {', '.join(FLAVOURS)}")
+    for name in [flavour] if flavour else FLAVOURS:
+        module = _import(name)
+        if module is not None:
+            return _checked(name, module)
+    wanted = FLAVOURS[flavour or "tensorrt"]
+    raise MissingDependencyError(wanted.title, wanted.extra, "building and running engines")
+
+
+def why_missing(flavour: str | None = None) -> str:
+    """Why no TensorRT can be used here, and what to do; empty where one can."""
+    try:
+        find_tensorrt(flavour)
+    except EdgesegError as error:
+        return str(error)
+    return ""
+
+
+def network_flags(trt: Any) -> int:
+    """The flags of a new network: strongly typed, which 10.x must be asked for and later ones always are."""
+    flags = trt.NetworkDefinitionCreationFlag
+    return 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0
+
+
+def compute_capabilities(trt: Any) -> dict[str, Any]:
+    """What an engine can be built for without its GPU, by name such as ``8.6``; empty where TensorRT cannot."""
+    if not hasattr(trt, "ComputeCapability"):
+        return {}
+    members = trt.ComputeCapability.__members__
+    return {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+
+
+def _import(name: str) -> Any | None:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            return None
+        raise _broken(name, error) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _broken(name, error) from error
+
+
+def _broken(name: str, error: Exception) -> BackendError:
+    wanted = FLAVOURS[name]
+    cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return BackendError(
+        f"{wanted.title} is installed but does not load: {cause};"
+        f' pip install --force-reinstall "edgeseg[{wanted.extra}]"'
+    )
+
+
+def _checked(name: str, module: Any) -> TensorRT:
+    from packaging.version import InvalidVersion, Version
+
+    wanted, text = FLAVOURS[name], str(module.__version__)
+    try:
+        version = Version(text)
+    except InvalidVersion as error:
+        raise BackendError(f"{wanted.title} calls its version {text!r}, which is none") from error
+    # A release candidate of 12 is 12 already, though it sorts before it.
+    release = Version(version.base_version)
+    if release < Version(wanted.at_least) or (wanted.below and release >= Version(wanted.below)):
+        raise BackendError(
+            f"{wanted.title} {text} is installed; edgeseg supports {wanted.range}:"
+            f' pip install "edgeseg[{wanted.extra}]" (on a Jetson it comes with JetPack 6.1 or later)'
+        )
+    return TensorRT(name, ".".join(str(part) for part in version.release[:3]), module)
