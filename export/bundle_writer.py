@@ -16,7 +16,9 @@ from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
 from ..runtime.errors import OutputError
 from ..runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256, read_manifest, write_manifest
-from .onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME, write_onnx
+from .graph import check_precision
+from .half import to_half
+from .onnx_file import INPUT_NAME, OUTPUT_NAME, export_graph, save_graph
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 VERIFICATION_NAME = "verification.json"
@@ -83,20 +85,24 @@ def write_bundle(
         ModelError: the network cannot be exported at this size or in this precision.
         OutputError: the folder cannot be written.
     """
+    for precision in precisions:
+        check_precision(precision)
     name = info.architecture
+    graph = export_graph(network, info, size_hw)
     save_checkpoint(folder / CHECKPOINT_NAME, network, info, half=_fits_half(network))
     variants: dict[str, dict[str, Any]] = {}
     output_size_hw = size_hw
     for precision in precisions:
         path = folder / f"{name}.{precision}.onnx"
-        output_size_hw = write_onnx(path, network, info, size_hw, precision)
+        model = to_half(graph) if precision == "fp16" else graph
+        output_size_hw = save_graph(path, model, precision)
         variants[precision] = {
             "file": path.name,
             "sha256": file_sha256(path),
             "bytes": path.stat().st_size,
             "precision": precision,
             "target": "any",
-            "opset": OPSET,
+            "opset": model.opset_import[0].version,
             "calibration": None,
             "parity": None,
         }

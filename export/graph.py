@@ -20,27 +20,22 @@ MIN_SIDE = 32
 class Deployable(nn.Module):
     """Takes a frame as a camera gives it; normalization and channel order are inside.
 
-    The first operator is a cast, because TensorRT takes no other on uint8. The mean is subtracted in float32 also
-    where the network is float16: near 128, float16 steps by 1/8 of a grey level.
+    The first operator is a cast, because TensorRT takes no other on uint8.
 
     Args:
         network: what computes the coarse logits.
         mean_bgr: float [3], in grey levels.
         scale_bgr: float [3], what to multiply with after the mean, where the network wants RGB; None where the
             network's first convolution already takes BGR and scales.
-        half: whether the network is float16.
     """
 
     mean: Tensor
     scale: Tensor
     rgb: Tensor
 
-    def __init__(
-        self, network: SegmentationNetwork, mean_bgr: Tensor, scale_bgr: Tensor | None, *, half: bool
-    ) -> None:
+    def __init__(self, network: SegmentationNetwork, mean_bgr: Tensor, scale_bgr: Tensor | None) -> None:
         super().__init__()
         self.network = network
-        self.half_network = half
         self.folded = scale_bgr is None
         self.register_buffer("mean", mean_bgr.view(1, 3, 1, 1))
         if scale_bgr is not None:
@@ -53,27 +48,20 @@ class Deployable(nn.Module):
         x = x - self.mean
         if not self.folded:
             x = (x * self.scale).index_select(1, self.rgb)  # RGB, normalized
-        if self.half_network:
-            x = x.half()
-        return self.network.coarse(x).float()
+        return self.network.coarse(x)
 
 
-def deployable(
-    network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int], precision: str
-) -> Deployable:
-    """Prepares a copy of a network for export: folded, and in the precision asked for.
+def deployable(network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int]) -> Deployable:
+    """Prepares a copy of a network for export, folded. It stays float32: other precisions are written from its graph.
 
     Args:
         network: float32, in evaluation mode; left as it is.
         info: whose normalization goes into the graph.
         size_hw: the input size, (H, W).
-        precision: ``fp32`` or ``fp16``.
 
     Raises:
-        UsageError: an unknown precision.
         ModelError: the network cannot be deployed at this size.
     """
-    check_precision(precision)
     if min(size_hw) < MIN_SIDE:
         height, width = size_hw
         raise ModelError(
@@ -86,13 +74,7 @@ def deployable(
     mean_rgb = torch.tensor(info.mean, dtype=torch.float64) * 255
     scale_rgb = 1 / (torch.tensor(info.std, dtype=torch.float64) * 255)
     folded = fold_input(ready, size_hw, scale_rgb)
-    half = precision == "fp16"
-    return Deployable(
-        ready.half() if half else ready,
-        mean_rgb.flip(0).float(),
-        None if folded else scale_rgb.flip(0).float(),
-        half=half,
-    ).eval()
+    return Deployable(ready, mean_rgb.flip(0).float(), None if folded else scale_rgb.flip(0).float()).eval()
 
 
 def check_precision(precision: str) -> None:

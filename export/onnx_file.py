@@ -28,32 +28,65 @@ IR_VERSION = 8
 
 INPUT_NAME = "frame"
 OUTPUT_NAME = "logits"
+BATCH_NAME = "N"
 _MAX_PROTOBUF_BYTES = 2**31 - 1
 
 
-def write_onnx(
-    path: Path, network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int], precision: str
-) -> tuple[int, int]:
-    """Exports a network: ``frame`` uint8 [1, H, W, 3] BGR -> ``logits`` float32 [1, C, h, w].
+def export_graph(
+    network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int]
+) -> onnx.ModelProto:
+    """Exports a network in float32: ``frame`` uint8 [N, H, W, 3] BGR -> ``logits`` float32 [N, C, h, w].
+
+    It is the one export that there is: every other precision is written from this graph, and keeps its names.
+    N is free and called ``N``; all other sizes are fixed.
 
     Args:
-        path: the file to write.
         network: float32, in evaluation mode; left as it is.
         info: its normalization and name.
         size_hw: the input size, (H, W).
-        precision: ``fp32`` or ``fp16``.
+
+    Raises:
+        ModelError: the network cannot take this size.
+        MissingDependencyError: the exporter's packages are not installed.
+    """
+    module = deployable(network, info, size_hw)
+    # Two frames: a size of one would be taken for a constant.
+    frames = torch.zeros(2, *size_hw, 3, dtype=torch.uint8)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (frames,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes=({0: torch.export.Dim(BATCH_NAME)},),
+                verbose=False,
+            )
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(error.name or "onnxscript", "export", "exporting to ONNX") from error
+    assert program is not None
+    return _tidy(program.model_proto, info.architecture)
+
+
+def save_graph(path: Path, model: onnx.ModelProto, precision: str) -> tuple[int, int]:
+    """Writes a graph, always as the same bytes, checks the file and runs it once.
+
+    Args:
+        path: the file to write.
+        model: as :func:`export_graph` gives it, in any precision.
+        precision: the graph's, for the messages.
 
     Returns:
         (h, w), the size of the logits.
 
     Raises:
-        UsageError: an unknown precision.
-        ModelError: the network cannot take this size, is above 2 GiB, or gives logits that are not finite.
+        ModelError: the graph is above 2 GiB, or gives logits that are not finite.
         OutputError: the file cannot be written.
     """
-    model = _tidy(_export(network, info, size_hw, precision), f"{info.architecture}.{precision}")
     if model.ByteSize() > _MAX_PROTOBUF_BYTES:
-        raise ModelError(f"{info.architecture} takes more than 2 GiB as one ONNX file; export a smaller one")
+        raise ModelError(f"{model.graph.name} takes more than 2 GiB as one ONNX file; export a smaller one")
     content = model.SerializeToString(deterministic=True)
     try:
         path.write_bytes(content)
@@ -61,29 +94,7 @@ def write_onnx(
         path.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     _check(path)
-    return _run_once(path, size_hw, precision)
-
-
-def _export(
-    network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int], precision: str
-) -> onnx.ModelProto:
-    module = deployable(network, info, size_hw, precision)
-    frame = torch.zeros(1, *size_hw, 3, dtype=torch.uint8)
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                (frame,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
-                verbose=False,
-            )
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(error.name or "onnxscript", "export", "exporting to ONNX") from error
-    assert program is not None
-    return program.model_proto
+    return _run_once(path, precision)
 
 
 @contextmanager
@@ -143,14 +154,15 @@ def _check(path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def _run_once(path: Path, size_hw: tuple[int, int], precision: str) -> tuple[int, int]:
+def _run_once(path: Path, precision: str) -> tuple[int, int]:
     """Runs the file on noise: it must load, and give finite logits of the size that the runtime will meet."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    frame = np.random.default_rng(0).integers(0, 256, (1, *size_hw, 3), np.uint8)
+    shape = session.get_inputs()[0].shape[1:]  # the first is the symbolic N
+    frame = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
     logits = session.run([OUTPUT_NAME], {INPUT_NAME: frame})[0]
     if not np.isfinite(logits).all():
         share = 100 * (1 - np.isfinite(logits).mean())

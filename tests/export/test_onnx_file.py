@@ -10,8 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from edgeseg.export.bundle_writer import write_bundle
 from edgeseg.export.graph import deployable
-from edgeseg.export.onnx_file import IR_VERSION, OPSET, write_onnx
+from edgeseg.export.half import to_half
+from edgeseg.export.onnx_file import IR_VERSION, OPSET, export_graph, save_graph
 from edgeseg.models.checkpoint import Checkpoint, load_checkpoint
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ModelError, OutputError, UsageError
@@ -25,6 +27,10 @@ def reference_logits(checkpoint: Checkpoint) -> np.ndarray:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (checkpoint.info.mean, checkpoint.info.std))
     with torch.inference_mode():
         return checkpoint.build().coarse((rgb - mean) / std).numpy()
+
+
+def shape(value: onnx.ValueInfoProto) -> list[int | str]:
+    return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,8 @@ def test_the_file_holds_the_graph_and_nothing_of_the_machine(bundle: Bundle, pre
     assert [i.name for i in graph.input] == ["frame"]
     assert [o.name for o in graph.output] == ["logits"]
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == [1, *SIZE_HW, 3]
+    assert shape(graph.input[0]) == ["N", *SIZE_HW, 3]
+    assert shape(graph.output[0]) == ["N", 4, *SIZE_HW]
     # TensorRT takes no other operator on uint8.
     assert [node.op_type for node in graph.node if "frame" in node.input] == ["Cast"]
     operators = [node.op_type for node in graph.node]
@@ -73,34 +80,56 @@ def test_half_means_half(bundle: Bundle) -> None:
     assert bundle.variant("fp16").path.stat().st_size < 0.6 * bundle.variant("fp32").path.stat().st_size
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_frames_of_a_batch_do_not_see_each_other(bundle: Bundle, precision: str) -> None:
+    session = onnxruntime.InferenceSession(str(bundle.variant(precision).path))
+    frames = np.random.default_rng(1).integers(0, 256, (3, *SIZE_HW, 3), np.uint8)
+    (together,) = session.run(["logits"], {"frame": frames})
+    alone = [session.run(["logits"], {"frame": frame[None]})[0] for frame in frames]
+    assert np.array_equal(together, np.concatenate(alone))
+
+
 def test_the_same_network_gives_the_same_bytes(
     bundle: Bundle, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    path = tmp_path / "again.onnx"
-    write_onnx(path, checkpoint.build(), checkpoint.info, SIZE_HW, "fp32")
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == bundle.variant("fp32").sha256
+    graph = export_graph(checkpoint.build(), checkpoint.info, SIZE_HW)
+    for precision, model in {"fp32": graph, "fp16": to_half(graph)}.items():
+        path = tmp_path / f"again.{precision}.onnx"
+        save_graph(path, model, precision)
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == bundle.variant(precision).sha256
 
 
 def test_the_network_is_left_as_it_was(checkpoint: Checkpoint) -> None:
     network = checkpoint.build()
-    deployable(network, checkpoint.info, SIZE_HW, "fp16")
+    deployable(network, checkpoint.info, SIZE_HW)
     assert all(torch.equal(value, checkpoint.state[key]) for key, value in network.state_dict().items())
 
 
-def test_float16_that_overflows_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_float16_that_overflows_is_refused(checkpoint: Checkpoint) -> None:
     network = checkpoint.build()
     with torch.no_grad():
         last = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)][-1]
         last.weight.mul_(1e6)
-    with pytest.raises(ModelError, match=r"fp16 graph gives logits that are not finite .* deploy it in fp32"):
-        write_onnx(tmp_path / "x.onnx", network, checkpoint.info, SIZE_HW, "fp16")
+    with pytest.raises(
+        ModelError, match=r"score\.weight holds .*, and float16 ends at 65504; deploy it in fp32"
+    ):
+        to_half(export_graph(network, checkpoint.info, SIZE_HW))
 
 
 def test_unknown_precision(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown precision 'int3'; known: fp32, fp16"):
-        write_onnx(tmp_path / "x.onnx", checkpoint.build(), checkpoint.info, SIZE_HW, "int3")
+        write_bundle(
+            tmp_path,
+            checkpoint.build(),
+            checkpoint.info,
+            weights_name="random",
+            size_hw=SIZE_HW,
+            precisions=("fp32", "int3"),
+        )
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there(bundle: Bundle, tmp_path: Path) -> None:
+    graph = onnx.load(bundle.variant("fp32").path)
     with pytest.raises(OutputError, match=r"cannot write .*No such file"):
-        write_onnx(tmp_path / "missing" / "x.onnx", checkpoint.build(), checkpoint.info, SIZE_HW, "fp32")
+        save_graph(tmp_path / "missing" / "x.onnx", graph, "fp32")
