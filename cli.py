@@ -24,7 +24,15 @@ VERBS = {
         "edgeseg.export.verify_command",
         "measure a bundle against PyTorch, and refuse it past its gates",
     ),
+    "build": (
+        "edgeseg.runtime.tensorrt.command",
+        "build a TensorRT engine from a bundle, on the machine that runs it",
+    ),
     "run": ("edgeseg.runtime.command", "run a bundle on a camera, a video or pictures"),
+    "doctor": (
+        "edgeseg.runtime.doctor.command",
+        "say what this machine has for edgeseg, and what is missing",
+    ),
 }
 
 

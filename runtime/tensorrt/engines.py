@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bundle import Variant
+from ..errors import BackendError, UsageError
+from .builder import build_engine, check_options
+from .cache import EngineCache
+from .identity import EngineIdentity, describe
 from .module import TensorRT
 from .options import BuildOptions
 from .progress import Progress
 
 if TYPE_CHECKING:
     from ..cuda.base import Gpu
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """An engine and where it came from.
+
+    Attributes:
+        engine: the serialized engine.
+        identity: what it is.
+        path: where it lies in the cache.
+        seconds: that building it took; None where it was in the cache.
+    """
+
+    engine: bytes
+    identity: EngineIdentity
+    path: Path
+    seconds: float | None
 
 
 def obtain_engine(
@@ -22,27 +45,172 @@ def obtain_engine(
     gpu: Gpu | None,
     options: BuildOptions | None = None,
     *,
+    cache: EngineCache | None = None,
     timing_cache: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_warning: Callable[[str], None] = lambda line: None,
 ) -> bytes:
-    """Gives the serialized engine of a variant, verified against its SHA-256.
+    """The serialized engine of a variant; the arguments and errors are :func:`obtain`'s."""
+    obtained = obtain(
+        variant,
+        input_size_hw,
+        tensorrt,
+        gpu,
+        options,
+        cache=cache,
+        timing_cache=timing_cache,
+        say=say,
+        on_progress=on_progress,
+        on_warning=on_warning,
+    )
+    return obtained.engine
+
+
+def obtain(
+    variant: Variant,
+    input_size_hw: tuple[int, int],
+    tensorrt: TensorRT,
+    gpu: Gpu | None,
+    options: BuildOptions | None = None,
+    *,
+    cache: EngineCache | None = None,
+    timing_cache: Path | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_warning: Callable[[str], None] = lambda line: None,
+) -> Obtained:
+    """Takes a variant's engine from the cache, every byte checked, or builds and stores it.
 
     Args:
         variant: the precision to run.
         input_size_hw: height and width of its graph's input.
         tensorrt: what builds it and will run it.
-        gpu: what will run it; None where there is none, which only TensorRT for RTX copes with.
-        options: how it is built. Where None, as ``edgeseg build`` last built one that fits and takes one frame,
-            and else with the defaults: what was built by hand is what runs.
+        gpu: what will run it; None where there is none, which TensorRT for RTX alone copes with.
+        options: how it is built. Where None, as the newest engine was that is in the cache for this graph, runs
+            here and takes a single frame: what ``edgeseg build`` made is what runs. Else with the defaults.
+        cache: where engines are kept; the user's own where None.
         timing_cache: a file of kernel timings that a build reads and adds to.
-        say: is told why an engine is built, in one line.
+        force: build it even where the cache has it.
+        say: is told in one line why an engine is built, or that it was not built with the defaults.
         on_progress: is told how far a build is.
         on_warning: is told each of TensorRT's warnings once.
 
     Raises:
-        BackendError: TensorRT refuses the graph, or cannot build for the GPU with these options.
-        OutputError: the cache cannot be used.
+        UsageError: this TensorRT has no such option.
+        BackendError: TensorRT refuses the graph or cannot build for this GPU, or the cache is not the user's alone.
+        BundleError: the graph was altered since its bundle was opened.
+        OutputError: the cache or the timing cache cannot be written.
     """
-    raise NotImplementedError
+    _check_variant(variant, options)
+    cache = cache or EngineCache()
+    if options is None:
+        options = _options_of_newest(variant, input_size_hw, tensorrt, gpu, cache, say)
+    check_options(tensorrt, options, timing_cache)
+    if gpu is None and not tensorrt.for_rtx:
+        raise BackendError(
+            f"{tensorrt.title} builds an engine on the GPU that runs it, and there is none here: build on that"
+            " machine, or with TensorRT for RTX (--flavour tensorrt_rtx)"
+        )
+    wanted = EngineIdentity.of(variant, input_size_hw, tensorrt, gpu, _for_gpu(tensorrt, gpu, options))
+    if gpu is not None and not wanted.runs_on(gpu) and not options.compute_capabilities:
+        raise BackendError(
+            f"{gpu.name} has compute capability {gpu.compute_capability}; {tensorrt.title} builds for {wanted.made_for}"
+            " with these options"
+        )
+    if not force:
+        ahead = [] if gpu is None or options.compute_capabilities else _built_ahead(wanted, gpu, cache)
+        for identity in (wanted, *ahead):
+            engine, why = cache.load(identity)
+            if engine is not None:
+                return Obtained(engine, identity, cache.path_of(identity), None)
+
+    def waits() -> None:
+        say("another process is building this engine; waiting for it")
+
+    with cache.lock(wanted, waits):
+        if not force:
+            engine, why = cache.load(wanted)
+            if engine is not None:
+                return Obtained(engine, wanted, cache.path_of(wanted), None)
+            say(f"building an engine for {variant.name}: {why or _nearest(wanted, cache)}")
+        start = time.monotonic()
+        engine = build_engine(
+            tensorrt,
+            variant.path,
+            input_size_hw,
+            wanted.options,
+            sha256=variant.sha256,
+            timing_cache=timing_cache,
+            on_progress=on_progress,
+            on_warning=on_warning,
+        )
+        seconds = time.monotonic() - start
+        return Obtained(engine, wanted, cache.store(wanted, engine), seconds)
+
+
+def _check_variant(variant: Variant, options: BuildOptions | None) -> None:
+    if variant.target not in ("any", "tensorrt"):
+        raise BackendError(
+            f"variant {variant.name} is made for {variant.target}, and TensorRT would be slow on it or refuse it;"
+            " take one that is made for tensorrt or any"
+        )
+    if options is not None and options.dla_core is not None and variant.precision == "fp32":
+        raise UsageError("DLA computes in fp16 and int8; fp32 would run on the GPU whole: --precision fp16")
+
+
+def _for_gpu(tensorrt: TensorRT, gpu: Gpu | None, options: BuildOptions) -> BuildOptions:
+    """TensorRT for RTX leaves Turing out unless it is named."""
+    if tensorrt.for_rtx and not options.compute_capabilities and gpu and gpu.compute_capability == "7.5":
+        return replace(options, compute_capabilities=("7.5",))
+    return options
+
+
+def _options_of_newest(
+    variant: Variant,
+    input_size_hw: tuple[int, int],
+    tensorrt: TensorRT,
+    gpu: Gpu | None,
+    cache: EngineCache,
+    say: Callable[[str], None],
+) -> BuildOptions:
+    builder = (tensorrt.flavour, tensorrt.version)
+    for record in cache.records():
+        found, options = record.identity, record.identity.options
+        same_graph = found.onnx_sha256 == variant.sha256 and (found.flavour, found.version) == builder
+        if same_graph and options.batch[0] == 1 and (gpu is None or found.runs_on(gpu)):
+            usual = describe(BuildOptions(classes_size_hw=input_size_hw))
+            unusual = [
+                f"{words} {value}" for words, value in describe(options).items() if value != usual[words]
+            ]
+            if unusual:
+                say(
+                    f"the engine of {variant.name} in the cache was built with {', '.join(unusual)}; taking it"
+                )
+            return options
+    return BuildOptions()
+
+
+def _built_ahead(wanted: EngineIdentity, gpu: Gpu, cache: EngineCache) -> list[EngineIdentity]:
+    """The engines that differ from the one wanted in the GPUs they were built for alone, and run on this one."""
+    ahead = []
+    for record in cache.records():
+        found = record.identity
+        options = replace(found.options, compute_capabilities=wanted.options.compute_capabilities)
+        same = replace(found, options=options, gpu=wanted.gpu, compute_capability=wanted.compute_capability)
+        if same.key == wanted.key != found.key and found.runs_on(gpu):
+            ahead.append(found)
+    return ahead
+
+
+def _nearest(wanted: EngineIdentity, cache: EngineCache) -> str:
+    """Why none in the cache will do: what differs in the one for this bundle and variant that differs least."""
+    found = [
+        record.identity.differences(wanted)
+        for record in cache.records()
+        if (record.identity.bundle, record.identity.variant) == (wanted.bundle, wanted.variant)
+    ]
+    if not found:
+        return "there is none in the cache yet"
+    return f"the one in the cache was {', and '.join(min(found, key=len))}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 
@@ -13,9 +16,111 @@ class Progress:
     """How far a build is.
 
     Attributes:
-        fraction: of the whole build, 0 to 1; it never falls.
+        fraction: of the whole build, 0 to 1; it never falls. TensorRT counts steps, whose lengths differ.
         phase: what TensorRT is doing, in its own words.
+        step: the steps of this phase that are done.
+        steps: all its steps.
     """
 
     fraction: float
     phase: str
+    step: int
+    steps: int
+
+
+@dataclass
+class _Phase:
+    parent: str | None
+    steps: int
+    done: int = 0
+
+
+class ProgressTracker:
+    """Makes one figure of TensorRT's nested phases. TensorRT may call it from several threads.
+
+    Nothing that ``on_progress`` raises may pass through TensorRT: it is kept in ``error`` and stops the build.
+    """
+
+    def __init__(self, on_progress: Callable[[Progress], None], stopping: threading.Event) -> None:
+        self.error: Exception | None = None
+        self._on_progress = on_progress
+        self._stopping = stopping
+        self._phases: dict[str, _Phase] = {}
+        self._fraction = 0.0
+        self._lock = threading.Lock()
+
+    def start(self, name: str, parent: str | None, steps: int) -> None:
+        """A phase begins, inside its parent's current step."""
+        with self._lock:
+            self._phases[name] = _Phase(parent, max(1, steps))
+
+    def finish(self, name: str) -> None:
+        """A phase is over, whether done or given up."""
+        with self._lock:
+            self._phases.pop(name, None)
+
+    def step(self, name: str, index: int) -> bool:
+        """A step of a phase is done; returns whether the build shall go on."""
+        with self._lock:
+            phase = self._phases.get(name)
+            if phase is not None and self.error is None:
+                phase.done = max(phase.done, index + 1)
+                self._fraction = max(self._fraction, self._done(None))
+                try:
+                    self._on_progress(Progress(self._fraction, name, phase.done, phase.steps))
+                except Exception as error:
+                    self.error = error
+            return self.error is None and not self._stopping.is_set()
+
+    def _done(self, parent: str | None) -> float:
+        inside = [(name, phase) for name, phase in self._phases.items() if phase.parent == parent]
+        return max((min(1.0, (p.done + self._done(name)) / p.steps) for name, p in inside), default=0.0)
+
+
+def make_monitor(trt: Any, tracker: ProgressTracker) -> Any:
+    """A TensorRT progress monitor that tells a tracker."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            tracker.start(phase_name, parent_phase, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            return tracker.step(phase_name, step)
+
+        def phase_finish(self, phase_name: str) -> None:
+            tracker.finish(phase_name)
+
+    return Monitor()
+
+
+@contextmanager
+def signals_stop(stopping: threading.Event) -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM set an event, and raises what they would have raised once the block is left.
+
+    An exception may not pass through TensorRT, and a signal's would, from whichever call back into Python it met.
+    Where a signal ends the process at once, or outside the main thread, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        caught.append((number, frame))
+        stopping.set()
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in previous.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if caught:
+            number, frame = caught[0]
+            handlers[signal.Signals(number)](number, frame)

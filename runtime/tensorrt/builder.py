@@ -1,0 +1,197 @@
+"""Builds an engine from an ONNX graph, the precision of every tensor being the graph's own."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import BackendError, BundleError, UsageError
+from .messages import Messages, make_logger
+from .module import TensorRT, compute_capabilities, network_flags
+from .network import add_decoding, add_profile, parse_onnx, set_batch
+from .options import BuildOptions
+from .progress import Progress, ProgressTracker, make_monitor, signals_stop
+from .timing_cache import read_timing_cache, write_timing_cache
+
+
+def build_engine(
+    tensorrt: TensorRT,
+    onnx_path: Path,
+    input_size_hw: tuple[int, int],
+    options: BuildOptions,
+    *,
+    sha256: str | None = None,
+    timing_cache: Path | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_warning: Callable[[str], None] = lambda line: None,
+) -> bytes:
+    """Builds an engine; :mod:`.network` has its tensors.
+
+    A float32 operator computes in float32: TF32, which TensorRT allows itself unasked, is off, and speed is what
+    the other precisions are for. The engine holds no host code.
+
+    Ctrl-C or SIGTERM stops the build at TensorRT's next step and is raised then.
+
+    Args:
+        tensorrt: what builds it.
+        onnx_path: the graph, all its tensors inside.
+        input_size_hw: height and width of its input.
+        options: how it is built.
+        sha256: what the file's bytes must have, where it is known.
+        timing_cache: a file of kernel timings to read and add to; made where it is missing, ignored with a
+            warning where it is broken or another device's.
+        on_progress: is told how far the build is, from TensorRT's threads.
+        on_warning: is told each of TensorRT's warnings once, when the build is over.
+
+    Returns:
+        The serialized engine.
+
+    Raises:
+        UsageError: this TensorRT has no such option; the message says which has.
+        BackendError: TensorRT refuses the graph or cannot build it; the message carries its reason.
+        BundleError: the file's SHA-256 is another.
+        OutputError: the timing cache cannot be written.
+    """
+    check_options(tensorrt, options, timing_cache)
+    model = _read(onnx_path, sha256)
+    messages, stopping = Messages(), threading.Event()
+    tracker = ProgressTracker(on_progress, stopping)
+    try:
+        with signals_stop(stopping):
+            engine = _build(
+                tensorrt, model, onnx_path, input_size_hw, options, timing_cache, messages, tracker
+            )
+    finally:
+        for line in messages.warnings():
+            on_warning(line)
+    if tracker.error is not None:
+        raise tracker.error
+    if engine is None and stopping.is_set():
+        raise KeyboardInterrupt
+    if engine is None:
+        raise BackendError(
+            f"{tensorrt.title} cannot build {onnx_path}: {messages.cause('it gives no reason')}"
+        )
+    on_progress(Progress(1.0, "built", 1, 1))
+    return engine
+
+
+def check_options(tensorrt: TensorRT, options: BuildOptions, timing_cache: Path | None = None) -> None:
+    """Refuses options that this flavour of TensorRT has not.
+
+    Raises:
+        UsageError: as said.
+    """
+    if tensorrt.for_rtx:
+        if options.dla_core is not None:
+            raise UsageError(
+                f"{tensorrt.title} has no DLA; NVIDIA's TensorRT on a Jetson Orin has: --flavour tensorrt"
+            )
+        if options.portable:
+            raise UsageError(
+                f"every engine of {tensorrt.title} runs on any GPU from Ampere on; leave --portable out,"
+                " or name its GPUs with --compute-capability"
+            )
+        if timing_cache is not None:
+            raise UsageError(f"{tensorrt.title} times nothing when it builds; leave --timing-cache out")
+    if options.dla_core is not None and not options.static:
+        raise UsageError(
+            f"DLA takes a fixed number of frames; batch {options.batch[0]}..{options.batch[1]} was asked for:"
+            " give one number, such as --batch 1"
+        )
+    known = compute_capabilities(tensorrt.module)
+    for capability in options.compute_capabilities:
+        if not known:
+            raise UsageError(
+                f"{tensorrt.title} builds for the GPU at hand alone; TensorRT for RTX builds for compute"
+                f" capability {capability}: --flavour tensorrt_rtx"
+            )
+        if capability not in known:
+            raise UsageError(
+                f"{tensorrt.title} cannot build for compute capability {capability!r}; it knows {', '.join(known)}"
+            )
+
+
+def _read(onnx_path: Path, sha256: str | None) -> bytes:
+    from ..backends.external_data import has_external_data
+
+    if has_external_data(onnx_path):
+        raise BackendError(
+            f"{onnx_path} keeps tensors in other files, which its SHA-256 does not cover;"
+            " save the graph with its weights inside"
+        )
+    model = onnx_path.read_bytes()
+    if sha256 is not None and hashlib.sha256(model).hexdigest() != sha256:
+        raise BundleError(
+            f"{onnx_path} was altered since its bundle was opened; copy or export the bundle again"
+        )
+    return model
+
+
+def _build(
+    tensorrt: TensorRT,
+    model: bytes,
+    origin: Path,
+    input_size_hw: tuple[int, int],
+    options: BuildOptions,
+    timing_cache: Path | None,
+    messages: Messages,
+    tracker: ProgressTracker,
+) -> bytes | None:
+    trt = tensorrt.module
+    # TensorRT keeps no hold on these two; they must outlive all below.
+    logger, monitor = make_logger(trt, messages), make_monitor(trt, tracker)
+    try:
+        builder = trt.Builder(logger)
+    except (TypeError, RuntimeError) as error:  # how the binding tells of a null pointer
+        raise BackendError(
+            f"{tensorrt.title} cannot start: {messages.cause(str(error))}; check the GPU and its driver"
+        ) from error
+    network = builder.create_network(network_flags(trt))
+    parse_onnx(trt, network, logger, messages, model, origin)
+    set_batch(network, origin, input_size_hw, options)
+    add_decoding(trt, network, options.classes_size_hw or input_size_hw)
+    config = builder.create_builder_config()
+    _configure(tensorrt, builder, config, input_size_hw, options)
+    config.progress_monitor = monitor
+    if timing_cache is not None:
+        read_timing_cache(config, timing_cache, messages)
+    serialized = builder.build_serialized_network(network, config)
+    if serialized is None:
+        return None
+    if timing_cache is not None:
+        write_timing_cache(config, timing_cache)
+    return bytes(serialized)
+
+
+def _configure(
+    tensorrt: TensorRT, builder: Any, config: Any, input_size_hw: tuple[int, int], options: BuildOptions
+) -> None:
+    trt = tensorrt.module
+    config.clear_flag(trt.BuilderFlag.TF32)
+    if not options.static:
+        add_profile(builder, config, input_size_hw, options)
+    if options.workspace_bytes is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
+    if options.optimization_level is not None:
+        config.builder_optimization_level = options.optimization_level
+    if options.portable:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.dla_core is not None:
+        cores = builder.num_DLA_cores
+        if options.dla_core >= cores:
+            raise UsageError(
+                f"DLA core {options.dla_core} was asked for, and {tensorrt.title} finds {cores} on this machine;"
+                " Jetson Orin has them under JetPack 6, and again from JetPack 7.2.2: leave --dla out"
+            )
+        config.default_device_type = trt.DeviceType.DLA
+        config.DLA_core = options.dla_core
+        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    if options.compute_capabilities:
+        known = compute_capabilities(trt)
+        config.num_compute_capabilities = len(options.compute_capabilities)
+        for index, capability in enumerate(options.compute_capabilities):
+            config.set_compute_capability(known[capability], index)

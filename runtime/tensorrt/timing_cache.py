@@ -1,0 +1,50 @@
+"""A file of kernel timings, so that the next build on the same GPU need not take them again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from ..outputs import prepare_output, write_atomically
+from .messages import Messages
+
+
+def read_timing_cache(config: Any, path: Path, messages: Messages) -> None:
+    """Gives a builder's configuration the timings of a file; none where the file is missing, broken or foreign.
+
+    Args:
+        config: the builder's.
+        path: the file.
+        messages: takes the warning that a file is ignored.
+
+    Raises:
+        OutputError: the file cannot be read, or could not be written afterwards.
+    """
+    prepare_output(path, force=True)
+    try:
+        data = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise OutputError(f"cannot read the timing cache {path}: {error.strerror}") from error
+    # What TensorRT complains of here is an ignored file, no reason for a build to fail later.
+    complaints = len(messages.errors)
+    cache = config.create_timing_cache(data)
+    refused = cache is None or len(messages.errors) > complaints or not config.set_timing_cache(cache, False)
+    if not refused:
+        return
+    reason = "; ".join(messages.errors[complaints:])
+    del messages.errors[complaints:]
+    messages.add_warning(
+        f"the timing cache {path} is broken or another device's, and is written anew"
+        + (f" ({reason})" if reason else "")
+    )
+    config.set_timing_cache(config.create_timing_cache(b""), False)
+
+
+def write_timing_cache(config: Any, path: Path) -> None:
+    """Writes what a build has measured, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_atomically(path, bytes(config.get_timing_cache().serialize()), force=True)
