@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import BackendError, BundleError, UsageError
 from .messages import Messages, make_logger
-from .module import TensorRT, compute_capabilities, network_flags
+from .module import TensorRT, compute_capabilities, network_flags, set_compute_capabilities
 from .network import add_decoding, add_profile, parse_onnx, set_batch
 from .options import BuildOptions
 from .progress import Progress, ProgressTracker, make_monitor, signals_stop
@@ -191,7 +191,4 @@ def _configure(
         config.DLA_core = options.dla_core
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
     if options.compute_capabilities:
-        known = compute_capabilities(trt)
-        config.num_compute_capabilities = len(options.compute_capabilities)
-        for index, capability in enumerate(options.compute_capabilities):
-            config.set_compute_capability(known[capability], index)
+        set_compute_capabilities(trt, config, options.compute_capabilities)

@@ -155,17 +155,15 @@ def choose_variant(bundle: Bundle, name: str | None, precision: str | None) -> V
                 f"variant {name} is {named.precision}, not {precision}; give one of the two options"
             )
         return named
-    default = bundle.variant()
-    order = sorted(bundle.variants.values(), key=lambda v: v.name != default.name)
-    fitting = [v for v in order if v.target in _TARGETS and precision in (None, v.precision)]
+    if precision is None:
+        return bundle.variant_for(_TARGETS)
+    fitting = [v for v in bundle.variants.values() if v.precision == precision and v.target in _TARGETS]
     if not fitting:
         known = ", ".join(f"{v.name} ({v.precision} for {v.target})" for v in bundle.variants.values())
         raise BundleError(
-            f"bundle {bundle.path} has no {precision or 'variant'} for TensorRT; it has {known}:"
-            f" export it again with --precision {precision or 'fp16'}"
+            f"bundle {bundle.path} has no {precision} for TensorRT; it has {known}:"
+            f" export it again with --precision {precision}"
         )
-    if precision is None:
-        return fitting[0]
     return min(fitting, key=lambda v: _TARGETS.index(v.target))
 
 

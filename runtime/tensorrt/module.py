@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,22 @@ def compute_capabilities(trt: Any) -> dict[str, Any]:
         return {}
     members = trt.ComputeCapability.__members__
     return {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+
+
+def set_compute_capabilities(trt: Any, config: Any, names: Sequence[str]) -> None:
+    """Tells a builder which GPUs to build for; the names are among :func:`compute_capabilities`'.
+
+    Raises:
+        BackendError: this TensorRT builds for the GPU at hand alone.
+    """
+    known = compute_capabilities(trt)
+    if not hasattr(config, "num_compute_capabilities") or not hasattr(config, "set_compute_capability"):
+        raise BackendError(
+            "this TensorRT builds for the GPU at hand alone; --flavour tensorrt_rtx builds for others"
+        )
+    config.num_compute_capabilities = len(names)
+    for index, name in enumerate(names):
+        config.set_compute_capability(known[name], index)
 
 
 def _import(name: str) -> Any | None:
