@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -133,6 +133,24 @@ class Bundle:
         except KeyError:
             known = ", ".join(self.variants)
             raise BundleError(f"bundle {self.path} has no variant {wanted!r}; it has {known}") from None
+
+    def variant_for(self, targets: Collection[str]) -> Variant:
+        """Returns the default variant if its target is one of these, else the first whose target is.
+
+        Args:
+            targets: what can be run; ``any`` must be named like the others.
+
+        Raises:
+            BundleError: the bundle has none; the message lists those it has.
+        """
+        for variant in (self.variant(), *self.variants.values()):
+            if variant.target in targets:
+                return variant
+        known = ", ".join(f"{variant.name} (for {variant.target})" for variant in self.variants.values())
+        raise BundleError(
+            f"bundle {self.path} has no variant for {' or '.join(sorted(targets))}; it has {known}:"
+            " name one of them, or export the bundle again with the precision you want"
+        )
 
 
 def _check_file(folder: Path, file: NamedFile) -> None:

@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", metavar="V", help="precision to run; default: the bundle's own choice")
     parser.add_argument("--backend", default="onnxruntime", help="default: %(default)s")
     parser.add_argument(
-        "--device", default="cpu", help="cpu, or another that the backend knows; default: %(default)s"
+        "--device", help="one that the backend knows: cpu, cuda, …; default: the backend's own choice"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads for inference")
     parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         stack.enter_context(_signals_call(stopping.set))
         _check_bundle_is_there(args.bundle)
         segmenter = stack.enter_context(
-            Segmenter(args.bundle, args.variant, args.backend, args.device, args.threads)
+            Segmenter(args.bundle, args.variant, args.backend, args.device, args.threads, status.say)
         )
         source, max_frames = _open_source(args, status.say)
         stack.enter_context(source)
@@ -97,7 +97,11 @@ def run(args: argparse.Namespace) -> int:
         )
         report = pipeline.run()
     status.clear()
-    head = {"bundle": segmenter.bundle.name, "variant": segmenter.variant.name, "device": args.device}
+    head = {
+        "bundle": segmenter.bundle.name,
+        "variant": segmenter.variant.name,
+        "device": segmenter.backend.device,
+    }
     print(f"{'bundle':18}{head['bundle']}, {head['variant']} on {head['device']}")
     print(summary_table(report.stats))
     if args.stats is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar
 
@@ -11,6 +13,24 @@ import numpy.typing as npt
 
 from ..bundle import Variant
 from ..errors import BackendError
+
+Say = Callable[[str], None]
+"""Is told one line, for a person."""
+
+
+@dataclass(frozen=True)
+class ClassMaps:
+    """What a backend gives that decodes on its device.
+
+    Attributes:
+        classes: uint8 [N, H, W], the class of each pixel; without meaning where not ``finite``.
+        finite: bool [N], whether all logits of each frame are.
+        logits: float32 [N, C, h, w], or None where they were not asked for.
+    """
+
+    classes: npt.NDArray[np.uint8]
+    finite: npt.NDArray[np.bool_]
+    logits: npt.NDArray[np.float32] | None
 
 
 class Backend(ABC):
@@ -21,20 +41,27 @@ class Backend(ABC):
 
     Attributes:
         name: of the backend.
+        default_device: what it runs on where nothing is asked for.
         device: what it runs on.
         precision: of the variant: ``fp32``, ``fp16`` or ``int8``.
+        classes_size_hw: height and width of the class maps of :meth:`infer_classes`; None where it has none.
+        logits_chw: the shape of a frame's logits, where it is known before the first frame.
 
     Args:
         variant: what to run.
         input_size_hw: height and width of the graph's input.
         device: one of the devices that the backend knows.
         threads: CPU threads for one frame; the backend's own choice where None.
+        say: is told what takes long, and what is not as it was asked for.
 
     Raises:
         BackendError: the device is unknown or absent, or the graph cannot be loaded.
     """
 
     name: ClassVar[str]
+    default_device: ClassVar[str] = "cpu"
+    classes_size_hw: tuple[int, int] | None = None
+    logits_chw: tuple[int, int, int] | None = None
 
     def __init__(
         self,
@@ -42,6 +69,7 @@ class Backend(ABC):
         input_size_hw: tuple[int, int],
         device: str = "cpu",
         threads: int | None = None,
+        say: Say = lambda line: None,
     ) -> None:
         reason = self.why_unavailable(device)
         if reason:
@@ -58,6 +86,11 @@ class Backend(ABC):
     def why_unavailable(cls, device: str) -> str:
         """Why the backend cannot run on a device here, and what to do; empty where it can."""
 
+    @classmethod
+    def targets(cls, device: str) -> tuple[str, ...]:
+        """The targets of the variants that are made for a device, of which one runs where none is named."""
+        return ("any",)
+
     def infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Runs the network.
 
@@ -70,15 +103,7 @@ class Backend(ABC):
         Raises:
             BackendError: the frame has another shape or type, the backend is closed, or inference failed.
         """
-        if self._closed:
-            raise BackendError(f"{self.name} is closed; open the segmenter again to infer")
-        expected = (*self._input_size_hw, 3)
-        if frame_nhwc.dtype != np.uint8 or frame_nhwc.shape[1:] != expected:
-            height, width = self._input_size_hw
-            raise BackendError(
-                f"{self.name} takes uint8 [N, {height}, {width}, 3];"
-                f" got {frame_nhwc.dtype} {list(frame_nhwc.shape)}"
-            )
+        self._check(frame_nhwc)
         logits = self._infer(frame_nhwc)
         if logits.dtype != np.float32 or logits.ndim != 4 or len(logits) != len(frame_nhwc):
             raise BackendError(
@@ -86,9 +111,35 @@ class Backend(ABC):
             )
         return logits
 
+    def infer_classes(self, frame_nhwc: npt.NDArray[np.uint8], logits: bool = False) -> ClassMaps:
+        """Runs the network and decodes on the device; for backends that have a ``classes_size_hw``.
+
+        Args:
+            frame_nhwc: uint8 [N, H, W, 3], BGR, at the graph's input size.
+            logits: give them too.
+
+        Raises:
+            BackendError: as :meth:`infer`, or the backend does not decode.
+        """
+        self._check(frame_nhwc)
+        if self.classes_size_hw is None:
+            raise BackendError(f"{self.name} gives logits alone; decode them on the host")
+        maps = self._infer_classes(frame_nhwc, logits)
+        count = len(frame_nhwc)
+        if maps.classes.dtype != np.uint8 or maps.classes.shape != (count, *self.classes_size_hw):
+            raise BackendError(
+                f"{self.name} gave {maps.classes.dtype} {list(maps.classes.shape)};"
+                f" expected uint8 class maps {[count, *self.classes_size_hw]}"
+            )
+        return maps
+
     def warmup(self) -> None:
         """Runs one black frame, so that the first real one does not pay for what is done once."""
-        self.infer(np.zeros((1, *self._input_size_hw, 3), np.uint8))
+        frame_nhwc = np.zeros((1, *self._input_size_hw, 3), np.uint8)
+        if self.classes_size_hw is None:
+            self.infer(frame_nhwc)
+        else:
+            self.infer_classes(frame_nhwc)
 
     def close(self) -> None:
         """Lets the device memory go. Closing twice is harmless."""
@@ -104,8 +155,22 @@ class Backend(ABC):
     ) -> None:
         self.close()
 
+    def _check(self, frame_nhwc: npt.NDArray[np.uint8]) -> None:
+        if self._closed:
+            raise BackendError(f"{self.name} is closed; open the segmenter again to infer")
+        expected = (*self._input_size_hw, 3)
+        if frame_nhwc.dtype != np.uint8 or frame_nhwc.shape[1:] != expected or not len(frame_nhwc):
+            height, width = self._input_size_hw
+            raise BackendError(
+                f"{self.name} takes uint8 [N, {height}, {width}, 3];"
+                f" got {frame_nhwc.dtype} {list(frame_nhwc.shape)}"
+            )
+
     @abstractmethod
     def _infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]: ...
+
+    def _infer_classes(self, frame_nhwc: npt.NDArray[np.uint8], logits: bool) -> ClassMaps:
+        raise NotImplementedError
 
     @abstractmethod
     def _close(self) -> None: ...

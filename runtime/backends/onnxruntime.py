@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..bundle import Variant
 from ..errors import BackendError, MissingDependencyError
-from .base import Backend
+from .base import Backend, Say
 from .external_data import has_external_data
 
 # Each provider list starts with the one asked for; what TensorRT cannot take, CUDA runs.
@@ -35,8 +35,9 @@ class OnnxRuntimeBackend(Backend):
         input_size_hw: tuple[int, int],
         device: str = "cpu",
         threads: int | None = None,
+        say: Say = lambda line: None,
     ) -> None:
-        super().__init__(variant, input_size_hw, device, threads)
+        super().__init__(variant, input_size_hw, device, threads, say)
         if has_external_data(variant.path):
             raise BackendError(
                 f"{variant.path} keeps tensors in other files, which its SHA-256 does not cover;"
@@ -83,6 +84,11 @@ class OnnxRuntimeBackend(Backend):
             f" (it has {', '.join(available)});"
             ' pip uninstall onnxruntime, then pip install "edgeseg[gpu]", or use --device cpu'
         )
+
+    @classmethod
+    def targets(cls, device: str) -> tuple[str, ...]:
+        """What is made for its CPU kernels, or for its GPU providers, and what runs everywhere."""
+        return ("any", "cpu" if device == "cpu" else "tensorrt")
 
     def _infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         try:
