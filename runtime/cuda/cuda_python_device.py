@@ -177,9 +177,9 @@ class _PrimaryContext:
 
 def _free_pinned(runtime: Any, driver: Any, context: _PrimaryContext, address: int) -> None:
     # A finalizer has no one to tell of an error, and the memory goes with the process at the latest.
-    driver.cuCtxPushCurrent(context.handle)
-    runtime.cudaFreeHost(address)
-    driver.cuCtxPopCurrent()
+    if not int(driver.cuCtxPushCurrent(context.handle)[0]):
+        runtime.cudaFreeHost(address)
+        driver.cuCtxPopCurrent()
 
 
 def _checker(failed: Callable[[str, str, str], BackendError]) -> _CheckedCall:
