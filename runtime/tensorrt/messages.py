@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 _NOISE = (
     # About the time it takes to load, and an environment variable that is not ours to set.
@@ -52,17 +55,42 @@ class Messages:
 
 
 def make_logger(trt: Any, messages: Messages) -> Any:
-    """A TensorRT logger that collects and prints nothing."""
+    """TensorRT's logger, which prints nothing, and from now on tells these messages as long as they live.
 
+    A process has one: while anything of TensorRT's lives, each further logger is ignored. So all messages that live
+    hear all that is said, and what one build or runtime says, another one at the same time hears too.
+    """
+    with _lock:
+        if id(trt) not in _shared:
+            listeners: WeakSet[Messages] = WeakSet()
+            _shared[id(trt)] = _Shared(trt, _new_logger(trt, listeners), listeners)
+        shared = _shared[id(trt)]
+        shared.listeners.add(messages)
+    return shared.logger
+
+
+@dataclass(frozen=True)
+class _Shared:
+    module: Any  # held, so that no other module gets its id
+    logger: Any
+    listeners: WeakSet[Messages]
+
+
+_lock = threading.Lock()
+_shared: dict[int, _Shared] = {}
+
+
+def _new_logger(trt: Any, listeners: WeakSet[Messages]) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
         def log(self, severity: Any, msg: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                messages.add_error(msg)
-            elif severity == trt.ILogger.WARNING:
-                messages.add_warning(msg)
+            is_error = severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR)
+            if is_error or severity == trt.ILogger.WARNING:
+                with _lock:
+                    for messages in listeners:
+                        messages.add_error(msg) if is_error else messages.add_warning(msg)
 
     return Logger()
 

@@ -58,6 +58,7 @@ PARAMETERS: dict[str, Kind | None] = {
 
 FUNCTIONS: dict[str, Kind | None] = {
     "_import": MODULE,
+    "_new_logger": instance("ILogger"),
     "_resized": instance("ITensor"),
     "make_logger": instance("ILogger"),
     "make_monitor": instance("IProgressMonitor"),
