@@ -14,7 +14,7 @@ from ..cuda import open_device, why_no_device
 from ..cuda.base import CaptureRefusedError, CudaDevice, DeviceMemory, Graph
 from ..cuda.results import ArraySpec, ResultRing, zeroed
 from ..errors import BackendError
-from ..tensorrt.engines import obtain_engine
+from ..tensorrt.engines import Obtained, obtain
 from ..tensorrt.messages import Messages, make_logger
 from ..tensorrt.module import TensorRT, find_tensorrt, why_missing
 from ..tensorrt.network import CLASSES, FRAME, LOGITS, SUM
@@ -87,10 +87,10 @@ class TensorRTBackend(Backend):
             self._cuda: CudaDevice = open_device(_gpu_index(device))
             on_failure.callback(self._close)
             with self._cuda.current():
-                engine_bytes = obtain_engine(
+                obtained = obtain(
                     variant, input_size_hw, tensorrt, self._cuda.gpu, options, say=say, on_warning=say
                 )
-                self._load(tensorrt, engine_bytes, options)
+                self._load(tensorrt, obtained)
                 self._bind()
             on_failure.pop_all()
 
@@ -188,50 +188,52 @@ class TensorRTBackend(Backend):
 
     def _capturable(self) -> bool:
         # TensorRT for RTX compiles kernels for new shapes while the first frames run, and cannot be captured then.
-        context = self._context
-        return not hasattr(context, "is_stream_capturable") or context.is_stream_capturable(self._cuda.stream)
+        return not hasattr(self._context, "is_stream_capturable") or bool(
+            self._context.is_stream_capturable(self._cuda.stream)
+        )
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._cuda.stream):
             raise BackendError(f"TensorRT failed on a frame: {self._messages.cause('no reason given')}")
 
-    def _load(self, tensorrt: TensorRT, engine_bytes: bytes, options: BuildOptions | None) -> None:
+    def _load(self, tensorrt: TensorRT, obtained: Obtained) -> None:
+        # TensorRT's objects are kept in attributes alone: a variable would live on in the traceback of an error, and
+        # end after the context that its memory is in.
         trt = tensorrt.module
         self._messages = Messages()
         self._logger = make_logger(trt, self._messages)  # TensorRT keeps no hold on it
         try:
-            runtime = trt.Runtime(self._logger)
+            self._runtime = trt.Runtime(self._logger)
         except (TypeError, RuntimeError) as error:  # how the binding tells of a null pointer
             raise BackendError(
                 f"{tensorrt.title} cannot start: {self._messages.cause(str(error))}"
             ) from error
-        runtime.engine_host_code_allowed = False
-        if options is not None and options.dla_core is not None:
-            runtime.DLA_core = options.dla_core
-        engine = runtime.deserialize_cuda_engine(engine_bytes)
-        if engine is None:
+        self._runtime.engine_host_code_allowed = False
+        dla_core = obtained.identity.options.dla_core
+        if dla_core is not None:
+            self._runtime.DLA_core = dla_core
+        self._engine = self._runtime.deserialize_cuda_engine(obtained.engine)
+        if self._engine is None:
             raise BackendError(
-                f"{tensorrt.title} cannot load the engine: {self._messages.cause('no reason given')};"
+                f"{tensorrt.title} cannot load {obtained.path}: {self._messages.cause('no reason given')};"
                 " build it again with edgeseg build --force"
             )
-        self._runtime, self._engine = runtime, engine
-        self._check_engine(trt, engine)
-        context = engine.create_execution_context()
-        if context is None:
+        self._check_engine(trt)
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
             raise BackendError(
                 f"{tensorrt.title} cannot run the engine: {self._messages.cause('no reason given')};"
                 " free memory on the GPU"
             )
-        self._context = context
 
-    def _check_engine(self, trt: Any, engine: Any) -> None:
+    def _check_engine(self, trt: Any) -> None:
         """Sees that the engine is of edgeseg's form, and reads its sizes."""
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         found = {
             name: (
-                engine.get_tensor_mode(name),
-                engine.get_tensor_dtype(name),
-                tuple(engine.get_tensor_shape(name)),
+                self._engine.get_tensor_mode(name),
+                self._engine.get_tensor_dtype(name),
+                tuple(self._engine.get_tensor_shape(name)),
             )
             for name in names
         }
@@ -256,7 +258,7 @@ class TensorRTBackend(Backend):
                 f" and from it {LOGITS}, {CLASSES} and {SUM}: build it again with edgeseg build --force"
             )
         if batch < 0:
-            smallest, _, largest = engine.get_tensor_profile_shape(FRAME, 0)
+            smallest, _, largest = self._engine.get_tensor_profile_shape(FRAME, 0)
             self.batch = (int(smallest[0]), int(largest[0]))
         else:
             self.batch = (batch, batch)

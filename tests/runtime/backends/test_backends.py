@@ -13,9 +13,15 @@ from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.backends.external_data import has_external_data
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.bundle import Bundle, Variant
-from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.decode import decode
+from edgeseg.runtime.errors import BackendError, BundleError
 
-BACKENDS = [("onnxruntime", "cpu")]
+BACKENDS = [
+    ("onnxruntime", "cpu", ""),
+    ("tensorrt", "cuda", "fake_tensorrt"),
+    pytest.param("tensorrt", "cuda", "", marks=pytest.mark.gpu),
+]
+"""Name, device, and the fixture that stands in for what this machine may not have."""
 
 
 @pytest.fixture
@@ -23,14 +29,27 @@ def variant(bundle_folder: Path) -> Variant:
     return Bundle.load(bundle_folder).variant()
 
 
-@pytest.mark.parametrize(("name", "device"), BACKENDS)
+@pytest.mark.parametrize(("name", "device", "stand_in"), BACKENDS)
 class TestContract:
-    @pytest.fixture
-    def backend(self, name: str, device: str, variant: Variant) -> Iterator[Backend]:
-        backend_class = backends.backend_class(name)
-        if reason := backend_class.why_unavailable(device):
+    @pytest.fixture(autouse=True)
+    def there(
+        self,
+        name: str,
+        device: str,
+        stand_in: str,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("EDGESEG_CACHE", str(tmp_path / "cache"))
+        if stand_in:
+            request.getfixturevalue(stand_in)
+        if reason := backends.backend_class(name).why_unavailable(device):
             pytest.skip(reason)
-        with backend_class(variant, (32, 48), device) as backend:
+
+    @pytest.fixture
+    def backend(self, name: str, device: str, variant: Variant, there: None) -> Iterator[Backend]:
+        with backends.backend_class(name)(variant, (32, 48), device) as backend:
             yield backend
 
     def test_it_tells_what_it_is(self, backend: Backend, name: str, device: str) -> None:
@@ -50,6 +69,25 @@ class TestContract:
         kept = first.copy()
         backend.infer(np.full((1, 32, 48, 3), 255, np.uint8))
         np.testing.assert_array_equal(first, kept)
+        backend.close()
+        np.testing.assert_array_equal(first, kept)
+
+    def test_classes_are_those_of_the_logits(self, backend: Backend) -> None:
+        frame = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (2, 32, 48, 3), np.uint8)
+        if backend.classes_size_hw is None:
+            with pytest.raises(BackendError, match="gives logits alone; decode them on the host"):
+                backend.infer_classes(frame)
+            return
+        maps = backend.infer_classes(frame, logits=True)
+        assert maps.logits is not None
+        assert maps.logits.shape[1:] == backend.logits_chw
+        assert maps.finite.tolist() == [True, True]
+        for classes, logits in zip(maps.classes, maps.logits, strict=True):
+            # Two roundings of one interpolation may part at a tie.
+            assert (classes == decode(logits, backend.classes_size_hw)).mean() > 0.999
+        again = backend.infer_classes(frame)
+        assert again.logits is None
+        np.testing.assert_array_equal(again.classes, maps.classes)
 
     @pytest.mark.parametrize(
         "frame",
@@ -58,6 +96,7 @@ class TestContract:
             np.zeros((32, 48, 3), np.uint8),
             np.zeros((1, 48, 32, 3), np.uint8),
             np.zeros((1, 3, 32, 48), np.uint8),
+            np.zeros((0, 32, 48, 3), np.uint8),
         ],
     )
     def test_it_refuses_another_shape_or_type(self, backend: Backend, frame: np.ndarray) -> None:
@@ -72,6 +111,8 @@ class TestContract:
         backend.close()
         with pytest.raises(BackendError, match="is closed"):
             backend.warmup()
+        with pytest.raises(BackendError, match="is closed"):
+            backend.infer_classes(np.zeros((1, 32, 48, 3), np.uint8))
 
     def test_threads_must_be_positive(self, name: str, device: str, variant: Variant) -> None:
         with pytest.raises(BackendError, match="asked for 0 threads; expected at least 1"):
@@ -79,7 +120,7 @@ class TestContract:
 
     def test_a_damaged_graph_is_refused(self, name: str, device: str, variant: Variant) -> None:
         variant.path.write_bytes(variant.path.read_bytes()[:-9])
-        with pytest.raises(BackendError, match=str(variant.path)):
+        with pytest.raises((BackendError, BundleError), match=str(variant.path)):
             backends.backend_class(name)(variant, (32, 48), device)
 
 
