@@ -106,6 +106,7 @@ class CudaPythonDevice(CudaDevice):
         self._call("freeing device memory", self._runtime.cudaFree, address)
 
     def _allocate_pinned(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        assert self._context is not None
         address = int(
             self._call(
                 f"allocating {nbytes} bytes of pinned memory",
@@ -118,7 +119,7 @@ class CudaPythonDevice(CudaDevice):
         # The arrays made of the block keep it alive, so its memory outlives the last of them, not the device.
         finalizer = weakref.finalize(block, _free_pinned, self._runtime, self._driver, self._context, address)
         finalizer.atexit = False
-        return np.frombuffer(block, np.uint8)
+        return np.frombuffer(memoryview(block), np.uint8)
 
     def _to_device(self, address: int, array: npt.NDArray[Any]) -> None:
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice

@@ -33,6 +33,37 @@ def test_an_unknown_variant_is_answered_with_those_there_are(bundle_folder: Path
         Bundle.load(bundle_folder).variant("int8")
 
 
+@pytest.mark.parametrize(
+    ("default", "targets", "expected"),
+    [
+        ("fp32", ("any", "tensorrt"), "fp32"),
+        ("int8-trt", ("any", "tensorrt"), "int8-trt"),
+        ("int8-cpu", ("any", "tensorrt"), "fp32"),
+        ("int8-cpu", ("any", "cpu"), "int8-cpu"),
+        ("int8-cpu", ("tensorrt",), "int8-trt"),
+    ],
+)
+def test_the_default_variant_gives_way_to_one_that_is_made_for_the_device(
+    bundle_folder: Path, edit_manifest: Edit, default: str, targets: tuple[str, ...], expected: str
+) -> None:
+    def add(manifest: dict[str, Any]) -> None:
+        fp32 = manifest["variants"]["fp32"]
+        for name, target in (("int8-cpu", "cpu"), ("int8-trt", "tensorrt")):
+            manifest["variants"][name] = {**fp32, "precision": "int8", "target": target}
+        manifest["default_variant"] = default
+
+    edit_manifest(add)
+    assert Bundle.load(bundle_folder).variant_for(targets).name == expected
+
+
+def test_a_bundle_with_nothing_for_the_device_says_what_it_has(
+    bundle_folder: Path, edit_manifest: Edit
+) -> None:
+    edit_manifest(lambda manifest: manifest["variants"]["fp32"].update(target="cpu"))
+    with pytest.raises(BundleError, match=r"no variant for any or tensorrt; it has fp32 \(for cpu\)"):
+        Bundle.load(bundle_folder).variant_for(("any", "tensorrt"))
+
+
 def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"there is no bundle at .*nowhere: no such folder"):
         Bundle.load(tmp_path / "nowhere")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,21 @@ def test_it_tells_its_labels_and_bundle(bundle_folder: Path) -> None:
         assert seg.labels.names == ("dark", "grey", "bright")
         assert seg.bundle.name == "tiny"
         assert (seg.backend.name, seg.backend.device, seg.backend.precision) == ("onnxruntime", "cpu", "fp32")
+
+
+def test_where_no_variant_is_named_the_one_made_for_the_device_runs(
+    bundle_folder: Path, edit_manifest: Callable[[Callable[[dict[str, Any]], None]], None]
+) -> None:
+    def add(manifest: dict[str, Any]) -> None:
+        fp32 = manifest["variants"]["fp32"]
+        manifest["variants"]["int8"] = {**fp32, "precision": "int8", "target": "tensorrt"}
+        manifest["default_variant"] = "int8"
+
+    edit_manifest(add)
+    with Segmenter(bundle_folder) as seg:
+        assert seg.variant.name == "fp32"
+    with Segmenter(bundle_folder, "int8") as seg:  # slow, but what was asked for
+        assert seg.variant.name == "int8"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg import Segmenter
+from edgeseg.cli import main
 from edgeseg.runtime.backends import backend_class
 from edgeseg.runtime.backends.tensorrt import TensorRTBackend
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.decode import decode
 from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
 SIZE = (32, 48)
@@ -493,12 +496,52 @@ class TestSegmenter:
                 assert (result.valid, result.reason, result.margin) == (False, "not-finite", None)
                 assert (result.classes == 255).all()
 
+    def test_a_pipeline_keeps_no_more_results_than_stay_valid(
+        self, fake_tensorrt: Any, bundle_folder: Path
+    ) -> None:
+        levels = [DARK, MIDDLE, BRIGHT, BRIGHT, DARK] * 8
+        seen: list[int] = []
+
+        class Source:
+            name, live, fps = "levels", False, 25.0
+            frames = iter(levels)
+
+            def read(self) -> np.ndarray | None:
+                level = next(self.frames, None)
+                return None if level is None else grey(level)[0]
+
+        with Segmenter(bundle_folder, backend="tensorrt") as seg:
+            decode_now = seg.decode
+
+            def decode_late(inference: Any) -> Any:
+                time.sleep(0.005)  # until inference is as far ahead as it can get
+                result = decode_now(inference)
+                seen.append(int(result.classes[0, 0]))
+                return result
+
+            seg.decode = decode_late
+            Pipeline(Source(), seg).run()
+        assert seen == [{DARK: 0, MIDDLE: 1, BRIGHT: 2}[level] for level in levels]
+
     def test_a_graph_that_breaks_the_bundles_promise_is_refused_at_once(
         self, fake_tensorrt: Any, make_bundle: Callable[..., Path]
     ) -> None:
         with pytest.raises(BackendError, match=r"logits of shape \[3, 4, 6\], but .* promises"):
             Segmenter(make_bundle(stride=8, promised_stride=4), backend="tensorrt")
         assert fake_tensorrt.fake.alive() == 0
+
+
+def test_the_command_runs_it_on_the_gpu(
+    fake_tensorrt: Any, bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = tmp_path / "masks"
+    source = ["--source", "aerial:3?size=32x48&frames=4", "--masks", str(masks)]
+    assert main(["run", "--bundle", str(bundle_folder), "--backend", "tensorrt", *source]) == 0
+    printed = capsys.readouterr()
+    assert "tiny, fp32 on cuda" in printed.out
+    assert "building an engine for fp32" in printed.out + printed.err
+    assert len(list(masks.iterdir())) >= 4
+    assert fake_tensorrt.fake.alive() == 0
 
 
 def test_the_backend_is_registered() -> None:
