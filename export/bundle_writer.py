@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,8 @@ from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
 from ..runtime.errors import OutputError
 from ..runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256, read_manifest, write_manifest
-from .graph import check_precision
-from .half import to_half
-from .onnx_file import INPUT_NAME, OUTPUT_NAME, export_graph, save_graph
+from .onnx_file import INPUT_NAME, OUTPUT_NAME, save_graph
+from .variants import VariantGraph
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 VERIFICATION_NAME = "verification.json"
@@ -65,10 +64,10 @@ def write_bundle(
     folder: Path,
     network: SegmentationNetwork,
     info: CheckpointInfo,
+    variants: Sequence[VariantGraph],
     *,
     weights_name: str,
     size_hw: tuple[int, int],
-    precisions: tuple[str, ...],
 ) -> None:
     """Writes a checkpoint, its ONNX files and the manifest into a folder; not yet verified.
 
@@ -76,34 +75,29 @@ def write_bundle(
         folder: exists and is empty.
         network: float32, in evaluation mode.
         info: its description.
+        variants: the graphs, one at least; the first is the default one.
         weights_name: what the weights are called, for people.
         size_hw: the input size, (H, W).
-        precisions: which variants; the first is the default one.
 
     Raises:
-        UsageError: an unknown precision.
-        ModelError: the network cannot be exported at this size or in this precision.
+        ModelError: a graph gives logits that are not finite, or is above 2 GiB.
         OutputError: the folder cannot be written.
     """
-    for precision in precisions:
-        check_precision(precision)
     name = info.architecture
-    graph = export_graph(network, info, size_hw)
     save_checkpoint(folder / CHECKPOINT_NAME, network, info, half=_fits_half(network))
-    variants: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     output_size_hw = size_hw
-    for precision in precisions:
-        path = folder / f"{name}.{precision}.onnx"
-        model = to_half(graph) if precision == "fp16" else graph
-        output_size_hw = save_graph(path, model, precision)
-        variants[precision] = {
+    for variant in variants:
+        path = folder / f"{name}.{variant.name}.onnx"
+        output_size_hw = save_graph(path, variant.model, variant.name)
+        entries[variant.name] = {
             "file": path.name,
             "sha256": file_sha256(path),
             "bytes": path.stat().st_size,
-            "precision": precision,
-            "target": "any",
-            "opset": model.opset_import[0].version,
-            "calibration": None,
+            "precision": variant.precision,
+            "target": variant.target,
+            "opset": variant.model.opset_import[0].version,
+            "calibration": variant.calibration,
             "parity": None,
         }
     manifest = {
@@ -135,8 +129,8 @@ def write_bundle(
             "stride": network.stride,
             "size_hw": list(output_size_hw),
         },
-        "default_variant": precisions[0],
-        "variants": variants,
+        "default_variant": variants[0].name,
+        "variants": entries,
         "verification": None,
     }
     write_manifest(folder, manifest)

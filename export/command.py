@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import UsageError
 from ..runtime.sizes import parse_size
 from .dependencies import require_export_extra
+
+if TYPE_CHECKING:
+    from ..calibration.calibrate import CalibrationRequest
 
 _DEFAULT_FRAMES = 20
 
@@ -22,7 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="aerial, camvid, voc, random, or a .safetensors checkpoint; default: the network's own",
     )
     add("--classes", type=int, metavar="N", help="number of classes, for weights that do not say")
-    add("--precision", default="fp32", metavar="P[,P]", help="fp32, fp16, or both; the first runs by default")
+    add(
+        "--precision",
+        default="fp32",
+        metavar="P[,P]",
+        help="fp32, fp16, int8, or several; the first runs by default",
+    )
     add("--size", metavar="HxW", help="input size, height first; default: the weights' own")
     add("--out", type=Path, metavar="DIR", help="the bundle's folder; default: bundle/NAME")
     add(
@@ -33,7 +42,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="an option of the network, such as width=32; may be repeated",
     )
     add("--force", action="store_true", help="replace a bundle that is there")
+    _add_int8_options(parser)
     add_frame_options(parser, f"how many frames to verify on; default: {_DEFAULT_FRAMES}")
+
+
+def _add_int8_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("INT8")
+    add = group.add_argument
+    add(
+        "--calibrate",
+        metavar="DIR|aerial:SEED",
+        help="labelled pictures to calibrate on: a data set's train split, or views of an aerial world; "
+        "default: the ranges that came with the weights",
+    )
+    add("--budget", type=float, metavar="POINTS", help="mean IoU that INT8 may lose; default: 0.5")
+    add("--class-budget", type=float, metavar="POINTS", help="IoU that any class may lose; default: 1.0")
+    add("--target", metavar="T[,T]", help="tensorrt, cpu; default: both")
+    add(
+        "--method", metavar="M", help="minmax, percentile, entropy or auto, which measures all; default: auto"
+    )
+    add(
+        "--pictures",
+        type=int,
+        metavar="N",
+        help="how many to calibrate on, half of them held back; default: 160",
+    )
+    add("--ranges", type=Path, metavar="FILE", help="a calibration.json to take the ranges from")
+    add(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help="convolutions that stay in float, one a line, in place of the search",
+    )
 
 
 def add_frame_options(parser: argparse.ArgumentParser, count_help: str) -> None:
@@ -51,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ..models.options import parse_options
-    from .console import frame_progress, show_verification
+    from .console import calibration_progress, frame_progress, show_export, show_verification
     from .pipeline import PAGE_NAME, ExportRequest, export_bundle, report_folder
 
     out = args.out or Path("bundle") / args.model
@@ -62,18 +102,25 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights,
         num_classes=args.classes,
         arguments=parse_options(args.option),
-        precisions=parse_precisions(args.precision),
+        precisions=parse_names("--precision", args.precision),
         size_hw=parse_size(args.size) if args.size else None,
         data=args.data,
         split=args.split,
         source=args.source,
         frames=frames,
+        calibration=_calibration(args),
         force=args.force,
     )
     console = Console(highlight=False)
-    with frame_progress(console, frames) as advance:
-        verification = export_bundle(request, lambda text: console.print(f"… {text}"), advance)
+
+    def on_step(text: str) -> None:
+        console.print(f"… {text}", soft_wrap=True)
+
+    with calibration_progress(console) as notify, frame_progress(console, frames) as advance:
+        exported = export_bundle(request, on_step, advance, notify)
+    verification = exported.verification
     show_verification(console, verification)
+    show_export(console, exported, out)
     height, width = verification.bundle.input_size_hw
     console.print(
         f"\n[bold]{out}[/] is ready: {len(verification.bundle.labels)} classes, input {height} x {width}."
@@ -83,15 +130,39 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def parse_precisions(text: str) -> tuple[str, ...]:
+def _calibration(args: argparse.Namespace) -> CalibrationRequest | None:
+    """How to calibrate; None where INT8 is not asked for, and then none of its options may be given."""
+    from ..calibration.calibrate import CalibrationRequest
+
+    given = {
+        "source": args.calibrate,
+        "budget": args.budget,
+        "class_budget": args.class_budget,
+        "targets": None if args.target is None else parse_names("--target", args.target),
+        "method": args.method,
+        "pictures": args.pictures,
+        "ranges": args.ranges,
+        "exclude": args.exclude,
+    }
+    choices: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if "int8" in parse_names("--precision", args.precision):
+        return CalibrationRequest(**choices)
+    if choices:
+        raise UsageError("options of INT8 were given, but no int8 variant; add --precision fp32,int8")
+    return None
+
+
+def parse_names(option: str, text: str) -> tuple[str, ...]:
     """Reads ``fp32,fp16``.
+
+    Args:
+        option: for the message.
+        text: names with a comma between.
 
     Raises:
         UsageError: nothing is named, or one twice.
     """
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):
-        raise UsageError(
-            f"--precision {text!r}: expected names with a comma between, each once, such as fp32,fp16"
-        )
+        raise UsageError(f"{option} {text!r}: expected names with a comma between, each once")
     return names

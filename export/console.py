@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ..calibration.calibrate import Calibration
+from ..calibration.search import Notify
+from .latency import Latencies
+from .pipeline import Exported, calibration_folder
 from .verify import Verification
+
+_ENOUGH_IN_INT8 = 0.5
+_CLEARLY_FASTER = 1.05
 
 
 @contextmanager
@@ -24,6 +32,103 @@ def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("frames", total=total)
         yield lambda: progress.advance(task)
+
+
+@contextmanager
+def calibration_progress(console: Console) -> Iterator[Notify]:
+    """Shows a bar of what calibration is doing. Off a terminal a line each time something new begins."""
+    current = ""
+    with Progress(
+        TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task("", total=None, visible=False)
+
+        def notify(text: str, done: int, total: int) -> None:
+            nonlocal current
+            if text != current and not console.is_terminal:
+                console.print(f"  {text}", soft_wrap=True)
+            if text != current:
+                current = text
+                progress.reset(task, description=text, total=total, visible=True)
+            progress.update(task, completed=done, total=total, visible=done < total)
+
+        yield notify
+
+
+def show_export(console: Console, exported: Exported, out: Path) -> None:
+    """Prints what INT8 cost and what it is worth; nothing where there is none."""
+    if exported.calibration is None:
+        return
+    calibration = exported.calibration
+    _show_calibration(console, calibration, calibration_folder(out))
+    for note in calibration.notes:
+        console.print(f"Note: {note}.", style="yellow", highlight=False, soft_wrap=True)
+    if exported.latencies is not None:
+        console.print(_advice(exported.latencies), soft_wrap=True)
+
+
+def _show_calibration(console: Console, calibration: Calibration, folder: Path) -> None:
+    record = calibration.record
+    shares = record.class_shares
+    rarest = min(shares, key=lambda name: shares[name]) if shares else ""
+    coverage = (
+        f", {len(shares) - len(record.never_seen)} of {len(shares)} classes seen "
+        f"(least: {rarest}, {100 * shares[rarest]:.2g} % of the pixels)"
+        if shares
+        else ""
+    )
+    console.print(
+        f"\nCalibrated on {len(record.picture_hashes)} pictures of {record.source}, "
+        f"{record.held_back} of them held back{coverage}.",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("target", no_wrap=True)
+    for head in ("ranges", "in float", "INT8 work", "plain PTQ", "chosen"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for target, plan in calibration.plans.items():
+        table.add_row(
+            target,
+            plan.method,
+            str(len(plan.excluded)),
+            f"{100 * plan.int8_macs:.1f} %",
+            _losses(plan.plain),
+            _losses(plan.chosen),
+        )
+    console.print(table)
+    console.print(
+        "In float: convolutions. Plain PTQ, chosen: points of mean IoU, and of the worst class, "
+        f"lost on the held-back pictures. Ranges, lists and plots: {folder}",
+        soft_wrap=True,
+    )
+    for target, plan in calibration.plans.items():
+        if plan.int8_macs < _ENOUGH_IN_INT8:
+            console.print(
+                f"int8-{target} keeps most of its work in float to stay within the budgets: "
+                "it is hardly worth having; fp16 is the better choice there.",
+                style="yellow",
+                soft_wrap=True,
+            )
+
+
+def _losses(figures: Mapping[str, float]) -> str:
+    if not figures:
+        return "not measured"
+    return f"{round(figures['miou_lost'], 2) + 0:.2f}, {round(figures['worst_class_lost'], 2) + 0:.2f}"
+
+
+def _advice(latencies: Latencies) -> str:
+    fp32, int8 = (latencies.milliseconds[name] for name in ("fp32", "int8-cpu"))
+    if latencies.speed_up >= _CLEARLY_FASTER:
+        return (
+            f"On this CPU int8-cpu takes {int8:.1f} ms a frame and fp32 {fp32:.1f} ms: "
+            f"{latencies.speed_up:.1f} times as fast."
+        )
+    return (
+        f"On this CPU int8-cpu takes {int8:.1f} ms a frame and fp32 {fp32:.1f} ms: INT8 is not faster for this "
+        "network here. Run fp32: --precision fp32."
+    )
 
 
 def show_verification(console: Console, verification: Verification) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .parity import ParitySummary
@@ -19,7 +19,11 @@ class Gates:
     ``tie_margin`` is that distance as a share of the logits' root mean square on the frame. For float32,
     rounding (6e-8 each) over about 70 layers that each sum about 1000 products grows like the root of their number, to
     1.6e-5; doubled for two logits, and with room for a heavy tail, 1e-4. For float16 sums are kept in float32 and
-    only activations are rounded (4.9e-4 each), 70 times: 4e-3, and doubled about 1e-2.
+    only activations are rounded (4.9e-4 each), 70 times: 4e-3, and doubled about 1e-2. For INT8 an activation is
+    rounded by 1/255 of its range, about 1e-2 of its root mean square, and errors of many layers average: 5e-2.
+
+    **INT8** is judged by what it costs against the labels, within the budgets it was calibrated for, not by how many
+    pixels move. Without labels no budget can be judged; then one gate on moved pixels catches what is broken.
 
     **Small classes.** A class of n pixels loses 100 / n points of IoU by one pixel. Below ``min_class_pixels`` the
     class gate would judge single pixels on one object's edge: at 2000, half a point is 10 pixels. Such classes are
@@ -27,70 +31,119 @@ class Gates:
 
     Attributes:
         real_disagreement: share of all pixels that may differ where the reference is no tie.
-        class_drop: IoU that any class may lose.
         logit_error: largest difference of a logit, as a share of the logits' root mean square. It sees what
-            no pixel shows, such as a class that the frames do not have.
+            no pixel shows, such as a class that the frames do not have. None judges none.
+        class_drop: IoU that any class may lose.
+        miou_drop: mean IoU that may be lost; None judges none.
+        only_with_truth: judge losses of IoU where there is truth, and real disagreement only where there is none.
         tie_margin: the reference margin, as a share of the logits' root mean square, up to which a pixel is a tie.
         min_class_pixels: pixels that a class needs in the frames to be judged on its own.
     """
 
     real_disagreement: float
-    logit_error: float
+    logit_error: float | None
     tie_margin: float
     class_drop: float = 0.005
+    miou_drop: float | None = None
+    only_with_truth: bool = False
     min_class_pixels: int = 2000
 
     @classmethod
-    def for_precision(cls, precision: str) -> Gates:
-        """The defaults of a precision, ``fp32`` or ``fp16``."""
-        return _DEFAULTS[precision]
+    def for_precision(cls, precision: str, calibration: Mapping[str, Any] | None = None) -> Gates:
+        """The defaults of a precision.
+
+        Args:
+            precision: ``fp32``, ``fp16`` or ``int8``.
+            calibration: the manifest's, for ``int8``: its budgets, in points of 100, are the gates.
+        """
+        if calibration is None:
+            return _DEFAULTS[precision]
+        return replace(
+            _DEFAULTS[precision],
+            miou_drop=calibration["budget"] / 100,
+            class_drop=calibration["class_budget"] / 100,
+        )
 
     def judge(self, summary: ParitySummary) -> tuple[GateResult, ...]:
-        """Holds a measurement against every gate, in a fixed order."""
+        """Holds a measurement against every gate that applies, in a fixed order."""
+        results = [self._finite(summary)]
+        if not (self.only_with_truth and summary.has_truth):
+            results.append(self._disagreement(summary))
+        if summary.has_truth and self.miou_drop is not None:
+            results.append(self._mean(summary, self.miou_drop))
+        if summary.has_truth or not self.only_with_truth:
+            results.append(self._class(summary))
+        if self.logit_error is not None:
+            results.append(self._logits(summary, self.logit_error))
+        return tuple(results)
+
+    def _finite(self, summary: ParitySummary) -> GateResult:
+        return GateResult(
+            "finite logits",
+            passed=summary.non_finite_frames == 0,
+            measured=float(summary.non_finite_frames),
+            limit=0.0,
+            text=f"{summary.non_finite_frames} of {summary.frames} frames have logits that are not finite",
+        )
+
+    def _disagreement(self, summary: ParitySummary) -> GateResult:
+        return GateResult(
+            "real disagreement",
+            passed=summary.real_disagreement <= self.real_disagreement,
+            measured=summary.real_disagreement,
+            limit=self.real_disagreement,
+            text=f"{_percent(summary.real_disagreement)} of the pixels differ where the reference is no tie, "
+            f"above {_percent(self.real_disagreement)}",
+        )
+
+    def _mean(self, summary: ParitySummary, limit: float) -> GateResult:
+        # A variant whose logits are never finite has no IoU at all.
+        lost = (summary.miou_reference or 0.0) - (summary.miou_variant or 0.0)
+        return GateResult(
+            "mean IoU",
+            passed=lost <= limit,
+            measured=lost,
+            limit=limit,
+            text=f"mean IoU falls by {100 * lost:.2f} points, above the budget of {100 * limit:g}",
+        )
+
+    def _class(self, summary: ParitySummary) -> GateResult:
         worst = summary.worst_class
         drop = worst.drop if worst is not None else 0.0
         assert drop is not None
-        return (
-            GateResult(
-                "finite logits",
-                passed=summary.non_finite_frames == 0,
-                measured=float(summary.non_finite_frames),
-                limit=0.0,
-                text=f"{summary.non_finite_frames} of {summary.frames} frames have logits that are not finite",
-            ),
-            GateResult(
-                "real disagreement",
-                passed=summary.real_disagreement <= self.real_disagreement,
-                measured=summary.real_disagreement,
-                limit=self.real_disagreement,
-                text=f"{_percent(summary.real_disagreement)} of the pixels differ where the reference is no tie, "
-                f"above {_percent(self.real_disagreement)}",
-            ),
-            GateResult(
-                "class IoU",
-                passed=drop <= self.class_drop,
-                measured=drop,
-                limit=self.class_drop,
-                text=f"class {worst.name if worst else 'none'!r} loses {100 * drop:.2f} points of IoU, "
-                f"above {100 * self.class_drop:g}",
-                label=worst.name if worst is not None else "",
-            ),
-            GateResult(
-                "logit error",
-                passed=summary.relative_logit_error <= self.logit_error,
-                measured=summary.relative_logit_error,
-                limit=self.logit_error,
-                text=f"a logit of class {summary.worst_logit_class!r} is off by "
-                f"{_percent(summary.relative_logit_error)} of the logits' root mean square, "
-                f"above {_percent(self.logit_error)}",
-                label=summary.worst_logit_class,
-            ),
+        return GateResult(
+            "class IoU",
+            passed=drop <= self.class_drop,
+            measured=drop,
+            limit=self.class_drop,
+            text=f"class {worst.name if worst else 'none'!r} loses {100 * drop:.2f} points of IoU, "
+            f"above {100 * self.class_drop:g}",
+            label=worst.name if worst is not None else "",
+        )
+
+    def _logits(self, summary: ParitySummary, limit: float) -> GateResult:
+        return GateResult(
+            "logit error",
+            passed=summary.relative_logit_error <= limit,
+            measured=summary.relative_logit_error,
+            limit=limit,
+            text=f"a logit of class {summary.worst_logit_class!r} is off by "
+            f"{_percent(summary.relative_logit_error)} of the logits' root mean square, above {_percent(limit)}",
+            label=summary.worst_logit_class,
         )
 
 
 _DEFAULTS = {
     "fp32": Gates(real_disagreement=1e-4, logit_error=1e-2, tie_margin=1e-4),
     "fp16": Gates(real_disagreement=1e-3, logit_error=0.2, tie_margin=1e-2),
+    "int8": Gates(
+        real_disagreement=0.1,
+        logit_error=None,
+        tie_margin=5e-2,
+        class_drop=0.01,
+        miou_drop=0.005,
+        only_with_truth=True,
+    ),
 }
 
 

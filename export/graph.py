@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo
-from ..runtime.errors import ModelError, UsageError
+from ..runtime.errors import ModelError
 from .fold import fold_batch_norms, fold_input, plain_pooling
 
-PRECISIONS = ("fp32", "fp16")
 MIN_SIDE = 32
 """The smallest side of an input in pixels: the deepest stride of the networks, so that each keeps a logit."""
 
@@ -75,9 +74,3 @@ def deployable(network: SegmentationNetwork, info: CheckpointInfo, size_hw: tupl
     scale_rgb = 1 / (torch.tensor(info.std, dtype=torch.float64) * 255)
     folded = fold_input(ready, size_hw, scale_rgb)
     return Deployable(ready, mean_rgb.flip(0).float(), None if folded else scale_rgb.flip(0).float()).eval()
-
-
-def check_precision(precision: str) -> None:
-    """Raises ``UsageError`` for a precision that is none of ``PRECISIONS``."""
-    if precision not in PRECISIONS:
-        raise UsageError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")

@@ -1,20 +1,30 @@
-"""From weights to a bundle that has been verified, or to no bundle at all."""
+"""From weights to a bundle that has been calibrated and verified, or to no bundle at all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..models.checkpoint import Checkpoint
-from ..models.pretrained import default_weights, resolve_weights
+from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
+from ..calibration.graph import Graph
+from ..calibration.record import Record
+from ..calibration.search import Notify
+from ..models.pretrained import default_weights, resolve_weights, shipped_calibration
 from ..runtime.bundle import Bundle
-from ..runtime.errors import OutputError, VerificationError
+from ..runtime.errors import OutputError, UsageError, VerificationError
+from ..runtime.labels import LabelMap
 from .bundle_writer import add_verification, staged_folder, write_bundle, write_json, write_text
 from .frames import open_frames
-from .graph import check_precision
+from .latency import Latencies, latencies_in_turn
+from .onnx_file import export_graph
 from .report import render
+from .variants import check_precision, variant_graphs
 from .verify import Verification, verify
+
+if TYPE_CHECKING:
+    import onnx
 
 JSON_NAME = "verification.json"
 PAGE_NAME = "verification.html"
@@ -33,6 +43,7 @@ class ExportRequest:
         precisions: the variants; the first is the default one.
         size_hw: the input size, (H, W); None for the weights' own.
         data, split, source, frames: as ``export.frames.open_frames`` takes them.
+        calibration: how to calibrate; None where ``int8`` is not among the precisions.
         force: replace a bundle that is there.
     """
 
@@ -47,22 +58,41 @@ class ExportRequest:
     split: str = "val"
     source: str | None = None
     frames: int | None = None
+    calibration: CalibrationRequest | None = None
     force: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export gave.
+
+    Attributes:
+        verification: of every variant.
+        calibration: None without INT8.
+        latencies: of FP32 and INT8 on this CPU, measured in turn; None where no variant is made for it.
+    """
+
+    verification: Verification
+    calibration: Calibration | None
+    latencies: Latencies | None
 
 
 def export_bundle(
     request: ExportRequest,
     on_step: Callable[[str], None] = lambda text: None,
     on_frame: Callable[[], None] = lambda: None,
-) -> Verification:
-    """Exports, verifies, and only then puts the bundle in its place.
+    notify: Notify = lambda text, done, total: None,
+) -> Exported:
+    """Exports, calibrates, verifies, and only then puts the bundle in its place.
 
-    The report, ``verification.json`` and ``verification.html``, goes next to it also where a gate refuses the bundle.
+    The report, ``verification.json`` and ``verification.html``, goes next to it also where a gate refuses the bundle;
+    so does the folder with what calibration found, which a second run goes on from.
 
     Args:
         request: what to do.
         on_step: told what begins.
         on_frame: called after each verified frame.
+        notify: told of the calibration's progress.
 
     Raises:
         VerificationError: a variant does not pass its gates; no bundle is left.
@@ -70,13 +100,22 @@ def export_bundle(
     """
     for precision in request.precisions:
         check_precision(precision)
+    if ("int8" in request.precisions) != (request.calibration is not None):
+        raise UsageError("calibration is for int8: name it among the precisions, and how to calibrate")
     weights = request.weights or default_weights(request.model)
     checkpoint = resolve_weights(request.model, weights, request.num_classes, request.arguments)
-    size_hw = request.size_hw or checkpoint.info.input_size_hw
+    info = checkpoint.info
+    size_hw = request.size_hw or info.input_size_hw
     frames = open_frames(request.data, request.split, request.source, request.frames, size_hw)
     with staged_folder(request.out, force=request.force) as folder:
         on_step(f"exporting {request.model}, {weights} weights, {', '.join(request.precisions)}")
-        _write(folder, checkpoint, weights, size_hw, request.precisions)
+        network = checkpoint.build()
+        graph = export_graph(network, info, size_hw)
+        calibration = _calibrate(graph, info.labels, request, weights, on_step, notify)
+        variants = variant_graphs(graph, request.precisions, calibration)
+        # A file's path says nothing on another machine, and may say too much.
+        name = Path(weights).stem if weights.endswith(".safetensors") else weights
+        write_bundle(folder, network, info, variants, weights_name=name, size_hw=size_hw)
         on_step(f"verifying on {len(frames)} frames of {frames.name}")
         verification = verify(Bundle.load(folder), frames, on_frame=on_frame)
         report = write_report(report_folder(request.out), verification)
@@ -86,8 +125,39 @@ def export_bundle(
             )
         measured = {variant.name: variant.manifest_parity() for variant in verification.variants}
         add_verification(folder, verification.as_json(), measured)
-        Bundle.load(folder)  # what is put in place is what was read back
-    return verification
+        bundle = Bundle.load(folder)  # what is put in place is what was read back
+        latencies = None
+        if calibration is not None and "cpu" in calibration.plans:
+            on_step("timing FP32 and INT8 in turn on this CPU")
+            latencies = latencies_in_turn(graph, bundle)
+    return Exported(verification, calibration, latencies)
+
+
+def _calibrate(
+    graph: onnx.ModelProto,
+    labels: LabelMap,
+    request: ExportRequest,
+    weights: str,
+    on_step: Callable[[str], None],
+    notify: Notify,
+) -> Calibration | None:
+    if request.calibration is None:
+        return None
+    shipped = shipped_calibration(request.model, weights)
+    return calibrate(
+        Graph(graph),
+        labels,
+        request.calibration,
+        calibration_folder(request.out),
+        Record.load(shipped) if shipped else None,
+        notify,
+        on_step,
+    )
+
+
+def calibration_folder(bundle: Path) -> Path:
+    """Where ranges, exclusion lists and the search's plots go: next to the bundle."""
+    return bundle.parent / f"{bundle.resolve().name}-calibration"
 
 
 def report_folder(bundle: Path) -> Path:
@@ -112,18 +182,3 @@ def write_report(folder: Path, verification: Verification) -> Path:
     write_json(folder / JSON_NAME, content)
     write_text(folder / PAGE_NAME, render(content, verification.pictures))
     return folder / PAGE_NAME
-
-
-def _write(
-    folder: Path, checkpoint: Checkpoint, weights: str, size_hw: tuple[int, int], precisions: tuple[str, ...]
-) -> None:
-    # A file's path says nothing on another machine, and may say too much.
-    name = Path(weights).stem if weights.endswith(".safetensors") else weights
-    write_bundle(
-        folder,
-        checkpoint.build(),
-        checkpoint.info,
-        weights_name=name,
-        size_hw=size_hw,
-        precisions=precisions,
-    )

@@ -13,6 +13,7 @@ from .report_style import STYLE
 _GATE_UNITS = {
     "finite logits": ("{:.0f}", 1.0, "frames with logits that are not finite"),
     "real disagreement": ("{:.4f} %", 100.0, "pixels that differ where the reference is no tie"),
+    "mean IoU": ("{:.2f} points", 100.0, "what the mean over the classes loses"),
     "class IoU": ("{:.2f} points", 100.0, "most that one class loses"),
     "logit error": ("{:.3g} %", 100.0, "largest error of a logit, of their root mean square"),
 }

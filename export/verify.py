@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..calibration.record import refuse_overlap
 from ..runtime.bundle import Bundle
 from ..runtime.preprocess import Preprocessor
 from ..runtime.segmenter import Segmenter
@@ -140,6 +141,8 @@ def verify(
     *,
     variants: Sequence[str] = (),
     gates: Mapping[str, Gates] | None = None,
+    backend: str = "onnxruntime",
+    device: str | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Verification:
     """Measures a bundle against PyTorch.
@@ -149,15 +152,26 @@ def verify(
         frames: what to look at; where their classes are not the network's, they serve without truth.
         variants: which; all of the bundle's where empty.
         gates: by variant, where others than the precision's defaults are wanted.
+        backend: what runs the variants.
+        device: one that the backend knows; its own choice where None.
         on_frame: called after each frame, for a progress bar.
 
     Raises:
+        BackendError: the backend or its device is not there, or does not take a variant.
         BundleError: the bundle has no such variant.
         CheckpointError: the bundle's checkpoint does not fit its architecture.
+        DataError: an INT8 variant was calibrated on one of the frames.
         VerificationError: PyTorch itself gives logits that are not finite. Gates that do not pass raise nothing.
     """
     chosen = [bundle.variant(name) for name in variants or tuple(bundle.variants)]
-    limits = {v.name: (gates or {}).get(v.name, Gates.for_precision(v.precision)) for v in chosen}
+    calibrations = {v.name: bundle.manifest["variants"][v.name]["calibration"] for v in chosen}
+    limits = {
+        v.name: (gates or {}).get(v.name, Gates.for_precision(v.precision, calibrations[v.name]))
+        for v in chosen
+    }
+    for calibration in calibrations.values():
+        if calibration is not None:
+            refuse_overlap(calibration["picture_hashes"], ((f.id, f.frame_bgr) for f in frames))
     note = class_note(frames, bundle.labels)
     parities = {
         v.name: Parity(
@@ -172,7 +186,7 @@ def verify(
     with ExitStack() as stack:
         reference_backend = stack.enter_context(TorchBackend.of_bundle(bundle))
         preprocess = Preprocessor(bundle.input_size_hw)
-        segmenters = {v.name: stack.enter_context(Segmenter(bundle, v.name)) for v in chosen}
+        segmenters = {v.name: stack.enter_context(Segmenter(bundle, v.name, backend, device)) for v in chosen}
         for frame in frames:
             size_hw = (frame.frame_bgr.shape[0], frame.frame_bgr.shape[1])
             reference = reference_masks(reference_backend.infer(preprocess(frame.frame_bgr)), size_hw)

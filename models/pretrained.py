@@ -86,6 +86,12 @@ def shipped_path(name: str) -> Path | None:
     return path if path.exists() else None
 
 
+def shipped_calibration(architecture: str, weights: str) -> Path | None:
+    """The file of INT8 ranges and plans that ships with weights; None where none does."""
+    path = _SHIPPED / f"{architecture}-{weights}.calibration.json"
+    return path if path.exists() else None
+
+
 def default_weights(architecture: str) -> str:
     """The weights an architecture is used with where none are named.
 

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 from edgeseg.export.bundle_writer import write_bundle
 from edgeseg.export.frames import AerialFrames, LabelledFrame, LabelledFrames
+from edgeseg.export.onnx_file import export_graph
+from edgeseg.export.variants import variant_graphs
 from edgeseg.export.verify import verify
 from edgeseg.models import registry
 from edgeseg.models.pretrained import resolve_weights
-from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.bundle import Bundle, Variant
+from edgeseg.runtime.tensorrt.builder import build_engine
+from edgeseg.runtime.tensorrt.module import find_tensorrt
+from edgeseg.runtime.tensorrt.options import BuildOptions
 
 CLASSES = 5
 SIZE_HW = (64, 96)
@@ -80,33 +85,28 @@ def views() -> Views:
 @pytest.mark.parametrize(("name", "options"), forms())
 def test_export_verify_and_build(name: str, options: dict[str, Any], views: Views, tmp_path: Path) -> None:
     checkpoint = resolve_weights(name, "random", CLASSES, options)
-    write_bundle(
-        tmp_path,
-        checkpoint.build(),
-        checkpoint.info,
-        weights_name="random",
-        size_hw=SIZE_HW,
-        precisions=("fp32", "fp16"),
-    )
+    network = checkpoint.build()
+    graphs = variant_graphs(export_graph(network, checkpoint.info, SIZE_HW), ("fp32", "fp16"))
+    write_bundle(tmp_path, network, checkpoint.info, graphs, weights_name="random", size_hw=SIZE_HW)
     bundle = Bundle.load(tmp_path)
     variants = ["fp32"] if is_resnet50(name, options) else ["fp32", "fp16"]
     verification = verify(bundle, views, variants=variants)
     assert verification.failures() == ""
     for variant in bundle.variants.values():
-        assert build_with_tensorrt(variant.path) > 0
+        assert build_with_tensorrt(variant) > variant.path.stat().st_size // 2
 
 
-def build_with_tensorrt(path: Path) -> int:
-    """Parses and builds a graph with TensorRT for RTX, which needs no GPU for it; the engine's size in bytes."""
-    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
-    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR))
-    parsed = parser.parse_from_file(str(path))
-    assert parsed, [str(parser.get_error(i)) for i in range(parser.num_errors)]
-    assert network.num_inputs == network.num_outputs == 1
-    assert network.get_input(0).dtype == trt.uint8
-    assert network.get_output(0).dtype == trt.float32
-    engine = builder.build_serialized_network(network, builder.create_builder_config())
-    assert engine is not None
-    return int(engine.nbytes)
+def build_with_tensorrt(variant: Variant) -> int:
+    """Builds an engine for one to four frames with TensorRT for RTX, which needs no GPU; its size in bytes."""
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    warnings: list[str] = []
+    engine = build_engine(
+        find_tensorrt("tensorrt_rtx"),
+        variant.path,
+        SIZE_HW,
+        BuildOptions(batch=(1, 4)),
+        sha256=variant.sha256,
+        on_warning=warnings.append,
+    )
+    assert warnings == []
+    return len(engine)

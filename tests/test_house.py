@@ -24,7 +24,7 @@ WORDS = ("runtime.errors", "runtime.labels", "runtime.palette_png", "runtime.siz
 
 MAY_IMPORT = {
     "benchmarks": ("export", "calibration", "data", "models", "runtime"),
-    "calibration": ("data", *WORDS),
+    "calibration": ("data", "runtime.decode", "runtime.preprocess", *WORDS),
     "data": WORDS,
     "export": ("calibration", "data", "models", "runtime"),
     "models": WORDS,

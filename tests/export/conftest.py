@@ -10,6 +10,8 @@ import pytest
 import torch
 from edgeseg.export.bundle_writer import write_bundle
 from edgeseg.export.frames import LabelledFrame, LabelledFrames
+from edgeseg.export.onnx_file import export_graph
+from edgeseg.export.variants import variant_graphs
 from edgeseg.models.checkpoint import Checkpoint
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.bundle import Bundle
@@ -57,14 +59,9 @@ def bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> 
     """fp32 and fp16, not verified. Do not change it: copy it."""
     folder = tmp_path_factory.mktemp("bundle") / "unet"
     folder.mkdir()
-    write_bundle(
-        folder,
-        checkpoint.build(),
-        checkpoint.info,
-        weights_name="random",
-        size_hw=SIZE_HW,
-        precisions=("fp32", "fp16"),
-    )
+    network = checkpoint.build()
+    variants = variant_graphs(export_graph(network, checkpoint.info, SIZE_HW), ("fp32", "fp16"))
+    write_bundle(folder, network, checkpoint.info, variants, weights_name="random", size_hw=SIZE_HW)
     return Bundle.load(folder)
 
 

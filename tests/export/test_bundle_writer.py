@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 from edgeseg.export import bundle_writer
 from edgeseg.export.bundle_writer import add_verification, staged_folder, write_bundle, write_json
+from edgeseg.export.onnx_file import export_graph
+from edgeseg.export.variants import variant_graphs
 from edgeseg.models.checkpoint import Checkpoint, load_checkpoint
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import OutputError
+
+SIZE_HW = (64, 96)
 
 
 def fill(folder: Path, text: str) -> None:
@@ -130,27 +134,18 @@ def test_weights_that_were_stored_in_float16_are_again(checkpoint: Checkpoint, t
         if precision == "half":
             network = network.half().float()
         (tmp_path / precision).mkdir()
+        variants = variant_graphs(export_graph(network, checkpoint.info, SIZE_HW), ("fp32",))
         write_bundle(
-            tmp_path / precision,
-            network,
-            checkpoint.info,
-            weights_name="x",
-            size_hw=(64, 96),
-            precisions=("fp32",),
+            tmp_path / precision, network, checkpoint.info, variants, weights_name="x", size_hw=SIZE_HW
         )
     full, half = (Bundle.load(tmp_path / name).checkpoint_path.stat().st_size for name in ("full", "half"))
     assert half < 0.6 * full
 
 
 def test_a_verification_is_part_of_the_bundle(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    write_bundle(
-        tmp_path,
-        checkpoint.build(),
-        checkpoint.info,
-        weights_name="x",
-        size_hw=(64, 96),
-        precisions=("fp32",),
-    )
+    network = checkpoint.build()
+    variants = variant_graphs(export_graph(network, checkpoint.info, SIZE_HW), ("fp32",))
+    write_bundle(tmp_path, network, checkpoint.info, variants, weights_name="x", size_hw=SIZE_HW)
     measured = {
         "passed": True,
         "frames": 3,

@@ -10,10 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from edgeseg.export.bundle_writer import write_bundle
 from edgeseg.export.graph import deployable
 from edgeseg.export.half import to_half
 from edgeseg.export.onnx_file import IR_VERSION, OPSET, export_graph, save_graph
+from edgeseg.export.variants import variant_graphs
 from edgeseg.models.checkpoint import Checkpoint, load_checkpoint
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ModelError, OutputError, UsageError
@@ -116,17 +116,9 @@ def test_float16_that_overflows_is_refused(checkpoint: Checkpoint) -> None:
         to_half(export_graph(network, checkpoint.info, SIZE_HW))
 
 
-def test_unknown_precision(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown precision 'int3'; known: fp32, fp16"):
-        write_bundle(
-            tmp_path,
-            checkpoint.build(),
-            checkpoint.info,
-            weights_name="random",
-            size_hw=SIZE_HW,
-            precisions=("fp32", "int3"),
-        )
-    assert not list(tmp_path.iterdir())
+def test_unknown_precision(checkpoint: Checkpoint) -> None:
+    with pytest.raises(UsageError, match="unknown precision 'int3'; known: fp32, fp16, int8"):
+        variant_graphs(export_graph(checkpoint.build(), checkpoint.info, SIZE_HW), ("fp32", "int3"))
 
 
 def test_a_folder_that_is_not_there(bundle: Bundle, tmp_path: Path) -> None:

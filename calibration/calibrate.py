@@ -1,0 +1,335 @@
+"""Calibration from end to end: pictures, ranges, and for each target a plan that keeps the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..runtime.errors import DataError, OutputError, UsageError
+from ..runtime.labels import LabelMap
+from ..runtime.preprocess import Preprocessor
+from .exclusions import read_exclusions, write_exclusions
+from .graph import Graph
+from .judge import Judge
+from .pictures import DEFAULT_PICTURES, CalibrationSet, open_pictures, survey
+from .placement import TARGETS, check_target
+from .plot import write_plot
+from .quantize import quantize
+from .ranges import METHODS, Range, measure, passes
+from .record import Plan, Record
+from .search import BudgetSearch, Notify, SearchResult, Trial, int8_macs
+
+RECORD_NAME = "calibration.json"
+JOURNAL_NAME = "trials.jsonl"
+_BLIND_METHOD = "percentile"
+"""What is taken where nothing can be measured: of the three it was the best, or close to it, on every network here."""
+
+
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """How to calibrate.
+
+    Attributes:
+        source: a data set's folder or ``aerial:SEED``; None to take ranges that are there.
+        ranges: a calibration file to take; None for the one in the working folder, or the one that ships.
+        method: one of ``METHODS``, or ``auto`` for the one that measures best.
+        pictures: how many to use; None for ``DEFAULT_PICTURES``.
+        budget, class_budget: points of mean IoU, and of any class, that may be lost.
+        exclude: an exclusion list to take as it is, in place of the search.
+        targets: some of ``TARGETS``.
+    """
+
+    source: str | None = None
+    ranges: Path | None = None
+    method: str = "auto"
+    pictures: int | None = None
+    budget: float = 0.5
+    class_budget: float = 1.0
+    exclude: Path | None = None
+    targets: tuple[str, ...] = TARGETS
+
+    def check(self) -> None:
+        """Raises ``UsageError`` for a choice that cannot work."""
+        for target in self.targets:
+            check_target(target)
+        if self.method not in (*METHODS, "auto"):
+            raise UsageError(f"unknown calibration method {self.method!r}; known: auto, {', '.join(METHODS)}")
+        for name, value in (("--budget", self.budget), ("--class-budget", self.class_budget)):
+            if not value >= 0:
+                raise UsageError(f"{name} {value:g}: expected points of IoU, 0 or more")
+        if self.pictures is not None and self.source is None:
+            raise UsageError("--pictures says how many to calibrate on; name them with --calibrate")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration gave.
+
+    Attributes:
+        record: ranges and plans.
+        plans: by target asked for.
+        searches: by target, the search's measurements; none where there was none.
+        notes: what a user should know.
+    """
+
+    record: Record
+    plans: Mapping[str, Plan]
+    searches: Mapping[str, SearchResult] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def ranges(self, target: str) -> Mapping[str, Range]:
+        """The ranges that a target's plan takes."""
+        return self.record.ranges[self.plans[target].method]
+
+
+def calibrate(
+    graph: Graph,
+    labels: LabelMap,
+    request: CalibrationRequest,
+    folder: Path,
+    shipped: Record | None = None,
+    notify: Notify = lambda text, done, total: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Calibration:
+    """Finds ranges and a plan for every target, reusing what holds.
+
+    Leaves in ``folder``: ``calibration.json``, ``trials.jsonl``, and for each target its exclusion list and plot.
+
+    Args:
+        graph: float32.
+        labels: the network's classes.
+        request: what is wanted.
+        folder: for the files; made where it is not there.
+        shipped: the calibration that came with the weights.
+        notify: told of the progress.
+        say: told what is reused or left out, and why.
+
+    Raises:
+        UsageError: a choice that cannot work.
+        DataError: pictures, ranges or an exclusion list are missing, malformed, or of something else.
+        OutputError: the folder cannot be written.
+    """
+    request.check()
+    pictures = _survey(graph, labels, request, notify) if request.source is not None else None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+    record = _record(graph, pictures, request, folder, shipped, notify, say)
+    plans: dict[str, Plan] = {}
+    searches: dict[str, SearchResult] = {}
+    notes = _notes(record, pictures, request)
+    for target in request.targets:
+        if request.exclude is not None:
+            plans[target] = _given_plan(graph, record, request, target, request.exclude)
+        elif pictures is not None and pictures.has_truth:
+            searches[target] = _search(graph, labels, pictures, record, request, target, folder, notify)
+            plans[target] = _searched_plan(searches[target], request)
+        elif pictures is not None:
+            plans[target] = _blind_plan(graph, pictures, record, request, target)
+        else:
+            plans[target] = _plan_at_hand(record, request, target)
+    record = replace(record, plans={**record.plans, **plans})
+    record.save(folder / RECORD_NAME)
+    for target in request.targets:
+        result = searches.get(target)
+        errors = result.sensitivity if result else {}
+        write_exclusions(folder / f"exclude-{target}.txt", graph, target, plans[target].excluded, errors)
+        if result:
+            write_plot(folder / f"search-{target}.png", result, target, request.budget, request.class_budget)
+    return Calibration(record, plans, searches, notes)
+
+
+def _survey(graph: Graph, labels: LabelMap, request: CalibrationRequest, notify: Notify) -> CalibrationSet:
+    assert request.source is not None
+    pictures = open_pictures(request.source, graph.input_size_hw, request.pictures)
+    total, done = min(len(pictures), request.pictures or DEFAULT_PICTURES), 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        notify("looking at the calibration pictures", done, total)
+
+    return survey(pictures, labels, request.pictures, advance)
+
+
+def _record(
+    graph: Graph,
+    pictures: CalibrationSet | None,
+    request: CalibrationRequest,
+    folder: Path,
+    shipped: Record | None,
+    notify: Notify,
+    say: Callable[[str], None],
+) -> Record:
+    """The ranges that hold: given, found, shipped, or measured now."""
+    wanted = METHODS if request.method == "auto" else (request.method,)
+    if request.ranges is not None:
+        record = Record.load(request.ranges)
+        if differences := record.differences(graph, pictures):
+            raise DataError(f"the ranges of {request.ranges} do not hold here: {'; '.join(differences)}")
+        return record
+    if pictures is None:
+        if shipped is None:
+            raise UsageError(
+                "INT8 needs activation ranges: give labelled pictures with --calibrate DIR, "
+                "or a calibration file with --ranges FILE"
+            )
+        if differences := shipped.differences(graph, None):
+            raise DataError(
+                f"the ranges that came with the weights do not hold here: {'; '.join(differences)};"
+                " give labelled pictures with --calibrate DIR"
+            )
+        return shipped
+    path = folder / RECORD_NAME
+    if path.exists():
+        record = Record.load(path)
+        differences = record.differences(graph, pictures)
+        if not differences and set(wanted) <= set(record.ranges):
+            say(f"reusing the ranges of {path}")
+            return record
+        say(
+            f"measuring new ranges: those of {path} do not hold, {'; '.join(differences) or 'another method'}"
+        )
+    return Record.of(graph, pictures, _measure(graph, pictures, wanted, notify))
+
+
+def _measure(
+    graph: Graph, pictures: CalibrationSet, methods: tuple[str, ...], notify: Notify
+) -> dict[str, dict[str, Range]]:
+    preprocess = Preprocessor(graph.input_size_hw)
+    total, done = passes(methods) * len(pictures.for_ranges), 0
+
+    def frames() -> Iterator[npt.NDArray[np.uint8]]:
+        return (preprocess(sample.frame_bgr) for sample in pictures.read(pictures.for_ranges))
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        notify("measuring activation ranges", done, total)
+
+    return measure(graph, frames, methods, advance)
+
+
+def _notes(record: Record, pictures: CalibrationSet | None, request: CalibrationRequest) -> tuple[str, ...]:
+    notes = []
+    if record.never_seen:
+        notes.append(
+            f"the calibration pictures never show {', '.join(record.never_seen)}: "
+            "what quantization does to these classes is not known"
+        )
+    if pictures is not None and not pictures.has_truth:
+        notes.append(
+            f"the labels of {pictures.pictures.name} are not the network's classes, so that no budget can be "
+            "searched on them: everything is quantized, and the budgets are judged by verification alone"
+        )
+    if request.exclude is not None:
+        notes.append(f"the exclusion list is {request.exclude}, as it was given: nothing was searched")
+    return tuple(notes)
+
+
+def _search(
+    graph: Graph,
+    labels: LabelMap,
+    pictures: CalibrationSet,
+    record: Record,
+    request: CalibrationRequest,
+    target: str,
+    folder: Path,
+    notify: Notify,
+) -> SearchResult:
+    methods = METHODS if request.method == "auto" else (request.method,)
+    ranges = {method: record.ranges[method] for method in methods if method in record.ranges}
+    return BudgetSearch(
+        graph,
+        pictures,
+        len(labels),
+        target,
+        ranges,
+        request.budget,
+        request.class_budget,
+        folder / JOURNAL_NAME,
+        lambda text, done, total: notify(f"int8-{target}: {text}", done, total),
+    ).run()
+
+
+def _searched_plan(result: SearchResult, request: CalibrationRequest) -> Plan:
+    chosen = result.chosen
+    order = sorted(chosen.excluded, key=lambda name: -result.sensitivity.get(name, 0.0))
+    return Plan(
+        method=chosen.method,
+        excluded=tuple(order),
+        searched=True,
+        budget=request.budget,
+        class_budget=request.class_budget,
+        int8_macs=chosen.int8_macs,
+        plain=figures(result.plain),
+        chosen=figures(chosen),
+    )
+
+
+def figures(trial: Trial) -> dict[str, float]:
+    """What a trial lost on the held-back pictures, in points of 100, and its logits' relative error."""
+    return {
+        "miou": trial.score.miou,
+        "miou_lost": trial.loss.miou,
+        "worst_class_lost": trial.loss.worst_class,
+        "logit_error": trial.score.logit_error,
+    }
+
+
+def _given_plan(graph: Graph, record: Record, request: CalibrationRequest, target: str, path: Path) -> Plan:
+    excluded = read_exclusions(path, graph)
+    known = record.plans.get(target)
+    method = request.method if request.method != "auto" else known.method if known else _BLIND_METHOD
+    return _unmeasured(graph, record, request, target, method, excluded)
+
+
+def _blind_plan(
+    graph: Graph, pictures: CalibrationSet, record: Record, request: CalibrationRequest, target: str
+) -> Plan:
+    """Without truth the method is chosen by the logits alone, and everything is quantized."""
+    methods = METHODS if request.method == "auto" else (request.method,)
+    judge = Judge(graph, pictures, 1, target)
+    samples = list(pictures.read(pictures.held_back[:8]))
+    errors = {
+        method: judge.logit_error(quantize(graph, record.ranges[method], target), samples)
+        for method in methods
+    }
+    return _unmeasured(graph, record, request, target, min(errors, key=errors.__getitem__), ())
+
+
+def _unmeasured(
+    graph: Graph,
+    record: Record,
+    request: CalibrationRequest,
+    target: str,
+    method: str,
+    excluded: tuple[str, ...],
+) -> Plan:
+    if method not in record.ranges:
+        raise DataError(f"there are no {method} ranges; known here: {', '.join(record.ranges)}")
+    return Plan(
+        method=method,
+        excluded=excluded,
+        searched=False,
+        budget=request.budget,
+        class_budget=request.class_budget,
+        int8_macs=int8_macs(graph, target, excluded),
+    )
+
+
+def _plan_at_hand(record: Record, request: CalibrationRequest, target: str) -> Plan:
+    plan = record.plans.get(target)
+    if plan is None:
+        raise DataError(f"these ranges come without a plan for {target}; give pictures with --calibrate DIR")
+    if plan.budget > request.budget or plan.class_budget > request.class_budget:
+        raise DataError(
+            f"the plan at hand for {target} was searched for {plan.budget:g} points of mean IoU and "
+            f"{plan.class_budget:g} of a class; for tighter budgets give pictures with --calibrate DIR"
+        )
+    return plan

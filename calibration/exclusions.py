@@ -1,0 +1,72 @@
+"""The exclusion list as a text file: one operator a line, to be read, edited and passed back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..runtime.errors import DataError, OutputError
+from .graph import Graph
+
+
+def write_exclusions(
+    path: Path, graph: Graph, target: str, excluded: Sequence[str], errors: Mapping[str, float]
+) -> None:
+    """Writes a list, each operator with what it is.
+
+    Args:
+        path: the file.
+        graph: whose operators they are.
+        target: of the variant, for the heading.
+        excluded: names, in the order they are to stand.
+        errors: by name, the relative logit error of quantizing it alone; not every name need have one.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    total = sum(operator.macs for operator in graph.operators.values())
+    lines = [
+        f"# Convolutions that stay in float in the int8-{target} variant.",
+        "# One a line; edit it and pass it back with --exclude.",
+    ]
+    for name in excluded:
+        operator = graph.operators[name]
+        error = f", alone {100 * errors[name]:.2f} % of logit error" if name in errors else ""
+        lines.append(
+            f"{name:16} # {operator.description}, {100 * operator.macs / total:.1f} % of the work{error}"
+        )
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error_:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error_.strerror}") from error_
+
+
+def read_exclusions(path: Path, graph: Graph) -> tuple[str, ...]:
+    """Reads a list.
+
+    Args:
+        path: the file; what follows a ``#`` is a comment.
+        graph: whose operators it must name.
+
+    Raises:
+        DataError: the file cannot be read, or names what the graph does not have; the message gives the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the exclusion list {path}: {error}") from error
+    names = []
+    for number, line in enumerate(text.splitlines(), 1):
+        name = line.partition("#")[0].strip()
+        if name and name not in graph.operators:
+            raise DataError(
+                f"{path}, line {number}: the graph has no convolution {name!r};"
+                f" expected names such as {', '.join(list(graph.operators)[:2])}"
+            )
+        if name:
+            names.append(name)
+    return tuple(dict.fromkeys(names))

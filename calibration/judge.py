@@ -1,0 +1,143 @@
+"""What a quantized graph costs: mean IoU and each class's, against the float graph, on the held-back pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ..data.metrics import ConfusionMatrix
+from ..data.voc import Sample
+from ..runtime.decode import decode
+from ..runtime.preprocess import Preprocessor
+from .graph import INPUT, LOGITS, Graph
+from .pictures import CalibrationSet
+from .session import open_session
+
+MIN_CLASS_PIXELS = 2000
+"""Below this a class is shown and not judged: one pixel would be worth more than 0.05 points."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One graph on the held-back pictures. Shares are of 1.
+
+    Attributes:
+        class_iou: by class; NaN where it is absent.
+        pixels: by class, how many the truth has.
+        logit_error: root mean square of the logits' difference from the float graph's, as a share of theirs.
+    """
+
+    class_iou: tuple[float, ...]
+    pixels: tuple[int, ...]
+    logit_error: float
+
+    @property
+    def miou(self) -> float:
+        """Mean over the classes that are present."""
+        return float(np.nanmean(self.class_iou))
+
+    def points_lost(self, reference: Score) -> Loss:
+        """What it loses against a reference, in points of 100."""
+        drops = 100 * (np.array(reference.class_iou) - np.array(self.class_iou))
+        judged = (np.array(self.pixels) >= MIN_CLASS_PIXELS) & ~np.isnan(drops)
+        worst = int(np.argmax(np.where(judged, drops, -np.inf)))
+        return Loss(
+            miou=100 * (reference.miou - self.miou),
+            worst_class=float(drops[worst]) if judged.any() else 0.0,
+            worst_class_id=worst if judged.any() else -1,
+        )
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Points of 100 that a graph loses.
+
+    Attributes:
+        miou: of mean IoU.
+        worst_class: of the judged class that loses most.
+        worst_class_id: which; -1 where none has enough pixels.
+    """
+
+    miou: float
+    worst_class: float
+    worst_class_id: int
+
+    def spent(self, budget: float, class_budget: float) -> float:
+        """The share of the tighter budget that is spent: up to 1 is within both."""
+        return max(_share(self.miou, budget), _share(self.worst_class, class_budget))
+
+
+def _share(lost: float, budget: float) -> float:
+    if budget > 0:
+        return lost / budget
+    return 0.0 if lost <= 0 else float("inf")
+
+
+class Judge:
+    """Scores graphs on one set of held-back pictures.
+
+    Args:
+        graph: the float graph that they are held against.
+        pictures: whose masks are in the network's classes.
+        num_classes: C.
+        target: for whose numerics: ``cpu`` runs the INT8 kernels, ``tensorrt`` computes in float between Q and DQ.
+    """
+
+    def __init__(self, graph: Graph, pictures: CalibrationSet, num_classes: int, target: str) -> None:
+        self._graph, self._pictures, self._num_classes = graph, pictures, num_classes
+        self._fuse = target == "cpu"
+        self._reference = open_session(graph.model)
+        self._preprocess = Preprocessor(graph.input_size_hw)
+
+    @cached_property
+    def reference(self) -> Score:
+        """The float graph's own score."""
+        return self.score(self._graph.model)
+
+    def score(self, model: onnx.ModelProto, on_picture: Callable[[], None] = lambda: None) -> Score:
+        """Scores a graph on every held-back picture.
+
+        Args:
+            model: ``frame`` to ``logits``, float32.
+            on_picture: called after each.
+        """
+        session = self._open(model)
+        matrix = ConfusionMatrix(self._num_classes)
+        errors, squares = 0.0, 0.0
+        for sample in self._pictures.read(self._pictures.held_back):
+            logits, reference = self._run(session, sample), self._run(self._reference, sample)
+            errors += float(np.square(logits - reference, dtype=np.float64).sum())
+            squares += float(np.square(reference, dtype=np.float64).sum())
+            height, width = sample.mask.shape
+            matrix.update(sample.mask, decode(logits, (height, width)))
+            on_picture()
+        counts = matrix.counts.sum(axis=1)
+        return Score(
+            class_iou=tuple(matrix.per_class_iou.tolist()),
+            pixels=tuple(counts.tolist()),
+            logit_error=float(np.sqrt(errors / (squares or 1.0))),
+        )
+
+    def logit_error(self, model: onnx.ModelProto, samples: Sequence[Sample]) -> float:
+        """The relative error of a graph's logits on a few pictures; needs no labels."""
+        session = self._open(model)
+        errors, squares = 0.0, 0.0
+        for sample in samples:
+            logits, reference = self._run(session, sample), self._run(self._reference, sample)
+            errors += float(np.square(logits - reference, dtype=np.float64).sum())
+            squares += float(np.square(reference, dtype=np.float64).sum())
+        return float(np.sqrt(errors / (squares or 1.0)))
+
+    def _open(self, model: onnx.ModelProto) -> Any:
+        return open_session(model, fuse_quantized=self._fuse)
+
+    def _run(self, session: Any, sample: Sample) -> npt.NDArray[np.float32]:
+        frame = self._preprocess(sample.frame_bgr)
+        logits: npt.NDArray[np.float32] = session.run([LOGITS], {INPUT: frame})[0][0]
+        return logits

@@ -1,0 +1,91 @@
+"""Where Q and DQ go: one rule for each target, because the two want opposite forms.
+
+``tensorrt`` fuses a convolution whose input and weights come from DQ, whatever follows it. Symmetric signed 8 bit,
+weights per channel, the bias in float; of a residual addition the branch that is read elsewhere is quantized, the one
+that only the addition reads is not, so that convolution and addition fuse.
+(NVIDIA, "Working with Quantized Types", TensorRT developer guide.)
+
+``cpu`` is what ONNX Runtime's kernels take: unsigned activations with a zero point, signed weights per channel, a bias
+of 32 bits at the product of the two scales, and a Q right behind each convolution, without which it runs in float
+between two conversions. Additions, concatenations and poolings between quantized tensors stay in 8 bits.
+
+In both, squeeze-and-excitation stays in float: its convolutions see one value a channel, and the multiplication behind
+the hard sigmoid fuses with nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx
+
+from ..runtime.errors import UsageError
+from .graph import CONVOLUTIONS, LOGITS, Graph, groups
+
+TARGETS = ("tensorrt", "cpu")
+_KEEPS_RANGE = ("MaxPool", "Slice", "Relu", "Resize")
+"""Operators whose output lies within their input's range, so that they run on 8 bits as they are."""
+
+
+def check_target(target: str) -> None:
+    """Raises ``UsageError`` for a target that is none of ``TARGETS``."""
+    if target not in TARGETS:
+        raise UsageError(f"unknown INT8 target {target!r}; known: {', '.join(TARGETS)}")
+
+
+def candidates(graph: Graph, target: str) -> tuple[str, ...]:
+    """The convolutions that a target can run in INT8, in the graph's order.
+
+    Raises:
+        UsageError: an unknown target.
+    """
+    check_target(target)
+    return tuple(
+        node.name
+        for node in graph.nodes
+        if node.op_type in CONVOLUTIONS and node.name not in graph.gates and _fits(node, target)
+    )
+
+
+def _fits(node: onnx.NodeProto, target: str) -> bool:
+    if node.op_type == "Conv":
+        return True
+    # ONNX Runtime has no transposed convolution in INT8. In TensorRT the scales of a grouped one would not lie
+    # along an axis of its weights.
+    return target == "tensorrt" and groups(node) == 1
+
+
+def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> tuple[str, ...]:
+    """The activations that get a Q/DQ pair, where the convolutions in ``quantized`` run in INT8.
+
+    Returns:
+        Names in the graph's order.
+    """
+    chosen = {node.input[0] for node in graph.nodes if node.name in quantized}
+    if target == "cpu":
+        chosen |= {output_of(graph, node) for node in graph.nodes if node.name in quantized}
+        _spread(graph, chosen)
+        # A concatenation that is read in 8 bits had better be written so: four times less to move.
+        chosen |= {
+            name
+            for node in graph.nodes
+            if node.op_type == "Concat" and node.output[0] in chosen
+            for name in node.input
+        }
+        chosen -= {LOGITS}  # leaves the graph as float32
+    return tuple(output for node in graph.nodes for output in node.output if output in chosen)
+
+
+def output_of(graph: Graph, node: onnx.NodeProto) -> str:
+    """The tensor that a convolution's kernel writes: behind its ReLU, which fuses, where it has one."""
+    after = graph.only_consumer(node.output[0])
+    return after.output[0] if after is not None and after.op_type == "Relu" else node.output[0]
+
+
+def _spread(graph: Graph, chosen: set[str]) -> None:
+    """Keeps what lies between quantized tensors in 8 bits."""
+    for node in graph.nodes:
+        read = [name for name in node.input if name and name not in graph.initializers]
+        between = node.op_type in _KEEPS_RANGE or node.op_type in ("Concat", "Add")
+        if between and read and all(name in chosen for name in read):
+            chosen.add(node.output[0])

@@ -1,0 +1,80 @@
+"""The search as a picture: what INT8 costs against how much of the work is in INT8."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..runtime.errors import MissingDependencyError, OutputError
+from .search import SearchResult
+
+_MIOU, _CLASS, _FAINT = "#1f6feb", "#d1570c", "#8b949e"
+
+
+def write_plot(path: Path, result: SearchResult, target: str, budget: float, class_budget: float) -> None:
+    """Draws every trial, the Pareto line, plain quantization and the chosen list.
+
+    Args:
+        path: a PNG to write.
+        result: of the search.
+        target: for the title.
+        budget, class_budget: in points, drawn as limits.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        OutputError: the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib", "export", "drawing the search") from error
+    figure = Figure(figsize=(8.4, 4.6), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    trials = [trial for trial in result.trials if trial.method == result.chosen.method]
+    for color, limit, label, lost in (
+        (_MIOU, budget, "mean IoU", lambda trial: trial.loss.miou),
+        (_CLASS, class_budget, "worst class", lambda trial: trial.loss.worst_class),
+    ):
+        points = [(100 * trial.int8_macs, lost(trial)) for trial in trials]
+        axes.scatter(*zip(*points, strict=True), s=18, color=color, alpha=0.55, label=label)
+        front = pareto(points)
+        axes.plot(*zip(*front, strict=True), color=color, linewidth=1.4, drawstyle="steps-post")
+        axes.axhline(limit, color=color, linewidth=0.8, linestyle=":")
+        axes.annotate(
+            f"budget, {label}: {limit:g}", (0.01, limit), xycoords=("axes fraction", "data"),
+            va="bottom", fontsize=8, color=color,
+        )  # fmt: skip
+        axes.scatter(
+            [100 * result.chosen.int8_macs], [lost(result.chosen)], s=130, facecolor="none", edgecolor=color,
+            linewidth=2, label=f"chosen, {label}: {round(lost(result.chosen), 2) + 0:.2f}",
+        )  # fmt: skip
+        axes.scatter(
+            [100 * result.plain.int8_macs], [lost(result.plain)], marker="x", s=60, color=color,
+            label=f"plain PTQ, {label}: {round(lost(result.plain), 2) + 0:.2f}",
+        )  # fmt: skip
+    axes.axhline(0, color=_FAINT, linewidth=0.8)
+    axes.set_xlabel("share of the multiply-accumulates in INT8 (%)")
+    axes.set_ylabel("points of IoU lost on held-back pictures")
+    axes.set_title(
+        f"int8-{target}: {len(result.chosen.excluded)} convolutions stay in float,"
+        f" {result.chosen.method} ranges",
+        loc="left", fontsize=11,
+    )  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    try:
+        path.write_bytes(picture.getvalue())
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other beats in both: more in INT8, and less lost; by growing share."""
+    front: list[tuple[float, float]] = []
+    for share, lost in sorted(points, reverse=True):
+        if not front or lost < front[-1][1]:
+            front.append((share, lost))
+    return front[::-1]

@@ -1,0 +1,181 @@
+"""Writes the Q/DQ pairs into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from ..runtime.errors import DataError
+from .graph import CONVOLUTIONS, Graph
+from .placement import candidates, quantized_tensors
+
+_HALF_STEP = 2.0**-24
+"""The smallest positive float16."""
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a tensor is stored: ``real = scale * (stored - zero_point)``.
+
+    Attributes:
+        scale: float32, a scalar or one a channel.
+        zero_point: of the stored type, of the scale's shape.
+    """
+
+    scale: npt.NDArray[np.float32]
+    zero_point: npt.NDArray[np.generic]
+
+
+def quantize(
+    graph: Graph, ranges: Mapping[str, Range], target: str, excluded: Collection[str] = ()
+) -> onnx.ModelProto:
+    """Makes the INT8 form of a float32 graph. Every tensor keeps its name.
+
+    Args:
+        graph: float32.
+        ranges: by activation, its least and greatest value.
+        target: ``tensorrt`` or ``cpu``.
+        excluded: names of convolutions that stay in float.
+
+    Returns:
+        A new model; float32 between the Q/DQ pairs.
+
+    Raises:
+        UsageError: an unknown target.
+        DataError: a tensor that must be quantized has no range, or ``excluded`` names no convolution.
+    """
+    unknown = sorted(set(excluded) - set(graph.operators))
+    if unknown:
+        raise DataError(
+            f"the exclusion list names {', '.join(unknown)}, which the graph does not have;"
+            " expected names of its convolutions, such as " + ", ".join(list(graph.operators)[:2])
+        )
+    quantized = [name for name in candidates(graph, target) if name not in set(excluded)]
+    writer = _Writer(graph, target)
+    steps = {
+        name: activation_step(_range(ranges, name), target)
+        for name in quantized_tensors(graph, target, quantized)
+    }
+    _share_steps(graph, target, steps)
+    return writer.write(steps, frozenset(quantized))
+
+
+def activation_step(value_range: Range, target: str) -> Step:
+    """The step of an activation: signed and symmetric for ``tensorrt``, unsigned with a zero point for ``cpu``."""
+    low, high = min(0.0, value_range[0]), max(0.0, value_range[1])
+    if target == "tensorrt":
+        return Step(_storable(np.float32(max(-low, high) / 127)), np.zeros((), np.int8))
+    scale = np.float32((high - low) / 255) or np.float32(1)
+    return Step(np.asarray(scale, np.float32), np.asarray(np.clip(round(-low / scale), 0, 255), np.uint8))
+
+
+def weight_step(weight: npt.NDArray[np.float32], axis: int) -> Step:
+    """The step of weights: signed, symmetric, one a channel along ``axis``."""
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    scale = _storable(np.abs(weight).max(axis=others).astype(np.float32) / np.float32(127))
+    return Step(scale, np.zeros(scale.shape, np.int8))
+
+
+def _storable(scale: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]:
+    """Rounds scales up to what float16 stores, so that the weights are quantized by the very scale that the
+    float16 graph will multiply with, and nothing is clipped."""
+    scale = np.asarray(scale, np.float32)
+    near = scale.astype(np.float16)
+    up = np.where(near.astype(np.float32) < scale, np.nextafter(near, np.float16(np.inf)), near)
+    # A channel of zeros alone has no scale of its own.
+    return np.where(scale > 0, np.maximum(up.astype(np.float32), _HALF_STEP), 1).astype(np.float32)
+
+
+def _range(ranges: Mapping[str, Range], name: str) -> Range:
+    if name not in ranges:
+        raise DataError(f"there is no range for {name}; calibrate this graph again")
+    return ranges[name]
+
+
+def _share_steps(graph: Graph, target: str, steps: dict[str, Step]) -> None:
+    """Gives what only moves values its input's step: other kernels than those on 8 bits would convert twice."""
+    for node in graph.nodes:
+        output = node.output[0]
+        if target == "cpu" and output in steps and node.op_type in ("MaxPool", "Slice", "Resize"):
+            steps[output] = steps.get(node.input[0], steps[output])
+
+
+class _Writer:
+    """Copies a graph, with Q/DQ behind the tensors and before the weights that are quantized."""
+
+    def __init__(self, graph: Graph, target: str) -> None:
+        self._graph, self._target = graph, target
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def write(self, steps: Mapping[str, Step], quantized: frozenset[str]) -> onnx.ModelProto:
+        for node in self._graph.nodes:
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            copy.input[:] = [f"{name}_DQ" if name in steps else name for name in node.input]
+            if node.op_type in CONVOLUTIONS and node.name in quantized:
+                self._quantize_weights(node, copy, steps)
+            self._nodes.append(copy)
+            for name in node.output:
+                if name in steps:
+                    self._pair(name, steps[name])
+        model = onnx.ModelProto()
+        model.CopyFrom(self._graph.model)
+        del model.graph.node[:]
+        model.graph.node.extend(self._nodes)
+        used = {name for node in self._nodes for name in node.input}
+        kept = [item for name, item in self._graph.initializers.items() if name in used]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend([*kept, *self._constants.values()])
+        return model
+
+    def _pair(self, name: str, step: Step) -> None:
+        scale = self._constant(f"{name}_scale", step.scale)
+        zero_point = self._constant(f"{name}_zero_point", step.zero_point)
+        self._nodes += [
+            helper.make_node("QuantizeLinear", [name, scale, zero_point], [f"{name}_Q"], f"{name}_Q"),
+            helper.make_node(
+                "DequantizeLinear", [f"{name}_Q", scale, zero_point], [f"{name}_DQ"], f"{name}_DQ"
+            ),
+        ]
+
+    def _quantize_weights(
+        self, node: onnx.NodeProto, copy: onnx.NodeProto, steps: Mapping[str, Step]
+    ) -> None:
+        axis = 0 if node.op_type == "Conv" else 1  # the output channels
+        weight = self._graph.values(node.input[1]).astype(np.float32)
+        step = weight_step(weight, axis)
+        shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
+        stored = np.clip(np.rint(weight / step.scale.reshape(shape)), -127, 127).astype(np.int8)
+        copy.input[1] = self._stored(node.input[1], stored, step, axis)
+        if self._target == "cpu" and len(node.input) > 2:
+            copy.input[2] = self._stored_bias(node, step, steps[node.input[0]])
+
+    def _stored_bias(self, node: onnx.NodeProto, weights: Step, frame: Step) -> str:
+        scale = (weights.scale * frame.scale).astype(np.float32)
+        bias = np.rint(self._graph.values(node.input[2]).astype(np.float64) / scale)
+        limit = 2**31 - 1
+        stored = np.clip(bias, -limit, limit).astype(np.int32)
+        return self._stored(node.input[2], stored, Step(scale, np.zeros(scale.shape, np.int32)), 0)
+
+    def _stored(self, name: str, values: npt.NDArray[np.generic], step: Step, axis: int) -> str:
+        result = f"{name}_DQ"
+        if f"{name}_Q" not in self._constants:
+            inputs = [
+                self._constant(f"{name}_Q", values),
+                self._constant(f"{name}_scale", step.scale),
+                self._constant(f"{name}_zero_point", step.zero_point),
+            ]
+            self._nodes.append(helper.make_node("DequantizeLinear", inputs, [result], result, axis=axis))
+        return result
+
+    def _constant(self, name: str, values: npt.NDArray[np.generic]) -> str:
+        self._constants[name] = numpy_helper.from_array(np.asarray(values), name)
+        return name

@@ -1,0 +1,208 @@
+"""Activation ranges: measured picture by picture, so that memory does not grow with their number.
+
+ONNX Runtime's own calibraters keep every picture's activations until the end. Here two passes do: the first
+takes each tensor's least and greatest value, the second a histogram between the two, and a method reads its range
+from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper
+
+from ..runtime.errors import DataError, UsageError
+from .graph import INPUT, Graph, with_outputs
+from .session import open_session
+
+METHODS = ("minmax", "percentile", "entropy")
+BINS = 2048
+PERCENTILE = 99.99
+_LEVELS = 128
+_GROUP_BYTES = 256 * 2**20
+
+Range = tuple[float, float]
+Frames = Callable[[], Iterable[npt.NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often a tensor's values fall between its least and greatest.
+
+    Attributes:
+        low, high: the least and the greatest value; zero lies between them or on one.
+        counts: int64 [BINS], of equal width from ``low`` to ``high``.
+    """
+
+    low: float
+    high: float
+    counts: npt.NDArray[np.int64]
+
+
+def measure(
+    graph: Graph, frames: Frames, methods: Iterable[str], on_step: Callable[[], None] = lambda: None
+) -> dict[str, dict[str, Range]]:
+    """Measures the range of every activation.
+
+    Args:
+        graph: float32.
+        frames: gives the calibration frames afresh at each call, uint8 [1, H, W, 3] at the graph's size.
+        methods: some of ``METHODS``.
+        on_step: called after each frame of each pass.
+
+    Returns:
+        By method, by tensor, (low, high).
+
+    Raises:
+        UsageError: an unknown method.
+        DataError: there are no frames, or an activation is not finite.
+    """
+    chosen = tuple(methods)
+    for method in chosen:
+        if method not in METHODS:
+            raise UsageError(f"unknown calibration method {method!r}; known: {', '.join(METHODS)}, or auto")
+    extremes = _extremes(graph, frames, on_step)
+    result = {"minmax": extremes} if "minmax" in chosen else {}
+    if set(chosen) - {"minmax"}:
+        histograms = _histograms(graph, frames, extremes, on_step)
+        if "percentile" in chosen:
+            result["percentile"] = {name: percentile_range(h) for name, h in histograms.items()}
+        if "entropy" in chosen:
+            result["entropy"] = {name: entropy_range(h) for name, h in histograms.items()}
+    return {method: result[method] for method in chosen}
+
+
+def passes(methods: Iterable[str]) -> int:
+    """How many times :func:`measure` goes over the frames."""
+    return 2 if set(methods) - {"minmax"} else 1
+
+
+def _extremes(graph: Graph, frames: Frames, on_step: Callable[[], None]) -> dict[str, Range]:
+    names = graph.activations
+    session = open_session(_with_extremes(graph))
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for frame in frames():
+        values = np.array(session.run(None, {INPUT: frame}), np.float64).reshape(2, -1)
+        if not np.isfinite(values).all():
+            name = names[int(np.argmin(np.isfinite(values).all(axis=0)))]
+            raise DataError(f"{name} is not finite on a calibration picture; the network cannot be quantized")
+        low, high = np.minimum(low, values[0]), np.maximum(high, values[1])
+        on_step()
+    if not np.isfinite(low).all():
+        raise DataError("there are no calibration pictures; ranges need at least one")
+    return {
+        name: (min(0.0, float(least)), max(0.0, float(most)))
+        for name, least, most in zip(names, low, high, strict=True)
+    }
+
+
+def _with_extremes(graph: Graph) -> onnx.ModelProto:
+    """The graph with two numbers a tensor as its outputs, so that no activation leaves ONNX Runtime."""
+    model = with_outputs(graph.model, ())
+    for kind in ("Min", "Max"):
+        for name in graph.activations:
+            result = f"{name}_{kind}"
+            model.graph.node.append(helper.make_node(f"Reduce{kind}", [name], [result], keepdims=0))
+            model.graph.output.append(onnx.ValueInfoProto(name=result))
+    return model
+
+
+def _histograms(
+    graph: Graph, frames: Frames, extremes: Mapping[str, Range], on_step: Callable[[], None]
+) -> dict[str, Histogram]:
+    counts = {name: np.zeros(BINS, np.int64) for name in graph.activations}
+    groups = [(names, open_session(with_outputs(graph.model, names))) for names in _groups(graph)]
+    for frame in frames():
+        for names, session in groups:
+            for name, values in zip(names, session.run(list(names), {INPUT: frame}), strict=True):
+                low, high = extremes[name]
+                counts[name] += _count(values, low, high)
+        on_step()
+    return {name: Histogram(*extremes[name], counts[name]) for name in counts}
+
+
+def _groups(graph: Graph) -> Iterator[tuple[str, ...]]:
+    """Splits the tensors so that those of one run fit into a bounded memory, however large the frame."""
+    group: list[str] = []
+    size = 0
+    for name in graph.activations:
+        needed = 4 * int(np.prod(graph.shapes[name]))
+        if group and size + needed > _GROUP_BYTES:
+            yield tuple(group)
+            group, size = [], 0
+        group.append(name)
+        size += needed
+    yield tuple(group)
+
+
+def _count(values: npt.NDArray[np.float32], low: float, high: float) -> npt.NDArray[np.int64]:
+    width = (high - low) or 1.0
+    position = values.ravel() - np.float32(low)
+    position *= np.float32(BINS / width)
+    index = np.minimum(position.astype(np.int32), BINS - 1)
+    return np.bincount(np.maximum(index, 0), minlength=BINS)
+
+
+def percentile_range(histogram: Histogram, percentile: float = PERCENTILE) -> Range:
+    """Leaves out the rarest values, half of them at either end; zero stays inside.
+
+    Args:
+        histogram: of one tensor.
+        percentile: share of the values that stay, of 100.
+    """
+    total = histogram.counts.sum()
+    tail = total * (1 - percentile / 100) / 2
+    below = np.cumsum(histogram.counts)
+    edges = np.linspace(histogram.low, histogram.high, BINS + 1)
+    first = int(np.searchsorted(below, tail, side="right"))
+    last = int(np.searchsorted(below, total - tail, side="left"))
+    return min(0.0, float(edges[first])), max(0.0, float(edges[min(last, BINS - 1) + 1]))
+
+
+def entropy_range(histogram: Histogram) -> Range:
+    """The bound at which 8 bits keep most of a tensor's distribution, by relative entropy.
+
+    For each bound the magnitudes beyond it are clipped onto it, what is left is spread over 128 levels, and the
+    divergence (Kullback and Leibler) from the one to the other is taken; the least wins. (Migacz 2017, "8-bit
+    Inference with TensorRT".)
+
+    Args:
+        histogram: of one tensor.
+    """
+    magnitudes, width = _magnitudes(histogram)
+    if np.count_nonzero(magnitudes) <= _LEVELS // 2:  # a handful of values: nothing to gain by clipping
+        return histogram.low, histogram.high
+    candidates = np.unique(np.linspace(_LEVELS, len(magnitudes), 96).astype(int))
+    divergences = [_divergence(magnitudes, int(bound)) for bound in candidates]
+    bound = float(candidates[int(np.argmin(divergences))] * width)
+    return max(histogram.low, -bound), min(histogram.high, bound)
+
+
+def _magnitudes(histogram: Histogram) -> tuple[npt.NDArray[np.float64], float]:
+    """The histogram of absolute values, and the width of its bins."""
+    largest = max(-histogram.low, histogram.high) or 1.0
+    centres = np.linspace(histogram.low, histogram.high, 2 * BINS + 1)[1::2]
+    width = largest / BINS
+    index = np.minimum((np.abs(centres) / width).astype(int), BINS - 1)
+    return np.bincount(index, weights=histogram.counts, minlength=BINS), width
+
+
+def _divergence(magnitudes: npt.NDArray[np.float64], bound: int) -> float:
+    kept = magnitudes[:bound].copy()
+    kept[0] = 0  # the mass at zero is exact at any scale, and would drown all else
+    clipped = kept.copy()
+    clipped[-1] += magnitudes[bound:].sum()
+    level = np.arange(bound) * _LEVELS // bound
+    filled = kept > 0
+    mass = np.bincount(level, weights=kept, minlength=_LEVELS)
+    width = np.bincount(level, weights=filled, minlength=_LEVELS)
+    spread = np.where(filled, (mass / np.maximum(width, 1))[level], 0)
+    p, q = clipped / max(clipped.sum(), 1e-12), spread / max(spread.sum(), 1e-12)
+    # What is clipped onto a level that had nothing is lost entirely.
+    q = np.where((p > 0) & (q == 0), 1e-9, q)
+    inside = p > 0
+    return float(np.sum(p[inside] * np.log(p[inside] / q[inside])))
