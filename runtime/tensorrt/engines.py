@@ -175,10 +175,10 @@ def _options_of_newest(
     cache: EngineCache,
     say: Callable[[str], None],
 ) -> BuildOptions:
-    builder = (tensorrt.flavour, tensorrt.version)
+    this = (variant.sha256, variant.precision, tensorrt.flavour, tensorrt.version)
     for record in cache.records():
         found, options = record.identity, record.identity.options
-        same_graph = found.onnx_sha256 == variant.sha256 and (found.flavour, found.version) == builder
+        same_graph = (found.onnx_sha256, found.precision, found.flavour, found.version) == this
         if same_graph and options.batch[0] == 1 and (gpu is None or found.runs_on(gpu)):
             usual = describe(BuildOptions(classes_size_hw=input_size_hw))
             unusual = [
