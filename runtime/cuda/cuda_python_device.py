@@ -45,8 +45,13 @@ class CudaPythonDevice(CudaDevice):
             error, count = runtime.cudaGetDeviceCount()
         except ModuleNotFoundError:
             return f"cuda-python 12.6.1 or later is not installed: {_INSTALL}"
-        except (ImportError, RuntimeError) as problem:
-            return f"cuda-python does not load ({_brief(problem)}): {_INSTALL}, and install NVIDIA's driver"
+        except ImportError as problem:
+            return f"cuda-python is installed but does not load: {_brief(problem)}; {_INSTALL}"
+        except RuntimeError as problem:  # how the bindings of CUDA 12 tell that there is no driver
+            return (
+                f"there is no usable GPU: cuda-python says {_brief(problem)!r};"
+                " install NVIDIA's driver, or run on the CPU"
+            )
         if error != runtime.cudaError_t.cudaSuccess:
             return (
                 f"there is no usable GPU: cuda-python says {_error_name(error)};"
@@ -79,11 +84,12 @@ class CudaPythonDevice(CudaDevice):
         self._call = _checker(self._failed)
         self._context: _PrimaryContext | None = _PrimaryContext(self._driver, self.index, self._call)
         with self.current():
-            self._stream: Any = self._call(
-                "making a stream",
-                self._runtime.cudaStreamCreateWithFlags,
-                self._runtime.cudaStreamNonBlocking,
-            )
+            self._stream: Any = self._open_stream()
+
+    def _open_stream(self) -> Any:
+        # Non-blocking: it waits for nothing that others, PyTorch say, put on the default stream.
+        flags = self._runtime.cudaStreamNonBlocking
+        return self._call("making a stream", self._runtime.cudaStreamCreateWithFlags, flags)
 
     def _shut(self) -> None:
         # Pinned arrays that someone still holds keep the context, without which their memory would be gone.

@@ -406,6 +406,23 @@ class TestEngine:
         with pytest.raises(BackendError, match=r"cannot load /cache/x\.engine: Serialization assertion"):
             open_backend()
 
+    def test_the_real_tensorrt_refuses_one_that_is_none(
+        self,
+        open_backend: Callable[..., TensorRTBackend],
+        monkeypatch: pytest.MonkeyPatch,
+        fake_tensorrt: Any,
+    ) -> None:
+        pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+
+        def damaged(*args: Any, **kwargs: Any) -> Any:
+            return replace(fake_tensorrt.obtain(*args, **kwargs), engine=b"\0" * 64)
+
+        monkeypatch.setitem(sys.modules, "tensorrt", None)
+        monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.obtain", damaged)
+        with pytest.raises(BackendError, match=r"TensorRT for RTX \S+ cannot load /cache/x\.engine: \S+"):
+            open_backend()
+        assert fake_tensorrt.fake.alive() == 0
+
     def test_a_variant_for_the_cpu_is_refused(self, fake_tensorrt: Any, variant: Variant) -> None:
         with pytest.raises(BackendError, match="is made for cpu; TensorRT takes those for any or tensorrt"):
             TensorRTBackend(replace(variant, target="cpu"), SIZE)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg.runtime import cuda
-from edgeseg.runtime.cuda.base import CaptureRefusedError, CudaDevice
+from edgeseg.runtime.cuda.base import CaptureRefusedError, CudaDevice, Gpu
+from edgeseg.runtime.cuda.cuda_python_device import CudaPythonDevice, _checker
 from edgeseg.runtime.errors import BackendError
 
 FAKE_KINDS = ["fake", "cuda-python on a fake", "pycuda on a fake"]
@@ -345,6 +346,83 @@ def test_with_no_package_the_error_says_what_to_install(monkeypatch: pytest.Monk
 def test_an_unknown_package_is_answered() -> None:
     with pytest.raises(BackendError, match=r"unknown CUDA implementation 'opencl'; known: .*cuda-python"):
         cuda.open_device(implementation="opencl")
+
+
+def test_cuda_12_without_a_driver_raises_and_is_answered(
+    install_fakes: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise RuntimeError("Failed to dlopen libcuda.so.1")
+
+    install_fakes("cuda_python")
+    monkeypatch.setattr(sys.modules["cuda.bindings.runtime"], "cudaGetDeviceCount", refuse)
+    assert cuda.why_no_device(implementation="cuda-python") == (
+        "there is no usable GPU: cuda-python says 'Failed to dlopen libcuda.so.1';"
+        " install NVIDIA's driver, or run on the CPU"
+    )
+
+
+class TestRealBindingsWithoutAGpu:
+    """The real functions check their arguments before they find no driver, and so check ours."""
+
+    @pytest.fixture
+    def device(self) -> CudaDevice:
+        runtime = bindings("runtime")
+        try:
+            error = runtime.cudaGetDeviceCount()[0]
+        except RuntimeError as problem:  # CUDA 12's
+            pytest.skip(f"cuda-python answers nothing here: {problem}")
+        if not int(error):
+            pytest.skip("this machine has a GPU, where the contract is tested for real")
+
+        class Driverless(CudaPythonDevice):
+            @classmethod
+            def why_unavailable(cls, index: int = 0) -> str:
+                return ""
+
+            @classmethod
+            def gpu_of(cls, index: int = 0) -> Gpu:
+                return Gpu("none", "0.0", 0)
+
+            def _open(self) -> None:
+                self._runtime, self._call = runtime, _checker(self._failed)
+                self._context: Any = object()
+                self._stream = runtime.cudaStream_t(0)
+
+            def _push(self) -> None:
+                pass
+
+            def _pop(self) -> None:
+                pass
+
+        return Driverless()
+
+    @pytest.mark.parametrize(
+        ("doing", "use"),
+        [
+            ("making a stream", lambda d: CudaPythonDevice._open_stream(d)),
+            ("closing the stream", lambda d: d._close_stream()),
+            ("allocating 16 bytes on the device", lambda d: d.allocate(16)),
+            ("freeing device memory", lambda d: d._free(4096)),
+            ("allocating 16 bytes of pinned memory", lambda d: d.pinned((4, 4), np.uint8)),
+            ("copying to the device", lambda d: d._to_device(4096, np.zeros(4, np.uint8))),
+            ("copying to the host", lambda d: d._to_host(np.zeros(4, np.uint8), 4096)),
+            ("waiting for the stream", lambda d: d.synchronize()),
+            ("starting a capture", lambda d: d._begin_capture()),
+            ("ending a capture", lambda d: d._end_capture()),
+            ("launching a CUDA graph", lambda d: d._launch(d._runtime.cudaGraphExec_t(0))),
+            ("freeing a CUDA graph", lambda d: d._destroy_graph(d._runtime.cudaGraphExec_t(0))),
+        ],
+    )
+    def test_they_take_what_they_are_given_and_name_the_error(
+        self, device: CudaDevice, doing: str, use: Callable[[Any], object]
+    ) -> None:
+        with pytest.raises(BackendError, match=rf"^CUDA failed while {doing}: cudaError\w+$"):
+            use(device)
+
+    def test_an_abandoned_capture_is_quiet(self, device: CudaDevice) -> None:
+        device._abandon_capture()
+        assert device.failure == ""
 
 
 def bindings(name: str) -> ModuleType:
