@@ -38,35 +38,6 @@ class Obtained:
     seconds: float | None
 
 
-def obtain_engine(
-    variant: Variant,
-    input_size_hw: tuple[int, int],
-    tensorrt: TensorRT,
-    gpu: Gpu | None,
-    options: BuildOptions | None = None,
-    *,
-    cache: EngineCache | None = None,
-    timing_cache: Path | None = None,
-    say: Callable[[str], None] = lambda line: None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_warning: Callable[[str], None] = lambda line: None,
-) -> bytes:
-    """The serialized engine of a variant; the arguments and errors are :func:`obtain`'s."""
-    obtained = obtain(
-        variant,
-        input_size_hw,
-        tensorrt,
-        gpu,
-        options,
-        cache=cache,
-        timing_cache=timing_cache,
-        say=say,
-        on_progress=on_progress,
-        on_warning=on_warning,
-    )
-    return obtained.engine
-
-
 def obtain(
     variant: Variant,
     input_size_hw: tuple[int, int],
@@ -213,4 +184,5 @@ def _nearest(wanted: EngineIdentity, cache: EngineCache) -> str:
     ]
     if not found:
         return "there is none in the cache yet"
-    return f"the one in the cache was {', and '.join(min(found, key=len))}"
+    nearest = min(found, key=len)
+    return f"the one in the cache was {', and '.join(nearest)}"

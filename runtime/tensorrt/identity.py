@@ -139,10 +139,11 @@ class EngineIdentity:
         """
         options = fields["options"]
         tuples = ("batch", "classes_size_hw", "compute_capabilities")
-        read = BuildOptions(
-            **{k: tuple(v) if k in tuples and v is not None else v for k, v in options.items()}
-        )
-        return cls(**{**fields, "options": read})
+        read: dict[str, Any] = {
+            name: tuple(value) if name in tuples and value is not None else value
+            for name, value in options.items()
+        }
+        return cls(**{**fields, "options": BuildOptions(**read)})
 
     def _builder(self) -> str:
         flavour = FLAVOURS.get(self.flavour)

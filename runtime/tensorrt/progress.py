@@ -122,5 +122,5 @@ def signals_stop(stopping: threading.Event) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         if caught:
-            number, frame = caught[0]
-            handlers[signal.Signals(number)](number, frame)
+            first, frame = caught[0]
+            handlers[signal.Signals(first)](first, frame)

@@ -16,7 +16,7 @@ from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.cuda.base import Gpu
 from edgeseg.runtime.errors import BackendError, UsageError
 from edgeseg.runtime.tensorrt.cache import EngineCache
-from edgeseg.runtime.tensorrt.engines import Obtained, obtain, obtain_engine
+from edgeseg.runtime.tensorrt.engines import Obtained, obtain
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
@@ -74,11 +74,6 @@ def test_force_builds_it_again(ask: Asker) -> None:
     ask()
     assert ask(force=True).seconds is not None
     assert len(ask.cache.records()) == 1
-
-
-def test_obtain_engine_gives_the_bytes(variant: Variant, rtx: TensorRT, cache: EngineCache) -> None:
-    engine = obtain_engine(variant, SIZE_HW, rtx, None, BuildOptions(), cache=cache)
-    assert cache.load(cache.records()[0].identity) == (engine, "")
 
 
 @pytest.mark.parametrize(
