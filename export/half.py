@@ -60,7 +60,9 @@ class _Pass:
         self.opset = model.opset_import[0].version
         self.stem = _stem(model.graph)
         self.initializers = {item.name: item for item in model.graph.initializer}
-        self.kinds = {item.name: item.type.tensor_type.elem_type for item in model.graph.input}
+        self.kinds: dict[str, int] = {
+            item.name: item.type.tensor_type.elem_type for item in model.graph.input
+        }
         self.producers: dict[str, str] = {}
         self.casts: dict[str, str] = {}
         self.converted: set[str] = set()

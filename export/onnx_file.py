@@ -166,13 +166,6 @@ def _run_once(path: Path, precision: str) -> tuple[int, int]:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     shape = session.get_inputs()[0].shape[1:]  # the first is the symbolic N
     frame = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
-    logits = session.run([OUTPUT_NAME], {INPUT_NAME: frame})[0]
-    if not np.isfinite(logits).all():
-        share = 100 * (1 - np.isfinite(logits).mean())
-        raise ModelError(
-            f"the {precision} graph gives logits that are not finite ({share:.1f} %): its weights are not usable;"
-            " train it again"
-        )
     model = onnx.load(path)
     # ONNX Runtime's CPU computes float16 in float32, where nothing overflows; a GPU does not.
     if any(item.data_type == onnx.TensorProto.FLOAT16 for item in model.graph.initializer):
@@ -182,5 +175,12 @@ def _run_once(path: Path, precision: str) -> tuple[int, int]:
                 f"the {precision} graph gives values that are not finite at {node.name}: they pass float16's 65504;"
                 " deploy it in fp32"
             )
+    logits = session.run([OUTPUT_NAME], {INPUT_NAME: frame})[0]
+    if not np.isfinite(logits).all():
+        share = 100 * (1 - np.isfinite(logits).mean())
+        raise ModelError(
+            f"the {precision} graph gives logits that are not finite ({share:.1f} %): its weights are not usable;"
+            " train it again"
+        )
     height, width = logits.shape[-2:]
     return int(height), int(width)

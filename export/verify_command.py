@@ -8,6 +8,8 @@ from pathlib import Path
 from .command import add_frame_options
 from .dependencies import require_export_extra
 
+_BACKEND = "onnxruntime"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
@@ -28,12 +30,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.png",
         help="also draw a few frames side by side: frame, truth, mask, overlay",
     )
+    parser.add_argument("--backend", metavar="NAME", help="what runs the variants; default: onnxruntime")
+    parser.add_argument(
+        "--device", metavar="D", help="one that the backend knows, such as cuda; default: the backend's own"
+    )
+    parser.add_argument(
+        "--layers",
+        action="store_true",
+        help="instead: find the first operator that departs from fp32 by more than its rounding",
+    )
     add_frame_options(parser, "how many frames; default: the whole split, or 50 of the aerial world")
 
 
 def run(args: argparse.Namespace) -> int:
     """Verifies; raises ``VerificationError``, whose exit status is 1, where a gate does not pass."""
     require_export_extra("verifying")
+    if args.layers:
+        return _run_layers(args)
     from rich.console import Console
 
     from ..runtime.bundle import Bundle
@@ -51,7 +64,14 @@ def run(args: argparse.Namespace) -> int:
     console = Console(highlight=False)
     console.print(f"… verifying {bundle.name} on {len(frames)} frames of {frames.name}")
     with frame_progress(console, len(frames)) as advance:
-        verification = verify(bundle, frames, variants=args.variant, on_frame=advance)
+        verification = verify(
+            bundle,
+            frames,
+            variants=args.variant,
+            backend=args.backend or _BACKEND,
+            device=args.device,
+            on_frame=advance,
+        )
     show_verification(console, verification)
     page = write_report(out, verification)
     console.print(f"\nReport: {page}", soft_wrap=True)
@@ -62,4 +82,37 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"Contact sheet: {args.contact_sheet}", soft_wrap=True)
     if not verification.passed:
         raise VerificationError(f"{args.bundle} does not pass its gates: {verification.failures()}")
+    return 0
+
+
+def _run_layers(args: argparse.Namespace) -> int:
+    """Compares operators; raises ``VerificationError``, whose exit status is 1, where one departs."""
+    from rich.console import Console
+
+    from ..runtime.bundle import Bundle
+    from ..runtime.errors import UsageError, VerificationError
+    from .console import frame_progress
+    from .frames import open_frames
+    from .layers_report import FRAMES, chosen_variants, compare_bundle, show_layers
+
+    idle = [name for name in ("out", "contact_sheet", "backend", "device") if getattr(args, name) is not None]
+    if idle:
+        option = "--" + idle[0].replace("_", "-")
+        raise UsageError(
+            f"{option} has no effect with --layers, which runs each operator on the CPU; leave it out"
+        )
+    bundle = Bundle.load(args.bundle)
+    variants = chosen_variants(bundle, args.variant)
+    count = FRAMES if args.frames is None else args.frames
+    frames = open_frames(args.data, args.split, args.source, count, bundle.input_size_hw)
+    console = Console(highlight=False)
+    console.print(f"… comparing the operators of {bundle.name} on {len(frames)} frames of {frames.name}")
+    comparisons = []
+    with frame_progress(console, len(frames) * len(variants)) as advance:
+        for comparison in compare_bundle(bundle, frames, variants, advance):
+            show_layers(console, comparison)
+            comparisons.append(comparison)
+    found = [f"{c.variant}: {c.verdict()}" for c in comparisons if c.first is not None]
+    if found:
+        raise VerificationError("; ".join(found))
     return 0

@@ -17,6 +17,7 @@ from edgeseg.export.variants import variant_graphs
 from edgeseg.models.checkpoint import Checkpoint, load_checkpoint
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.errors import ModelError, OutputError, UsageError
+from onnx import numpy_helper
 
 SIZE_HW = (64, 96)
 FRAME = np.random.default_rng(0).integers(0, 256, (1, *SIZE_HW, 3), np.uint8)
@@ -114,6 +115,17 @@ def test_float16_that_overflows_is_refused(checkpoint: Checkpoint) -> None:
         ModelError, match=r"score\.weight holds .*, and float16 ends at 65504; deploy it in fp32"
     ):
         to_half(export_graph(network, checkpoint.info, SIZE_HW))
+
+
+def test_activations_that_overflow_in_float16_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    graph = onnx.load(bundle.variant("fp32").path)
+    for item in graph.graph.initializer:
+        if item.name in ("down.2.3.weight", "down.2.3.bias"):
+            item.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(item) * np.float32(3e4), item.name))
+    assert save_graph(tmp_path / "x.onnx", graph, "fp32") == SIZE_HW
+    message = "the fp16 graph gives values that are not finite at Conv_15: they pass float16's 65504; deploy it in fp32"
+    with pytest.raises(ModelError, match=message):
+        save_graph(tmp_path / "x.onnx", to_half(graph), "fp16")
 
 
 def test_unknown_precision(checkpoint: Checkpoint) -> None:
