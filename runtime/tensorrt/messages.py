@@ -14,6 +14,9 @@ _NOISE = (
     # There is no GPU, which TensorRT for RTX does without.
     "Unable to determine GPU memory usage",
 )
+_MAX_KEPT = 100
+"""A runtime that flies for days may warn at every frame."""
+
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|/?\b[\w.]+(?:/[\w.]+)+|\b0x[0-9a-f]+\b|\d+")
 _SOURCE = re.compile(r"^(?:\[?[\w./]+\.(?:cpp|h|hpp)[^\]:]*(?:::?\w+)*\]?:?\s*(?:\d+:)?\s*)+")
 
@@ -27,26 +30,32 @@ class Messages:
 
     def __init__(self) -> None:
         self.errors: list[str] = []
-        self._warnings: dict[str, list[str]] = {}
+        self._warnings: dict[str, list[str]] = {}  # by what is alike in them, each different line once
 
     def add_error(self, text: str) -> None:
         """Takes an error; a repeated one is kept once."""
         line = _one_line(text)
         if line and line not in self.errors:
             self.errors.append(line)
+            del self.errors[:-_MAX_KEPT]
 
     def add_warning(self, text: str) -> None:
         """Takes a warning, unless it is known to say nothing."""
         line = _one_line(text)
-        if line and not line.startswith(_NOISE):
-            self._warnings.setdefault(_PARTICULARS.sub("…", line), []).append(line)
+        if not line or line.startswith(_NOISE):
+            return
+        pattern = _PARTICULARS.sub("…", line)
+        if pattern in self._warnings or len(self._warnings) < _MAX_KEPT:
+            alike = self._warnings.setdefault(pattern, [])
+            if line not in alike and len(alike) <= _MAX_KEPT:
+                alike.append(line)
 
     def warnings(self) -> list[str]:
         """Each warning once; those that differ only in names and numbers stand as the first and a count."""
         lines = []
         for alike in self._warnings.values():
-            more = len(set(alike)) - 1
-            lines.append(alike[0] + (f" (and {more} more like it)" if more else ""))
+            more = f"{_MAX_KEPT} or more" if len(alike) > _MAX_KEPT else str(len(alike) - 1)
+            lines.append(alike[0] + (f" (and {more} like it)" if len(alike) > 1 else ""))
         return lines
 
     def cause(self, otherwise: str) -> str:

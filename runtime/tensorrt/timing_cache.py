@@ -27,13 +27,14 @@ def read_timing_cache(config: Any, path: Path, messages: Messages) -> None:
     except OSError as error:
         raise OutputError(f"cannot read the timing cache {path}: {error.strerror}") from error
     # What TensorRT complains of here is an ignored file, no reason for a build to fail later.
-    complaints = len(messages.errors)
+    before = list(messages.errors)
     cache = config.create_timing_cache(data)
-    refused = cache is None or len(messages.errors) > complaints or not config.set_timing_cache(cache, False)
-    if not refused:
+    complaints = [line for line in messages.errors if line not in before]
+    if cache is not None and not complaints and config.set_timing_cache(cache, False):
         return
-    reason = "; ".join(messages.errors[complaints:])
-    del messages.errors[complaints:]
+    complaints = [line for line in messages.errors if line not in before]
+    messages.errors[:] = before
+    reason = "; ".join(complaints)
     messages.add_warning(
         f"the timing cache {path} is broken or another device's, and is written anew"
         + (f" ({reason})" if reason else "")

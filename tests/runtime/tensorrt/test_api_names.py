@@ -47,6 +47,7 @@ PARAMETERS: dict[str, Kind | None] = {
     "config": instance("IBuilderConfig"),
     "context": instance("IExecutionContext"),
     "engine": instance("ICudaEngine"),
+    "fields": None,  # of JSON
     "error": instance("ParserError"),
     "logger": instance("ILogger"),
     "logits": instance("ITensor"),
@@ -57,6 +58,8 @@ PARAMETERS: dict[str, Kind | None] = {
 """What a parameter is whose type is ``Any``; None is nothing of TensorRT's. Any other such parameter is a failure."""
 
 FUNCTIONS: dict[str, Kind | None] = {
+    "as_json": None,
+    "compute_capabilities": Kind("many", inner=UNKNOWN),
     "_import": MODULE,
     "_new_logger": instance("ILogger"),
     "_resized": instance("ITensor"),
@@ -162,6 +165,14 @@ class Reader(ast.NodeVisitor):
         for statement in (*node.body, *node.orelse):
             self.visit(statement)
 
+    def visit_With(self, node: ast.With) -> None:
+        for item in node.items:
+            kind = self.kind(item.context_expr)
+            if item.optional_vars is not None:
+                self._bind(item.optional_vars, kind)
+        for statement in node.body:
+            self.visit(statement)
+
     def generic_visit(self, node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
@@ -185,6 +196,9 @@ class Reader(ast.NodeVisitor):
             return kind.inner if kind is not None and kind.form == "many" else kind
         if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
             return self._comprehension(node)
+        if isinstance(node, ast.NamedExpr):
+            self._bind(node.target, self.kind(node.value))
+            return self.kind(node.target)
         children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
         if isinstance(node, ast.Lambda | ast.JoinedStr | ast.FormattedValue | ast.Compare | ast.UnaryOp):
             self.generic_visit(node)
@@ -233,9 +247,11 @@ class Reader(ast.NodeVisitor):
     def _call(self, node: ast.Call) -> Kind | None:
         for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
             self.kind(argument)
-        if isinstance(node.func, ast.Name):
+        if isinstance(node.func, ast.Name) and self._env.get(node.func.id) is None:
             if node.func.id in SAME:
                 return self.kind(node.args[0])
+            if node.func.id == "getattr":
+                return self._ask(node)
             return FUNCTIONS.get(node.func.id)
         called = self.kind(node.func)
         if called is None:
@@ -264,11 +280,15 @@ class Reader(ast.NodeVisitor):
         self._env = outer
         return Kind("many", inner=kinds[0] if len(kinds) == 1 else UNKNOWN) if kinds else None
 
-    def _ask(self, call: ast.Call) -> None:
+    def _ask(self, call: ast.Call) -> Kind | None:
         base, name = self.kind(call.args[0]), call.args[1]
-        if base is not None and isinstance(name, ast.Constant):
-            self._asked.add((base, str(name.value)))
-            self._look_up(call, base, str(name.value))
+        if base is None:
+            return None
+        if not isinstance(name, ast.Constant):
+            self._tell(call, "asks for a name that is not written out")
+            return UNKNOWN
+        self._asked.add((base, str(name.value)))
+        return self._look_up(call, base, str(name.value))
 
     def _bind(self, target: ast.expr, kind: Kind | None, value: ast.expr | None = None) -> None:
         if isinstance(target, ast.Tuple | ast.List):
@@ -302,7 +322,14 @@ def element(kind: Kind | None) -> Kind | None:
 
 
 def is_any(annotation: ast.expr | None) -> bool:
-    return annotation is not None and ast.unparse(annotation) in ("Any", "Any | None")
+    """Whether a type is, or holds, anything. An array of anything is NumPy's."""
+    if annotation is None or (
+        isinstance(annotation, ast.Subscript) and "NDArray" in ast.unparse(annotation.value)
+    ):
+        return False
+    if isinstance(annotation, ast.Name):
+        return annotation.id == "Any"
+    return any(is_any(child) for child in ast.iter_child_nodes(annotation) if isinstance(child, ast.expr))
 
 
 def names_used(path: Path) -> Reader:
@@ -371,6 +398,27 @@ WRONG = {
     "something unknown": (
         "def f(engine: Any) -> None:\n    engine.get_tensor_shape('x').volume()",
         ".volume is read off something unknown",
+    ),
+    "what getattr gives": (
+        "def f(trt: Any) -> None:\n    m = getattr(trt, 'DataType')\n    m.UINT9",
+        "DataType has no UINT9 in",
+    ),
+    "a name that is made up": ("def f(trt: Any, x: str) -> None:\n    hasattr(trt, x)", "is not written out"),
+    "a method under another name": (
+        "def f(network: Any) -> None:\n    add = network.add_cast\n    add(0, 0).get_outputs(0)",
+        "ICastLayer has no get_outputs in",
+    ),
+    "what a with block names": (
+        "def f(trt: Any) -> None:\n    with trt.Builder(0) as b:\n        b.create_netwerk(0)",
+        "Builder has no create_netwerk in",
+    ),
+    "what an expression names": (
+        "def f(trt: Any) -> None:\n    if (b := trt.Builder(0)) is not None:\n        b.create_netwerk(0)",
+        "Builder has no create_netwerk in",
+    ),
+    "an undeclared holder": (
+        "def f(things: list[Any]) -> None:\n    pass",
+        "things is Any; say in PARAMETERS",
     ),
     "an undeclared parameter": ("def f(thing: Any) -> None:\n    thing.x", "thing is Any; say in PARAMETERS"),
     "an undeclared function": ("def f() -> Any:\n    return 1", "f returns Any; say in FUNCTIONS"),

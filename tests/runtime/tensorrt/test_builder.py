@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from edgeseg.runtime.bundle import Variant
@@ -17,7 +18,7 @@ from edgeseg.runtime.tensorrt.module import TensorRT, network_flags
 from edgeseg.runtime.tensorrt.network import add_decoding, parse_onnx, set_batch
 from edgeseg.runtime.tensorrt.options import BuildOptions
 from edgeseg.runtime.tensorrt.progress import Progress
-from onnx import helper
+from onnx import helper, numpy_helper
 
 SIZE_HW = (32, 48)
 
@@ -125,6 +126,31 @@ def test_float16_graphs_stay_what_they_are(rtx: TensorRT, write_graph: Callable[
     (relu,) = built.layers(rtx.module.LayerType.ACTIVATION)
     assert relu.get_output(0).dtype == rtx.module.float16
     assert len(build_engine(rtx, path, SIZE_HW, BuildOptions())) > 10_000
+
+
+def test_a_graph_that_quantizes_explicitly(rtx: TensorRT, write_graph: Callable[..., Path]) -> None:
+    """Q/DQ as TensorRT wants it: symmetric int8, weights by channel; its convolution needs no flag."""
+    names = ("scale", "zero", "w", "w_scale", "w_zero")
+    arrays = (
+        np.array(0.1, np.float32),
+        np.array(0, np.int8),
+        np.ones((4, 3, 1, 1), np.float32),
+        np.full(4, 0.01, np.float32),
+        np.zeros(4, np.int8),
+    )
+    nodes = [
+        *(
+            helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
+            for name, array in zip(names, arrays, strict=True)
+        ),
+        helper.make_node("Transpose", ["floats"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("QuantizeLinear", ["nchw", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["dq"]),
+        helper.make_node("QuantizeLinear", ["w", "w_scale", "w_zero"], ["w_q"], axis=0),
+        helper.make_node("DequantizeLinear", ["w_q", "w_scale", "w_zero"], ["w_dq"], axis=0),
+        helper.make_node("Conv", ["dq", "w_dq"], ["logits"], name="conv"),
+    ]
+    assert len(build_engine(rtx, write_graph(*nodes), SIZE_HW, BuildOptions())) > 10_000
 
 
 def test_an_operator_that_tensorrt_lacks_is_named(rtx: TensorRT, write_graph: Callable[..., Path]) -> None:

@@ -20,9 +20,23 @@ def test_warnings_that_differ_in_names_alone_are_counted() -> None:
         messages.add_warning(f"Layer '{name}' (SHUFFLE): Unsupported on DLA. Switching it to GPU.")
     messages.add_warning("something else")
     assert messages.warnings() == [
-        "Layer '/head/conv' (SHUFFLE): Unsupported on DLA. Switching it to GPU. (and 2 more like it)",
+        "Layer '/head/conv' (SHUFFLE): Unsupported on DLA. Switching it to GPU. (and 2 like it)",
         "something else",
     ]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """A runtime that flies for days may warn at every frame."""
+    messages = Messages()
+    for number in range(1000):
+        messages.add_error(f"error {number}")
+        messages.add_warning(f"frame {number} was slow")
+        messages.add_warning("strange " + "very " * number + "thing")
+    assert len(messages.errors) == 100
+    assert messages.cause("none") == "error 997; error 998; error 999"
+    warnings = messages.warnings()
+    assert warnings[0] == "frame 0 was slow (and 100 or more like it)"
+    assert len(warnings) == 100
 
 
 def test_noise_is_left_out() -> None:
