@@ -1,0 +1,1 @@
+"""``edgeseg doctor``: what this machine has for edgeseg, what is missing, and the command that mends it."""

@@ -1,0 +1,87 @@
+"""CUDA's toolkit, and the Python package through which edgeseg holds device memory."""
+
+from __future__ import annotations
+
+import re
+
+from .finding import Finding, release
+from .gpu import NO_GPU, driver_cuda, has_gpu
+from .host import Host
+from .jetson import find_jetson
+
+_NVCC = "/usr/local/cuda/bin/nvcc"
+
+
+def probe_cuda(host: Host) -> list[Finding]:
+    """CUDA toolkit and device-memory package."""
+    return [_toolkit(host), _device_memory(host)]
+
+
+def _toolkit(host: Host) -> Finding:
+    asked, on_path = host.program("nvcc", "--version"), True
+    if not asked.found and host.path(_NVCC).exists():
+        asked, on_path = host.program(str(host.path(_NVCC)), "--version"), False
+    match = re.search(r"release (\d+\.\d+)", asked.out)
+    facts = {"version": match[1] if match else None, "on_path": bool(match) and on_path}
+    if match:
+        text = f"{match[1]}" + ("" if on_path else f" in {_NVCC.removesuffix('/nvcc')}, which is not on PATH")
+        return Finding("cuda.toolkit", "toolkit", "ok", text, facts=facts)
+    wanted = find_jetson(host) is not None and "pycuda" not in host.installed
+    if wanted:
+        return Finding(
+            "cuda.toolkit",
+            "toolkit",
+            "missing",
+            "nvcc is not found",
+            needed_for="installing pycuda, which is compiled on the board",
+            fix=("sudo apt-get install nvidia-cuda-dev",),
+            facts=facts,
+        )
+    return Finding(
+        "cuda.toolkit",
+        "toolkit",
+        "note",
+        "not installed; edgeseg does not need it here",
+        facts=facts,
+        quiet=not has_gpu(host),
+    )
+
+
+def _device_memory(host: Host) -> Finding:
+    jetson = find_jetson(host)
+    pycuda, bindings = host.library("pycuda"), host.library("cuda")
+    versions = {
+        "pycuda": host.installed.get("pycuda"),
+        "cuda-python": host.installed.get("cuda-bindings") or host.installed.get("cuda-python"),
+    }
+    loaded = {"pycuda": pycuda.facts is not None, "cuda-python": bindings.facts is not None}
+    there = [name for name, good in loaded.items() if good]
+    facts = {**versions, "usable": there}
+    key, label, purpose = "cuda.device_memory", "device memory", "running TensorRT engines"
+    driver = driver_cuda(host)
+    if there == ["cuda-python"] and driver and release(versions["cuda-python"] or "")[:1] > driver[:1]:
+        major = driver[0]
+        text = f"cuda-python {versions['cuda-python']} is newer than the driver, which runs CUDA {major}"
+        return Finding(
+            key, label, "problem", text, purpose, (f'pip install "cuda-python<{major + 1}"',), facts
+        )
+    if there:
+        text = ", ".join(f"{name} {versions[name] or ''}".strip() for name in there)
+        return Finding(key, label, "ok", text, facts=facts)
+    fix = _compile_pycuda(host) if jetson else ("pip install cuda-python",)
+    for name, library in (("pycuda", pycuda), ("cuda-python", bindings)):
+        if library.error:
+            broken = f"{name} does not load: {library.error}"
+            again = fix if jetson else (f"pip install --force-reinstall {name}",)
+            return Finding(key, label, "problem", broken, purpose, again, facts)
+    if not has_gpu(host) and jetson is None:
+        text = f"neither pycuda nor cuda-python; not needed, as {NO_GPU}"
+        return Finding(key, label, "note", text, facts=facts, quiet=True)
+    return Finding(key, label, "missing", "neither pycuda nor cuda-python is installed", purpose, fix, facts)
+
+
+def _compile_pycuda(host: Host) -> tuple[str, ...]:
+    install = "pip install pycuda"
+    if host.program("nvcc", "--version").found:
+        return (install,)
+    return (f"export PATH={_NVCC.removesuffix('/nvcc')}:$PATH", install)

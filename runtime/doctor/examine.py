@@ -1,0 +1,94 @@
+"""Runs the probes, each guarded: one that crashes or hangs is a finding, not the doctor's end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .cache import probe_cache
+from .cameras import probe_cameras
+from .cuda import probe_cuda
+from .finding import Finding
+from .gpu import probe_gpu
+from .host import LIBRARY_SECONDS, Host
+from .jetson import probe_jetson
+from .machine import probe_machine, probe_python
+from .onnxruntime import probe_onnxruntime
+from .opencv import probe_opencv
+from .tensorrt import probe_tensorrt
+from .training import probe_training
+
+PROBE_SECONDS = 2 * LIBRARY_SECONDS + 5
+"""A probe waits for two libraries at most, one after the other, and a few programs."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is looked at, under one heading.
+
+    Attributes:
+        key: the start of its findings' keys.
+        title: its heading.
+        look: gives the findings.
+    """
+
+    key: str
+    title: str
+    look: Callable[[Host], list[Finding]]
+
+
+PROBES = (
+    Probe("edgeseg", "edgeseg", probe_python),
+    Probe("machine", "Machine", probe_machine),
+    Probe("jetson", "Jetson", probe_jetson),
+    Probe("gpu", "NVIDIA GPU", probe_gpu),
+    Probe("cuda", "CUDA", probe_cuda),
+    Probe("tensorrt", "TensorRT", probe_tensorrt),
+    Probe("onnxruntime", "ONNX Runtime", probe_onnxruntime),
+    Probe("opencv", "OpenCV", probe_opencv),
+    Probe("cameras", "Cameras", probe_cameras),
+    Probe("training", "Training and export", probe_training),
+    Probe("cache", "Engine cache", probe_cache),
+)
+
+Findings = Mapping[Probe, list[Finding]]
+
+
+def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PROBE_SECONDS) -> Findings:
+    """Runs all probes at once.
+
+    Args:
+        host: the machine.
+        probes: what to look at.
+        seconds: how long to wait for all of them together.
+
+    Returns:
+        Each probe's findings, in the order of ``probes``.
+    """
+    findings: dict[str, list[Finding]] = {}
+    # Daemons, because a thread that hangs on a dead disk must not keep the doctor from ending.
+    threads = [
+        threading.Thread(target=_look, args=(probe, host, findings), name=probe.key, daemon=True)
+        for probe in probes
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return {probe: findings.get(probe.key) or [_hung(probe, seconds)] for probe in probes}
+
+
+def _look(probe: Probe, host: Host, findings: dict[str, list[Finding]]) -> None:
+    try:
+        findings[probe.key] = probe.look(host)
+    except Exception as error:  # a fault in one probe must not hide what the others found; it is shown
+        text = f"the doctor's own fault: {type(error).__name__}: {error}"
+        findings[probe.key] = [Finding(f"{probe.key}.probe", "this check", "problem", text)]
+
+
+def _hung(probe: Probe, seconds: float) -> Finding:
+    text = f"did not end within {seconds:g} s; a driver or a disk hangs"
+    return Finding(f"{probe.key}.probe", "this check", "problem", text)

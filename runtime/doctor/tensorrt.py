@@ -1,0 +1,135 @@
+"""TensorRT in its two flavours, and whether edgeseg supports what is installed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .finding import Finding, release
+from .gpu import NO_GPU, driver_cuda, has_gpu
+from .host import Host
+from .jetson import find_jetson
+
+
+@dataclass(frozen=True)
+class _Flavour:
+    module: str
+    title: str
+    extra: str
+    at_least: tuple[int, ...]
+    below: tuple[int, ...] | None
+    range: str
+    requirement: str
+
+
+_NVIDIA = _Flavour("tensorrt", "TensorRT", "tensorrt", (10, 3), (12,), "10.3 to 11.x", "tensorrt>=10.3,<12")
+_RTX = _Flavour("tensorrt_rtx", "TensorRT RTX", "rtx", (1, 1), None, "1.1 or later", "tensorrt-rtx>=1.1")
+_PURPOSE = "edgeseg build and edgeseg run --backend tensorrt"
+
+
+def probe_tensorrt(host: Host) -> list[Finding]:
+    """NVIDIA TensorRT and TensorRT for RTX."""
+    return [_probe(host, _NVIDIA), _probe(host, _RTX)]
+
+
+def usable(host: Host) -> bool:
+    """Whether a TensorRT that edgeseg supports loads."""
+    return any(_probe(host, flavour).status == "ok" for flavour in (_NVIDIA, _RTX))
+
+
+def _probe(host: Host, flavour: _Flavour) -> Finding:
+    key, label = f"tensorrt.{flavour.module}", flavour.title
+    library = host.library(flavour.module)
+    if library.facts is None:
+        return _absent(host, flavour, library.error)
+    version = str(library.facts["version"])
+    facts = {"version": version, "supported": True}
+    numbers = release(version)
+    if numbers < flavour.at_least or (flavour.below and numbers >= flavour.below):
+        return Finding(
+            key,
+            label,
+            "problem",
+            f"{version}; edgeseg supports {flavour.range}",
+            _PURPOSE,
+            _install(host, flavour) if find_jetson(host) else (f'pip install "{flavour.requirement}"',),
+            {"version": version, "supported": False},
+        )
+    wheel, driver = _cuda_of_wheel(host, flavour), driver_cuda(host)
+    if wheel and driver and wheel > driver[0]:
+        return Finding(
+            key,
+            label,
+            "problem",
+            f"{version} is for CUDA {wheel}, and the driver runs CUDA {driver[0]} at most;"
+            " renew the driver, or take the older build",
+            _PURPOSE,
+            (f"pip install {flavour.module.replace('_', '-')}-cu{driver[0]}",),
+            facts,
+        )
+    alone = (
+        "" if has_gpu(host) else ("; builds without a GPU" if flavour is _RTX else f"; {NO_GPU} to use it")
+    )
+    return Finding(key, label, "ok", f"{version}, supported{alone}", facts=facts)
+
+
+def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
+    key, label = f"tensorrt.{flavour.module}", flavour.title
+    facts = {"version": None, "supported": False}
+    jetson = find_jetson(host)
+    if error:
+        again = (
+            _install(host, flavour)
+            if jetson
+            else (f"pip install --force-reinstall {flavour.module.replace('_', '-')}",)
+        )
+        return Finding(key, label, "problem", f"does not load: {error}", _PURPOSE, again, facts)
+    if flavour is _RTX:
+        if jetson:
+            return Finding(key, label, "note", "not for Jetsons", facts=facts, quiet=True)
+        text = "not installed; the one above serves as well" if has_gpu(host) else "not installed"
+        other = host.library(_NVIDIA.module).facts is not None
+        return Finding(key, label, "note", text if other else "not installed", facts=facts)
+    if jetson:
+        return _hidden_from_venv(host, facts) or Finding(
+            key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts
+        )
+    if not has_gpu(host):
+        return Finding(key, label, "note", f"not installed; {NO_GPU} to use it", facts=facts)
+    if host.library(_RTX.module).facts is not None:
+        return Finding(key, label, "note", "not installed; the one for RTX serves", facts=facts)
+    return Finding(key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts)
+
+
+def _hidden_from_venv(host: Host, facts: dict[str, str | bool | None]) -> Finding | None:
+    """JetPack's Python module, which an environment sees only where it was made to."""
+    at = [*host.glob("/usr/lib/python3*/dist-packages/tensorrt")]
+    if not at:
+        return None
+    made_for = re.search(r"python3\.(\d+)", at[0].as_posix())
+    if made_for and (3, int(made_for[1])) != host.python[:2]:
+        here = ".".join(str(part) for part in host.python[:2])
+        text = f"JetPack's is for Python 3.{made_for[1]}, and this is Python {here}"
+        fix = (f"python3.{made_for[1]} -m venv --system-site-packages .venv-jetpack",)
+    else:
+        text = "JetPack's is there, and hidden from this Python environment"
+        fix = ("python3 -m venv --system-site-packages .venv",)
+    return Finding("tensorrt.tensorrt", _NVIDIA.title, "problem", text, _PURPOSE, fix, facts)
+
+
+def _install(host: Host, flavour: _Flavour) -> tuple[str, ...]:
+    if find_jetson(host):
+        pip_ones = sorted(name for name in host.installed if re.fullmatch(r"tensorrt(-cu\d+.*)?", name))
+        # pip's would shadow JetPack's, and is not built for the board.
+        remove = (f"pip uninstall --yes {' '.join(pip_ones)}",) if pip_ones and host.in_venv else ()
+        return (*remove, "sudo apt-get install tensorrt python3-libnvinfer")
+    return (f'pip install "edgeseg[{flavour.extra}]"',)
+
+
+def _cuda_of_wheel(host: Host, flavour: _Flavour) -> int | None:
+    prefix = flavour.module.replace("_", "-")
+    for name in host.installed:
+        match = re.fullmatch(rf"{prefix}-cu(\d+)", name)
+        if match:
+            return int(match[1])
+    return None
