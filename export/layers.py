@@ -13,13 +13,14 @@ as root mean squares over all frames, both relative to the operator's output in 
   step / sqrt(12). Values outside the range are not excused: they are what this finds.
 
 An error departs where it passes ``TOLERANCE`` times what it may be, a range's ``RANGE_TOLERANCE`` times. An operator
-whose steps are wide and honest is not named; its error is there to be seen. Besides, the *total error* is what
-has gathered up to an operator with the variant running on its own.
+whose steps are wide and honest is not named; its error is there to be seen. Where calibration moved a bias to make up
+for errors before it, the mean of each channel says nothing and is taken out of the own error. Besides, the *total
+error* is what has gathered up to an operator with the variant running on its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -181,6 +182,7 @@ def compare_layers(
     *,
     name: str,
     precision: str,
+    corrected: Collection[str] = (),
 ) -> LayerComparison:
     """Measures every operator of a variant against FP32.
 
@@ -190,12 +192,13 @@ def compare_layers(
         frames: uint8 [1, H, W, 3], one after another; one frame's tensors are held at a time.
         name: the variant's.
         precision: the variant's.
+        corrected: the operators whose bias calibration moved.
 
     Raises:
         VerificationError: the variant's graph does not have FP32's operators, or there are no frames.
     """
     graph = MatchedGraphs(reference, variant)
-    comparison = _Comparison(graph)
+    comparison = _Comparison(graph, frozenset(corrected))
     count = 0
     for frame in frames:
         comparison.add(frame, np.random.default_rng(count))
@@ -206,8 +209,8 @@ def compare_layers(
 
 
 class _Comparison:
-    def __init__(self, graph: MatchedGraphs) -> None:
-        self.graph = graph
+    def __init__(self, graph: MatchedGraphs, corrected: frozenset[str]) -> None:
+        self.graph, self.corrected = graph, corrected
         self.constants = initializers(graph.reference)
         self.nodes: Sequence[onnx.NodeProto] = list(graph.reference.graph.node)
         self.last = last_readers(self.nodes)
@@ -262,7 +265,10 @@ class _Comparison:
         turned = Operator(twin, self.graph.variant, [None if v is None else v.dtype for v in read])
         own = turned(read)[0]
         free = turned([_through(route, running, running) for route in routes])[0]
-        result.own.add(_difference(own, wanted), noise + _rounding(own), wanted)
+        difference = _difference(own, wanted)  # [N, C, H, W] of whatever has a bias
+        if node.name in self.corrected:
+            difference -= difference.mean(axis=(0, 2, 3), keepdims=True)
+        result.own.add(difference, noise + _rounding(own), wanted)
         result.total.add(_difference(free, output), 0.0, output)
         for route in self.graph.ranges(node.output[0]):
             self._judge_range(route, result, output, output.astype(own.dtype))

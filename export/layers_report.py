@@ -43,12 +43,14 @@ def compare_bundle(
     reference = _reference(bundle)
     for name in chosen:
         variant = bundle.variant(name)
+        calibration = bundle.manifest["variants"][name]["calibration"] or {}
         yield compare_layers(
             reference,
             onnx.load(variant.path),
             _inputs(frames, bundle.input_size_hw, on_frame),
             name=name,
             precision=variant.precision,
+            corrected=calibration.get("shifts", ()),
         )
 
 

@@ -114,6 +114,23 @@ def test_a_bias_that_moved_is_named(
     assert advice in comparison.verdict()
 
 
+def test_a_bias_that_calibration_moved_is_left_out(
+    fp32: onnx.ModelProto, variants: dict[str, onnx.ModelProto]
+) -> None:
+    weight, bias = (constant(variants["tensorrt"], MIDDLE, port) for port in (1, 2))
+    moved = changed(variants["tensorrt"], **{bias: lambda b: b + np.linspace(-1, 1, b.size)})
+    broken = changed(moved, **{weight: lambda w: w[:, ::-1]})
+    for variant, corrected, expected in (
+        (moved, (), [MIDDLE]),
+        (moved, (MIDDLE,), []),
+        (broken, (MIDDLE,), [MIDDLE]),
+    ):
+        comparison = compare_layers(
+            fp32, variant, frames(), name="int8", precision="int8", corrected=corrected
+        )
+        assert departing(comparison) == expected
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_weights_that_changed_are_named(
     fp32: onnx.ModelProto, variants: dict[str, onnx.ModelProto], form: str
