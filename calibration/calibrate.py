@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from ..runtime.errors import DataError, OutputError, UsageError
 from ..runtime.labels import LabelMap
 from ..runtime.preprocess import Preprocessor
+from .bias import shifts_as_json, shifts_from_json
 from .exclusions import read_exclusions, write_exclusions
 from .graph import Graph
 from .judge import Judge
@@ -81,9 +83,11 @@ class Calibration:
     searches: Mapping[str, SearchResult] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def ranges(self, target: str) -> Mapping[str, Range]:
-        """The ranges that a target's plan takes."""
-        return self.record.ranges[self.plans[target].method]
+    def quantized(self, graph: Graph, target: str) -> onnx.ModelProto:
+        """Writes a target's form of the graph that was calibrated."""
+        plan = self.plans[target]
+        shifts = shifts_from_json(plan.shifts)
+        return quantize(graph, self.record.ranges[plan.method], target, plan.excluded, shifts)
 
 
 def calibrate(
@@ -267,6 +271,7 @@ def _searched_plan(result: SearchResult, request: CalibrationRequest) -> Plan:
         budget=request.budget,
         class_budget=request.class_budget,
         int8_macs=chosen.int8_macs,
+        shifts=shifts_as_json(chosen.shifts),
         plain=figures(result.plain),
         chosen=figures(chosen),
     )

@@ -79,7 +79,7 @@ def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> 
 def output_of(graph: Graph, node: onnx.NodeProto) -> str:
     """The tensor that a convolution's kernel writes: behind its ReLU, which fuses, where it has one."""
     after = graph.only_consumer(node.output[0])
-    return after.output[0] if after is not None and after.op_type == "Relu" else node.output[0]
+    return str((after if after is not None and after.op_type == "Relu" else node).output[0])
 
 
 def _spread(graph: Graph, chosen: set[str]) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..runtime.errors import MissingDependencyError, OutputError
-from .search import SearchResult
+from .search import SearchResult, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MIOU, _CLASS, _FAINT = "#1f6feb", "#d1570c", "#8b949e"
 
@@ -32,33 +36,24 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
     figure = Figure(figsize=(8.4, 4.6), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     trials = [trial for trial in result.trials if trial.method == result.chosen.method]
-    for color, limit, label, lost in (
-        (_MIOU, budget, "mean IoU", lambda trial: trial.loss.miou),
-        (_CLASS, class_budget, "worst class", lambda trial: trial.loss.worst_class),
-    ):
-        points = [(100 * trial.int8_macs, lost(trial)) for trial in trials]
-        axes.scatter(*zip(*points, strict=True), s=18, color=color, alpha=0.55, label=label)
-        front = pareto(points)
-        axes.plot(*zip(*front, strict=True), color=color, linewidth=1.4, drawstyle="steps-post")
-        axes.axhline(limit, color=color, linewidth=0.8, linestyle=":")
-        axes.annotate(
-            f"budget, {label}: {limit:g}", (0.01, limit), xycoords=("axes fraction", "data"),
-            va="bottom", fontsize=8, color=color,
-        )  # fmt: skip
-        axes.scatter(
-            [100 * result.chosen.int8_macs], [lost(result.chosen)], s=130, facecolor="none", edgecolor=color,
-            linewidth=2, label=f"chosen, {label}: {round(lost(result.chosen), 2) + 0:.2f}",
-        )  # fmt: skip
-        axes.scatter(
-            [100 * result.plain.int8_macs], [lost(result.plain)], marker="x", s=60, color=color,
-            label=f"plain PTQ, {label}: {round(lost(result.plain), 2) + 0:.2f}",
-        )  # fmt: skip
+    _draw(axes, _MIOU, "mean IoU", budget, [_point(trial, trial.loss.miou) for trial in trials])
+    _draw(axes, _CLASS, "worst class", class_budget, [_point(t, t.loss.worst_class) for t in trials])
+    for what, marker, trial in (("chosen", "o", result.chosen), ("plain PTQ", "x", result.plain)):
+        for color, label, lost in (
+            (_MIOU, "mean IoU", trial.loss.miou),
+            (_CLASS, "worst class", trial.loss.worst_class),
+        ):
+            axes.plot(
+                [100 * trial.int8_macs], [lost], linestyle="none", marker=marker, markersize=11,
+                markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.8,
+                label=f"{what}, {label}: {round(lost, 2) + 0:.2f}",
+            )  # fmt: skip
     axes.axhline(0, color=_FAINT, linewidth=0.8)
     axes.set_xlabel("share of the multiply-accumulates in INT8 (%)")
     axes.set_ylabel("points of IoU lost on held-back pictures")
     axes.set_title(
         f"int8-{target}: {len(result.chosen.excluded)} convolutions stay in float,"
-        f" {result.chosen.method} ranges",
+        f" {result.chosen.method} ranges{', biases corrected' if result.chosen.shifts else ''}",
         loc="left", fontsize=11,
     )  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
@@ -69,6 +64,27 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
         path.write_bytes(picture.getvalue())
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _point(trial: Trial, lost: float) -> tuple[float, float]:
+    return 100 * trial.int8_macs, lost
+
+
+def _draw(axes: Axes, color: str, label: str, limit: float, points: Sequence[tuple[float, float]]) -> None:
+    """The trials by one measure, their Pareto line and the budget."""
+    axes.plot(
+        *_columns(points), linestyle="none", marker="o", markersize=4, color=color, alpha=0.55, label=label
+    )
+    axes.plot(*_columns(pareto(points)), color=color, linewidth=1.4, drawstyle="steps-post")
+    axes.axhline(limit, color=color, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        f"budget, {label}: {limit:g}", (0.01, limit), xycoords=("axes fraction", "data"),
+        va="bottom", fontsize=8, color=color,
+    )  # fmt: skip
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [share for share, _ in points], [lost for _, lost in points]
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -34,7 +34,11 @@ class Step:
 
 
 def quantize(
-    graph: Graph, ranges: Mapping[str, Range], target: str, excluded: Collection[str] = ()
+    graph: Graph,
+    ranges: Mapping[str, Range],
+    target: str,
+    excluded: Collection[str] = (),
+    shifts: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> onnx.ModelProto:
     """Makes the INT8 form of a float32 graph. Every tensor keeps its name.
 
@@ -43,6 +47,7 @@ def quantize(
         ranges: by activation, its least and greatest value.
         target: ``tensorrt`` or ``cpu``.
         excluded: names of convolutions that stay in float.
+        shifts: by convolution, what to add to its bias, float32 [output channels], as :mod:`.bias` measures it.
 
     Returns:
         A new model; float32 between the Q/DQ pairs.
@@ -58,7 +63,7 @@ def quantize(
             " expected names of its convolutions, such as " + ", ".join(list(graph.operators)[:2])
         )
     quantized = [name for name in candidates(graph, target) if name not in set(excluded)]
-    writer = _Writer(graph, target)
+    writer = _Writer(graph, target, shifts or {})
     steps = {
         name: activation_step(_range(ranges, name), target)
         for name in quantized_tensors(graph, target, quantized)
@@ -110,8 +115,8 @@ def _share_steps(graph: Graph, target: str, steps: dict[str, Step]) -> None:
 class _Writer:
     """Copies a graph, with Q/DQ behind the tensors and before the weights that are quantized."""
 
-    def __init__(self, graph: Graph, target: str) -> None:
-        self._graph, self._target = graph, target
+    def __init__(self, graph: Graph, target: str, shifts: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        self._graph, self._target, self._shifts = graph, target, shifts
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
@@ -155,12 +160,21 @@ class _Writer:
         shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
         stored = np.clip(np.rint(weight / step.scale.reshape(shape)), -127, 127).astype(np.int8)
         copy.input[1] = self._stored(node.input[1], stored, step, axis)
-        if self._target == "cpu" and len(node.input) > 2:
-            copy.input[2] = self._stored_bias(node, step, steps[node.input[0]])
+        if len(node.input) > 2:
+            bias = self._graph.values(node.input[2]).astype(np.float32) + self._shifts.get(node.name, 0)
+            copy.input[2] = (
+                self._stored_bias(node, bias, step, steps[node.input[0]])
+                if self._target == "cpu"
+                else self._constant(f"{node.input[2]}_shifted", bias)
+                if node.name in self._shifts
+                else node.input[2]
+            )
 
-    def _stored_bias(self, node: onnx.NodeProto, weights: Step, frame: Step) -> str:
+    def _stored_bias(
+        self, node: onnx.NodeProto, values: npt.NDArray[np.float32], weights: Step, frame: Step
+    ) -> str:
         scale = (weights.scale * frame.scale).astype(np.float32)
-        bias = np.rint(self._graph.values(node.input[2]).astype(np.float64) / scale)
+        bias = np.rint(values.astype(np.float64) / scale)
         limit = 2**31 - 1
         stored = np.clip(bias, -limit, limit).astype(np.int32)
         return self._stored(node.input[2], stored, Step(scale, np.zeros(scale.shape, np.int32)), 0)

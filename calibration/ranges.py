@@ -188,7 +188,8 @@ def _magnitudes(histogram: Histogram) -> tuple[npt.NDArray[np.float64], float]:
     centres = np.linspace(histogram.low, histogram.high, 2 * BINS + 1)[1::2]
     width = largest / BINS
     index = np.minimum((np.abs(centres) / width).astype(int), BINS - 1)
-    return np.bincount(index, weights=histogram.counts, minlength=BINS), width
+    counts = histogram.counts.astype(np.float64)
+    return np.bincount(index, weights=counts, minlength=BINS).astype(np.float64), width
 
 
 def _divergence(magnitudes: npt.NDArray[np.float64], bound: int) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ class Plan:
         searched: whether the list was found by the search; False for one that was passed in, or where none was made.
         budget, class_budget: points of mean IoU, and of any class, that it may lose.
         int8_macs: share of the multiply-accumulates in INT8, 0 to 1.
+        shifts: by convolution, what is added to its bias; empty where the biases are left as they are.
         plain, chosen: figures of everything quantized, and of this plan; empty where nothing was measured.
     """
 
@@ -47,6 +49,7 @@ class Plan:
     budget: float
     class_budget: float
     int8_macs: float
+    shifts: Mapping[str, Sequence[float]] = field(default_factory=dict)
     plain: Mapping[str, Any] = field(default_factory=dict)
     chosen: Mapping[str, Any] = field(default_factory=dict)
 
@@ -194,13 +197,8 @@ def _pair(pair: Sequence[float]) -> Range:
 
 
 def _compact(content: Mapping[str, Any]) -> str:
-    """JSON with a tensor a line: readable, and a change shows as one line."""
-    ranges = content["ranges"]
-    body = json.dumps({**content, "ranges": None}, indent=1, ensure_ascii=False, allow_nan=False)
-    methods = ",\n".join(
-        f"  {json.dumps(method)}: {{\n"
-        + ",\n".join(f"   {json.dumps(name)}: {json.dumps(pair)}" for name, pair in tensors.items())
-        + "\n  }"
-        for method, tensors in ranges.items()
-    )
-    return body.replace('"ranges": null', '"ranges": {\n' + methods + "\n }", 1) + "\n"
+    """JSON with a list of numbers a line: readable, and a change of a tensor shows as one line."""
+    number = r"-?[\d.eE+-]+"
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    lists = re.compile(rf"\[\n\s+({number}(?:,\n\s+{number})*)\n\s+\]")
+    return lists.sub(lambda found: "[" + re.sub(r",\n\s+", ", ", found[1]) + "]", text) + "\n"

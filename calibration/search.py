@@ -1,6 +1,7 @@
 """The accuracy-budget search: the fewest convolutions that must stay in float for the masks to hold.
 
-First each convolution is quantized alone, and what that does to the logits is its sensitivity. Then lists are tried
+If everything quantized breaks a budget, the biases are corrected; that alone may do. If not, each convolution is
+quantized alone, and what that does to the logits is its sensitivity. Then lists are tried
 by measured IoU: the most sensitive convolutions stay in float, more and more of them until half of both budgets holds,
 fewer by bisection, and at last each that the list can do without is taken out again. Every trial is written down, so
 that a search that was ended goes on where it was.
@@ -14,7 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ..data.voc import Sample
 from ..runtime.errors import OutputError
+from ..runtime.preprocess import Preprocessor
+from .bias import PICTURES, Shifts, bias_shifts, shifts_as_json, shifts_from_json
 from .graph import Graph
 from .judge import Judge, Loss, Score
 from .pictures import CalibrationSet
@@ -26,7 +34,7 @@ SENSITIVITY_PICTURES = 8
 RESERVE = 0.5
 """The share of each budget that the search leaves unspent. What a list costs on one set of pictures it does not cost
 exactly on another: LRASPP on CamVid, 0.8 points of a class on 80 held-back pictures and 1.2 on the 101 of val."""
-_QUANTIZER = 1
+_QUANTIZER = 2
 """Counts changes of what ``quantize`` makes of the same input; trials of another count are measured again."""
 
 Notify = Callable[[str, int, int], None]
@@ -40,6 +48,7 @@ class Trial:
     Attributes:
         method: whose ranges.
         excluded: what stays in float.
+        shifts: what was added to the biases; empty where they were left as they are.
         int8_macs: share of the multiply-accumulates in INT8.
         score: on the held-back pictures.
         loss: against the float graph.
@@ -47,6 +56,7 @@ class Trial:
 
     method: str
     excluded: tuple[str, ...]
+    shifts: Shifts
     int8_macs: float
     score: Score
     loss: Loss
@@ -58,7 +68,7 @@ class SearchResult:
 
     Attributes:
         reference: the float graph's score.
-        plain: everything quantized, with the method that was chosen.
+        plain: everything quantized, with the method that was chosen, and nothing corrected.
         chosen: the shortest list found within the budgets.
         trials: all that were measured, in order.
         sensitivity: by convolution, the relative logit error of quantizing it alone; empty where none was needed.
@@ -102,9 +112,9 @@ class BudgetSearch:
         self._notify = notify
         self._judge = Judge(graph, pictures, num_classes, target)
         self._journal = _Journal(journal)
-        self._trials: dict[tuple[str, tuple[str, ...]], Trial] = {}
+        self._trials: dict[tuple[str, bool, tuple[str, ...]], Trial] = {}
         self._candidates = candidates(graph, target)
-        self._reference = self._measure("the float graph", "float", self._candidates)
+        self._reference = self._score("the float graph", self._key("float"), lambda: graph.model)
 
     def run(self) -> SearchResult:
         """Chooses the method, then the list.
@@ -116,27 +126,35 @@ class BudgetSearch:
         plain = min((self.trial(method, ()) for method in self._ranges), key=lambda t: t.score.logit_error)
         chosen, sensitivity = plain, {}
         if not self._within(plain):
+            corrected = self.trial(plain.method, (), correct=True)
+            chosen = min(plain, corrected, key=self._spent)
+        if not self._within(chosen):
             sensitivity = self.sensitivity(plain.method)
-            chosen = self._shortest(plain, sorted(sensitivity, key=lambda name: -sensitivity[name]))
+            order = sorted(sensitivity, key=lambda name: -sensitivity[name])
+            chosen = self._shortest(plain.method, order, correct=bool(chosen.shifts))
         return SearchResult(self._reference, plain, chosen, tuple(self._trials.values()), sensitivity)
 
-    def trial(self, method: str, excluded: Sequence[str]) -> Trial:
-        """Measures a list on the held-back pictures, or remembers it."""
+    def trial(self, method: str, excluded: Sequence[str], *, correct: bool = False) -> Trial:
+        """Measures a list on the held-back pictures, or remembers it; ``correct`` corrects the biases too."""
         names = tuple(excluded)
-        key = (method, tuple(sorted(names)))
+        key = (method, correct, tuple(sorted(names)))
         if key not in self._trials:
-            number = len(self._trials) + 1
-            what = f"trial {number}: {method}, {len(names)} of {len(self._candidates)} in float"
-            score = self._measure(what, method, names)
+            number, in_float = len(self._trials) + 1, f"{len(names)} of {len(self._candidates)} in float"
+            what = f"trial {number}: {method}, {in_float}{', biases corrected' if correct else ''}"
+            shifts = self._shifts(method, names) if correct else {}
+            score = self._score(
+                what,
+                self._key("corrected" if correct else "score", method, names),
+                lambda: quantize(self._graph, self._ranges[method], self._target, names, shifts),
+            )
             share = int8_macs(self._graph, self._target, names)
-            self._trials[key] = Trial(method, names, share, score, score.points_lost(self._reference))
+            loss = score.points_lost(self._reference)
+            self._trials[key] = Trial(method, names, shifts, share, score, loss)
         return self._trials[key]
 
     def sensitivity(self, method: str) -> dict[str, float]:
         """Quantizes each convolution alone; the relative logit error that each brings, in the graph's order."""
-        positions = self._pictures.for_ranges
-        step = max(1, len(positions) // SENSITIVITY_PICTURES)
-        samples = list(self._pictures.read(positions[::step][:SENSITIVITY_PICTURES]))
+        samples = self._samples(SENSITIVITY_PICTURES)
         errors = {}
         for done, name in enumerate(self._candidates):
             self._notify("sensitivity, one convolution at a time", done, len(self._candidates))
@@ -149,24 +167,51 @@ class BudgetSearch:
             errors[name] = self._journal.number(self._key("sensitivity", method, [name]), measure)
         return errors
 
-    def _shortest(self, plain: Trial, order: Sequence[str]) -> Trial:
+    def _shortest(self, method: str, order: Sequence[str], *, correct: bool) -> Trial:
+        def trial(names: Sequence[str]) -> Trial:
+            return self.trial(method, names, correct=correct)
+
         failing, passing = 0, 1
-        while not self._within(best := self.trial(plain.method, order[:passing])):
+        while not self._within(best := trial(order[:passing])):
             failing, passing = passing, min(2 * passing, len(order))
         while passing - failing > 1:
             middle = (failing + passing) // 2
-            if self._within(candidate := self.trial(plain.method, order[:middle])):
+            if self._within(candidate := trial(order[:middle])):
                 passing, best = middle, candidate
             else:
                 failing = middle
         # What costs most in float is tried first.
         for name in sorted(best.excluded, key=lambda name: -self._graph.operators[name].macs):
-            fewer = self.trial(plain.method, [other for other in best.excluded if other != name])
+            fewer = trial([other for other in best.excluded if other != name])
             if self._within(fewer):
                 best = fewer
         return best
 
-    def _measure(self, what: str, method: str, excluded: Sequence[str]) -> Score:
+    def _samples(self, count: int) -> list[Sample]:
+        """A few of the pictures that the ranges are taken from, spread over them."""
+        positions = self._pictures.for_ranges
+        step = max(1, len(positions) // count)
+        return list(self._pictures.read(positions[::step][:count]))
+
+    def _shifts(self, method: str, excluded: Sequence[str]) -> Shifts:
+        done, total = 0, len(self._candidates) - len(excluded)
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            self._notify("correcting biases, one convolution after the other", done, total)
+
+        def measure() -> Shifts:
+            ranges = self._ranges[method]
+            return bias_shifts(self._graph, ranges, self._target, excluded, self._frames(), advance)
+
+        return self._journal.shifts(self._key("shifts", method, excluded), measure)
+
+    def _frames(self) -> list[npt.NDArray[np.uint8]]:
+        preprocess = Preprocessor(self._graph.input_size_hw)
+        return [preprocess(sample.frame_bgr).copy() for sample in self._samples(PICTURES)]
+
+    def _score(self, what: str, key: str, model: Callable[[], onnx.ModelProto]) -> Score:
         total, done = len(self._pictures.held_back), 0
 
         def advance() -> None:
@@ -174,15 +219,9 @@ class BudgetSearch:
             done += 1
             self._notify(what, done, total)
 
-        def measure() -> Score:
-            model = self._graph.model
-            if method != "float":
-                model = quantize(self._graph, self._ranges[method], self._target, excluded)
-            return self._judge.score(model, advance)
+        return self._journal.score(key, lambda: self._judge.score(model(), advance))
 
-        return self._journal.score(self._key("score", method, excluded), measure)
-
-    def _key(self, kind: str, method: str, names: Sequence[str]) -> str:
+    def _key(self, kind: str, method: str = "", names: Sequence[str] = ()) -> str:
         pictures = sorted(self._pictures.hashes[index] for index in self._pictures.held_back)
         parts = [
             str(_QUANTIZER), kind, self._graph.sha256, self._pictures.sha256, *pictures, self._target,
@@ -191,8 +230,10 @@ class BudgetSearch:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     def _within(self, trial: Trial) -> bool:
-        spent = trial.loss.spent(self._budget, self._class_budget)
-        return not trial.int8_macs or spent <= 1 - RESERVE
+        return not trial.int8_macs or self._spent(trial) <= 1 - RESERVE
+
+    def _spent(self, trial: Trial) -> float:
+        return trial.loss.spent(self._budget, self._class_budget)
 
 
 def int8_macs(graph: Graph, target: str, excluded: Sequence[str]) -> float:
@@ -226,6 +267,12 @@ class _Journal:
 
     def number(self, key: str, measure: Callable[[], float]) -> float:
         return float(self._get(key, lambda: {"value": measure()})["value"])  # type: ignore[arg-type]
+
+    def shifts(self, key: str, measure: Callable[[], Shifts]) -> Shifts:
+        def rounded() -> dict[str, object]:
+            return {"shifts": shifts_as_json(measure())}
+
+        return shifts_from_json(self._get(key, rounded)["shifts"])
 
     def _get(self, key: str, measure: Callable[[], dict[str, object]]) -> dict[str, object]:
         if key not in self._known:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..calibration.calibrate import Calibration
 from ..calibration.graph import Graph
-from ..calibration.quantize import quantize
 from ..runtime.errors import UsageError
 from .half import to_half
 
@@ -72,8 +71,8 @@ def variant_graphs(
 def _int8(graph: onnx.ModelProto, calibration: Calibration) -> list[VariantGraph]:
     float32 = Graph(graph)
     found = []
-    for target, plan in calibration.plans.items():
-        model = quantize(float32, calibration.ranges(target), target, plan.excluded)
+    for target in calibration.plans:
+        model = calibration.quantized(float32, target)
         # What TensorRT leaves in float runs in float16, or Q/DQ would be no faster than FP16. A CPU has float32.
         ready = to_half(model) if target == "tensorrt" else model
         found.append(VariantGraph(f"int8-{target}", ready, "int8", target, _manifest(calibration, target)))
@@ -88,6 +87,7 @@ def _manifest(calibration: Calibration, target: str) -> dict[str, Any]:
     return {
         **plan,
         "excluded": list(plan["excluded"]),
+        "shifts": list(plan["shifts"]),  # the values are in the graph
         "source": record.source,
         "pictures": len(record.picture_hashes),
         "held_back": record.held_back,

@@ -48,6 +48,9 @@ class OnnxRuntimeBackend(Backend):
         options.log_severity_level = 4  # what goes wrong is raised; stderr belongs to the user
         if threads is not None:
             options.intra_op_num_threads = threads
+        if device == "cpu" and variant.target == "tensorrt":
+            # The kernels of the CPU want another form: this one runs in float between Q and DQ, as TensorRT rounds.
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         if device != "cpu":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:

@@ -1,0 +1,1 @@
+"""Measurements against labels, clocks and peers; what they print is committed under docs/results/."""

@@ -1,0 +1,82 @@
+"""Bias correction: gives each quantized convolution back the mean that rounding took from its output.
+
+Rounding errors of weights do not average out over a channel: they move its mean, and that moves whole classes against
+each other (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2).
+Measured on a few calibration pictures, one convolution after the other from the frame's side on, so that each one
+sees those before it: corrected together, the ones behind would take back again what the ones before have taken back
+already (LRASPP on CamVid: a logit error of 25 % in place of 5 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from .graph import INPUT, Graph, with_outputs
+from .placement import candidates
+from .quantize import Range, quantize
+from .session import open_session
+
+PICTURES = 16
+
+Shifts = Mapping[str, npt.NDArray[np.float32]]
+
+
+def bias_shifts(
+    graph: Graph,
+    ranges: Mapping[str, Range],
+    target: str,
+    excluded: Collection[str],
+    frames: Sequence[npt.NDArray[np.uint8]],
+    on_step: Callable[[], None] = lambda: None,
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Measures what to add to the biases.
+
+    Args:
+        graph: float32.
+        ranges: by activation, as :func:`~.quantize.quantize` takes them.
+        target: ``tensorrt`` or ``cpu``.
+        excluded: convolutions that stay in float.
+        frames: a few, uint8 [1, H, W, 3] at the graph's size.
+        on_step: called after each convolution.
+
+    Returns:
+        By convolution that is quantized and has a bias, float32 [output channels].
+    """
+    quantized = set(candidates(graph, target)) - set(excluded)
+    outputs = {
+        node.name: node.output[0] for node in graph.nodes if node.name in quantized and len(node.input) > 2
+    }
+    wanted = _channel_means(graph.model, tuple(outputs.values()), frames)
+    shifts: dict[str, npt.NDArray[np.float32]] = {}
+    for name, tensor in outputs.items():
+        model = quantize(graph, ranges, target, excluded, shifts)
+        found = _channel_means(model, (tensor,), frames)
+        shifts[name] = (wanted[tensor] - found[tensor]).astype(np.float32)
+        on_step()
+    return shifts
+
+
+def _channel_means(
+    model: onnx.ModelProto, tensors: Sequence[str], frames: Sequence[npt.NDArray[np.uint8]]
+) -> dict[str, npt.NDArray[np.float64]]:
+    session = open_session(with_outputs(model, tensors), fuse_quantized=False)
+    sums: dict[str, npt.NDArray[np.float64]] = {}
+    for frame in frames:
+        for name, values in zip(tensors, session.run(list(tensors), {INPUT: frame}), strict=True):
+            sums[name] = sums.get(name, 0) + values.mean(axis=(0, 2, 3), dtype=np.float64)
+    return {name: total / len(frames) for name, total in sums.items()}
+
+
+def shifts_as_json(shifts: Shifts) -> dict[str, list[float]]:
+    """Shifts as JSON stores them, to six digits."""
+    return {name: [float(f"{value:.6g}") for value in values] for name, values in shifts.items()}
+
+
+def shifts_from_json(content: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """Reads what :func:`shifts_as_json` gave."""
+    return {name: np.array(values, np.float32) for name, values in content.items()}
