@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 from .finding import Fact, Finding, gibibytes
 from .host import Host
 
+_OWN_MODE = 0o700
 _MAX_FILES = 10_000
+_PURPOSE = "edgeseg build and edgeseg run --backend tensorrt"
 
 
 def probe_cache(host: Host) -> list[Finding]:
@@ -25,14 +28,14 @@ def probe_cache(host: Host) -> list[Finding]:
         "engines": 0,
     }
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        text = f"{shown} is no folder of its own"
-        return [Finding(key, label, "problem", text, "edgeseg build", (f"rm {shown}",), facts)]
+        text = f"{shown} is a link or a file; it has to be a folder of your own"
+        return [Finding(key, label, "problem", text, _PURPOSE, (f"rm {shown}",), facts)]
     if not folder.exists():
         return [Finding(key, label, "ok", f"none yet; they will be kept in {shown}", facts=facts)]
     status = folder.stat()
     mode = stat.S_IMODE(status.st_mode)
     files = [
-        path for path in islice(folder.rglob("*"), _MAX_FILES) if path.is_file() and not path.is_symlink()
+        path for path in islice(folder.iterdir(), _MAX_FILES) if path.is_file() and not path.is_symlink()
     ]
     engines = sum(path.suffix == ".engine" for path in files)
     size = sum(path.stat().st_size for path in files)
@@ -40,20 +43,19 @@ def probe_cache(host: Host) -> list[Finding]:
     text = f"{engines} engine{'' if engines == 1 else 's'}, {gibibytes(size)}, in {shown}"
     if status.st_uid != os.getuid():
         fix = (f'sudo chown -R "$USER" {shown}',)
-        return [
-            Finding(key, label, "problem", f"{text}, which is another user's", "edgeseg build", fix, facts)
-        ]
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        text = f"{text}, open to others (mode {mode:04o})"
-        return [Finding(key, label, "problem", text, "edgeseg build", (f"chmod 700 {shown}",), facts)]
+        return [Finding(key, label, "problem", f"{text}, which is another user's", _PURPOSE, fix, facts)]
+    if mode != _OWN_MODE:
+        text = f"{text}, with mode {mode:04o}; it has to be yours alone"
+        return [Finding(key, label, "problem", text, _PURPOSE, (f"chmod 700 {shown}",), facts)]
     return [Finding(key, label, "ok", text, facts=facts)]
 
 
 def _folder(host: Host) -> tuple[Path, str]:
-    """The folder, and how it is shown: without the user's name where it is in their home."""
+    """The folder, and how a shell takes it: without the user's name where it is in their home."""
     home = Path(host.environ.get("HOME") or Path.home())
     named = host.environ.get("EDGESEG_CACHE")
     base = host.environ.get("XDG_CACHE_HOME")
-    folder = Path(named) if named else (Path(base) if base else home / ".cache") / "edgeseg"
-    shown = f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
-    return folder, shown
+    folder = (Path(named) if named else (Path(base) if base else home / ".cache") / "edgeseg") / "engines"
+    if folder.is_relative_to(home):
+        return folder, f"~/{shlex.quote(str(folder.relative_to(home)))}"
+    return folder, shlex.quote(str(folder))

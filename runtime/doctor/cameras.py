@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from .finding import Fact, Finding
@@ -21,7 +20,7 @@ def _devices(host: Host) -> Finding:
     # One camera has several nodes; those after its first carry no pictures.
     paths = [p for p in paths if (host.read(f"/sys/class/video4linux/{p.name}/index") or "0").strip() == "0"]
     paths.sort(key=lambda path: int(path.name.removeprefix("video")))
-    readable = [path for path in paths if os.access(path, os.R_OK | os.W_OK)]
+    readable = [path for path in paths if host.may_use(path)]
     facts: dict[str, Fact] = {
         "devices": [f"/dev/{path.name}" for path in paths],
         "readable": [f"/dev/{path.name}" for path in readable],

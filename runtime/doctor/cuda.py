@@ -60,24 +60,27 @@ def _device_memory(host: Host) -> Finding:
     key, label, purpose = "cuda.device_memory", "device memory", "running TensorRT engines"
     driver = driver_cuda(host)
     if there == ["cuda-python"] and driver and release(versions["cuda-python"] or "")[:1] > driver[:1]:
-        major = driver[0]
-        text = f"cuda-python {versions['cuda-python']} is newer than the driver, which runs CUDA {major}"
-        return Finding(
-            key, label, "problem", text, purpose, (f'pip install "cuda-python<{major + 1}"',), facts
-        )
+        text = f"cuda-python {versions['cuda-python']} is newer than the driver, which runs CUDA {driver[0]}"
+        return Finding(key, label, "problem", text, purpose, (f"pip install {cuda_python(host)}",), facts)
     if there:
         text = ", ".join(f"{name} {versions[name] or ''}".strip() for name in there)
         return Finding(key, label, "ok", text, facts=facts)
-    fix = _compile_pycuda(host) if jetson else ("pip install cuda-python",)
+    fix = _compile_pycuda(host) if jetson else (f"pip install {cuda_python(host)}",)
     for name, library in (("pycuda", pycuda), ("cuda-python", bindings)):
         if library.error:
             broken = f"{name} does not load: {library.error}"
-            again = fix if jetson else (f"pip install --force-reinstall {name}",)
+            again = fix if jetson else (f"pip install --force-reinstall {cuda_python(host)}",)
             return Finding(key, label, "problem", broken, purpose, again, facts)
     if not has_gpu(host) and jetson is None:
         text = f"neither pycuda nor cuda-python; not needed, as {NO_GPU}"
         return Finding(key, label, "note", text, facts=facts, quiet=True)
     return Finding(key, label, "missing", "neither pycuda nor cuda-python is installed", purpose, fix, facts)
+
+
+def cuda_python(host: Host) -> str:
+    """The requirement, quoted for a shell, of a cuda-python that the driver can serve."""
+    driver = driver_cuda(host)
+    return f'"cuda-python<{driver[0] + 1}"' if driver else "cuda-python"
 
 
 def _compile_pycuda(host: Host) -> tuple[str, ...]:

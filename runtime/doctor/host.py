@@ -144,6 +144,7 @@ class Host:
         in_venv: whether this Python is a virtual environment's.
         python: this Python's version.
         arch: of the processor, such as ``x86_64`` or ``aarch64``.
+        may_use: whether this user may read and write a device.
     """
 
     root: Path = Path("/")
@@ -154,6 +155,7 @@ class Host:
     in_venv: bool = sys.prefix != sys.base_prefix
     python: tuple[int, int, int] = sys.version_info[:3]
     arch: str = field(default_factory=lambda: os.uname().machine)
+    may_use: Callable[[Path], bool] = lambda path: os.access(path, os.R_OK | os.W_OK)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .cuda import cuda_python
 from .finding import Finding, release
 from .gpu import NO_GPU, driver_cuda, has_gpu
 from .host import Host
@@ -24,17 +25,13 @@ class _Flavour:
 
 _NVIDIA = _Flavour("tensorrt", "TensorRT", "tensorrt", (10, 3), (12,), "10.3 to 11.x", "tensorrt>=10.3,<12")
 _RTX = _Flavour("tensorrt_rtx", "TensorRT RTX", "rtx", (1, 1), None, "1.1 or later", "tensorrt-rtx>=1.1")
+_NEWEST_CUDA = 13
 _PURPOSE = "edgeseg build and edgeseg run --backend tensorrt"
 
 
 def probe_tensorrt(host: Host) -> list[Finding]:
     """NVIDIA TensorRT and TensorRT for RTX."""
     return [_probe(host, _NVIDIA), _probe(host, _RTX)]
-
-
-def usable(host: Host) -> bool:
-    """Whether a TensorRT that edgeseg supports loads."""
-    return any(_probe(host, flavour).status == "ok" for flavour in (_NVIDIA, _RTX))
 
 
 def _probe(host: Host, flavour: _Flavour) -> Finding:
@@ -64,7 +61,10 @@ def _probe(host: Host, flavour: _Flavour) -> Finding:
             f"{version} is for CUDA {wheel}, and the driver runs CUDA {driver[0]} at most;"
             " renew the driver, or take the older build",
             _PURPOSE,
-            (f"pip install {flavour.module.replace('_', '-')}-cu{driver[0]}",),
+            (
+                f"pip uninstall --yes {' '.join(_wheels(host, flavour))}",
+                f"pip install {flavour.module.replace('_', '-')}-cu{driver[0]}",
+            ),
             facts,
         )
     alone = (
@@ -87,9 +87,7 @@ def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
     if flavour is _RTX:
         if jetson:
             return Finding(key, label, "note", "not for Jetsons", facts=facts, quiet=True)
-        text = "not installed; the one above serves as well" if has_gpu(host) else "not installed"
-        other = host.library(_NVIDIA.module).facts is not None
-        return Finding(key, label, "note", text if other else "not installed", facts=facts)
+        return Finding(key, label, "note", "not installed", facts=facts)
     if jetson:
         return _hidden_from_venv(host, facts) or Finding(
             key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts
@@ -119,11 +117,20 @@ def _hidden_from_venv(host: Host, facts: dict[str, str | bool | None]) -> Findin
 
 def _install(host: Host, flavour: _Flavour) -> tuple[str, ...]:
     if find_jetson(host):
-        pip_ones = sorted(name for name in host.installed if re.fullmatch(r"tensorrt(-cu\d+.*)?", name))
+        pip_ones = _wheels(host, flavour)
         # pip's would shadow JetPack's, and is not built for the board.
         remove = (f"pip uninstall --yes {' '.join(pip_ones)}",) if pip_ones and host.in_venv else ()
         return (*remove, "sudo apt-get install tensorrt python3-libnvinfer")
+    driver = driver_cuda(host)
+    if driver and driver[0] < _NEWEST_CUDA:
+        # The extra takes the newest, which is for a CUDA that this driver does not run.
+        return (f"pip install {flavour.module.replace('_', '-')}-cu{driver[0]} {cuda_python(host)}",)
     return (f'pip install "edgeseg[{flavour.extra}]"',)
+
+
+def _wheels(host: Host, flavour: _Flavour) -> list[str]:
+    prefix = flavour.module.replace("_", "-")
+    return sorted(name for name in host.installed if re.fullmatch(rf"{prefix}(-cu\d+.*)?", name))
 
 
 def _cuda_of_wheel(host: Host, flavour: _Flavour) -> int | None:
