@@ -40,7 +40,7 @@ def onnxruntime() -> dict[str, Any]:
     """Version, providers, and which of their own libraries do not load."""
     ort = importlib.import_module("onnxruntime")
     providers = list(ort.get_available_providers())
-    folder = Path(ort.__file__).parent / "capi"
+    folder = Path(str(ort.__file__)).parent / "capi"
     broken = {}
     for provider, stem in (("CUDAExecutionProvider", "cuda"), ("TensorrtExecutionProvider", "tensorrt")):
         file = folder / f"libonnxruntime_providers_{stem}.so"

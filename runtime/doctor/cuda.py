@@ -84,7 +84,6 @@ def cuda_python(host: Host) -> str:
 
 
 def _compile_pycuda(host: Host) -> tuple[str, ...]:
-    install = "pip install pycuda"
-    if host.program("nvcc", "--version").found:
-        return (install,)
-    return (f"export PATH={_NVCC.removesuffix('/nvcc')}:$PATH", install)
+    # Its installation finds CUDA by the nvcc that is on PATH.
+    at = "" if host.program("nvcc", "--version").found else f"PATH={_NVCC.removesuffix('/nvcc')}:$PATH "
+    return (f"{at}pip install pycuda",)

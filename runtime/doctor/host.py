@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
+Answer = TypeVar("Answer")
 PROGRAM_SECONDS = 5.0
 LIBRARY_SECONDS = 20.0
 """Longer than a program's: TensorRT read for the first time from an SD card takes its time, and is not broken."""
@@ -191,10 +192,10 @@ class Host:
         """The installed Python packages' versions by normalized name."""
         return installed_packages() if self.packages is None else self.packages
 
-    def _once(self, key: tuple[str, ...], ask: Callable[[], Any]) -> Any:
+    def _once(self, key: tuple[str, ...], ask: Callable[[], Answer]) -> Answer:
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self._answers:
                 self._answers[key] = ask()
-            return self._answers[key]
+            return cast("Answer", self._answers[key])

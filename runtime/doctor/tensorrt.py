@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .cuda import cuda_python
-from .finding import Finding, release
+from .finding import Fact, Finding, release
 from .gpu import NO_GPU, driver_cuda, has_gpu
 from .host import Host
 from .jetson import find_jetson
@@ -40,7 +40,7 @@ def _probe(host: Host, flavour: _Flavour) -> Finding:
     if library.facts is None:
         return _absent(host, flavour, library.error)
     version = str(library.facts["version"])
-    facts = {"version": version, "supported": True}
+    facts: dict[str, Fact] = {"version": version, "supported": True}
     numbers = release(version)
     if numbers < flavour.at_least or (flavour.below and numbers >= flavour.below):
         return Finding(
@@ -75,7 +75,7 @@ def _probe(host: Host, flavour: _Flavour) -> Finding:
 
 def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
     key, label = f"tensorrt.{flavour.module}", flavour.title
-    facts = {"version": None, "supported": False}
+    facts: dict[str, Fact] = {"version": None, "supported": False}
     jetson = find_jetson(host)
     if error:
         again = (
@@ -99,7 +99,7 @@ def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
     return Finding(key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts)
 
 
-def _hidden_from_venv(host: Host, facts: dict[str, str | bool | None]) -> Finding | None:
+def _hidden_from_venv(host: Host, facts: dict[str, Fact]) -> Finding | None:
     """JetPack's Python module, which an environment sees only where it was made to."""
     at = [*host.glob("/usr/lib/python3*/dist-packages/tensorrt")]
     if not at:

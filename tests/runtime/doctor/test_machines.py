@@ -374,8 +374,7 @@ class TestWhatIsMissingOnAJetson:
             "cuda.device_memory",
             "missing",
             "neither pycuda nor cuda-python",
-            "export PATH=/usr/local/cuda/bin:$PATH",
-            "pip install pycuda",
+            "PATH=/usr/local/cuda/bin:$PATH pip install pycuda",
         )
 
     def test_an_older_jetpack(self, make_machine: Make) -> None:
