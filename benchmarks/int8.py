@@ -1,7 +1,7 @@
 """Plain INT8 against budgeted INT8, on a split that calibration never saw.
 
-``python -m edgeseg.benchmarks.int8 --data DIR NETWORK=WEIGHTS …`` calibrates each network on the ``train`` split, and on
-``val`` measures four forms of each target: min-max ranges, the best ranges, and what the budget search chose. Latencies of
+``python -m edgeseg.benchmarks.int8 --data DIR NETWORK=WEIGHTS …`` calibrates each network on the ``train`` split, and
+on ``val`` measures three forms of each target: min-max ranges, the best ranges, and what the search chose. Latencies of
 FP32 and INT8 on the CPU are taken in turn.
 """
 
@@ -178,7 +178,8 @@ def _markdown(
     fp32, int8 = (latencies.milliseconds[key] for key in ("fp32", "int8-cpu"))
     lines += [
         "",
-        f"CPU, network alone, in turn: FP32 {fp32:.1f} ms, int8-cpu {int8:.1f} ms, {latencies.speed_up:.2f} times as fast.",
+        f"CPU, network alone, in turn: FP32 {fp32:.1f} ms, int8-cpu {int8:.1f} ms, "
+        f"{latencies.speed_up:.2f} times as fast.",
         "",
     ]
     return "\n".join(lines)

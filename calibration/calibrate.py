@@ -110,7 +110,7 @@ def calibrate(
         folder: for the files; made where it is not there.
         shipped: the calibration that came with the weights.
         notify: told of the progress.
-        say: told what is reused or left out, and why.
+        say: told what the pictures are worth, and what is reused or measured anew and why.
 
     Raises:
         UsageError: a choice that cannot work.
@@ -124,6 +124,7 @@ def calibrate(
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}") from error
     record = _record(graph, pictures, request, folder, shipped, notify, say)
+    say(record.worth)
     plans: dict[str, Plan] = {}
     searches: dict[str, SearchResult] = {}
     notes = _notes(record, pictures, request)

@@ -99,6 +99,20 @@ class Record:
         """The classes that no calibration picture has."""
         return tuple(name for name, share in self.class_shares.items() if share == 0)
 
+    @property
+    def worth(self) -> str:
+        """One sentence on what the pictures are worth."""
+        shares = self.class_shares
+        text = f"{len(self.picture_hashes)} calibration pictures of {self.source}, {self.held_back} of them held back"
+        if not shares:
+            return f"{text}; their labels are not the network's classes"
+        rarest = min(shares, key=lambda name: shares[name])
+        seen = len(shares) - len(self.never_seen)
+        return (
+            f"{text}; {seen} of {len(shares)} classes are seen, least of all {rarest} "
+            f"({100 * shares[rarest]:.2g} % of the pixels)"
+        )
+
     def differences(self, graph: Graph, pictures: CalibrationSet | None) -> list[str]:
         """Why the ranges do not hold here; empty where they do.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..calibration.calibrate import Calibration
-from ..calibration.search import Notify
+from ..calibration.search import Notify, SearchResult
 from .latency import Latencies
 from .pipeline import Exported, calibration_folder
 from .verify import Verification
@@ -61,28 +61,20 @@ def show_export(console: Console, exported: Exported, out: Path) -> None:
     if exported.calibration is None:
         return
     calibration = exported.calibration
-    _show_calibration(console, calibration, calibration_folder(out))
+    classes = exported.verification.bundle.labels.names
+    _show_calibration(console, calibration, calibration_folder(out), classes)
     for note in calibration.notes:
         console.print(f"Note: {note}.", style="yellow", highlight=False, soft_wrap=True)
     if exported.latencies is not None:
         console.print(_advice(exported.latencies), soft_wrap=True)
 
 
-def _show_calibration(console: Console, calibration: Calibration, folder: Path) -> None:
-    record = calibration.record
-    shares = record.class_shares
-    rarest = min(shares, key=lambda name: shares[name]) if shares else ""
-    coverage = (
-        f", {len(shares) - len(record.never_seen)} of {len(shares)} classes seen "
-        f"(least: {rarest}, {100 * shares[rarest]:.2g} % of the pixels)"
-        if shares
-        else ""
-    )
-    console.print(
-        f"\nCalibrated on {len(record.picture_hashes)} pictures of {record.source}, "
-        f"{record.held_back} of them held back{coverage}.",
-        soft_wrap=True,
-    )
+def _show_calibration(
+    console: Console, calibration: Calibration, folder: Path, classes: Sequence[str]
+) -> None:
+    for target, result in calibration.searches.items():
+        _show_trials(console, target, result, classes)
+    console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("target", no_wrap=True)
     for head in ("ranges", "in float", "INT8 work", "plain PTQ", "chosen"):
@@ -110,6 +102,30 @@ def _show_calibration(console: Console, calibration: Calibration, folder: Path) 
                 style="yellow",
                 soft_wrap=True,
             )
+
+
+def _show_trials(console: Console, target: str, result: SearchResult, classes: Sequence[str]) -> None:
+    """A line a trial, in the order they were made; the chosen one is marked."""
+    table = Table(
+        title=f"\nint8-{target}: what was tried", title_justify="left", title_style="bold",
+        box=None, pad_edge=False, padding=(0, 2, 0, 0),
+    )  # fmt: skip
+    for head in ("", "ranges", "biases"):
+        table.add_column(head, no_wrap=True)
+    for head in ("in float", "INT8 work", "mIoU lost", "worst class lost"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for trial in result.trials:
+        worst = classes[trial.loss.worst_class_id] if trial.loss.worst_class_id >= 0 else ""
+        table.add_row(
+            "→" if trial is result.chosen else "",
+            trial.method,
+            "corrected" if trial.shifts else "",
+            str(len(trial.excluded)),
+            f"{100 * trial.int8_macs:.1f} %",
+            f"{round(trial.loss.miou, 2) + 0:.2f}",
+            f"{worst} {round(trial.loss.worst_class, 2) + 0:.2f}",
+        )
+    console.print(table)
 
 
 def _losses(figures: Mapping[str, float]) -> str:
