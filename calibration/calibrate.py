@@ -177,6 +177,11 @@ def _record(
         record = Record.load(request.ranges)
         if differences := record.differences(graph, pictures):
             raise DataError(f"the ranges of {request.ranges} do not hold here: {'; '.join(differences)}")
+        if pictures is not None and not set(wanted) <= set(record.ranges):
+            raise DataError(
+                f"{request.ranges} has ranges by {', '.join(record.ranges)}, not by {', '.join(wanted)};"
+                " name one of its methods with --method, or leave --ranges out to measure them"
+            )
         return record
     if pictures is None:
         if shipped is None:
@@ -200,7 +205,9 @@ def _record(
         say(
             f"measuring new ranges: those of {path} do not hold, {'; '.join(differences) or 'another method'}"
         )
-    return Record.of(graph, pictures, _measure(graph, pictures, wanted, notify))
+    record = Record.of(graph, pictures, _measure(graph, pictures, wanted, notify))
+    record.save(path)  # so that a search that is ended need not measure them again
+    return record
 
 
 def _measure(
@@ -333,6 +340,11 @@ def _plan_at_hand(record: Record, request: CalibrationRequest, target: str) -> P
     plan = record.plans.get(target)
     if plan is None:
         raise DataError(f"these ranges come without a plan for {target}; give pictures with --calibrate DIR")
+    if request.method not in ("auto", plan.method):
+        raise DataError(
+            f"the plan at hand for {target} takes {plan.method} ranges; for {request.method} ones give pictures"
+            " with --calibrate DIR"
+        )
     if plan.budget > request.budget or plan.class_budget > request.class_budget:
         raise DataError(
             f"the plan at hand for {target} was searched for {plan.budget:g} points of mean IoU and "

@@ -102,7 +102,8 @@ class Graph:
 
     @cached_property
     def activations(self) -> tuple[str, ...]:
-        """The float32 tensors between frame and logits, in the graph's order; those of shapes are left out."""
+        """The float32 tensors between frame and logits, in the graph's order; frames before their layout is changed
+        and shapes are left out."""
         inferred = onnx.shape_inference.infer_shapes(self.model)
         kinds = {
             info.name: info.type.tensor_type.elem_type
@@ -112,7 +113,7 @@ class Graph:
             output
             for node in self.nodes
             for output in node.output
-            if kinds.get(output) == onnx.TensorProto.FLOAT and node.op_type not in ("Cast", "Transpose")
+            if kinds.get(output) == onnx.TensorProto.FLOAT and node.op_type != "Cast"
         )
 
     @cached_property

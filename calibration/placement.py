@@ -49,7 +49,8 @@ def candidates(graph: Graph, target: str) -> tuple[str, ...]:
 
 def _fits(node: onnx.NodeProto, target: str) -> bool:
     if node.op_type == "Conv":
-        return True
+        # The logits leave as float32: with no Q behind it, ONNX Runtime would run the convolution in float.
+        return target == "tensorrt" or node.output[0] != LOGITS
     # ONNX Runtime has no transposed convolution in INT8. In TensorRT the scales of a grouped one would not lie
     # along an axis of its weights.
     return target == "tensorrt" and groups(node) == 1
@@ -72,7 +73,7 @@ def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> 
             if node.op_type == "Concat" and node.output[0] in chosen
             for name in node.input
         }
-        chosen -= {LOGITS}  # leaves the graph as float32
+        chosen -= {LOGITS}
     return tuple(output for node in graph.nodes for output in node.output if output in chosen)
 
 

@@ -17,6 +17,9 @@ from .placement import candidates, quantized_tensors
 _HALF_STEP = 2.0**-24
 """The smallest positive float16."""
 
+_LARGEST_BIAS = 2.0**30
+"""Of 32 bits, so that half of them is left for the sum of products."""
+
 Range = tuple[float, float]
 
 
@@ -88,6 +91,12 @@ def weight_step(weight: npt.NDArray[np.float32], axis: int) -> Step:
     return Step(scale, np.zeros(scale.shape, np.int8))
 
 
+def _with_room(weights: Step, bias: npt.NDArray[np.float32], frame: Step) -> Step:
+    """Widens the steps of channels with next to no weights, at which 32 bits would not hold their bias."""
+    least = np.abs(bias) / (_LARGEST_BIAS * frame.scale)
+    return Step(np.maximum(weights.scale, least).astype(np.float32), weights.zero_point)
+
+
 def _storable(scale: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]:
     """Rounds scales up to what float16 stores, so that the weights are quantized by the very scale that the
     float16 graph will multiply with, and nothing is clipped."""
@@ -157,27 +166,28 @@ class _Writer:
         axis = 0 if node.op_type == "Conv" else 1  # the output channels
         weight = self._graph.values(node.input[1]).astype(np.float32)
         step = weight_step(weight, axis)
+        bias = None
+        if len(node.input) > 2:
+            bias = self._graph.values(node.input[2]).astype(np.float32) + self._shifts.get(node.name, 0)
+            if self._target == "cpu":
+                step = _with_room(step, bias, steps[node.input[0]])
         shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
         stored = np.clip(np.rint(weight / step.scale.reshape(shape)), -127, 127).astype(np.int8)
         copy.input[1] = self._stored(node.input[1], stored, step, axis)
-        if len(node.input) > 2:
-            bias = self._graph.values(node.input[2]).astype(np.float32) + self._shifts.get(node.name, 0)
-            copy.input[2] = (
-                self._stored_bias(node, bias, step, steps[node.input[0]])
-                if self._target == "cpu"
-                else self._constant(f"{node.input[2]}_shifted", bias)
-                if node.name in self._shifts
-                else node.input[2]
-            )
+        if bias is None:
+            return
+        # Each of several convolutions that share a bias has its own steps and shifts.
+        own = self._graph.only_consumer(node.input[2]) is not None
+        name = node.input[2] if own else f"{node.input[2]}_{node.name}"
+        if self._target == "cpu":
+            copy.input[2] = self._stored_bias(name, bias, step, steps[node.input[0]])
+        elif node.name in self._shifts:
+            copy.input[2] = self._constant(f"{name}_shifted", bias)
 
-    def _stored_bias(
-        self, node: onnx.NodeProto, values: npt.NDArray[np.float32], weights: Step, frame: Step
-    ) -> str:
+    def _stored_bias(self, name: str, values: npt.NDArray[np.float32], weights: Step, frame: Step) -> str:
         scale = (weights.scale * frame.scale).astype(np.float32)
-        bias = np.rint(values.astype(np.float64) / scale)
-        limit = 2**31 - 1
-        stored = np.clip(bias, -limit, limit).astype(np.int32)
-        return self._stored(node.input[2], stored, Step(scale, np.zeros(scale.shape, np.int32)), 0)
+        stored = np.rint(values.astype(np.float64) / scale).astype(np.int32)
+        return self._stored(name, stored, Step(scale, np.zeros(scale.shape, np.int32)), 0)
 
     def _stored(self, name: str, values: npt.NDArray[np.generic], step: Step, axis: int) -> str:
         result = f"{name}_DQ"

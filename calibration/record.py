@@ -91,7 +91,7 @@ class Record:
             picture_hashes=tuple(sorted(digest[:_HASH_DIGITS] for digest in pictures.hashes.values())),
             held_back=len(pictures.held_back),
             class_shares=pictures.coverage.class_shares,
-            ranges=ranges,
+            ranges=_rounded(ranges),
         )
 
     @property
@@ -131,11 +131,7 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
-        ranges = {
-            method: {name: [float(f"{bound:.8g}") for bound in pair] for name, pair in tensors.items()}
-            for method, tensors in self.ranges.items()
-        }
-        return {"schema": SCHEMA, **asdict(self), "ranges": ranges}
+        return {"schema": SCHEMA, **asdict(self)}
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all.
@@ -201,6 +197,14 @@ def refuse_overlap(
             f"{len(shared)} of the frames to verify on are calibration pictures ({', '.join(shared[:3])}{more}),"
             " so that the verdict would flatter; verify on another --split, or calibrate on other pictures"
         )
+
+
+def _rounded(ranges: Mapping[str, Mapping[str, Range]]) -> dict[str, dict[str, Range]]:
+    """Ranges to eight digits, as the file has them: what is read back gives the same graph, bit for bit."""
+    return {
+        method: {name: (float(f"{low:.8g}"), float(f"{high:.8g}")) for name, (low, high) in tensors.items()}
+        for method, tensors in ranges.items()
+    }
 
 
 def _pair(pair: Sequence[float]) -> Range:

@@ -20,6 +20,9 @@ _PROVIDERS = {
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
 }
 
+# It quantizes the convolutions that an INT8 variant leaves in float, with one scale for all channels.
+_UNWANTED = ["WeightBiasQuantization"]
+
 
 class OnnxRuntimeBackend(Backend):
     """Runs a variant with ONNX Runtime; ``device`` is ``cpu``, ``cuda`` or ``tensorrt``.
@@ -55,7 +58,7 @@ class OnnxRuntimeBackend(Backend):
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
             self._session: Any = ort.InferenceSession(
-                str(variant.path), options, providers=_PROVIDERS[device]
+                str(variant.path), options, providers=_PROVIDERS[device], disabled_optimizers=_UNWANTED
             )
         except Exception as error:  # ONNX Runtime's errors share no other base
             raise BackendError(
