@@ -51,6 +51,8 @@ def bias_shifts(
     outputs = {
         node.name: node.output[0] for node in graph.nodes if node.name in quantized and len(node.input) > 2
     }
+    if not outputs:
+        return {}
     wanted = _channel_means(graph.model, tuple(outputs.values()), frames)
     shifts: dict[str, npt.NDArray[np.float32]] = {}
     for name, tensor in outputs.items():
