@@ -127,7 +127,7 @@ def test_what_is_spread_evenly_is_kept(method: Callable[[Histogram], tuple[float
 @given(
     seed=st.integers(0, 10**6),
     size=st.integers(1, 500),
-    shift=st.floats(-10, 10),
+    shift=st.sampled_from([-10.0, -0.5, 0.0, 0.01, 3.0]),
     spread=st.sampled_from([0.0, 1e-3, 1.0, 100.0]),
 )
 def test_a_range_is_within_what_there_was_and_holds_zero(
