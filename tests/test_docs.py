@@ -32,7 +32,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "runs", "datasets", "build", "dist"}
 """What a fresh clone does not have."""
 
-NOT_OURS = {"apt-get", "cd", "curl", "git", "pre-commit", "python", "python3", "sudo", "source"}
+NOT_OURS = {"apt-get", "cd", "cp", "curl", "git", "pre-commit", "python", "python3", "sudo", "source"}
 """Programs whose options are none of edgeseg's business, in blocks that are not run."""
 
 FENCE = re.compile(
