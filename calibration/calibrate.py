@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from .placement import TARGETS, check_target
 from .plot import write_plot
 from .quantize import quantize
 from .ranges import METHODS, Range, measure, passes
-from .record import Plan, Record
+from .record import Plan, Record, refuse_overlap
 from .search import BudgetSearch, Notify, SearchResult, Trial, int8_macs
 
 RECORD_NAME = "calibration.json"
@@ -41,6 +41,7 @@ class CalibrationRequest:
         method: one of ``METHODS``, or ``auto`` for the one that measures best.
         pictures: how many to use; None for ``DEFAULT_PICTURES``.
         budget, class_budget: points of mean IoU, and of any class, that may be lost.
+        correct_biases: whether the search may correct biases.
         exclude: an exclusion list to take as it is, in place of the search.
         targets: some of ``TARGETS``.
     """
@@ -51,6 +52,7 @@ class CalibrationRequest:
     pictures: int | None = None
     budget: float = 0.5
     class_budget: float = 1.0
+    correct_biases: bool = True
     exclude: Path | None = None
     targets: tuple[str, ...] = TARGETS
 
@@ -96,6 +98,7 @@ def calibrate(
     request: CalibrationRequest,
     folder: Path,
     shipped: Record | None = None,
+    unseen: Iterable[tuple[str, npt.NDArray[np.uint8]]] = (),
     notify: Notify = lambda text, done, total: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Calibration:
@@ -109,12 +112,14 @@ def calibrate(
         request: what is wanted.
         folder: for the files; made where it is not there.
         shipped: the calibration that came with the weights.
+        unseen: name and pixels, uint8 [H, W, 3], of the frames that will be verified on: none may be calibrated on.
         notify: told of the progress.
         say: told what the pictures are worth, and what is reused or measured anew and why.
 
     Raises:
         UsageError: a choice that cannot work.
-        DataError: pictures, ranges or an exclusion list are missing, malformed, or of something else.
+        DataError: pictures, ranges or an exclusion list are missing, malformed, or of something else, or a picture is
+            among ``unseen``.
         OutputError: the folder cannot be written.
     """
     request.check()
@@ -124,6 +129,7 @@ def calibrate(
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}") from error
     record = _record(graph, pictures, request, folder, shipped, notify, say)
+    refuse_overlap(record.picture_hashes, unseen)  # before the search, which may take hours
     say(record.worth)
     plans: dict[str, Plan] = {}
     searches: dict[str, SearchResult] = {}
@@ -266,6 +272,7 @@ def _search(
         request.class_budget,
         folder / JOURNAL_NAME,
         lambda text, done, total: notify(f"int8-{target}: {text}", done, total),
+        correct_biases=request.correct_biases,
     ).run()
 
 

@@ -35,7 +35,13 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
         raise MissingDependencyError("matplotlib", "export", "drawing the search") from error
     figure = Figure(figsize=(8.4, 4.6), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    trials = [trial for trial in result.trials if trial.method == result.chosen.method]
+    chosen = result.chosen
+    trials = [
+        trial
+        for trial in result.trials
+        if trial is result.plain
+        or (trial.method == chosen.method and bool(trial.shifts) == bool(chosen.shifts))
+    ]
     _draw(axes, _MIOU, "mean IoU", budget, [_point(trial, trial.loss.miou) for trial in trials])
     _draw(axes, _CLASS, "worst class", class_budget, [_point(t, t.loss.worst_class) for t in trials])
     for what, marker, trial in (("chosen", "o", result.chosen), ("plain PTQ", "x", result.plain)):
@@ -90,7 +96,7 @@ def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The points that no other beats in both: more in INT8, and less lost; by growing share."""
     front: list[tuple[float, float]] = []
-    for share, lost in sorted(points, reverse=True):
+    for share, lost in sorted(points, key=lambda point: (-point[0], point[1])):
         if not front or lost < front[-1][1]:
             front.append((share, lost))
     return front[::-1]

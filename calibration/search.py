@@ -97,6 +97,7 @@ class BudgetSearch:
         budget, class_budget: points of mean IoU, and of any class, that may be lost.
         journal: file that every measurement is added to.
         notify: told of the progress.
+        correct_biases: whether to try that before leaving convolutions in float.
     """
 
     def __init__(
@@ -110,9 +111,12 @@ class BudgetSearch:
         class_budget: float,
         journal: Path,
         notify: Notify = lambda text, done, total: None,
+        *,
+        correct_biases: bool = True,
     ) -> None:
         self._graph, self._pictures, self._target, self._ranges = graph, pictures, target, ranges
         self._budget, self._class_budget = budget, class_budget
+        self._correct_biases = correct_biases
         self._notify = notify
         self._judge = Judge(graph, pictures, num_classes, target)
         self._journal = _Journal(journal)
@@ -129,7 +133,7 @@ class BudgetSearch:
         # The logits tell methods apart better than IoU, in which few pixels of a rare class weigh much.
         plain = min((self.trial(method, ()) for method in self._ranges), key=lambda t: t.score.logit_error)
         chosen, sensitivity = plain, {}
-        if not self._within(plain):
+        if self._correct_biases and not self._within(plain):
             corrected = self.trial(plain.method, (), correct=True)
             if corrected.score.logit_error <= ASTRAY * plain.score.logit_error:
                 chosen = min(plain, corrected, key=self._spent)

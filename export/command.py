@@ -62,6 +62,13 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
         "--method", metavar="M", help="minmax, percentile, entropy or auto, which measures all; default: auto"
     )
     add(
+        "--no-bias-correction",
+        action="store_false",
+        default=None,
+        dest="correct_biases",
+        help="let the search leave convolutions in float without trying to correct biases first",
+    )
+    add(
         "--pictures",
         type=int,
         metavar="N",
@@ -143,6 +150,7 @@ def _calibration(args: argparse.Namespace) -> CalibrationRequest | None:
         "pictures": args.pictures,
         "ranges": args.ranges,
         "exclude": args.exclude,
+        "correct_biases": args.correct_biases,
     }
     choices: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if "int8" in parse_names("--precision", args.precision):

@@ -16,7 +16,7 @@ from ..runtime.bundle import Bundle
 from ..runtime.errors import OutputError, UsageError, VerificationError
 from ..runtime.labels import LabelMap
 from .bundle_writer import add_verification, staged_folder, write_bundle, write_json, write_text
-from .frames import open_frames
+from .frames import LabelledFrames, open_frames
 from .latency import Latencies, latencies_in_turn
 from .onnx_file import export_graph
 from .report import render
@@ -102,6 +102,8 @@ def export_bundle(
         check_precision(precision)
     if ("int8" in request.precisions) != (request.calibration is not None):
         raise UsageError("calibration is for int8: name it among the precisions, and how to calibrate")
+    if request.calibration is not None:
+        request.calibration.check()
     weights = request.weights or default_weights(request.model)
     checkpoint = resolve_weights(request.model, weights, request.num_classes, request.arguments)
     info = checkpoint.info
@@ -111,7 +113,7 @@ def export_bundle(
         on_step(f"exporting {request.model}, {weights} weights, {', '.join(request.precisions)}")
         network = checkpoint.build()
         graph = export_graph(network, info, size_hw)
-        calibration = _calibrate(graph, info.labels, request, weights, on_step, notify)
+        calibration = _calibrate(graph, info.labels, request, weights, frames, on_step, notify)
         variants = variant_graphs(graph, request.precisions, calibration)
         # A file's path says nothing on another machine, and may say too much.
         name = Path(weights).stem if weights.endswith(".safetensors") else weights
@@ -138,6 +140,7 @@ def _calibrate(
     labels: LabelMap,
     request: ExportRequest,
     weights: str,
+    frames: LabelledFrames,
     on_step: Callable[[str], None],
     notify: Notify,
 ) -> Calibration | None:
@@ -150,6 +153,7 @@ def _calibrate(
         request.calibration,
         calibration_folder(request.out),
         Record.load(shipped) if shipped else None,
+        ((frame.id, frame.frame_bgr) for frame in frames),
         notify,
         on_step,
     )

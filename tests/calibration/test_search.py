@@ -215,6 +215,7 @@ def test_the_share_of_work_in_int8(graph: Graph) -> None:
 def test_pareto_keeps_what_nothing_beats() -> None:
     points = [(50.0, 0.1), (90.0, 0.5), (80.0, 0.6), (100.0, 2.0), (60.0, 0.1)]
     assert pareto(points) == [(60.0, 0.1), (90.0, 0.5), (100.0, 2.0)]
+    assert pareto([(90.0, 1.0), (90.0, 0.4)]) == [(90.0, 0.4)], "of one share the least loss alone"
 
 
 def test_the_plot_is_a_picture(search: Search, narrow: Ranges, tmp_path: Path) -> None:
@@ -225,3 +226,23 @@ def test_the_plot_is_a_picture(search: Search, narrow: Ranges, tmp_path: Path) -
     assert picture is not None
     assert picture.shape[1] > picture.shape[0] > 300
     assert picture.std() > 5, "an empty page"
+
+
+def test_without_bias_correction_none_is_tried(
+    graph: Graph, pictures: CalibrationSet, ranges: Ranges, tmp_path: Path
+) -> None:
+    found = [
+        BudgetSearch(
+            graph,
+            pictures,
+            3,
+            "tensorrt",
+            ranges,
+            0.0,
+            0.0,
+            tmp_path / f"{correct}.jsonl",
+            correct_biases=correct,
+        ).run()
+        for correct in (True, False)
+    ]
+    assert [any(trial.shifts for trial in result.trials) for result in found] == [True, False]
