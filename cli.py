@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -63,10 +64,16 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     args = parser.parse_args(list(argv))
     try:
         with _terminated_as_interrupted():
-            return int(module.run(args))
+            status = int(module.run(args))
+            sys.stdout.flush()
+            return status
     except EdgesegError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has enough; the interpreter must not find that out again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 130

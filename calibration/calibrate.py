@@ -17,7 +17,7 @@ from .bias import shifts_as_json, shifts_from_json
 from .exclusions import read_exclusions, write_exclusions
 from .graph import Graph
 from .judge import Judge
-from .pictures import DEFAULT_PICTURES, CalibrationSet, open_pictures, survey
+from .pictures import DEFAULT_PICTURES, CalibrationSet, check_source, open_pictures, survey
 from .placement import TARGETS, check_target
 from .plot import write_plot
 from .quantize import quantize
@@ -57,7 +57,12 @@ class CalibrationRequest:
     targets: tuple[str, ...] = TARGETS
 
     def check(self) -> None:
-        """Raises ``UsageError`` for a choice that cannot work."""
+        """Sees at once what cannot work, before a network is exported.
+
+        Raises:
+            UsageError: a value is unknown or out of range.
+            DataError: a folder or file is not there.
+        """
         for target in self.targets:
             check_target(target)
         if self.method not in (*METHODS, "auto"):
@@ -65,8 +70,17 @@ class CalibrationRequest:
         for name, value in (("--budget", self.budget), ("--class-budget", self.class_budget)):
             if not value >= 0:
                 raise UsageError(f"{name} {value:g}: expected points of IoU, 0 or more")
+        if self.pictures is not None and self.pictures < 2:
+            raise UsageError(
+                f"--pictures {self.pictures}: expected at least 2, one for the ranges and one held back"
+            )
         if self.pictures is not None and self.source is None:
             raise UsageError("--pictures says how many to calibrate on; name them with --calibrate")
+        if self.source is not None:
+            check_source(self.source)
+        for path in (self.ranges, self.exclude):
+            if path is not None and not path.is_file():
+                raise DataError(f"there is no file {path}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class Calibration:
         record: ranges and plans.
         plans: by target asked for.
         searches: by target, the search's measurements; none where there was none.
-        notes: what a user should know.
+        notes: what a user should know; said while it ran, too.
     """
 
     record: Record
@@ -123,20 +137,20 @@ def calibrate(
         OutputError: the folder cannot be written.
     """
     request.check()
+    excluded = read_exclusions(request.exclude, graph) if request.exclude is not None else None
     pictures = _survey(graph, labels, request, notify) if request.source is not None else None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
     record = _record(graph, pictures, request, folder, shipped, notify, say)
     refuse_overlap(record.picture_hashes, unseen)  # before the search, which may take hours
     say(record.worth)
+    notes = _notes(record, pictures, request)
+    for note in notes:
+        say(f"note: {note}")
+    _make(folder)
     plans: dict[str, Plan] = {}
     searches: dict[str, SearchResult] = {}
-    notes = _notes(record, pictures, request)
     for target in request.targets:
-        if request.exclude is not None:
-            plans[target] = _given_plan(graph, record, request, target, request.exclude)
+        if excluded is not None:
+            plans[target] = _given_plan(graph, record, request, target, excluded)
         elif pictures is not None and pictures.has_truth:
             searches[target] = _search(graph, labels, pictures, record, request, target, folder, notify)
             plans[target] = _searched_plan(searches[target], request)
@@ -212,8 +226,17 @@ def _record(
             f"measuring new ranges: those of {path} do not hold, {'; '.join(differences) or 'another method'}"
         )
     record = Record.of(graph, pictures, _measure(graph, pictures, wanted, notify))
+    _make(folder)
     record.save(path)  # so that a search that is ended need not measure them again
     return record
+
+
+def _make(folder: Path) -> None:
+    """Makes the working folder once there is something to write, so that a refusal leaves none behind."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
 
 
 def _measure(
@@ -302,8 +325,9 @@ def figures(trial: Trial) -> dict[str, float]:
     }
 
 
-def _given_plan(graph: Graph, record: Record, request: CalibrationRequest, target: str, path: Path) -> Plan:
-    excluded = read_exclusions(path, graph)
+def _given_plan(
+    graph: Graph, record: Record, request: CalibrationRequest, target: str, excluded: tuple[str, ...]
+) -> Plan:
     known = record.plans.get(target)
     method = request.method if request.method != "auto" else known.method if known else _BLIND_METHOD
     return _unmeasured(graph, record, request, target, method, excluded)

@@ -142,6 +142,22 @@ def picture_sha256(frame_bgr: npt.NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
+def check_source(source: str) -> None:
+    """Sees whether ``--calibrate`` names something that is there; makes and reads no picture.
+
+    Raises:
+        UsageError: nothing is named, or an aerial world without a number.
+        DataError: the data set is missing or malformed.
+    """
+    kind, colon, seed = source.partition(":")
+    if not source:
+        raise UsageError("--calibrate is empty: expected a data set's folder, or aerial:SEED")
+    if kind != "aerial" or not colon:
+        VocPictures(Path(source))
+    elif not seed.isdecimal():
+        raise UsageError(f"--calibrate {source}: expected aerial:SEED with a number, such as aerial:3")
+
+
 def open_pictures(source: str, size_hw: tuple[int, int], count: int | None) -> Pictures:
     """Opens what ``--calibrate`` names.
 
@@ -154,10 +170,9 @@ def open_pictures(source: str, size_hw: tuple[int, int], count: int | None) -> P
         UsageError: an aerial world without a number.
         DataError: the data set is missing or malformed.
     """
+    check_source(source)
     kind, colon, seed = source.partition(":")
     if kind == "aerial" and colon:
-        if not seed.isdecimal():
-            raise UsageError(f"--calibrate {source}: expected aerial:SEED with a number, such as aerial:3")
         return AerialPictures(int(seed), size_hw, count or DEFAULT_PICTURES)
     return VocPictures(Path(source))
 

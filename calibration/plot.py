@@ -55,6 +55,7 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
                 label=f"{what}, {label}: {round(lost, 2) + 0:.2f}",
             )  # fmt: skip
     axes.axhline(0, color=_FAINT, linewidth=0.8)
+    axes.set_xlim(min(100 * trial.int8_macs for trial in trials) - 1, 100.5)
     axes.set_xlabel("share of the multiply-accumulates in INT8 (%)")
     axes.set_ylabel("points of IoU lost on held-back pictures")
     axes.set_title(

@@ -106,8 +106,9 @@ class Record:
         text = f"{len(self.picture_hashes)} calibration pictures of {self.source}, {self.held_back} of them held back"
         if not shares:
             return f"{text}; their labels are not the network's classes"
-        rarest = min(shares, key=lambda name: shares[name])
-        seen = len(shares) - len(self.never_seen)
+        present = [name for name in shares if name not in self.never_seen]
+        rarest = min(present, key=lambda name: shares[name])
+        seen = len(present)
         return (
             f"{text}; {seen} of {len(shares)} classes are seen, least of all {rarest} "
             f"({100 * shares[rarest]:.2g} % of the pixels)"

@@ -63,8 +63,6 @@ def show_export(console: Console, exported: Exported, out: Path) -> None:
     calibration = exported.calibration
     classes = exported.verification.bundle.labels.names
     _show_calibration(console, calibration, calibration_folder(out), classes)
-    for note in calibration.notes:
-        console.print(f"Note: {note}.", style="yellow", highlight=False, soft_wrap=True)
     if exported.latencies is not None:
         console.print(_advice(exported.latencies), soft_wrap=True)
 
@@ -77,12 +75,13 @@ def _show_calibration(
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("target", no_wrap=True)
-    for head in ("ranges", "in float", "INT8 work", "plain PTQ", "chosen"):
+    for head in ("ranges", "biases", "in float", "INT8 work", "plain PTQ", "chosen"):
         table.add_column(head, justify="right", no_wrap=True)
     for target, plan in calibration.plans.items():
         table.add_row(
             target,
             plan.method,
+            "corrected" if plan.shifts else "as they are",
             str(len(plan.excluded)),
             f"{100 * plan.int8_macs:.1f} %",
             _losses(plan.plain),
@@ -91,7 +90,7 @@ def _show_calibration(
     console.print(table)
     console.print(
         "In float: convolutions. Plain PTQ, chosen: points of mean IoU, and of the worst class, "
-        f"lost on the held-back pictures. Ranges, lists and plots: {folder}",
+        f"lost on the held-back pictures; what is below zero is gained. What calibration found: {folder}",
         soft_wrap=True,
     )
     for target, plan in calibration.plans.items():
@@ -164,12 +163,17 @@ def show_verification(console: Console, verification: Verification) -> None:
             f"{variant.bytes / 1e6:.1f}",
             *(f"{100 * share:.4f}" for share in shares),
             *((miou,) if truth else ()),
-            f"{worst.name} {_points(worst.drop)} lost" if worst else "too few pixels",
+            _worst(worst.name, worst.drop or 0.0) if worst else "too few pixels",
             "[green]passed[/]" if variant.passed else "[bold red]refused[/]",
         )
     console.print(table)
     if verification.note:
         console.print(f"No truth: {verification.note}.", style="yellow", highlight=False)
+
+
+def _worst(name: str, drop: float) -> str:
+    points = _points(abs(drop))
+    return f"{name} {points} {'gained' if drop < 0 and points != '0.00' else 'lost'}"
 
 
 def _points(share: float | None) -> str:

@@ -23,7 +23,8 @@ class Gates:
     rounded by 1/255 of its range, about 1e-2 of its root mean square, and errors of many layers average: 5e-2.
 
     **INT8** is judged by what it costs against the labels, within the budgets it was calibrated for, not by how many
-    pixels move. Without labels no budget can be judged; then one gate on moved pixels catches what is broken.
+    pixels move. Without labels no budget can be judged. One wide gate on moved pixels catches what is broken also where
+    no budget can see it: without labels, or where the network itself knows nothing that could be lost.
 
     **Small classes.** A class of n pixels loses 100 / n points of IoU by one pixel. Below ``min_class_pixels`` the
     class gate would judge single pixels on one object's edge: at 2000, half a point is 10 pixels. Such classes are
@@ -35,7 +36,7 @@ class Gates:
             no pixel shows, such as a class that the frames do not have. None judges none.
         class_drop: IoU that any class may lose.
         miou_drop: mean IoU that may be lost; None judges none.
-        only_with_truth: judge losses of IoU where there is truth, and real disagreement only where there is none.
+        only_with_truth: judge losses of IoU only where there is truth.
         tie_margin: the reference margin, as a share of the logits' root mean square, up to which a pixel is a tie.
         min_class_pixels: pixels that a class needs in the frames to be judged on its own.
     """
@@ -66,9 +67,7 @@ class Gates:
 
     def judge(self, summary: ParitySummary) -> tuple[GateResult, ...]:
         """Holds a measurement against every gate that applies, in a fixed order."""
-        results = [self._finite(summary)]
-        if not (self.only_with_truth and summary.has_truth):
-            results.append(self._disagreement(summary))
+        results = [self._finite(summary), self._disagreement(summary)]
         if summary.has_truth and self.miou_drop is not None:
             results.append(self._mean(summary, self.miou_drop))
         if summary.has_truth or not self.only_with_truth:

@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..calibration.record import refuse_overlap
+from ..runtime.backends import backend_class
+from ..runtime.backends.base import Backend
 from ..runtime.bundle import Bundle
+from ..runtime.errors import BackendError
 from ..runtime.preprocess import Preprocessor
 from ..runtime.segmenter import Segmenter
 from .frames import LabelledFrames, class_note
@@ -150,7 +153,7 @@ def verify(
     Args:
         bundle: checked and open.
         frames: what to look at; where their classes are not the network's, they serve without truth.
-        variants: which; all of the bundle's where empty.
+        variants: which; where empty, all that the backend takes. ONNX Runtime on a CPU takes all, for measuring.
         gates: by variant, where others than the precision's defaults are wanted.
         backend: what runs the variants.
         device: one that the backend knows; its own choice where None.
@@ -163,15 +166,19 @@ def verify(
         DataError: an INT8 variant was calibrated on one of the frames.
         VerificationError: PyTorch itself gives logits that are not finite. Gates that do not pass raise nothing.
     """
-    chosen = [bundle.variant(name) for name in variants or tuple(bundle.variants)]
+    kind = backend_class(backend)
+    on = device or kind.default_device
+    if reason := kind.why_unavailable(on):
+        raise BackendError(reason)
+    chosen = [bundle.variant(name) for name in variants or _taken_by(kind, on, bundle)]
     calibrations = {v.name: bundle.manifest["variants"][v.name]["calibration"] for v in chosen}
     limits = {
         v.name: (gates or {}).get(v.name, Gates.for_precision(v.precision, calibrations[v.name]))
         for v in chosen
     }
-    for calibration in calibrations.values():
-        if calibration is not None:
-            refuse_overlap(calibration["picture_hashes"], ((f.id, f.frame_bgr) for f in frames))
+    hashes = {digest for c in calibrations.values() if c is not None for digest in c["picture_hashes"]}
+    if hashes:
+        refuse_overlap(hashes, ((frame.id, frame.frame_bgr) for frame in frames))
     note = class_note(frames, bundle.labels)
     parities = {
         v.name: Parity(
@@ -216,3 +223,11 @@ def verify(
             )
         )
     return Verification(bundle, frames.name, note, tuple(results), gallery.frames())
+
+
+def _taken_by(backend: type[Backend], device: str, bundle: Bundle) -> tuple[str, ...]:
+    """The variants that a backend takes, in the bundle's order."""
+    if (backend.name, device) == ("onnxruntime", "cpu"):
+        return tuple(bundle.variants)
+    targets = backend.targets(device)
+    return tuple(name for name, variant in bundle.variants.items() if variant.target in targets)

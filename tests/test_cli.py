@@ -90,3 +90,9 @@ def test_a_users_mistake_is_one_line_and_exit_2(args: list[str], told: str, tmp_
     assert told in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m edgeseg.cli doctor --json | head -c 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("{", "")

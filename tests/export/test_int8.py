@@ -123,7 +123,8 @@ def test_export_calibrates_and_verifies_both_targets(place: Path, capsys: pytest
         assert Path(f"bundle-calibration/exclude-{target}.txt").exists()
     gates = json.loads(Path("bundle/verification.json").read_text())["variants"]["int8-cpu"]["gates"]
     assert [(gate["gate"], gate["limit"]) for gate in gates] == [
-        ("finite logits", 0), ("mean IoU", pytest.approx(0.1)), ("class IoU", pytest.approx(0.2)),
+        ("finite logits", 0), ("real disagreement", 0.1), ("mean IoU", pytest.approx(0.1)),
+        ("class IoU", pytest.approx(0.2)),
     ]  # fmt: skip
 
 
@@ -195,8 +196,10 @@ def test_a_variant_past_its_budget_leaves_no_bundle(place: Path, capsys: pytest.
     capsys.readouterr()
     assert export(*given, *WIDE, "--method", "minmax", "--out", "clipped") == 1
     error = capsys.readouterr().err
-    assert "unet is not exported: int8-cpu: mean IoU: mean IoU falls by" in error
+    assert "unet is not exported: int8-cpu: " in error
+    assert "mean IoU: mean IoU falls by" in error
     assert "above the budget of 10" in error
+    assert "INT8 keeps a budget better the more pictures" in error
     assert not Path("clipped").exists()
     assert Path("clipped-verification/verification.html").exists()
 
@@ -233,7 +236,7 @@ def test_options_of_int8_without_int8(
         (("--calibrate", "set", "--budget", "-1"), "--budget -1: expected points of IoU, 0 or more"),
         (("--calibrate", "set", "--pictures", "1"), "--pictures 1: expected at least 2"),
         (("--calibrate", "elsewhere"), "there is no data set folder elsewhere"),
-        (("--calibrate", "set", "--ranges", "a.json"), "cannot read the calibration a.json"),
+        (("--calibrate", "set", "--ranges", "a.json"), "there is no file a.json"),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -253,12 +256,12 @@ def test_without_truth_int8_is_judged_by_the_pixels_that_move(place: Path) -> No
     blind = verify(bundle, NoiseFrames(other, 2), variants=["int8-cpu"]).variants[0]
     assert [verdict.gate for verdict in blind.verdicts] == ["finite logits", "real disagreement"]
     seen = verify(bundle, VocFrames(Path("set"), "val", None), variants=["int8-cpu"]).variants[0]
-    assert [verdict.gate for verdict in seen.verdicts] == ["finite logits", "mean IoU", "class IoU"]
-    # The gates judge by the labels what moved pixels alone would refuse, and the other way round.
-    moved = replace(seen.summary, real_disagreement=0.5)
+    judged = ["finite logits", "real disagreement", "mean IoU", "class IoU"]
+    assert [verdict.gate for verdict in seen.verdicts] == judged
+    # A network that knows nothing has no IoU to lose; that its masks are others shows all the same.
     gates = Gates.for_precision("int8", bundle.manifest["variants"]["int8-cpu"]["calibration"])
-    assert all(verdict.passed for verdict in gates.judge(moved))
-    assert not all(verdict.passed for verdict in gates.judge(replace(moved, has_truth=False)))
+    moved = replace(seen.summary, real_disagreement=0.3)
+    assert [verdict.gate for verdict in gates.judge(moved) if not verdict.passed] == ["real disagreement"]
 
 
 def test_the_gates_are_the_budgets(place: Path) -> None:
@@ -284,3 +287,13 @@ def test_the_advice_goes_both_ways() -> None:
     for fp32 in (8.0, 10.0, 10.2):
         slower = _advice(Latencies({"fp32": fp32, "int8-cpu": 10.0}))
         assert "INT8 is not faster for this network here. Run fp32" in slower
+
+
+def test_a_backend_verifies_the_variants_it_takes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert int8() == 0
+    bundle = Bundle.load("bundle")
+    frames = VocFrames(Path("set"), "val", None)
+    assert [v.name for v in verify(bundle, frames).variants] == ["fp32", "int8-cpu", "int8-tensorrt"]
+    monkeypatch.setattr(OnnxRuntimeBackend, "name", "elsewhere")  # the name alone tells that all are measured
+    monkeypatch.setattr(OnnxRuntimeBackend, "targets", classmethod(lambda cls, device: ("any", "tensorrt")))
+    assert [v.name for v in verify(bundle, frames).variants] == ["fp32", "int8-tensorrt"]
