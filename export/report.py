@@ -56,10 +56,24 @@ PyTorch in float32 and {_list(list(verification["variants"]))} ran on the same {
 
 def _variant(name: str, variant: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> str:
     return f"""<h2>{escape(name)} {_pill(variant["passed"])}</h2>
-{_figures(variant)}
+{_calibration(variant["calibration"])}{_figures(variant)}
 <div class="grid"><section class="card"><h3>Gates</h3>{_gates(variant)}</section>
 <section class="card"><h3>Where pixels differ</h3>{_agreement(variant)}</section></div>
 <section class="card wide" style="margin-top:16px"><h3>Classes</h3>{_classes(variant, labels)}</section>"""
+
+
+def _calibration(calibration: Mapping[str, Any] | None) -> str:
+    """One line on how an INT8 variant was made; nothing for the others."""
+    if calibration is None:
+        return ""
+    in_float = len(calibration["excluded"])
+    return (
+        "<p class=lead style='margin-bottom:14px'>"
+        f"Calibrated on {calibration['pictures']} pictures of {escape(calibration['source'])}: "
+        f"{escape(calibration['method'])} ranges, biases {'corrected' if calibration['shifts'] else 'as they are'}, "
+        f"{in_float} convolution{'' if in_float == 1 else 's'} in float, "
+        f"{100 * calibration['int8_macs']:.1f} % of the work in INT8.</p>"
+    )
 
 
 def _figures(variant: Mapping[str, Any]) -> str:
@@ -161,7 +175,8 @@ def _classes(variant: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) ->
         if row["name"] in failed:
             loses = f'<span class="badtext">{loses}</span>'
         cells = [
-            f'<td><span class="swatch" style="background:rgb({r},{g},{b})"></span>{escape(row["name"])}</td>',
+            f'<td class=name><span class="swatch" style="background:rgb({r},{g},{b})"></span>'
+            f"{escape(row['name'])}</td>",
             f"<td class='number faint'>{row['pixels']:,}</td><td class=bars>{bars}</td>",
             f"<td class=number>{_points(row['iou_reference'])}</td>" if truth else "",
             f"<td class=number>{_points(row['iou_variant'])}</td><td class=number>{loses}</td>",

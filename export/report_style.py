@@ -49,6 +49,7 @@ th { text-align: left; font-size: 12px; font-weight: 500; color: var(--soft); pa
 td { padding: 7px 10px 7px 0; border-top: 1px solid var(--line); vertical-align: middle }
 td:last-child, th:last-child { padding-right: 0 }
 .number { text-align: right; white-space: nowrap }
+.name { white-space: nowrap }
 .swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 9px;
   vertical-align: -1px;
   box-shadow: inset 0 0 0 1px #0002 }

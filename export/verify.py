@@ -25,6 +25,9 @@ from .pictures import ComparedMask, FramePictures, Gallery
 from .torch_backend import TorchBackend, reference_masks
 
 REPORT_SCHEMA = 1
+_CALIBRATION_SHOWN = (
+    "method", "excluded", "shifts", "budget", "class_budget", "int8_macs", "source", "pictures", "never_seen",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class VariantResult:
         bytes: size of its ONNX file.
         backend: what ran it.
         gates: the limits.
+        calibration: of INT8, the manifest's.
         summary: what was measured.
         verdicts: each gate's.
     """
@@ -46,6 +50,7 @@ class VariantResult:
     bytes: int
     backend: str
     gates: Gates
+    calibration: Mapping[str, Any] | None
     summary: ParitySummary
     verdicts: tuple[GateResult, ...]
 
@@ -72,6 +77,9 @@ class VariantResult:
             "precision": self.precision,
             "bytes": self.bytes,
             "backend": self.backend,
+            "calibration": None
+            if self.calibration is None
+            else {key: self.calibration[key] for key in _CALIBRATION_SHOWN},
             "passed": self.passed,
             "gates": [
                 {
@@ -218,6 +226,7 @@ def verify(
                 bytes=v.path.stat().st_size,
                 backend=backends[v.name],
                 gates=limits[v.name],
+                calibration=calibrations[v.name],
                 summary=summary,
                 verdicts=limits[v.name].judge(summary),
             )
