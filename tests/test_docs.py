@@ -28,7 +28,12 @@ from edgeseg.runtime.labels import LabelMap
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "results").glob("*.md")),
+]
 OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "runs", "datasets", "build", "dist"}
 """What a fresh clone does not have."""
 
