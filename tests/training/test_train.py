@@ -124,7 +124,11 @@ def test_two_processes_give_the_loss_of_one(data: Path, tmp_path: Path) -> None:
     # The same batches, dealt out: sums run in another order, and batch norm's variance is a difference of two.
     assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)
     first, second = (load_checkpoint(tmp_path / name / "last.safetensors").state for name in ("one", "two"))
-    assert all(torch.allclose(first[key], second[key], atol=5e-3) for key in first)
+    # Adam's first steps are the gradient's sign times the learning rate: where a gradient is rounding alone, single
+    # weights differ by whole steps, differently on each CPU. All together they stay close.
+    apart = sum(float((first[key].double() - second[key].double()).square().sum()) for key in first)
+    size = sum(float(first[key].double().square().sum()) for key in first)
+    assert apart <= 0.02**2 * size
 
 
 def test_fine_tuning_starts_from_a_checkpoint(
