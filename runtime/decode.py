@@ -1,29 +1,36 @@
 """From coarse logits straight to the class map at the frame's size, exactly and without the large tensor.
 
-The reference is bilinear interpolation (``align_corners=False``) of the logits to the frame's size, then
-argmax. Interpolation is a convex combination of the four neighbouring logits, so two facts save nearly all:
-
-- where the four neighbours have the same argmax, every pixel between them has it too;
-- where they differ, a class that one other class beats at all four of them wins no pixel between them.
-
-So uniform *cells* (the pixels between four neighbouring logits) are filled, and in the mixed ones only the
-classes that can win are interpolated. Ties go to the lower class id, as in ``argmax``.
+The reference is bilinear interpolation (``align_corners=False``) of the logits to the frame's size, then argmax. How
+that is had without interpolating is told in :mod:`.decode_numpy`. Where the compiled kernel (``_decode.c``) was built
+it does the work, with the same bits; else NumPy does.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.intp]
-ClassMap = npt.NDArray[np.uint8]
+from . import decode_numpy
+from .decode_numpy import ClassMap, Floats, axis_of, decode_margin
 
-_CHUNK_VALUES = 1 << 17
-"""Values in a work array: half a megabyte of float32, which stays in a core's second-level cache."""
+__all__ = ["decode", "decode_margin", "is_compiled", "is_finite"]
+
+
+@lru_cache(maxsize=1)
+def _kernel() -> ModuleType | None:
+    try:
+        from . import _decode
+    except ImportError:  # edgeseg was installed where there is no C compiler
+        return None
+    return _decode
+
+
+def is_compiled() -> bool:
+    """Whether the compiled kernel decodes; NumPy's form gives the same and takes a few times as long."""
+    return _kernel() is not None
 
 
 def is_finite(logits: Floats) -> bool:
@@ -32,10 +39,10 @@ def is_finite(logits: Floats) -> bool:
 
 
 def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None) -> ClassMap:
-    """Decodes one frame's logits to its class map.
+    """Decodes one frame's logits to its class map. The interpreter's lock is free meanwhile.
 
     Args:
-        logits: float32 [C, h, w], finite, 1 to 255 classes.
+        logits: float32 [C, h, w], finite, 1 to 255 classes; fastest where it is contiguous, or a view of [h, w, C].
         size_hw: height and width of the class map, larger or smaller than the logits.
         out: uint8 [H, W], contiguous, to write into; a new array where None.
 
@@ -46,161 +53,33 @@ def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None
         >>> decode(np.float32([[[0, 1]], [[1, 0]]]), (1, 4))
         array([[1, 1, 0, 0]], dtype=uint8)
     """
-    coarse = logits.argmax(axis=0).astype(np.uint8)  # [h, w]
+    kernel = _kernel()
+    if kernel is None:
+        return decode_numpy.decode(logits, size_hw, out)
+    classes, height, width = logits.shape
+    positions = height * width
+    steps = (positions, 1)  # from class to class, and from position to position
+    values = np.asarray(logits, np.float32)
+    if not values.flags.c_contiguous:
+        turned = values.transpose(1, 2, 0)
+        values, steps = (
+            (turned, (1, classes)) if turned.flags.c_contiguous else (np.ascontiguousarray(values), steps)
+        )
     out = np.empty(size_hw, np.uint8) if out is None else out
-    if coarse.shape == size_hw:
-        out[:] = coarse
+    if (height, width) == size_hw:
+        kernel.best(values, classes, 0, positions, *steps, out)
         return out
-    rows, columns = (_axis(n, size) for n, size in zip(coarse.shape, size_hw, strict=True))
-
-    # Every pixel gets the class of its cell's near corner; that is final in uniform cells.
-    coarse.take(columns.near[columns.cell], axis=1).take(rows.near[rows.cell], axis=0, out=out)
-
-    mixed = _mixed_cells(coarse) & (rows.pixels > 0)[:, None] & (columns.pixels > 0)
-    cell_y, cell_x = np.nonzero(mixed)
-    pixels_per_cell = int(rows.pixels.max() * columns.pixels.max())
-    step = max(1, _CHUNK_VALUES // max(pixels_per_cell, 4 * len(logits)))
-    for start in range(0, len(cell_y), step):
-        chunk = slice(start, start + step)
-        _decode_cells(logits, coarse, rows, columns, cell_y[chunk], cell_x[chunk], out)
+    coarse = np.empty(positions, np.uint8)
+    kernel.best(values, classes, 0, positions, *steps, coarse)
+    rows, columns = _packed(height, size_hw[0]), _packed(width, size_hw[1])
+    kernel.cells(values, classes, height, width, *steps, coarse, *rows, *columns, 0, height + 1, out)
     return out
 
 
-def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
-    """The margin of each pixel: its largest interpolated logit minus its second largest, float32 [H, W].
-
-    Needs every class at every pixel, so it costs as much as the naive decode. With one class it is infinite.
-    """
-    rows, columns = (_axis(n, size) for n, size in zip(logits.shape[1:], size_hw, strict=True))
-    near, far = columns.near[columns.cell], columns.far[columns.cell]
-    margin = np.empty(size_hw, np.float32)
-    step = max(1, _CHUNK_VALUES // (len(logits) * size_hw[1]))
-    for start in range(0, size_hw[0], step):
-        strip = slice(start, start + step)
-        down = rows.weight[strip, None]
-        cell = rows.cell[strip]
-        top, bottom = logits[:, rows.near[cell]], logits[:, rows.far[cell]]  # [C, step, w]
-        lines = top + down * (bottom - top)
-        left, right = lines[:, :, near], lines[:, :, far]  # [C, step, W]
-        values = left + columns.weight * (right - left)
-        if len(values) == 1:
-            margin[strip] = np.inf
-        else:
-            top_two = np.partition(values, len(values) - 2, axis=0)[-2:]
-            margin[strip] = top_two[1] - top_two[0]
-    return margin
-
-
-class _Axis(NamedTuple):
-    """How the pixels along one axis fall into cells.
-
-    Cell i lies between the logits i - 1 and i. The first and the last lie between the edge and the outermost logit,
-    which is both of their corners, so there is one cell more than there are logits.
-    """
-
-    cell: Indices  # [fine] the cell of each pixel
-    weight: Floats  # [fine] how far the pixel is on the way from the cell's near logit to its far one, 0 to 1
-    near: Indices  # [cells] the logit before each cell
-    far: Indices  # [cells] the logit after it
-    first: Indices  # [cells] the first pixel of each cell
-    pixels: Indices  # [cells] the number of pixels of each cell, which may be 0
-
-
 @lru_cache(maxsize=32)
-def _axis(coarse: int, fine: int) -> _Axis:
-    # float32, step by step as PyTorch computes it, so that both round alike.
-    scale = np.float32(coarse) / np.float32(fine)
-    position = scale * (np.arange(fine, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
-    before = np.floor(position)
-    cell = np.clip(before.astype(np.intp) + 1, 0, coarse)
-    edges = np.searchsorted(cell, np.arange(coarse + 2))
-    axis = _Axis(
-        cell=cell,
-        weight=(position - before).astype(np.float32),
-        near=np.maximum(np.arange(coarse + 1) - 1, 0),
-        far=np.minimum(np.arange(coarse + 1), coarse - 1),
-        first=edges[:-1],
-        pixels=np.diff(edges),
-    )
-    for array in axis:
-        array.setflags(write=False)
-    return axis
-
-
-def _mixed_cells(coarse: ClassMap) -> npt.NDArray[np.bool_]:
-    """Which cells have corners of different classes, bool [h + 1, w + 1]."""
-    corner = np.pad(coarse, 1, mode="edge")
-    down, right = corner[:-1] != corner[1:], corner[:, :-1] != corner[:, 1:]
-    mixed: npt.NDArray[np.bool_] = down[:, :-1] | down[:, 1:] | right[:-1] | right[1:]
-    return mixed
-
-
-def _decode_cells(
-    logits: Floats, coarse: ClassMap, rows: _Axis, columns: _Axis, y: Indices, x: Indices, out: ClassMap
-) -> None:
-    """Interpolates the cells (y, x), both [M], and writes their pixels. Every array ends in the axis of cells."""
-    corners, order, candidates, contenders = _contenders(logits, coarse, rows, columns, y, x)
-    y, x = y[order], x[order]
-
-    # Cells differ in size by a pixel; the smaller ones repeat their last row or column.
-    row = rows.first[y] + np.minimum(np.arange(rows.pixels.max())[:, None], rows.pixels[y] - 1)  # [by, M]
-    column = columns.first[x] + np.minimum(np.arange(columns.pixels.max())[:, None], columns.pixels[x] - 1)
-    down, along = rows.weight[row], columns.weight[column]
-
-    # From here on, [by, bx, M]. The cells are in falling order of their number of candidates, so that those which
-    # have a candidate of some rank come first.
-    best: Floats = np.empty((len(row), len(column), len(y)), np.float32)
-    scratch = np.empty_like(best)
-    winner = np.empty(best.shape, np.uint8)
-    for rank, live in enumerate(contenders):
-        top_left, top_right, bottom_left, bottom_right = corners[:, rank, :live]
-        left = top_left + down[:, :live] * (bottom_left - top_left)
-        right = top_right + down[:, :live] * (bottom_right - top_right)
-        value = scratch[..., :live] if rank else best
-        np.multiply((right - left)[:, None], along[None, :, :live], out=value)
-        value += left[:, None]
-        if rank == 0:
-            winner[:] = candidates[0]
-            continue
-        # Arithmetic modulo 256 in place of a masked copy, because it runs in vector instructions.
-        change = candidates[rank, :live] - winner[..., :live]
-        change *= value > best[..., :live]
-        winner[..., :live] += change
-        np.maximum(best[..., :live], value, out=best[..., :live])
-    out.reshape(-1)[row[:, None] * out.shape[1] + column[None]] = winner
-
-
-def _contenders(
-    logits: Floats, coarse: ClassMap, rows: _Axis, columns: _Axis, y: Indices, x: Indices
-) -> tuple[Floats, Indices, ClassMap, list[int]]:
-    """Finds the classes that can win a pixel of each cell.
-
-    Returns:
-        The candidates' logits at the four corners, float32 [4, K, M]; the order that the cells are in; the
-        candidates' class ids, uint8 [K, M], rising; and for each rank the number of cells that have so many.
-    """
-    width = coarse.shape[1]
-    at = np.stack(
-        [
-            row * width + column
-            for row in (rows.near[y], rows.far[y])
-            for column in (columns.near[x], columns.far[x])
-        ]
-    )  # [4, M]
-    values = logits.reshape(len(logits), -1).take(at, axis=1)  # [C, 4, M]
-    beaten = np.zeros((len(logits), len(y)), np.bool_)
-    for winner in coarse.reshape(-1)[at]:
-        rival = np.take_along_axis(values, winner.astype(np.intp)[None, None], axis=0)  # [1, 4, M]
-        # Strictly, at all four corners: a class that ties at one of them may win the pixel there.
-        beaten |= (rival > values).all(axis=1)
-
-    amount = len(logits) - np.count_nonzero(beaten, axis=0)
-    order = np.argsort(-amount, kind="stable")
-    amount = amount[order]
-    cell, class_id = np.nonzero(~beaten.T[order])
-    rank = np.arange(len(cell)) - (np.cumsum(amount) - amount)[cell]
-    candidates = np.zeros((int(amount[0]), len(y)), np.intp)
-    candidates[rank, cell] = class_id
-    kept = values[candidates[None], np.arange(4)[:, None, None], order]  # [4, K, M]
-    live = [int(np.count_nonzero(amount > k)) for k in range(len(candidates))]
-    return kept, order, candidates.astype(np.uint8), live
+def _packed(coarse: int, fine: int) -> tuple[npt.NDArray[np.int32], Floats]:
+    """An axis as the kernel takes it: int32 [4, cells] (near, far, first, pixels), and the weights."""
+    axis = axis_of(coarse, fine)
+    cells = np.stack([axis.near, axis.far, axis.first, axis.pixels]).astype(np.int32)
+    cells.setflags(write=False)
+    return cells, axis.weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from .finding import Finding, gibibytes
 from .host import Host
@@ -56,7 +57,23 @@ def probe_python(host: Host) -> list[Finding]:
         facts={name: host.installed.get(name) for name in CORE_PACKAGES},
     )
     own = Finding("edgeseg.version", "edgeseg", "ok", __version__, facts={"version": __version__})
-    return [own, python, core]
+    return [own, python, core, _decoder()]
+
+
+def _decoder() -> Finding:
+    """Whether the compiled decode was built when edgeseg was installed."""
+    compiled = find_spec("edgeseg.runtime._decode") is not None
+    return Finding(
+        "edgeseg.decode",
+        "decode",
+        "ok" if compiled else "note",
+        "compiled" if compiled else "not compiled: NumPy does the same, and takes a few times as long",
+        needed_for="" if compiled else "a fast decode on the host",
+        fix=()
+        if compiled
+        else ("sudo apt-get install gcc python3-dev", "pip install --force-reinstall --no-deps ."),
+        facts={"compiled": compiled},
+    )
 
 
 def probe_machine(host: Host) -> list[Finding]:

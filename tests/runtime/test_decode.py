@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from edgeseg.runtime.decode import decode, decode_margin, is_finite
+from edgeseg.runtime import decode as decoding
+from edgeseg.runtime import decode_numpy
+from edgeseg.runtime.decode import decode, decode_margin, is_compiled, is_finite
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +39,10 @@ def assert_equals_reference(logits: Floats, size_hw: tuple[int, int]) -> None:
     classes = decode(logits, size_hw)
     assert classes.shape == size_hw
     assert classes.dtype == np.uint8
+    # Compiled or not, it is the same to the last bit; from [h, w, C] too.
+    np.testing.assert_array_equal(decode_numpy.decode(logits, size_hw), classes)
+    turned = np.ascontiguousarray(logits.transpose(1, 2, 0)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(decode(turned, size_hw), classes)
     differs = classes != values.argmax(axis=0)
     chosen = np.take_along_axis(values, classes[None].astype(np.intp), axis=0)[0]
     # Where the two differ, the reference itself must hold both for equal within rounding.
@@ -134,3 +142,51 @@ def test_a_single_bad_logit_is_found(bad: float) -> None:
     assert is_finite(logits)
     logits[3, 29, 17] = bad
     assert not is_finite(logits)
+
+
+def test_the_kernel_is_built_here() -> None:
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
+        pytest.skip("there is no C compiler")
+    assert is_compiled()
+
+
+def test_without_the_kernel_numpy_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
+    expected = decode(logits, (40, 50))
+    monkeypatch.setattr(decoding, "_kernel", lambda: None)
+    np.testing.assert_array_equal(decode(logits, (40, 50)), expected)
+    assert not is_compiled()
+
+
+def test_logits_of_any_layout() -> None:
+    logits = np.random.default_rng(1).normal(size=(6, 5, 4)).astype(np.float32)
+    apart = np.repeat(logits, 2, axis=2)[:, :, ::2]  # neither [C, h, w] nor [h, w, C] in memory
+    np.testing.assert_array_equal(decode(apart, (31, 17)), decode(logits, (31, 17)))
+
+
+def test_the_kernel_writes_nowhere_else() -> None:
+    if not is_compiled():
+        pytest.skip("the kernel was not built")
+    from edgeseg.runtime import _decode
+
+    logits, out = np.zeros((3, 4, 5), np.float32), np.zeros(20, np.uint8)
+    with pytest.raises(ValueError, match="smaller than the sizes given"):
+        _decode.best(logits, 3, 0, 21, 20, 1, out)
+    with pytest.raises(ValueError, match="smaller than the sizes given"):
+        _decode.best(logits, 4, 0, 20, 20, 1, out)
+    rows, columns = decoding._packed(4, 8), decoding._packed(5, 10)
+    for coarse, small in ((out, np.zeros(79, np.uint8)), (np.full(20, 3, np.uint8), np.zeros(80, np.uint8))):
+        with pytest.raises(ValueError, match="do not fit the sizes given"):
+            _decode.cells(logits, 3, 4, 5, 20, 1, coarse, *rows, *columns, 0, 5, small)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_kernel_sees_what_is_not_finite(value: float) -> None:
+    if not is_compiled():
+        pytest.skip("the kernel was not built")
+    from edgeseg.runtime import _decode
+
+    logits, out = np.zeros((3, 40, 50), np.float32), np.zeros(2000, np.uint8)
+    assert _decode.best(logits, 3, 0, 2000, 2000, 1, out)
+    logits[2, 39, 49] = value
+    assert not _decode.best(logits, 3, 0, 2000, 2000, 1, out)

@@ -1,0 +1,298 @@
+/* From coarse logits to the class map, in one pass over the pixels and without the interpolated tensor.
+
+   The reference is bilinear interpolation (align_corners=False) in float32, then argmax; ties go to the lower class.
+   A cell is the pixels between four neighbouring logits. Interpolation is a convex combination, so
+
+   - where the four corners have the same best class, every pixel of the cell has it;
+   - where they differ, a class that one corner's best class beats at all four corners wins no pixel of the cell.
+
+   Every product and sum is rounded as decode_numpy.py rounds it: this file is compiled with
+   -ffp-contract=off, and the positions of the pixels come from there. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Wider vectors where the machine has them; they round no differently. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define WIDE
+#endif
+
+#define BLOCK 256 /* positions whose best class is sought together: their work arrays stay in the first-level cache */
+
+/* How the pixels along one axis fall into cells: decode_numpy.py's Axis, as int32. */
+typedef struct {
+    const int32_t *near, *far, *first, *pixels; /* [cells] */
+    const float *weight;                        /* [fine] */
+    int cells;
+} Axis;
+
+/* Logits of one frame: value of class c at position p is at[c * class_step + p * position_step]. */
+typedef struct {
+    const float *at;
+    int classes, height, width;
+    ptrdiff_t class_step, position_step;
+} Logits;
+
+/* The best class of `count` positions from `start` on. Returns whether all their logits are finite. */
+WIDE static int best_classes(const Logits *l, ptrdiff_t start, int count, uint8_t *out) {
+    float best[BLOCK];
+    int32_t winner[BLOCK];
+    uint32_t broken = 0;
+    const float *plane = l->at + start * l->position_step;
+    for (int i = 0; i < count; i++) {
+        best[i] = plane[i * l->position_step];
+        winner[i] = 0;
+    }
+    for (int c = 0; c < l->classes; c++, plane += l->class_step) {
+        if (l->position_step == 1) {
+            for (int i = 0; i < count; i++) {
+                float value = plane[i];
+                uint32_t bits;
+                memcpy(&bits, &value, sizeof bits);
+                broken |= (uint32_t)((bits & 0x7f800000u) == 0x7f800000u);
+                winner[i] = value > best[i] ? c : winner[i];
+                best[i] = value > best[i] ? value : best[i];
+            }
+        } else {
+            for (int i = 0; i < count; i++) {
+                float value = plane[i * l->position_step];
+                uint32_t bits;
+                memcpy(&bits, &value, sizeof bits);
+                broken |= (uint32_t)((bits & 0x7f800000u) == 0x7f800000u);
+                winner[i] = value > best[i] ? c : winner[i];
+                best[i] = value > best[i] ? value : best[i];
+            }
+        }
+    }
+    for (int i = 0; i < count; i++)
+        out[i] = (uint8_t)winner[i];
+    return !broken;
+}
+
+/* The classes that can win a pixel of a mixed cell: their values at the four corners, classes rising. */
+typedef struct {
+    int count;
+    uint8_t *class_id; /* [classes] */
+    float *corner;     /* [classes][4]: top left, top right, bottom left, bottom right */
+} Contenders;
+
+static void find_contenders(const Logits *l, const ptrdiff_t corner[4], const uint8_t winner[4], Contenders *found) {
+    float rival[4][4]; /* of each corner's best class, the value at each corner */
+    for (int k = 0; k < 4; k++)
+        for (int j = 0; j < 4; j++)
+            rival[k][j] = l->at[winner[k] * l->class_step + corner[j]];
+    found->count = 0;
+    for (int c = 0; c < l->classes; c++) {
+        const float *plane = l->at + c * l->class_step;
+        float v0 = plane[corner[0]], v1 = plane[corner[1]], v2 = plane[corner[2]], v3 = plane[corner[3]];
+        int beaten = 0;
+        /* Strictly, at all four corners: a class that ties at one of them may win the pixel there. */
+        for (int k = 0; k < 4; k++)
+            beaten |= (rival[k][0] > v0) & (rival[k][1] > v1) & (rival[k][2] > v2) & (rival[k][3] > v3);
+        if (beaten)
+            continue;
+        float *to = found->corner + 4 * found->count;
+        to[0] = v0, to[1] = v1, to[2] = v2, to[3] = v3;
+        found->class_id[found->count++] = (uint8_t)c;
+    }
+}
+
+/* Interpolates a row of pixels of one cell. */
+WIDE static void decode_span(const Contenders *from, float down, const float *along, int count, uint8_t *out) {
+    float best[BLOCK];
+    int32_t winner[BLOCK];
+    for (int start = 0; start < count; start += BLOCK) {
+        int n = count - start < BLOCK ? count - start : BLOCK;
+        for (int k = 0; k < from->count; k++) {
+            const float *v = from->corner + 4 * k;
+            float left = v[0] + down * (v[2] - v[0]), right = v[1] + down * (v[3] - v[1]);
+            float slope = right - left;
+            int32_t id = from->class_id[k];
+            if (k == 0) {
+                for (int i = 0; i < n; i++)
+                    best[i] = slope * along[start + i] + left, winner[i] = id;
+                continue;
+            }
+            for (int i = 0; i < n; i++) {
+                float value = slope * along[start + i] + left;
+                winner[i] = value > best[i] ? id : winner[i];
+                best[i] = value > best[i] ? value : best[i];
+            }
+        }
+        for (int i = 0; i < n; i++)
+            out[start + i] = (uint8_t)winner[i];
+    }
+}
+
+/* Decodes the rows of cells from `from` to `to`. `coarse` has the best class of each position. Returns the number of
+   mixed cells, or -1 where there was no memory. */
+static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows, const Axis *columns, int from, int to,
+                        uint8_t *out, ptrdiff_t width) {
+    Contenders found;
+    found.class_id = malloc((size_t)l->classes);
+    found.corner = malloc((size_t)l->classes * 4 * sizeof(float));
+    long mixed = found.class_id && found.corner ? 0 : -1;
+    for (int y = from; y < to && mixed >= 0; y++) {
+        int height = rows->pixels[y];
+        if (!height)
+            continue;
+        const uint8_t *top = coarse + (ptrdiff_t)rows->near[y] * l->width;
+        const uint8_t *bottom = coarse + (ptrdiff_t)rows->far[y] * l->width;
+        const float *down = rows->weight + rows->first[y];
+        uint8_t *line = out + (ptrdiff_t)rows->first[y] * width;
+        int x = 0;
+        while (x < columns->cells) {
+            int near = columns->near[x], far = columns->far[x];
+            uint8_t class_id = top[near];
+            if (top[far] == class_id && bottom[near] == class_id && bottom[far] == class_id) {
+                int start = columns->first[x], end;
+                do { /* uniform cells of one class are filled in one go */
+                    end = columns->first[x] + columns->pixels[x];
+                    x++;
+                    if (x == columns->cells)
+                        break;
+                    far = columns->far[x];
+                } while (top[far] == class_id && bottom[far] == class_id);
+                for (int i = 0; i < height; i++)
+                    memset(line + i * width + start, class_id, (size_t)(end - start));
+                continue;
+            }
+            int count = columns->pixels[x], start = columns->first[x];
+            if (count) {
+                mixed++;
+                ptrdiff_t at[4] = {
+                    ((ptrdiff_t)rows->near[y] * l->width + near) * l->position_step,
+                    ((ptrdiff_t)rows->near[y] * l->width + far) * l->position_step,
+                    ((ptrdiff_t)rows->far[y] * l->width + near) * l->position_step,
+                    ((ptrdiff_t)rows->far[y] * l->width + far) * l->position_step,
+                };
+                uint8_t winner[4] = {top[near], top[far], bottom[near], bottom[far]};
+                find_contenders(l, at, winner, &found);
+                for (int i = 0; i < height; i++)
+                    decode_span(&found, down[i], columns->weight + start, count, line + i * width + start);
+            }
+            x++;
+        }
+    }
+    free(found.class_id);
+    free(found.corner);
+    return mixed;
+}
+
+static int reaches(const Py_buffer *buffer, size_t item, ptrdiff_t last) {
+    return last >= 0 && (size_t)buffer->len >= item * ((size_t)last + 1);
+}
+
+PyDoc_STRVAR(best_doc, "best(logits, classes, start, stop, class_step, position_step, out, /)\n--\n\n"
+                       "Writes the best class of the positions from start to stop into out, uint8.\n\n"
+                       "Returns whether all their logits are finite.");
+
+static PyObject *best(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer logits, out;
+    int classes;
+    Py_ssize_t start, stop, class_step, position_step;
+    if (!PyArg_ParseTuple(args, "y*innnnw*", &logits, &classes, &start, &stop, &class_step, &position_step, &out))
+        return NULL;
+    int finite = 1;
+    int fits = classes >= 1 && classes <= 255 && start >= 0 && start <= stop && class_step >= 0 && position_step >= 1 &&
+               (start == stop || (reaches(&logits, 4, (classes - 1) * class_step + (stop - 1) * position_step) &&
+                                  reaches(&out, 1, stop - 1)));
+    if (fits) {
+        Logits l = {logits.buf, classes, 0, 0, class_step, position_step};
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t at = start; at < stop; at += BLOCK)
+            finite &= best_classes(&l, at, (int)(stop - at < BLOCK ? stop - at : BLOCK), (uint8_t *)out.buf + at);
+        Py_END_ALLOW_THREADS
+    } else {
+        PyErr_SetString(PyExc_ValueError, "the arrays are smaller than the sizes given");
+    }
+    PyBuffer_Release(&logits);
+    PyBuffer_Release(&out);
+    return fits ? PyBool_FromLong(finite) : NULL;
+}
+
+/* An axis from a buffer of int32 [4, cells] (near, far, first, pixels) and one of float32 [fine]. Returns the number of
+   pixels, or -1 where the two do not fit. */
+static ptrdiff_t read_axis(const Py_buffer *cells, const Py_buffer *weight, int coarse, Axis *axis) {
+    axis->cells = (int)(cells->len / 16);
+    axis->near = cells->buf;
+    axis->far = axis->near + axis->cells;
+    axis->first = axis->far + axis->cells;
+    axis->pixels = axis->first + axis->cells;
+    axis->weight = weight->buf;
+    ptrdiff_t fine = 0;
+    for (int i = 0; i < axis->cells; i++) {
+        int inside = axis->near[i] >= 0 && axis->near[i] < coarse && axis->far[i] >= 0 && axis->far[i] < coarse;
+        if (!inside || axis->first[i] != fine || axis->pixels[i] < 0)
+            return -1;
+        fine += axis->pixels[i];
+    }
+    return (size_t)weight->len == (size_t)fine * 4 ? fine : -1;
+}
+
+PyDoc_STRVAR(cells_doc,
+             "cells(logits, classes, height, width, class_step, position_step, coarse, row_cells, row_weight, "
+             "column_cells, column_weight, start, stop, out, /)\n--\n\n"
+             "Decodes the rows of cells from start to stop into out, uint8 [H, W].\n\n"
+             "Returns the number of cells that were interpolated.");
+
+static PyObject *cells(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer logits, coarse, row_cells, row_weight, column_cells, column_weight, out;
+    int classes, height, width, start, stop;
+    Py_ssize_t class_step, position_step;
+    if (!PyArg_ParseTuple(args, "y*iiinny*y*y*y*y*iiw*", &logits, &classes, &height, &width, &class_step, &position_step,
+                          &coarse, &row_cells, &row_weight, &column_cells, &column_weight, &start, &stop, &out))
+        return NULL;
+    long mixed = -2;
+    Axis rows, columns;
+    ptrdiff_t positions = (ptrdiff_t)height * width;
+    ptrdiff_t high = read_axis(&row_cells, &row_weight, height, &rows);
+    ptrdiff_t wide = read_axis(&column_cells, &column_weight, width, &columns);
+    int fits = classes >= 1 && classes <= 255 && height >= 1 && width >= 1 && high >= 1 && wide >= 1 && start >= 0 &&
+               start <= stop && stop <= rows.cells && class_step >= 0 && position_step >= 1 &&
+               reaches(&logits, 4, (classes - 1) * class_step + (positions - 1) * position_step) &&
+               reaches(&coarse, 1, positions - 1) && reaches(&out, 1, high * wide - 1);
+    for (ptrdiff_t i = 0; fits && i < positions; i++)
+        fits = ((const uint8_t *)coarse.buf)[i] < classes;
+    if (fits) {
+        Logits l = {logits.buf, classes, height, width, class_step, position_step};
+        Py_BEGIN_ALLOW_THREADS
+        mixed = decode_rows(&l, coarse.buf, &rows, &columns, start, stop, out.buf, wide);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&logits);
+    PyBuffer_Release(&coarse);
+    PyBuffer_Release(&row_cells);
+    PyBuffer_Release(&row_weight);
+    PyBuffer_Release(&column_cells);
+    PyBuffer_Release(&column_weight);
+    PyBuffer_Release(&out);
+    if (mixed == -1)
+        return PyErr_NoMemory();
+    if (mixed == -2) {
+        PyErr_SetString(PyExc_ValueError, "the arrays do not fit the sizes given");
+        return NULL;
+    }
+    return PyLong_FromLong(mixed);
+}
+
+static PyMethodDef methods[] = {
+    {"best", best, METH_VARARGS, best_doc},
+    {"cells", cells, METH_VARARGS, cells_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_decode", "The compiled form of edgeseg.runtime.decode.", -1, methods, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__decode(void) { return PyModule_Create(&definition); }
