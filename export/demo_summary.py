@@ -24,7 +24,7 @@ def summary(folder: Path) -> str:
         f"  parity   {variant['pixel_agreement']:.4%} of the pixels as PyTorch has them, "
         f"{variant['real_disagreement']:.4%} really differ",
         f"  speed    {stats['fps']:.1f} frames/s over {stats['frames']} frames on {stats['device']}; "
-        f"inference {stages['inference']['p50']:.0f} ms, decode {stages['decode']['p50']:.0f} ms (medians)",
+        f"inference {stages['inference']['p50']:.0f} ms, decode {stages['decode']['p50']:.1f} ms (medians)",
         "",
         "Results:",
     ]
