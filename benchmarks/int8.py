@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
 from ..calibration.graph import Graph
 from ..calibration.judge import Judge, Score
-from ..calibration.pictures import CalibrationSet, VocPictures, survey
+from ..calibration.pictures import CalibrationSet, survey
 from ..calibration.placement import TARGETS
 from ..calibration.quantize import quantize
 from ..calibration.search import int8_macs
+from ..data.pictures import VocPictures
 from ..export.bundle_writer import write_bundle
 from ..export.latency import Latencies, latencies_in_turn
 from ..export.onnx_file import export_graph

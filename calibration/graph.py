@@ -16,7 +16,6 @@ from .session import open_session
 
 INPUT, LOGITS = "frame", "logits"
 CONVOLUTIONS = ("Conv", "ConvTranspose")
-ACTIVATIONS = ("Relu", "HardSwish", "HardSigmoid", "Sigmoid", "Clip")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,8 @@ from ..runtime.preprocess import Preprocessor
 from .graph import INPUT, LOGITS, Graph
 from .pictures import CalibrationSet
 from .session import open_session
+
+Logits = npt.NDArray[np.float32]
 
 MIN_CLASS_PIXELS = 2000
 """Below this a class is shown and not judged: one pixel would be worth more than 0.05 points."""
@@ -107,13 +108,11 @@ class Judge:
             model: ``frame`` to ``logits``, float32.
             on_picture: called after each.
         """
-        session = self._open(model)
         matrix = ConfusionMatrix(self._num_classes)
-        errors, squares = 0.0, 0.0
-        for sample in self._pictures.read(self._pictures.held_back):
-            logits, reference = self._run(session, sample), self._run(self._reference, sample)
-            errors += float(np.square(logits - reference, dtype=np.float64).sum())
-            squares += float(np.square(reference, dtype=np.float64).sum())
+        error = _RelativeError()
+        held_back = self._pictures.read(self._pictures.held_back)
+        for sample, logits, reference in self._compared(model, held_back):
+            error.add(logits, reference)
             height, width = sample.mask.shape
             matrix.update(sample.mask, decode(logits, (height, width)))
             on_picture()
@@ -121,23 +120,36 @@ class Judge:
         return Score(
             class_iou=tuple(matrix.per_class_iou.tolist()),
             pixels=tuple(counts.tolist()),
-            logit_error=float(np.sqrt(errors / (squares or 1.0))),
+            logit_error=error.value,
         )
 
     def logit_error(self, model: onnx.ModelProto, samples: Sequence[Sample]) -> float:
         """The relative error of a graph's logits on a few pictures; needs no labels."""
-        session = self._open(model)
-        errors, squares = 0.0, 0.0
+        error = _RelativeError()
+        for _, logits, reference in self._compared(model, samples):
+            error.add(logits, reference)
+        return error.value
+
+    def _compared(
+        self, model: onnx.ModelProto, samples: Iterable[Sample]
+    ) -> Iterator[tuple[Sample, Logits, Logits]]:
+        """Each sample with a graph's logits and the float graph's."""
+        session = open_session(model, fuse_quantized=self._fuse)
         for sample in samples:
-            logits, reference = self._run(session, sample), self._run(self._reference, sample)
-            errors += float(np.square(logits - reference, dtype=np.float64).sum())
-            squares += float(np.square(reference, dtype=np.float64).sum())
-        return float(np.sqrt(errors / (squares or 1.0)))
+            feed = {INPUT: self._preprocess(sample.frame_bgr)}
+            yield sample, session.run([LOGITS], feed)[0][0], self._reference.run([LOGITS], feed)[0][0]
 
-    def _open(self, model: onnx.ModelProto) -> Any:
-        return open_session(model, fuse_quantized=self._fuse)
 
-    def _run(self, session: Any, sample: Sample) -> npt.NDArray[np.float32]:
-        frame = self._preprocess(sample.frame_bgr)
-        logits: npt.NDArray[np.float32] = session.run([LOGITS], {INPUT: frame})[0][0]
-        return logits
+class _RelativeError:
+    """The root mean square of the logits' difference, as a share of the reference's, summed up frame by frame."""
+
+    def __init__(self) -> None:
+        self._errors, self._squares = 0.0, 0.0
+
+    def add(self, logits: Logits, reference: Logits) -> None:
+        self._errors += float(np.square(logits - reference, dtype=np.float64).sum())
+        self._squares += float(np.square(reference, dtype=np.float64).sum())
+
+    @property
+    def value(self) -> float:
+        return float(np.sqrt(self._errors / (self._squares or 1.0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,81 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..data.voc import Sample, VocDataset
+from ..data.pictures import AerialPictures, Pictures, VocPictures, spread
+from ..data.voc import Sample
 from ..runtime.errors import DataError, UsageError
 from ..runtime.labels import LabelMap
 
 DEFAULT_PICTURES = 160
 _HELD_BACK_EVERY = 2
 """Every second picture is held back: the budget is judged on as many as the ranges are taken from."""
-
-
-class Pictures(ABC):
-    """Labelled pictures by position, made or read when they are asked for.
-
-    Attributes:
-        name: where they come from, for people.
-        labels: the classes their masks speak of.
-    """
-
-    name: str
-    labels: LabelMap
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """How many there are."""
-
-    @abstractmethod
-    def read(self, index: int) -> Sample:
-        """Gives one picture with its mask.
-
-        Raises:
-            DataError: a file is missing or malformed.
-        """
-
-
-class VocPictures(Pictures):
-    """The ``train`` split of a data set in VOC layout.
-
-    Raises:
-        DataError: the data set or the split is missing or malformed.
-    """
-
-    def __init__(self, root: Path, split: str = "train") -> None:
-        self._dataset = VocDataset(root, split)
-        self.labels = self._dataset.labels
-        self.name = f"{self._dataset.root.name}, split {split}"
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def read(self, index: int) -> Sample:
-        return self._dataset.read(index)
-
-
-class AerialPictures(Pictures):
-    """Single views of the aerial world, each from another place and height.
-
-    Args:
-        seed: of the world.
-        size_hw: of the pictures.
-        count: how many.
-    """
-
-    def __init__(self, seed: int, size_hw: tuple[int, int], count: int) -> None:
-        from ..data.aerial import AERIAL_LABELS, AerialFlight
-
-        self._flight = AerialFlight(seed, size_hw)
-        self._count = count
-        self.labels = AERIAL_LABELS
-        self.name = f"aerial:{seed}"
-
-    def __len__(self) -> int:
-        return self._count
-
-    def read(self, index: int) -> Sample:
-        frame_bgr, mask = self._flight.still(index)
-        return Sample(f"view-{index:04d}", frame_bgr, mask)
 
 
 @dataclass(frozen=True)
@@ -197,9 +129,7 @@ def survey(
     """
     if count is not None and count < 2:
         raise UsageError(f"--pictures {count}: expected at least 2, one for the ranges and one held back")
-    wanted = min(len(pictures), count or DEFAULT_PICTURES)
-    # Neighbours in a list are often neighbours in a video, and say the same thing twice.
-    chosen = [position * len(pictures) // wanted for position in range(wanted)]
+    chosen = spread(len(pictures), count or DEFAULT_PICTURES)
     has_truth = pictures.labels.names == labels.names
     pixels = np.zeros(256, np.int64)
     hashes: dict[int, str] = {}

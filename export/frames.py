@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..data.voc import VocDataset
+from ..data.pictures import AerialPictures, Pictures, VocPictures, spread
 from ..runtime.errors import UsageError
 from ..runtime.labels import LabelMap
 
@@ -56,7 +56,29 @@ class LabelledFrames(ABC):
         return self.labels.names == labels.names
 
 
-class VocFrames(LabelledFrames):
+class PictureFrames(LabelledFrames):
+    """Up to ``limit`` of some pictures, spread evenly over them.
+
+    Args:
+        pictures: where from.
+        limit: how many at most; all where None.
+    """
+
+    def __init__(self, pictures: Pictures, limit: int | None = None) -> None:
+        self._pictures = pictures
+        self.labels, self.name = pictures.labels, pictures.name
+        self._indices = spread(len(pictures), limit)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        for index in self._indices:
+            sample = self._pictures.read(index)
+            yield LabelledFrame(sample.id, sample.frame_bgr, sample.mask)
+
+
+class VocFrames(PictureFrames):
     """Up to ``limit`` frames of a split in VOC layout, spread evenly over it.
 
     Raises:
@@ -64,24 +86,10 @@ class VocFrames(LabelledFrames):
     """
 
     def __init__(self, root: Path, split: str, limit: int | None = None) -> None:
-        self._dataset = VocDataset(root, split)
-        self.labels = self._dataset.labels
-        self.name = f"{self._dataset.root.name}, split {split}"
-        count = len(self._dataset)
-        wanted = count if limit is None else min(limit, count)
-        # Neighbours in a list are often neighbours in a video, and say the same thing twice.
-        self._indices = [position * count // wanted for position in range(wanted)]
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __iter__(self) -> Iterator[LabelledFrame]:
-        for index in self._indices:
-            sample = self._dataset.read(index)
-            yield LabelledFrame(sample.id, sample.frame_bgr, sample.mask)
+        super().__init__(VocPictures(root, split), limit)
 
 
-class AerialFrames(LabelledFrames):
+class AerialFrames(PictureFrames):
     """``count`` single views of the aerial world, each from another place and height.
 
     Args:
@@ -91,20 +99,7 @@ class AerialFrames(LabelledFrames):
     """
 
     def __init__(self, seed: int, size_hw: tuple[int, int], count: int) -> None:
-        from ..data.aerial import AERIAL_LABELS, AerialFlight
-
-        self._flight = AerialFlight(seed, size_hw)
-        self._count = count
-        self.labels = AERIAL_LABELS
-        self.name = f"aerial:{seed}"
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[LabelledFrame]:
-        for index in range(self._count):
-            frame_bgr, mask = self._flight.still(index)
-            yield LabelledFrame(f"view-{index:04d}", frame_bgr, mask)
+        super().__init__(AerialPictures(seed, size_hw, count))
 
 
 def open_frames(

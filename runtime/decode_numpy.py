@@ -27,20 +27,7 @@ _CHUNK_VALUES = 1 << 17
 
 
 def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None) -> ClassMap:
-    """Decodes one frame's logits to its class map.
-
-    Args:
-        logits: float32 [C, h, w], finite, 1 to 255 classes.
-        size_hw: height and width of the class map, larger or smaller than the logits.
-        out: uint8 [H, W], contiguous, to write into; a new array where None.
-
-    Returns:
-        uint8 [H, W]: ``out``, or the new array.
-
-    Example:
-        >>> decode(np.float32([[[0, 1]], [[1, 0]]]), (1, 4))
-        array([[1, 1, 0, 0]], dtype=uint8)
-    """
+    """What :func:`.decode.decode` gives, with the same arguments."""
     coarse = logits.argmax(axis=0).astype(np.uint8)  # [h, w]
     out = np.empty(size_hw, np.uint8) if out is None else out
     if coarse.shape == size_hw:

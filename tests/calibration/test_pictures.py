@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from edgeseg.calibration.pictures import (
     DEFAULT_PICTURES,
-    VocPictures,
     open_pictures,
     picture_sha256,
     survey,
 )
+from edgeseg.data.pictures import VocPictures
 from edgeseg.data.voc import Sample
 from edgeseg.runtime.errors import DataError, UsageError
 from edgeseg.runtime.labels import VOID, LabelMap
