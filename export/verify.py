@@ -208,7 +208,7 @@ def verify(
             truth = None if note else frame.mask
             masks = {}
             for name, segmenter in segmenters.items():
-                inference = segmenter.infer(frame.frame_bgr, logits=True)
+                inference = segmenter.infer(segmenter.prepare(frame.frame_bgr), logits=True)
                 assert inference.logits is not None
                 classes = segmenter.decode(inference).classes
                 kinds = parities[name].update(frame.id, reference, classes, inference.logits, truth)

@@ -6,15 +6,17 @@
    - where the four corners have the same best class, every pixel of the cell has it;
    - where they differ, a class that one corner's best class beats at all four corners wins no pixel of the cell.
 
+   For the margin, best value minus second best, the second counts too: a class is out where two others beat it so.
+
    Every product and sum is rounded as decode_numpy.py rounds it: this file is compiled with
    -ffp-contract=off, and the positions of the pixels come from there. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Wider vectors where the machine has them; they round no differently. */
@@ -24,7 +26,8 @@
 #define WIDE
 #endif
 
-#define BLOCK 256 /* positions whose best class is sought together: their work arrays stay in the first-level cache */
+#define MOST_CLASSES 255
+#define BLOCK 2048 /* positions whose best class is sought together: their work arrays stay in the first-level cache */
 
 /* How the pixels along one axis fall into cells: decode_numpy.py's Axis, as int32. */
 typedef struct {
@@ -76,13 +79,19 @@ WIDE static int best_classes(const Logits *l, ptrdiff_t start, int count, uint8_
     return !broken;
 }
 
-/* The classes that can win a pixel of a mixed cell: their values at the four corners, classes rising. */
+/* The classes that count in a cell: their values at the four corners, classes rising. */
 typedef struct {
     int count;
     uint8_t *class_id; /* [classes] */
     float *corner;     /* [classes][4]: top left, top right, bottom left, bottom right */
 } Contenders;
 
+static void take_contender(Contenders *found, int c, const float v[4]) {
+    memcpy(found->corner + 4 * found->count, v, 4 * sizeof *v);
+    found->class_id[found->count++] = (uint8_t)c;
+}
+
+/* Those that can win a pixel. */
 static void find_contenders(const Logits *l, const ptrdiff_t corner[4], const uint8_t winner[4], Contenders *found) {
     float rival[4][4]; /* of each corner's best class, the value at each corner */
     for (int k = 0; k < 4; k++)
@@ -91,16 +100,39 @@ static void find_contenders(const Logits *l, const ptrdiff_t corner[4], const ui
     found->count = 0;
     for (int c = 0; c < l->classes; c++) {
         const float *plane = l->at + c * l->class_step;
-        float v0 = plane[corner[0]], v1 = plane[corner[1]], v2 = plane[corner[2]], v3 = plane[corner[3]];
+        float v[4] = {plane[corner[0]], plane[corner[1]], plane[corner[2]], plane[corner[3]]};
         int beaten = 0;
         /* Strictly, at all four corners: a class that ties at one of them may win the pixel there. */
         for (int k = 0; k < 4; k++)
-            beaten |= (rival[k][0] > v0) & (rival[k][1] > v1) & (rival[k][2] > v2) & (rival[k][3] > v3);
-        if (beaten)
-            continue;
-        float *to = found->corner + 4 * found->count;
-        to[0] = v0, to[1] = v1, to[2] = v2, to[3] = v3;
-        found->class_id[found->count++] = (uint8_t)c;
+            beaten |= (rival[k][0] > v[0]) & (rival[k][1] > v[1]) & (rival[k][2] > v[2]) & (rival[k][3] > v[3]);
+        if (!beaten)
+            take_contender(found, c, v);
+    }
+}
+
+/* Those that can be best or second best at a pixel: not those that two others beat at all four corners. The two with
+   the highest sums serve as these others; whichever is lower at a corner is the bar there. */
+static void find_best_two(const Logits *l, const ptrdiff_t corner[4], Contenders *found) {
+    float high = -INFINITY, next = -INFINITY, bar[4];
+    int first = 0, second = 0;
+    for (int c = 0; c < l->classes; c++) {
+        const float *plane = l->at + c * l->class_step;
+        float sum = plane[corner[0]] + plane[corner[1]] + plane[corner[2]] + plane[corner[3]];
+        if (sum > high)
+            next = high, second = first, high = sum, first = c;
+        else if (sum > next)
+            next = sum, second = c;
+    }
+    for (int j = 0; j < 4; j++) {
+        float v = l->at[first * l->class_step + corner[j]], w = l->at[second * l->class_step + corner[j]];
+        bar[j] = v < w ? v : w;
+    }
+    found->count = 0;
+    for (int c = 0; c < l->classes; c++) {
+        const float *plane = l->at + c * l->class_step;
+        float v[4] = {plane[corner[0]], plane[corner[1]], plane[corner[2]], plane[corner[3]]};
+        if (!((v[0] < bar[0]) & (v[1] < bar[1]) & (v[2] < bar[2]) & (v[3] < bar[3])))
+            take_contender(found, c, v);
     }
 }
 
@@ -131,15 +163,47 @@ WIDE static void decode_span(const Contenders *from, float down, const float *al
     }
 }
 
+/* The margins of a row of pixels of one cell. */
+WIDE static void margin_span(const Contenders *from, float down, const float *along, int count, float *margin) {
+    float best[BLOCK], second[BLOCK];
+    for (int start = 0; start < count; start += BLOCK) {
+        int n = count - start < BLOCK ? count - start : BLOCK;
+        for (int i = 0; i < n; i++)
+            best[i] = second[i] = -INFINITY;
+        for (int k = 0; k < from->count; k++) {
+            const float *v = from->corner + 4 * k;
+            float left = v[0] + down * (v[2] - v[0]), right = v[1] + down * (v[3] - v[1]);
+            float slope = right - left;
+            for (int i = 0; i < n; i++) {
+                float value = slope * along[start + i] + left;
+                float lower = value > best[i] ? best[i] : value;
+                best[i] = value > best[i] ? value : best[i];
+                second[i] = lower > second[i] ? lower : second[i];
+            }
+        }
+        for (int i = 0; i < n; i++)
+            margin[start + i] = best[i] - second[i];
+    }
+}
+
+/* The positions of a cell's corners among the logits: top left, top right, bottom left, bottom right. */
+static void corners_of(const Logits *l, const Axis *rows, const Axis *columns, int y, int x, ptrdiff_t corner[4]) {
+    ptrdiff_t above = (ptrdiff_t)rows->near[y] * l->width, below = (ptrdiff_t)rows->far[y] * l->width;
+    corner[0] = (above + columns->near[x]) * l->position_step;
+    corner[1] = (above + columns->far[x]) * l->position_step;
+    corner[2] = (below + columns->near[x]) * l->position_step;
+    corner[3] = (below + columns->far[x]) * l->position_step;
+}
+
 /* Decodes the rows of cells from `from` to `to`. `coarse` has the best class of each position. Returns the number of
-   mixed cells, or -1 where there was no memory. */
+   cells that were interpolated. */
 static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows, const Axis *columns, int from, int to,
                         uint8_t *out, ptrdiff_t width) {
-    Contenders found;
-    found.class_id = malloc((size_t)l->classes);
-    found.corner = malloc((size_t)l->classes * 4 * sizeof(float));
-    long mixed = found.class_id && found.corner ? 0 : -1;
-    for (int y = from; y < to && mixed >= 0; y++) {
+    uint8_t class_id[MOST_CLASSES];
+    float corner_values[4 * MOST_CLASSES];
+    Contenders found = {0, class_id, corner_values};
+    long mixed = 0;
+    for (int y = from; y < to; y++) {
         int height = rows->pixels[y];
         if (!height)
             continue;
@@ -150,8 +214,8 @@ static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows
         int x = 0;
         while (x < columns->cells) {
             int near = columns->near[x], far = columns->far[x];
-            uint8_t class_id = top[near];
-            if (top[far] == class_id && bottom[near] == class_id && bottom[far] == class_id) {
+            uint8_t all = top[near];
+            if (top[far] == all && bottom[near] == all && bottom[far] == all) {
                 int start = columns->first[x], end;
                 do { /* uniform cells of one class are filled in one go */
                     end = columns->first[x] + columns->pixels[x];
@@ -159,31 +223,52 @@ static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows
                     if (x == columns->cells)
                         break;
                     far = columns->far[x];
-                } while (top[far] == class_id && bottom[far] == class_id);
+                } while (top[far] == all && bottom[far] == all);
                 for (int i = 0; i < height; i++)
-                    memset(line + i * width + start, class_id, (size_t)(end - start));
+                    memset(line + i * width + start, all, (size_t)(end - start));
                 continue;
             }
             int count = columns->pixels[x], start = columns->first[x];
             if (count) {
                 mixed++;
-                ptrdiff_t at[4] = {
-                    ((ptrdiff_t)rows->near[y] * l->width + near) * l->position_step,
-                    ((ptrdiff_t)rows->near[y] * l->width + far) * l->position_step,
-                    ((ptrdiff_t)rows->far[y] * l->width + near) * l->position_step,
-                    ((ptrdiff_t)rows->far[y] * l->width + far) * l->position_step,
-                };
+                ptrdiff_t corner[4];
+                corners_of(l, rows, columns, y, x, corner);
                 uint8_t winner[4] = {top[near], top[far], bottom[near], bottom[far]};
-                find_contenders(l, at, winner, &found);
+                find_contenders(l, corner, winner, &found);
                 for (int i = 0; i < height; i++)
                     decode_span(&found, down[i], columns->weight + start, count, line + i * width + start);
             }
             x++;
         }
     }
-    free(found.class_id);
-    free(found.corner);
     return mixed;
+}
+
+/* The margins of the rows of cells from `from` to `to`. Returns their number, for every one is interpolated. */
+static long margin_rows(const Logits *l, const Axis *rows, const Axis *columns, int from, int to, float *margin,
+                        ptrdiff_t width) {
+    uint8_t class_id[MOST_CLASSES];
+    float corner_values[4 * MOST_CLASSES];
+    Contenders found = {0, class_id, corner_values};
+    long interpolated = 0;
+    for (int y = from; y < to; y++) {
+        if (!rows->pixels[y])
+            continue;
+        const float *down = rows->weight + rows->first[y];
+        float *line = margin + (ptrdiff_t)rows->first[y] * width;
+        for (int x = 0; x < columns->cells; x++) {
+            int count = columns->pixels[x], start = columns->first[x];
+            if (!count)
+                continue;
+            interpolated++;
+            ptrdiff_t corner[4];
+            corners_of(l, rows, columns, y, x, corner);
+            find_best_two(l, corner, &found);
+            for (int i = 0; i < rows->pixels[y]; i++)
+                margin_span(&found, down[i], columns->weight + start, count, line + i * width + start);
+        }
+    }
+    return interpolated;
 }
 
 static int reaches(const Py_buffer *buffer, size_t item, ptrdiff_t last) {
@@ -202,7 +287,8 @@ static PyObject *best(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "y*innnnw*", &logits, &classes, &start, &stop, &class_step, &position_step, &out))
         return NULL;
     int finite = 1;
-    int fits = classes >= 1 && classes <= 255 && start >= 0 && start <= stop && class_step >= 0 && position_step >= 1 &&
+    int fits = classes >= 1 && classes <= MOST_CLASSES && start >= 0 && start <= stop && class_step >= 0 &&
+               position_step >= 1 &&
                (start == stop || (reaches(&logits, 4, (classes - 1) * class_step + (stop - 1) * position_step) &&
                                   reaches(&out, 1, stop - 1)));
     if (fits) {
@@ -241,7 +327,8 @@ static ptrdiff_t read_axis(const Py_buffer *cells, const Py_buffer *weight, int 
 PyDoc_STRVAR(cells_doc,
              "cells(logits, classes, height, width, class_step, position_step, coarse, row_cells, row_weight, "
              "column_cells, column_weight, start, stop, out, /)\n--\n\n"
-             "Decodes the rows of cells from start to stop into out, uint8 [H, W].\n\n"
+             "Decodes the rows of cells from start to stop into out, uint8 [H, W]. Where coarse, the best class of each\n"
+             "position, is None, out is float32 [H, W] and gets the margins.\n\n"
              "Returns the number of cells that were interpolated.");
 
 static PyObject *cells(PyObject *module, PyObject *args) {
@@ -249,25 +336,29 @@ static PyObject *cells(PyObject *module, PyObject *args) {
     Py_buffer logits, coarse, row_cells, row_weight, column_cells, column_weight, out;
     int classes, height, width, start, stop;
     Py_ssize_t class_step, position_step;
-    if (!PyArg_ParseTuple(args, "y*iiinny*y*y*y*y*iiw*", &logits, &classes, &height, &width, &class_step, &position_step,
+    if (!PyArg_ParseTuple(args, "y*iiinnz*y*y*y*y*iiw*", &logits, &classes, &height, &width, &class_step, &position_step,
                           &coarse, &row_cells, &row_weight, &column_cells, &column_weight, &start, &stop, &out))
         return NULL;
-    long mixed = -2;
     Axis rows, columns;
     ptrdiff_t positions = (ptrdiff_t)height * width;
     ptrdiff_t high = read_axis(&row_cells, &row_weight, height, &rows);
     ptrdiff_t wide = read_axis(&column_cells, &column_weight, width, &columns);
-    int fits = classes >= 1 && classes <= 255 && height >= 1 && width >= 1 && high >= 1 && wide >= 1 && start >= 0 &&
-               start <= stop && stop <= rows.cells && class_step >= 0 && position_step >= 1 &&
+    int margins = coarse.buf == NULL;
+    int fits = classes >= 1 && classes <= MOST_CLASSES && height >= 1 && width >= 1 && high >= 1 && wide >= 1 &&
+               start >= 0 && start <= stop && stop <= rows.cells && class_step >= 0 && position_step >= 1 &&
                reaches(&logits, 4, (classes - 1) * class_step + (positions - 1) * position_step) &&
-               reaches(&coarse, 1, positions - 1) && reaches(&out, 1, high * wide - 1);
-    for (ptrdiff_t i = 0; fits && i < positions; i++)
+               (margins || reaches(&coarse, 1, positions - 1)) && reaches(&out, margins ? 4 : 1, high * wide - 1);
+    for (ptrdiff_t i = 0; fits && !margins && i < positions; i++)
         fits = ((const uint8_t *)coarse.buf)[i] < classes;
+    long interpolated = 0;
     if (fits) {
         Logits l = {logits.buf, classes, height, width, class_step, position_step};
         Py_BEGIN_ALLOW_THREADS
-        mixed = decode_rows(&l, coarse.buf, &rows, &columns, start, stop, out.buf, wide);
+        interpolated = margins ? margin_rows(&l, &rows, &columns, start, stop, out.buf, wide)
+                               : decode_rows(&l, coarse.buf, &rows, &columns, start, stop, out.buf, wide);
         Py_END_ALLOW_THREADS
+    } else {
+        PyErr_SetString(PyExc_ValueError, "the arrays do not fit the sizes given");
     }
     PyBuffer_Release(&logits);
     PyBuffer_Release(&coarse);
@@ -276,13 +367,7 @@ static PyObject *cells(PyObject *module, PyObject *args) {
     PyBuffer_Release(&column_cells);
     PyBuffer_Release(&column_weight);
     PyBuffer_Release(&out);
-    if (mixed == -1)
-        return PyErr_NoMemory();
-    if (mixed == -2) {
-        PyErr_SetString(PyExc_ValueError, "the arrays do not fit the sizes given");
-        return NULL;
-    }
-    return PyLong_FromLong(mixed);
+    return fits ? PyLong_FromLong(interpolated) : NULL;
 }
 
 static PyMethodDef methods[] = {

@@ -14,7 +14,7 @@ def cells(
     width: int,
     class_step: int,
     position_step: int,
-    coarse: Buffer,
+    coarse: Buffer | None,
     row_cells: Buffer,
     row_weight: Buffer,
     column_cells: Buffer,

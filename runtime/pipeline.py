@@ -158,7 +158,8 @@ class Pipeline:
             item = self._captured.get()
             if item is None:
                 break
-            inference = self._segmenter.infer(item.frame_bgr, item.at, item.frame_id)
+            prepared = self._segmenter.prepare(item.frame_bgr, item.at, item.frame_id)
+            inference = self._segmenter.infer(prepared)
             if not self._inferred.put((item, inference)):
                 break
             done += 1

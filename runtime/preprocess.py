@@ -30,6 +30,21 @@ def check_frame(frame_bgr: Frame) -> None:
         raise DataError(f"a frame must have pixels; got the shape {list(frame_bgr.shape)}")
 
 
+def resize_into(frame_bgr: Frame, target: Frame) -> None:
+    """Stretches a frame over the memory that the network reads.
+
+    Args:
+        frame_bgr: uint8 [H, W, 3].
+        target: uint8 [h, w, 3], contiguous; overwritten. BGR still.
+
+    Raises:
+        DataError: the frame is no such array.
+    """
+    check_frame(frame_bgr)
+    height, width = target.shape[:2]
+    cv2.resize(frame_bgr, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
+
+
 class Preprocessor:
     """Resizes frames into one reused buffer: what it returns is overwritten by the next call.
 
@@ -38,22 +53,13 @@ class Preprocessor:
     """
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
-        self.size_hw = size_hw
         self._buffer = np.empty((1, *size_hw, 3), np.uint8)
 
     def __call__(self, frame_bgr: Frame) -> Frame:
-        """Stretches a frame to the network's size.
-
-        Args:
-            frame_bgr: uint8 [H, W, 3].
-
-        Returns:
-            uint8 [1, h, w, 3], BGR still.
+        """Stretches a frame, uint8 [H, W, 3], to the network's size, uint8 [1, h, w, 3].
 
         Raises:
             DataError: the frame is no such array.
         """
-        check_frame(frame_bgr)
-        height, width = self.size_hw
-        cv2.resize(frame_bgr, (width, height), dst=self._buffer[0], interpolation=cv2.INTER_LINEAR)
+        resize_into(frame_bgr, self._buffer[0])
         return self._buffer

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +16,32 @@ import numpy.typing as npt
 from .backends import backend_class
 from .backends.base import Say
 from .bundle import Bundle
-from .decode import decode, decode_margin, is_finite
+from .decode import Decoder
 from .errors import BackendError
 from .labels import VOID, LabelMap
-from .preprocess import Frame, Preprocessor
+from .preprocess import Frame, resize_into
+from .recycle import ArrayPool
 from .result import Segmentation
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A frame at the network's size.
+
+    Attributes:
+        frame_nhwc: uint8 [1, h, w, 3], in memory of the segmenter's that a later frame overwrites:
+            :attr:`Segmenter.FRAMES_KEPT` frames are kept.
+        frame_size_hw: height and width of the frame in pixels.
+        frame_id: the frame's running number.
+        captured_at: ``time.monotonic()`` in seconds when the frame was captured.
+        preprocess_ms: milliseconds that this took.
+    """
+
+    frame_nhwc: npt.NDArray[np.uint8]
+    frame_size_hw: tuple[int, int]
+    frame_id: int
+    captured_at: float
+    preprocess_ms: float
 
 
 @dataclass(frozen=True)
@@ -32,7 +55,7 @@ class Inference:
         frame_size_hw: height and width of the frame in pixels.
         frame_id: the frame's running number.
         captured_at: ``time.monotonic()`` in seconds when the frame was captured.
-        timings_ms: milliseconds of ``preprocess`` and ``inference``.
+        timings_ms: milliseconds of ``preprocess`` and ``inference``; frames that were inferred together have the same.
         classes: uint8 [H, W], where the backend decoded to the frame's size; else None.
         finite: whether all logits are, where the backend decoded; else None, and the logits tell.
     """
@@ -53,18 +76,29 @@ class Segmenter:
         >>> with Segmenter("bundle/lraspp") as seg:  # doctest: +SKIP
         ...     result = seg(frame_bgr)  # result.classes: uint8 [H, W], the frame's own size
 
+    A call is three steps, which a pipeline runs in a thread each: :meth:`prepare`, :meth:`infer` and :meth:`decode`.
+    Once it has seen a few frames it allocates nothing: it resizes into memory that the backend reads, and results are
+    written where earlier ones were that nobody holds any more.
+
+    Attributes:
+        FRAMES_KEPT: how many prepared frames stay as they are.
+
     Args:
         bundle: the bundle's folder, or the bundle.
         variant: which precision; where None the bundle's default, or the first that is made for the device.
         backend: a registered backend's name.
         device: what the backend runs on; the backend's own choice where None.
-        threads: CPU threads for one frame; the backend's own choice where None.
+        threads: CPU threads for one frame, in inference and decode; where None the backend's own choice, and one.
         say: is told what takes long, such as building an engine.
 
     Raises:
         BundleError: the bundle is missing, altered or unknown in form, or has no such variant.
         BackendError: the backend or device is unknown or absent, or cannot load the graph.
     """
+
+    FRAMES_KEPT: ClassVar[int] = (
+        4  # one each being prepared, waiting, and being inferred, as in a pipeline; one spare
+    )
 
     def __init__(
         self,
@@ -82,8 +116,9 @@ class Segmenter:
             self.bundle.variant_for(runs.targets(device)) if variant is None else self.bundle.variant(variant)
         )
         size_hw = self.bundle.input_size_hw
-        self._preprocess = Preprocessor(size_hw)
         self._next_id = 0
+        self._decoder = Decoder(threads or 1)
+        self._class_maps, self._margins = ArrayPool(), ArrayPool()
         self.backend = runs(self.variant, size_hw, device, threads, say)
         if self.backend.logits_chw is not None:
             try:
@@ -91,6 +126,8 @@ class Segmenter:
             except BackendError:
                 self.backend.close()
                 raise
+        self._inputs = itertools.cycle([self.backend.new_input() for _ in range(self.FRAMES_KEPT)])
+        self._batches: dict[int, npt.NDArray[np.uint8]] = {}
 
     @property
     def labels(self) -> LabelMap:
@@ -110,57 +147,86 @@ class Segmenter:
             frame_bgr: uint8 [H, W, 3], any size.
             captured_at: ``time.monotonic()`` when it was captured; now where None.
             frame_id: the source's number of the frame; counted from 0 where None.
-            margin: also give each pixel's margin, which costs as much as a naive decode.
+            margin: also give each pixel's margin, which takes a few times as long as the class map.
 
         Raises:
             DataError: the frame is no such array.
             BackendError: inference failed.
         """
-        return self.decode(self.infer(frame_bgr, captured_at, frame_id, logits=margin), margin)
+        return self.decode(self.infer(self.prepare(frame_bgr, captured_at, frame_id), logits=margin), margin)
 
-    def infer(
-        self,
-        frame_bgr: Frame,
-        captured_at: float | None = None,
-        frame_id: int | None = None,
-        logits: bool = False,
-    ) -> Inference:
-        """The first half: resizes the frame and runs the network. One thread at a time.
+    def prepare(
+        self, frame_bgr: Frame, captured_at: float | None = None, frame_id: int | None = None
+    ) -> Prepared:
+        """The first step: resizes a frame into memory that the backend reads. One thread at a time.
+
+        Args:
+            frame_bgr, captured_at, frame_id: as for :meth:`__call__`.
+
+        Raises:
+            DataError: the frame is no such array.
+        """
+        start = time.monotonic()
+        frame_nhwc = next(self._inputs)
+        resize_into(frame_bgr, frame_nhwc[0])
+        if frame_id is None:
+            frame_id, self._next_id = self._next_id, self._next_id + 1
+        return Prepared(
+            frame_nhwc,
+            frame_size_hw=(frame_bgr.shape[0], frame_bgr.shape[1]),
+            frame_id=frame_id,
+            captured_at=start if captured_at is None else captured_at,
+            preprocess_ms=(time.monotonic() - start) * 1e3,
+        )
+
+    def infer(self, prepared: Prepared, logits: bool = False) -> Inference:
+        """The second step: runs the network. One thread at a time.
 
         Where the backend decodes to just the frame's size, only the class map leaves the device.
 
         Args:
-            frame_bgr, captured_at, frame_id: as for :meth:`__call__`, and so are the errors.
+            prepared: a frame.
+            logits: give them even where the backend decodes.
+
+        Raises:
+            BackendError: inference failed.
+        """
+        return self.infer_batch([prepared], logits)[0]
+
+    def infer_batch(self, prepared: Sequence[Prepared], logits: bool = False) -> list[Inference]:
+        """Runs the network on several frames at once, of one source or of many. Otherwise as :meth:`infer`.
+
+        Args:
+            prepared: frames, no more than :attr:`FRAMES_KEPT` of them.
             logits: give them even where the backend decodes.
         """
         start = time.monotonic()
-        frame_nhwc = self._preprocess(frame_bgr)
-        resized = time.monotonic()
-        frame_size_hw = frame_bgr.shape[0], frame_bgr.shape[1]
-        logits_chw = classes = finite = None
-        if self.backend.classes_size_hw == frame_size_hw:
-            maps = self.backend.infer_classes(frame_nhwc, logits)
-            classes, finite = maps.classes[0], bool(maps.finite[0])
-            logits_chw = None if maps.logits is None else maps.logits[0]
+        frames_nhwc = self._together(prepared)
+        sizes_hw = {frame.frame_size_hw for frame in prepared}
+        all_logits = maps = None
+        if sizes_hw == {self.backend.classes_size_hw}:
+            maps = self.backend.infer_classes(frames_nhwc, logits)
+            all_logits = maps.logits
         else:
-            logits_chw = self.backend.infer(frame_nhwc)[0]
-        inferred = time.monotonic()
-        if logits_chw is not None:
-            self._check_logits(logits_chw.shape)
-        if frame_id is None:
-            frame_id, self._next_id = self._next_id, self._next_id + 1
-        return Inference(
-            logits=logits_chw,
-            frame_size_hw=frame_size_hw,
-            frame_id=frame_id,
-            captured_at=start if captured_at is None else captured_at,
-            timings_ms={"preprocess": (resized - start) * 1e3, "inference": (inferred - resized) * 1e3},
-            classes=classes,
-            finite=finite,
-        )
+            all_logits = self.backend.infer(frames_nhwc)
+        inference_ms = (time.monotonic() - start) * 1e3
+        if all_logits is not None:
+            self._check_logits(all_logits.shape[1:])
+        return [
+            Inference(
+                logits=None if all_logits is None else all_logits[number],
+                frame_size_hw=frame.frame_size_hw,
+                frame_id=frame.frame_id,
+                captured_at=frame.captured_at,
+                timings_ms={"preprocess": frame.preprocess_ms, "inference": inference_ms},
+                classes=None if maps is None else maps.classes[number],
+                finite=None if maps is None else bool(maps.finite[number]),
+            )
+            for number, frame in enumerate(prepared)
+        ]
 
     def decode(self, inference: Inference, margin: bool = False) -> Segmentation:
-        """The second half: from logits to the class map. May run in another thread than :meth:`infer`.
+        """The third step: from logits to the class map. One thread at a time.
 
         Logits that are not finite give a result that is not valid, all void, with the reason ``not-finite``.
 
@@ -170,20 +236,20 @@ class Segmenter:
         start = time.monotonic()
         size_hw, logits = inference.frame_size_hw, inference.logits
         if logits is None and (margin or inference.classes is None):
-            raise BackendError("a margin needs the logits; ask for them: infer(frame, logits=True)")
-        valid = (
-            is_finite(logits) if inference.finite is None and logits is not None else bool(inference.finite)
-        )
+            raise BackendError("a margin needs the logits; ask for them: infer(prepared, logits=True)")
+        classes = self._class_maps.take(size_hw, np.uint8)
         margins = None
-        if not valid:
-            classes = np.full(size_hw, VOID, np.uint8)
-        elif inference.classes is not None:
-            classes = inference.classes.copy()  # the result outlives the backend's memory
+        if inference.classes is not None:
+            valid = bool(inference.finite)
+            np.copyto(classes, inference.classes)  # the result outlives the backend's memory
         else:
             assert logits is not None
-            classes = decode(logits, size_hw)
-        if valid and margin and logits is not None:
-            margins = decode_margin(logits, size_hw)
+            valid = self._decoder(logits, classes)
+        if not valid:
+            classes.fill(VOID)
+        elif margin and logits is not None:
+            margins = self._margins.take(size_hw, np.float32)
+            self._decoder.margin(logits, margins)
         return Segmentation(
             classes=classes,
             frame_id=inference.frame_id,
@@ -200,6 +266,7 @@ class Segmenter:
 
     def close(self) -> None:
         """Lets the backend's memory go."""
+        self._decoder.close()
         self.backend.close()
 
     def __enter__(self) -> Segmenter:
@@ -209,6 +276,15 @@ class Segmenter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _together(self, prepared: Sequence[Prepared]) -> npt.NDArray[np.uint8]:
+        """One array of all frames, [N, h, w, 3]; a single one where it lies."""
+        count = len(prepared)
+        if count == 1:
+            return prepared[0].frame_nhwc
+        if count not in self._batches:
+            self._batches[count] = self.backend.new_input(count)
+        return np.concatenate([frame.frame_nhwc for frame in prepared], out=self._batches[count])
 
     def _check_logits(self, shape: tuple[int, ...]) -> None:
         promised = (len(self.labels), *self.bundle.output_size_hw)

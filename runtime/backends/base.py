@@ -40,6 +40,8 @@ class Backend(ABC):
     It serves one thread at a time.
 
     Attributes:
+        RESULTS_KEPT: how many results stay valid at once: one lies in the backend's own memory until so many more
+            frames have been inferred. Whoever keeps it longer copies it.
         name: of the backend.
         default_device: what it runs on where nothing is asked for.
         device: what it runs on.
@@ -57,6 +59,10 @@ class Backend(ABC):
     Raises:
         BackendError: the device is unknown or absent, or the graph cannot be loaded.
     """
+
+    RESULTS_KEPT: ClassVar[int] = (
+        4  # one each decoding, waiting, and being inferred, as in a pipeline; one spare
+    )
 
     name: ClassVar[str]
     default_device: ClassVar[str] = "cpu"
@@ -90,6 +96,13 @@ class Backend(ABC):
     def targets(cls, device: str) -> tuple[str, ...]:
         """The targets of the variants that are made for a device, of which one runs where none is named."""
         return ("any",)
+
+    def new_input(self, count: int = 1) -> npt.NDArray[np.uint8]:
+        """Allocates memory for ``count`` frames, uint8 [count, H, W, 3], that :meth:`infer` reads where it lies.
+
+        Any other array may be inferred too, which may cost a copy.
+        """
+        return np.zeros((count, *self._input_size_hw, 3), np.uint8)
 
     def infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Runs the network.

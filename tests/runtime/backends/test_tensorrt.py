@@ -477,11 +477,11 @@ class TestSegmenter:
         frame = halves(*SIZE)
         with Segmenter(bundle_folder) as host, Segmenter(bundle_folder, backend="tensorrt") as device:
             assert device.backend.device == "cuda"
-            inference = device.infer(frame)
+            inference = device.infer(device.prepare(frame))
             assert (inference.logits, inference.finite) == (None, True)
             assert inference.classes is not None
             np.testing.assert_array_equal(device.decode(inference).classes, host(frame).classes)
-            assert device.infer(frame, logits=True).logits is not None
+            assert device.infer(device.prepare(frame), logits=True).logits is not None
             with pytest.raises(BackendError, match=r"a margin needs the logits; .*logits=True"):
                 device.decode(inference, margin=True)
             np.testing.assert_array_equal(device(frame, margin=True).margin, host(frame, margin=True).margin)
@@ -491,7 +491,7 @@ class TestSegmenter:
     ) -> None:
         frame = halves(75, 101)
         with Segmenter(bundle_folder) as host, Segmenter(bundle_folder, backend="tensorrt") as device:
-            inference = device.infer(frame)
+            inference = device.infer(device.prepare(frame))
             assert inference.classes is None
             assert inference.logits is not None
             np.testing.assert_array_equal(device.decode(inference).classes, host(frame).classes)

@@ -1,0 +1,49 @@
+"""Arrays that are used again once nobody holds them, so that a steady stream of frames allocates nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_MOST = 24
+
+
+class ArrayPool:
+    """Hands out arrays, and takes each back by itself when its last holder has let it go.
+
+    An array is in use while anything refers to it or to a view of it: a result in a sink's queue, a frame that a
+    user keeps. Nobody gives one back, so nobody can give it back too early. One thread takes; any may hold.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: list[npt.NDArray[Any]] = []
+        self._kind: tuple[tuple[int, ...], Any] = ((), None)
+        self._free_count = _references_of_a_free_one()
+
+    def take(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array that nobody holds; what is in it is left from its last use.
+
+        Args:
+            shape, dtype: as for ``numpy.empty``. Arrays of another kind are let go when these change.
+        """
+        if (shape, dtype) != self._kind:
+            self._arrays, self._kind = [], (shape, dtype)
+        for array in self._arrays:
+            if sys.getrefcount(array) <= self._free_count:
+                return array
+        array = np.empty(shape, dtype)
+        # Someone who keeps every result needs no pool: what he holds is his, and is not counted over and over.
+        if len(self._arrays) < _MOST:
+            self._arrays.append(array)
+        return array
+
+
+def _references_of_a_free_one() -> int:
+    """What ``sys.getrefcount`` says, in such a loop, of an array that only its list holds; interpreters differ."""
+    arrays = [np.empty(0)]
+    for array in arrays:
+        return sys.getrefcount(array)
+    raise AssertionError
