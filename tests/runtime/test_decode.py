@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,8 @@ import pytest
 import torch
 from edgeseg.runtime import decode as decoding
 from edgeseg.runtime import decode_numpy
-from edgeseg.runtime.decode import decode, decode_margin, is_compiled, is_finite
+from edgeseg.runtime.decode import Decoder, decode, decode_margin, is_compiled, is_finite
+from edgeseg.runtime.errors import DataError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +76,89 @@ def cases(draw: st.DrawFn) -> tuple[Floats, tuple[int, int]]:
 @settings(max_examples=120, deadline=None)
 def test_equals_interpolation_then_argmax(case: tuple[Floats, tuple[int, int]]) -> None:
     assert_equals_reference(*case)
+
+
+@given(cases())
+@settings(max_examples=60, deadline=None)
+def test_the_margin_is_the_references(case: tuple[Floats, tuple[int, int]]) -> None:
+    logits, size_hw = case
+    top_two = np.sort(interpolate(logits, size_hw), axis=0)[-2:]
+    margin = decode_margin(logits, size_hw)
+    np.testing.assert_allclose(margin, top_two[1] - top_two[0], rtol=0, atol=tie_bound(logits))
+    # Compiled or not, each class's value has the same bits; only which two are subtracted is a matter of rounding.
+    np.testing.assert_allclose(
+        margin, decode_numpy.decode_margin(logits, size_hw), rtol=0, atol=tie_bound(logits)
+    )
+
+
+@pytest.mark.parametrize(("coarse", "size"), [((45, 60), (97, 131)), ((31, 17), (31, 17)), ((1, 1), (5, 4))])
+def test_threads_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, coarse: tuple[int, int], size: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(decoding, "_LOGITS_A_THREAD", 1)
+    monkeypatch.setattr(decoding, "_CELLS_A_THREAD", 1)
+    logits = np.random.default_rng(5).normal(size=(6, *coarse)).astype(np.float32)
+    decoder = Decoder(threads=3)
+    classes, margin = np.empty(size, np.uint8), np.empty(size, np.float32)
+    assert decoder(logits, classes)
+    decoder.margin(logits, margin)
+    np.testing.assert_array_equal(classes, decode(logits, size))
+    np.testing.assert_array_equal(margin, decode_margin(logits, size))
+    logits[5, -1, -1] = np.nan  # in the last thread's part
+    assert not decoder(logits, classes)
+    decoder.close()
+    decoder.close()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_told_and_not_decoded(
+    monkeypatch: pytest.MonkeyPatch, bad: float, compiled: bool
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(decoding, "_kernel", lambda: None)
+    logits = np.zeros((4, 30, 20), np.float32)
+    logits[2, 29, 19] = bad
+    for size_hw in ((90, 70), (30, 20)):
+        assert not Decoder()(logits, np.empty(size_hw, np.uint8))
+        with pytest.raises(DataError, match=r"logits \[4, 30, 20\] hold NaN or infinity"):
+            decode(logits, size_hw)
+
+
+def test_one_decoder_takes_logits_and_frames_of_any_size_in_turn() -> None:
+    rng = np.random.default_rng(6)
+    decoder = Decoder()
+    for coarse, size in (((5, 7), (40, 50)), ((9, 3), (9, 3)), ((2, 2), (64, 64)), ((5, 7), (31, 17))):
+        logits = rng.normal(size=(4, *coarse)).astype(np.float32)
+        out = np.empty(size, np.uint8)
+        assert decoder(logits, out)
+        np.testing.assert_array_equal(out, decode_numpy.decode(logits, size))
+
+
+def test_once_warm_it_allocates_nothing() -> None:
+    logits = np.random.default_rng(7).normal(size=(21, 65, 65)).astype(np.float32)
+    classes, margin = np.empty((720, 1280), np.uint8), np.empty((720, 1280), np.float32)
+    if not is_compiled():
+        pytest.skip("the kernel was not built")
+    decoder = Decoder()
+
+    def frame() -> None:
+        decoder(logits, classes)
+        decoder.margin(logits, margin)
+
+    frame()
+    tracemalloc.start()
+    try:
+        frame()
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(5):
+            frame()
+        assert (
+            tracemalloc.get_traced_memory()[1] - before < 16_384
+        )  # a few tuples; the coarse map alone is 4225 bytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
