@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from .errors import BundleError, EdgesegError, UsageError
+from .tiling.command import add_options, is_tiled, run_tiled
 
 if TYPE_CHECKING:
     from .labels import LabelMap
@@ -53,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads for inference")
     parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,6 +75,12 @@ def run(args: argparse.Namespace) -> int:
     from .segmenter import Segmenter
 
     status = StatusLine()
+    if is_tiled(args):
+        _check_bundle_is_there(args.bundle)
+        with Segmenter(
+            args.bundle, args.variant, args.backend, args.device, args.threads, status.say
+        ) as segmenter:
+            return run_tiled(args, segmenter, status.say)
     if args.stats is not None:
         prepare_output(args.stats, args.force)
     stopping = threading.Event()

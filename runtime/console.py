@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .stats import RunStats
@@ -24,16 +24,15 @@ class StatusLine:
 
     def update(self, stats: RunStats) -> None:
         """Shows the frames and the rate so far, a few times a second."""
+        self.show(lambda: f"{stats.frames} frames   {stats.recent_fps:.1f} fps")
+
+    def show(self, text: Callable[[], str]) -> None:
+        """Shows what a function gives, a few times a second; between, it is not called."""
         now = time.monotonic()
         if self._live and now - self._shown_at >= _REFRESH_SECONDS:
             self._shown_at = now
             with self._lock:
-                print(
-                    f"\r\x1b[K{stats.frames} frames   {stats.recent_fps:.1f} fps",
-                    end="",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                print(f"\r\x1b[K{text()}", end="", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """Prints a line of its own."""
@@ -66,11 +65,24 @@ def summary_table(stats: Mapping[str, Any]) -> str:
             for name, percentiles in timings.items()
             if percentiles
         ]
-    shares = {name: share for name, share in stats["class_share"].items() if share > 0}
-    if shares:
-        lines += ["", f"{'class':18}{'share':>9}"]
-        lines += [
-            f"{name:18}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
-            for name, share in shares.items()
-        ]
+    lines += class_table(stats["class_share"])
     return "\n".join(lines)
+
+
+def class_table(shares: Mapping[str, float]) -> list[str]:
+    """The lines that show how much each class covers; none where no class does.
+
+    Args:
+        shares: by name, from 0 to 1.
+    """
+    present = {name: share for name, share in shares.items() if share > 0}
+    if not present:
+        return []
+    return [
+        "",
+        f"{'class':18}{'share':>9}",
+        *(
+            f"{name:18}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
+            for name, share in present.items()
+        ),
+    ]

@@ -22,17 +22,40 @@ def encode(mask: npt.NDArray[np.uint8], palette_rgb: npt.NDArray[np.uint8]) -> b
     Returns:
         The file's bytes.
     """
-    height, width = mask.shape
-    lines = np.zeros((height, width + 1), np.uint8)  # each line begins with its filter: 0, none
-    lines[:, 1:] = mask
-    return _SIGNATURE + b"".join(
-        (
-            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", palette_rgb.tobytes()),
-            _chunk(b"IDAT", zlib.compress(lines.tobytes(), _COMPRESSION)),
-            _chunk(b"IEND", b""),
+    encoder = Encoder((mask.shape[0], mask.shape[1]), palette_rgb)
+    return encoder.rows(mask) + encoder.end()
+
+
+class Encoder:
+    """Encodes a mask that comes a few rows at a time, from top to bottom.
+
+    Args:
+        size_hw: height and width of the mask, each at least 1.
+        palette_rgb: uint8 [256, 3], the colour of each id.
+    """
+
+    def __init__(self, size_hw: tuple[int, int], palette_rgb: npt.NDArray[np.uint8]) -> None:
+        height, width = size_hw
+        self._head = (
+            _SIGNATURE
+            + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0))
+            + _chunk(b"PLTE", palette_rgb.tobytes())
         )
-    )
+        self._deflate = zlib.compressobj(_COMPRESSION)
+
+    def rows(self, mask: npt.NDArray[np.uint8]) -> bytes:
+        """The file's next bytes, for the next rows: uint8 [rows, W]."""
+        lines = np.zeros((mask.shape[0], mask.shape[1] + 1), np.uint8)  # each begins with its filter: 0, none
+        lines[:, 1:] = mask
+        return self._flushed(self._deflate.compress(lines.data))
+
+    def end(self) -> bytes:
+        """The file's last bytes, after the last rows."""
+        return self._flushed(self._deflate.flush()) + _chunk(b"IEND", b"")
+
+    def _flushed(self, data: bytes) -> bytes:
+        head, self._head = self._head, b""
+        return head + (_chunk(b"IDAT", data) if data else b"")
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,17 +62,26 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         SourceError: it is missing, truncated or no picture.
     """
+    return np.asarray(decode_picture(path, cv2.IMREAD_COLOR), np.uint8)
+
+
+def decode_picture(path: Path, mode: int) -> npt.NDArray[Any]:
+    """Reads a picture whole, in one of OpenCV's modes, ``cv2.IMREAD_…``.
+
+    Raises:
+        SourceError: as :func:`read_picture`.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read the picture {path}: {error.strerror}") from error
     whole = bool(data) and not _is_cut(data)
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if whole else None
     if picture is None:
         raise SourceError(
             f"the picture {path} is damaged or truncated; replace it or take it out of the folder"
         )
-    return np.asarray(picture, np.uint8)
+    return picture
 
 
 def _is_cut(data: bytes) -> bool:
