@@ -30,6 +30,7 @@ VERBS = {
         "build a TensorRT engine from a bundle, on the machine that runs it",
     ),
     "run": ("edgeseg.runtime.command", "run a bundle on a camera, a video or pictures"),
+    "benchmark": ("edgeseg.benchmarks.command", "time a bundle beside other ways to run it"),
     "doctor": (
         "edgeseg.runtime.doctor.command",
         "say what this machine has for edgeseg, and what is missing",

@@ -1,0 +1,231 @@
+"""One comparison: every contender on the same frames, weights and threads, in turn."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime.bundle import Bundle
+from ..runtime.errors import BackendError, UsageError
+from ..runtime.preprocess import Preprocessor
+from ..runtime.segmenter import Segmenter
+from . import peers
+from .contender import Contender
+from .decoders import mixed_share, time_decoders
+from .describe import describe_machine
+from .energy import find_meter
+from .peers.base import ClassMap, Frame, Setting
+from .peers.graphs import float_variant, write_graphs
+from .rounds import Take, Timed, run_rounds
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be compared.
+
+    Attributes:
+        bundle: the bundle.
+        variant: that edgeseg runs; the bundle's default where None.
+        backends: of edgeseg; all that are installed where None.
+        against: groups or single contenders; all that are installed where None. One that is named must run.
+        frames: uint8 [n, H, W, 3].
+        source: where they come from.
+        threads: for each contender.
+        rounds: turns of each.
+    """
+
+    bundle: Bundle
+    variant: str | None
+    backends: Sequence[str] | None
+    against: Sequence[str] | None
+    frames: Frame
+    source: str
+    threads: int
+    rounds: int
+
+
+def choose(wish: Wish) -> tuple[list[str], dict[str, str]]:
+    """Picks the contenders.
+
+    Returns:
+        The names of those that run, ours first, and of the others why they do not.
+
+    Raises:
+        UsageError: a group, contender or backend is unknown.
+        BackendError: one that is named cannot run here, or none of ours can.
+    """
+    ours = [name for name in peers.names() if peers.group_of(name) == peers.OURS]
+    if wish.backends is not None:
+        named = [f"{peers.OURS}-{backend}" for backend in wish.backends]
+        unknown = [name for name in named if name not in ours]
+        if unknown:
+            known = ", ".join(name.removeprefix(f"{peers.OURS}-") for name in ours)
+            raise UsageError(f"--backend {unknown[0].removeprefix(f'{peers.OURS}-')}: expected {known}")
+        ours = named
+    rivals = [name for name in peers.names() if peers.group_of(name) != peers.OURS]
+    if wish.against is not None:
+        for word in wish.against:
+            if word not in (*peers.groups(), *rivals):
+                raise UsageError(
+                    f"--against {word}: expected {', '.join(peers.groups())}, or one of {', '.join(rivals)}"
+                )
+        rivals = [name for name in rivals if {name, peers.group_of(name)} & set(wish.against)]
+    absent = {}
+    for name in (*ours, *rivals):
+        why = peers.peer_class(name).why_unavailable(name)
+        if why:
+            absent[name] = why
+    _insist(wish, absent)
+    running = [name for name in (*ours, *rivals) if name not in absent]
+    if not any(peers.group_of(name) == peers.OURS for name in running):
+        raise BackendError("edgeseg itself cannot run here: " + "; ".join(absent.values()))
+    return running, absent
+
+
+def _insist(wish: Wish, absent: Mapping[str, str]) -> None:
+    """Refuses where what was named cannot run: a group as a whole, or one contender."""
+    for word in wish.against or ():
+        members = [name for name in peers.names() if word in (name, peers.group_of(name))]
+        if all(name in absent for name in members):
+            raise BackendError(f"--against {word}: {absent[members[0]]}")
+    for backend in wish.backends or ():
+        if f"{peers.OURS}-{backend}" in absent:
+            raise BackendError(f"--backend {backend}: {absent[f'{peers.OURS}-{backend}']}")
+
+
+def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
+    """Measures, and gives all that was measured, ready for JSON.
+
+    Raises:
+        EdgesegError: as :func:`choose`, the bundle has no float graph, or a contender that was named failed.
+    """
+    machine = describe_machine()
+    names, absent = choose(wish)
+    cpus = sorted(os.sched_getaffinity(0))[: wish.threads]
+    size_hw = wish.frames.shape[1], wish.frames.shape[2]
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-benchmark-")))
+        write_graphs(wish.bundle, size_hw, work)
+        frames = work / "frames.npy"
+        np.save(frames, wish.frames)
+        setting = Setting.of(wish.bundle, wish.variant, size_hw, wish.threads, work)
+        say("PyTorch's reference maps …")
+        reference = reference_maps(wish.bundle, wish.frames)
+        contenders = {}
+        for name in names:
+            say(f"{name} starts …")
+            try:
+                contenders[name] = stack.enter_context(Contender(name, setting, frames, cpus, work / name))
+            except BackendError as error:
+                if wish.against is not None or peers.group_of(name) == peers.OURS:
+                    raise
+                absent[name] = str(error)
+        agreement = {name: _agreement(each.maps(work), reference) for name, each in contenders.items()}
+        limits = _limits(contenders.values())
+        meter, energy = find_meter()
+        takes: dict[str, Take] = {name: each.frames_ms for name, each in contenders.items()}
+        takes |= {f"bare {key}": each.bare_ms for key, each in limits.items()}
+        say(f"{wish.rounds} rounds of {len(takes)} turns …")
+        timed = run_rounds(takes, wish.rounds, meter, lambda done: say(f"round {done} of {wish.rounds}"))
+        if meter is not None:
+            meter.close()
+        rows = [_row(each, timed, agreement[name]) for name, each in contenders.items()]
+    say("The decode alone …")
+    return {
+        "benchmark": "frame to class map",
+        "machine": machine,
+        "bundle": _describe_bundle(wish.bundle, setting.variant),
+        "frames": {"source": wish.source, "count": len(wish.frames), "size_hw": list(size_hw)},
+        "threads": wish.threads,
+        "rounds": wish.rounds,
+        "samples": len(next(iter(timed.values())).ms),
+        "energy": energy,
+        "reference": "PyTorch, float32, nothing folded"
+        if reference is not None
+        else "none: PyTorch is not installed",
+        "contenders": rows,
+        "absent": [{"name": name, "why": why} for name, why in absent.items()],
+        "decode": _decode(wish, size_hw),
+    }
+
+
+def reference_maps(bundle: Bundle, frames: Frame) -> ClassMap | None:
+    """What PyTorch says, from the bundle's own checkpoint: uint8 [n, H, W]; None where it is not installed."""
+    if find_spec("torch") is None:
+        return None
+    from ..export.torch_backend import TorchBackend, reference_masks
+
+    preprocess = Preprocessor(bundle.input_size_hw)
+    size_hw = frames.shape[1], frames.shape[2]
+    with TorchBackend.of_bundle(bundle) as torch:
+        return np.stack(
+            [reference_masks(torch.infer(preprocess(frame)), size_hw).classes for frame in frames]
+        )
+
+
+def _agreement(maps: ClassMap, reference: ClassMap | None) -> float | None:
+    return None if reference is None else float((maps == reference).mean())
+
+
+def _limits(contenders: Any) -> dict[str, Contender]:
+    """One contender for each bare network. Ours come first, and are what the peers' limit is taken from."""
+    limits: dict[str, Contender] = {}
+    for each in contenders:
+        limits.setdefault(each.limit, each)
+    return limits
+
+
+def _row(contender: Contender, timed: Mapping[str, Timed], agreement: float | None) -> dict[str, Any]:
+    mine, bare = timed[contender.name], timed[f"bare {contender.limit}"].percentiles()
+    percentiles = mine.percentiles()
+    peer = peers.peer_class(contender.name)
+    return {
+        "name": contender.name,
+        "group": peers.group_of(contender.name),
+        "does": peer.does,
+        "precision": contender.precision,
+        "same_map": peer.same_map,
+        "ms": percentiles,
+        "bare_network": contender.limit,
+        "bare_ms": bare,
+        "times_bare": percentiles["p50"] / bare["p50"],
+        "agreement": agreement,
+        "memory_mb": contender.memory_mb,
+        "peak_memory_mb": contender.peak_memory_mb,
+        "start_ms": contender.start_ms,
+        "joules_per_frame": mine.joules_per_frame,
+    }
+
+
+def _describe_bundle(bundle: Bundle, variant: str) -> dict[str, Any]:
+    return {
+        "name": bundle.name,
+        "architecture": bundle.architecture["name"],
+        "weights": bundle.manifest["weights"]["name"],
+        "weights_sha256": bundle.manifest["weights"]["sha256"],
+        "variant": variant,
+        "classes": len(bundle.labels),
+        "input_size_hw": list(bundle.input_size_hw),
+        "stride": bundle.stride,
+    }
+
+
+def _decode(wish: Wish, size_hw: tuple[int, int]) -> dict[str, Any]:
+    preprocess = Preprocessor(wish.bundle.input_size_hw)
+    variant = float_variant(wish.bundle)
+    with Segmenter(wish.bundle, variant, "onnxruntime", threads=wish.threads) as segmenter:
+        logits = [segmenter.backend.infer(preprocess(frame))[0].copy() for frame in wish.frames]
+    return {
+        "mixed_cells": float(np.mean([mixed_share(each) for each in logits])),
+        "ways": time_decoders(logits, size_hw, wish.threads, wish.rounds),
+    }

@@ -1,0 +1,137 @@
+"""A contender as the benchmark sees it: a child process that is asked, in turn with the others, to take some frames."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..runtime.errors import BackendError
+from .peers.base import ClassMap, Setting
+
+
+class Contender:
+    """Starts a contender and waits for its first mask. Its memory and its start are its own: it has a process to itself.
+
+    Attributes:
+        name: that it is registered under.
+        precision: what its network computes in.
+        limit: names its bare network.
+        start_ms: milliseconds of ``python``, ``imports``, ``open``, ``first mask``, and their ``total``.
+        memory_mb, peak_memory_mb: resident after some frames, and at most.
+
+    Args:
+        name: a registered contender.
+        setting: what all are given alike.
+        frames: an ``.npy`` file, uint8 [n, H, W, 3].
+        cpus: the processors it may use.
+        cache: a folder for what it compiles.
+
+    Raises:
+        BackendError: it could not start or take a frame; the message has the last line it said.
+    """
+
+    def __init__(
+        self, name: str, setting: Setting, frames: Path, cpus: list[int], cache: Path | None = None
+    ) -> None:
+        self.name = name
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        environment = dict(os.environ)
+        if cache is not None:
+            environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+        spawned_at = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "edgeseg.benchmarks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=environment,
+        )
+        try:
+            hello = self._ask(
+                {
+                    "name": name,
+                    "setting": setting.to_json(),
+                    "frames": str(frames),
+                    "cpus": cpus,
+                    "spawned_at": spawned_at,
+                }
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.precision = str(hello["precision"])
+        self.limit = str(hello["limit"])
+        self.start_ms: dict[str, float] = hello["start_ms"]
+        self.memory_mb = float(hello["memory_mb"])
+        self.peak_memory_mb = float(hello["peak_memory_mb"])
+
+    def frames_ms(self, first: int, count: int) -> list[float]:
+        """Takes frames, from the ``first`` on, around and around; milliseconds of each from frame to class map."""
+        times: list[float] = self._ask({"do": "frames", "first": first, "count": count})["ms"]
+        return times
+
+    def bare_ms(self, first: int, count: int) -> list[float]:
+        """Runs the bare network so many times; milliseconds of each."""
+        times: list[float] = self._ask({"do": "bare", "first": first, "count": count})["ms"]
+        return times
+
+    def maps(self, folder: Path) -> ClassMap:
+        """The class maps of all frames, uint8 [n, H, W]."""
+        path = folder / f"{self.name}.npy"
+        self._ask({"do": "maps", "to": str(path)})
+        maps: ClassMap = np.load(path)
+        path.unlink()
+        return maps
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
+
+    def __enter__(self) -> Contender:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, wish: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(wish) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise BackendError(f"{self.name} failed: {self._last_words()}")
+        parsed: dict[str, Any] = json.loads(answer)
+        return parsed
+
+    def _last_words(self) -> str:
+        self._process.wait(timeout=60)
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else f"it ended without a word (exit status {self._process.returncode})"

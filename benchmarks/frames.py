@@ -1,0 +1,75 @@
+"""The frames that everyone is timed on: real ones, or views of the aerial world."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..runtime.errors import SourceError, UsageError
+from ..runtime.sources import open_source
+from .peers.base import Frame
+
+DEFAULT_FRAME = "1280x720"
+COUNT = 8
+_SPACING = 12
+"""Frames of a video from one that is taken to the next: neighbours are nearly the same."""
+
+
+def parse_frame(text: str) -> tuple[int, int]:
+    """Reads ``WIDTHxHEIGHT``, as cameras and videos are spoken of, such as ``1280x720``.
+
+    Returns:
+        Height and width.
+
+    Raises:
+        UsageError: the text has another form, or a side is not between 16 and 16384 pixels.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
+    if match is None or not all(16 <= int(side) <= 16384 for side in match.groups()):
+        raise UsageError(
+            f"--frame {text}: expected WIDTHxHEIGHT of 16 to 16384 pixels, such as {DEFAULT_FRAME}"
+        )
+    return int(match[2]), int(match[1])
+
+
+def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int = COUNT) -> tuple[Frame, str]:
+    """Reads up to ``count`` frames.
+
+    Args:
+        source: what ``edgeseg run --source`` takes, but a camera; the aerial world where None.
+        size_hw: what the frames are resized to; their own size where None, or 720 x 1280 of the aerial world.
+        count: how many at most; a short video or a small folder gives fewer.
+
+    Returns:
+        uint8 [n, H, W, 3], and where they come from.
+
+    Raises:
+        SourceError: the source cannot be opened or read, or is a camera.
+        UsageError: the frames differ in size, and no size is given.
+    """
+    height, width = size_hw or parse_frame(DEFAULT_FRAME)
+    uri = source or f"aerial:7?size={height}x{width}&fps=25"
+    frames: list[Frame] = []
+    with open_source(uri) as opened:
+        if opened.live:
+            raise SourceError(f"--source {uri} is a camera: no two runs would see the same; give a file")
+        number = 0
+        while len(frames) < count and (frame := opened.read()) is not None:
+            # Pictures have names, and are no neighbours in time.
+            if opened.frame_name or number % _SPACING == 0:
+                if size_hw is not None and frame.shape[:2] != size_hw:
+                    frame = np.asarray(
+                        cv2.resize(frame, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8
+                    )
+                frames.append(frame)
+            number += 1
+    sizes = {frame.shape for frame in frames}
+    if len(sizes) > 1:
+        raise UsageError(
+            f"the pictures in {uri} are of {len(sizes)} sizes; give --frame, such as --frame {DEFAULT_FRAME}"
+        )
+    name = uri.partition("?")[0]
+    return np.stack(frames), name if source is None else "/".join(Path(name).parts[-2:])

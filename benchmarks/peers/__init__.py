@@ -1,0 +1,71 @@
+"""The contenders of the benchmark by name: edgeseg on each backend, and the ways its peers are used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from ...runtime import backends
+from ...runtime.errors import UsageError
+from .base import Peer
+
+_PEERS: dict[str, str] = {}
+OURS = "edgeseg"
+
+
+def register(name: str, target: str) -> None:
+    """Adds a contender.
+
+    Args:
+        name: what it is called; up to the first hyphen it is the name of its group.
+        target: ``package.module:Class`` of a :class:`~edgeseg.benchmarks.peers.base.Peer`.
+
+    Raises:
+        UsageError: the name is taken.
+    """
+    if name in _PEERS:
+        raise UsageError(f"a contender named {name!r} is registered already, as {_PEERS[name]}")
+    _PEERS[name] = target
+
+
+def names() -> tuple[str, ...]:
+    """The known names, in order of registration."""
+    return tuple(_PEERS)
+
+
+def groups() -> tuple[str, ...]:
+    """The projects that edgeseg is held against, in order of registration."""
+    return tuple(dict.fromkeys(group for group in map(group_of, _PEERS) if group != OURS))
+
+
+def group_of(name: str) -> str:
+    """The project that a contender stands for."""
+    return name.partition("-")[0]
+
+
+def peer_class(name: str) -> type[Peer]:
+    """Looks a contender up and imports its module, which imports nothing heavy.
+
+    Raises:
+        UsageError: there is none of this name; the message lists those there are.
+    """
+    if name not in _PEERS:
+        raise UsageError(f"unknown contender {name!r}; known: {', '.join(_PEERS)}")
+    module_name, class_name = _PEERS[name].split(":")
+    return cast("type[Peer]", getattr(importlib.import_module(module_name), class_name))
+
+
+for _backend in backends.names():
+    register(f"{OURS}-{_backend}", "edgeseg.benchmarks.peers.ours:EdgesegPeer")
+register("onnxruntime-frame", "edgeseg.benchmarks.peers.onnxruntime:FrameSizedLogits")
+register("onnxruntime-frame-argmax", "edgeseg.benchmarks.peers.onnxruntime:FrameSizedArgMax")
+register("onnxruntime-input", "edgeseg.benchmarks.peers.onnxruntime:InputSizedLogits")
+register("onnxruntime-input-argmax", "edgeseg.benchmarks.peers.onnxruntime:InputSizedArgMax")
+register("openvino-frame", "edgeseg.benchmarks.peers.openvino:FrameSized")
+register("openvino-frame-f32", "edgeseg.benchmarks.peers.openvino:FrameSizedFloat32")
+register("openvino-input", "edgeseg.benchmarks.peers.openvino:InputSized")
+register("openvino-input-f32", "edgeseg.benchmarks.peers.openvino:InputSizedFloat32")
+register("torch-eager", "edgeseg.benchmarks.peers.torch:Eager")
+register("torch-eager-bf16", "edgeseg.benchmarks.peers.torch:EagerBfloat16")
+register("torch-compile", "edgeseg.benchmarks.peers.torch:Compiled")
+register("torch-compile-bf16", "edgeseg.benchmarks.peers.torch:CompiledBfloat16")

@@ -1,0 +1,84 @@
+"""ONNX Runtime the usual way: picture normalized in NumPy, the last upsampling inside the graph, then the argmax.
+
+Sessions are opened as its documentation says: all graph optimizations, which is the default, and the threads named.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .base import ClassMap, Frame, Peer, Setting, resized
+from .graphs import INPUT, graph_path
+
+
+class _OnnxRuntimePeer(Peer):
+    """What all four ways have in common."""
+
+    modules = ("onnxruntime",)
+    precision = "fp32"
+    limit = "onnxruntime fp32"
+    form: ClassVar[str]
+
+    def __init__(self, name: str, setting: Setting) -> None:
+        super().__init__(name, setting)
+        self._mean = np.array(setting.mean_rgb, np.float32)
+        self._std = np.array(setting.std_rgb, np.float32)
+        self._session = self._open(self.form)
+
+    def __call__(self, frame_bgr: Frame) -> ClassMap:
+        picture_bgr = cv2.resize(frame_bgr, self.setting.input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        answer = self._session.run(None, {INPUT: self._normalized(picture_bgr)})[0][0]
+        classes = answer if answer.ndim == 2 else np.argmax(answer, axis=0).astype(np.uint8)
+        return classes if self.same_map else resized(classes, self.setting.frame_size_hw)
+
+    def _normalized(self, picture_bgr: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        picture_rgb = cv2.cvtColor(picture_bgr, cv2.COLOR_BGR2RGB).astype(np.float32) / 255
+        return np.ascontiguousarray(((picture_rgb - self._mean) / self._std).transpose(2, 0, 1)[None])
+
+    def _open(self, form: str) -> Any:
+        ort = importlib.import_module("onnxruntime")
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self.setting.threads
+        path = graph_path(self.setting.graphs, form)
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def _bare(self, picture_bgr: npt.NDArray[Any]) -> Callable[[], object]:
+        session, feed = self._open("coarse"), {INPUT: self._normalized(picture_bgr)}
+        return lambda: session.run(None, feed)
+
+
+class FrameSizedLogits(_OnnxRuntimePeer):
+    """The same map as ours."""
+
+    does = "NumPy normalization, logits upsampled to the frame in the graph, np.argmax"
+    form = "frame"
+
+
+class FrameSizedArgMax(_OnnxRuntimePeer):
+    """The same map as ours."""
+
+    does = "NumPy normalization, logits upsampled to the frame and ArgMax in the graph"
+    form = "frame-argmax"
+
+
+class InputSizedLogits(_OnnxRuntimePeer):
+    """Another map: blocky where the frame is larger than the network's input."""
+
+    does = "NumPy normalization, logits upsampled to the network's input, np.argmax, nearest to the frame"
+    form = "input"
+    same_map = False
+
+
+class InputSizedArgMax(_OnnxRuntimePeer):
+    """Another map: blocky where the frame is larger than the network's input."""
+
+    does = "NumPy normalization, logits upsampled to the network's input and ArgMax in the graph, nearest to the frame"
+    form = "input-argmax"
+    same_map = False

@@ -1,0 +1,37 @@
+"""Tables, as plain text for the terminal and as Markdown for the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """Heads, and rows of as many cells; the first ``left`` columns are aligned to the left."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int = 1
+
+    def plain(self) -> str:
+        """With spaces between the columns."""
+        lines = [self.heads, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.heads))]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if column < self.left else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+
+    def markdown(self) -> str:
+        """With pipes."""
+        rule = ["---" if column < self.left else "---:" for column in range(len(self.heads))]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (self.heads, rule, *self.rows))
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
