@@ -19,6 +19,7 @@ from ..labels import VOID, LabelMap
 from .sources import Picture, Pixels
 from .targets import ClassMap, ClassMapFile
 
+_CACHE = "GDAL_CACHEMAX"
 _BLOCK_PX = 256
 _MAX_BLOCK_BYTES = 1 << 29
 _SPARE_CACHE_BYTES = 16 << 20
@@ -72,8 +73,11 @@ class GeoTiffPicture(Picture):
             self._palette_bgr = self._palette()
             all_valid = importlib.import_module("rasterio.enums").MaskFlags.all_valid
             self._masked = any(all_valid not in flags for flags in self.dataset.mask_flag_enums)
-            # GDAL's own default is a share of the machine's memory.
-            stack.enter_context(rasterio.Env(GDAL_CACHEMAX=self._cache_bytes(tile_hw)))
+            # GDAL's own default is a share of the machine's memory. Leaving a rasterio.Env would not restore it.
+            settings: Any = importlib.import_module("rasterio.env")
+            before = settings.get_gdal_config(_CACHE)
+            settings.set_gdal_config(_CACHE, self._cache_bytes(tile_hw))
+            stack.callback(settings.set_gdal_config, _CACHE, before)
             self._stack = stack.pop_all()
 
     def read(self, top: int, left: int, height: int, width: int) -> Pixels:
@@ -206,7 +210,8 @@ class GeoTiffClassMap(ClassMapFile):
         with self._failing(), _without_georeference_is_fine(), self._open(self._partial) as dataset:
             for top in range(0, self.size_hw[0], _BLOCK_PX):
                 height = min(_BLOCK_PX, self.size_hw[0] - top)
-                crc = zlib.crc32(dataset.read(1, window=self._window(0, top, self.size_hw[1], height)), crc)
+                window = self._window(0, top, self.size_hw[1], height)
+                crc = zlib.crc32(dataset.read(1, window=window, out=self._waiting[:height]).data, crc)
         return crc
 
     @contextmanager

@@ -14,9 +14,9 @@ from .plan import Tiling
 Floats = npt.NDArray[np.float32]
 ClassMap = npt.NDArray[np.uint8]
 
-_MAX_LOGITS = 1 << 21
-_MAX_PIXELS = 1 << 22
-"""What is decoded at once, so that the work arrays stay small beside the band."""
+_MAX_LOGITS = 1 << 17
+_MAX_PIXELS = 1 << 19
+"""What is decoded at once: the work arrays stay small beside the band, and near the core."""
 
 
 class Mosaic:

@@ -24,6 +24,8 @@ from .plan import Tiling
 from .sources import Picture
 from .targets import ClassMapFile
 
+_EXACT_COUNT = 1 << 24
+
 
 @dataclass
 class TilingReport:
@@ -49,6 +51,14 @@ class TilingReport:
     def pixels(self) -> int:
         """Of the picture."""
         return self.size_hw[0] * self.size_hw[1]
+
+    def count(self, classes: npt.NDArray[np.uint8]) -> None:
+        """Takes in the class ids of some rows, uint8 [rows, W]."""
+        # np.bincount first widens every class id to eight bytes. These counts are float32, exact up to 2^24.
+        rows = max(1, _EXACT_COUNT // classes.shape[1])
+        for top in range(0, len(classes), rows):
+            counts = cv2.calcHist([classes[top : top + rows]], [0], None, [256], [0, 256])
+            self.pixels_of += counts.ravel().astype(np.int64)
 
     def summary(self, labels: LabelMap) -> dict[str, Any]:
         """Everything measured, ready for JSON. Shares are of all pixels, from 0 to 1."""
@@ -117,7 +127,7 @@ def segment_picture(
                 done += 1
                 on_progress(done, report.tiles)
             for strip in mosaic.finish_until(None if row == rows[-1] else rows[index + 1]):
-                report.pixels_of += np.bincount(strip.ravel(), minlength=256)
+                report.count(strip)
                 class_map.write(strip)
     report.seconds = time.monotonic() - begun
     return report

@@ -18,6 +18,7 @@ HEAVY = [
     "cuda",
     "PIL",
     "matplotlib",
+    "rasterio",
 ]
 
 
