@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,21 +19,31 @@ class Mailbox(Generic[T]):
     Args:
         capacity: the most items that wait, at least 1.
         newest_wins: a full mailbox drops its oldest item for a new one, instead of making the writer wait.
+        on_change: called after each change, by whoever made it, for a reader that watches several mailboxes.
     """
 
-    def __init__(self, capacity: int, newest_wins: bool = False) -> None:
+    def __init__(
+        self, capacity: int, newest_wins: bool = False, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._capacity = capacity
         self._newest_wins = newest_wins
+        self._on_change = on_change
         self._items: deque[T] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._dropped = 0
+        self._dropped = self._readers = 0
 
     @property
     def dropped(self) -> int:
         """How many items gave way to newer ones."""
         with self._changed:
             return self._dropped
+
+    @property
+    def waiting(self) -> int:
+        """How many items are inside."""
+        with self._changed:
+            return len(self._items)
 
     def put(self, item: T, timeout: float | None = None) -> bool:
         """Adds an item, waiting for room unless the newest wins.
@@ -54,7 +65,8 @@ class Mailbox(Generic[T]):
                 return False
             self._items.append(item)
             self._changed.notify_all()
-            return True
+        self._on_change()
+        return True
 
     def get(self, timeout: float | None = None) -> T | None:
         """Takes the oldest item, waiting for one.
@@ -66,12 +78,25 @@ class Mailbox(Generic[T]):
             The item; None where the mailbox is closed and empty, or the time is up.
         """
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._items) or self._closed, timeout)
+            if not self._items and not self._closed:
+                self._readers += 1
+                self._changed.notify_all()
+                try:
+                    self._changed.wait_for(lambda: bool(self._items) or self._closed, timeout)
+                finally:
+                    self._readers -= 1
             if not self._items:
                 return None
             item = self._items.popleft()
             self._changed.notify_all()
-            return item
+        self._on_change()
+        return item
+
+    def wait_until_wanted(self) -> bool:
+        """Waits until a reader waits in :meth:`get` for an item; False where the mailbox is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: (self._readers > 0 and not self._items) or self._closed)
+            return not self._closed
 
     @property
     def closed(self) -> bool:
@@ -90,6 +115,7 @@ class Mailbox(Generic[T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._on_change()
 
     def cancel(self) -> None:
         """Takes no more items and throws away those inside."""
@@ -97,3 +123,4 @@ class Mailbox(Generic[T]):
             self._closed = True
             self._items.clear()
             self._changed.notify_all()
+        self._on_change()

@@ -1,77 +1,74 @@
-"""The pipeline: capture, inference, decode and output, overlapped in threads.
+"""The pipeline: capture, preprocess, inference, decode and output, overlapped in threads.
 
 NumPy, OpenCV and ONNX Runtime release the interpreter's lock, so the stages run side by side::
 
-    source -> capture -> [newest frame | every frame] -> resize, inference -> decode -> one thread a sink
+    source -> capture -> [newest frame | every frame] -+                                      +-> one thread a sink
+    source -> capture -> [newest frame | every frame] -+-> preprocess -> inference -> decode -+-> one thread a sink
+                                                       |   (frames of all sources in turn)    |
+                                                      ...                                    ...
 
 Every hand-over is a bounded mailbox, so memory is bounded and a failure anywhere can shut all of them: no thread
-waits for one that has ended.
+waits for one that has ended. A frame is taken in only when the sinks of its source have room for the result, so a
+slow sink holds back its own source and no other.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import cast
 
-from .errors import SourceError
-from .mailbox import Mailbox
-from .overlay import Overlay
-from .preprocess import Frame
-from .segmenter import Inference, Segmenter
-from .sinks.base import Output, Sink
+from .errors import SourceError, UsageError
+from .run_report import RunReport, make_report
+from .segmenter import Segmenter
+from .sinks.base import Sink
 from .sinks.worker import SinkWorker
 from .sources.base import Source
+from .stages import Stages
 from .stats import RunStats
+from .streams import Conditions, Intake, Lane, Stream
+from .trace import Trace
+
+__all__ = ["Pipeline", "RunReport", "Stream"]
 
 _POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """How a run went.
-
-    Attributes:
-        stats: ready for JSON: what :meth:`RunStats.summary` gives, with ``source``, ``captured``, ``dropped`` and
-            ``sinks`` added.
-        failures: the error of each sink that failed, by its name.
-    """
-
-    stats: Mapping[str, Any]
-    failures: Mapping[str, Exception]
-
-
-@dataclass(frozen=True)
-class _Captured:
-    frame_bgr: Frame
-    frame_id: int
-    at: float
-    name: str
+_BATCHES_KEPT = 3
+"""Batches of prepared frames at once: being prepared, waiting and being inferred; one frame more is to spare."""
 
 
 class Pipeline:
-    """Runs a segmenter over a source and hands the results to sinks. It runs once.
+    """Runs a segmenter over a source, or several, and hands the results to sinks. It runs once.
 
     Live sources drop stale frames, the newest wins; other sources are processed whole and in order. A sink that
-    fails gets no more frames and is reported; inference and the other sinks go on.
+    fails gets no more frames and is reported; inference and the other sinks go on. So it is with one of several
+    sources.
+
+    Example:
+        >>> report = Pipeline(source, segmenter, sinks).run()  # doctest: +SKIP
+        >>> Pipeline([Stream(front, [video]), Stream(rear)], segmenter, batch=2).run()  # doctest: +SKIP
 
     Args:
-        source: open; the caller closes it.
+        source: open; the caller closes it. Or several, each with its sinks, that share the segmenter in turn.
         segmenter: open; the caller closes it.
-        sinks: not yet written to; the pipeline closes them.
-        max_frames: end after so many results; with the source where None.
+        sinks: of the one source; not yet written to; the pipeline closes them.
+        max_frames: end each source after so many results; with its end where None.
         on_result: called after each result with the statistics so far, in the decode thread.
-        on_failure: called for each sink that fails, with its name and error, in some thread.
+        on_failure: called for each sink that fails, with its name and error, in some thread; and for each source
+            that fails beside others.
         patience_seconds: how long to wait for a source or sink that does not answer before giving it up.
         stopping: set by the caller to end the run, as :meth:`stop` does, perhaps before it began.
+        batch: the most frames that are inferred at once; never waited for.
+        trace: to write the run to; the caller closes it.
+
+    Raises:
+        UsageError: there is no stream, ``batch`` is not positive, or sinks stand beside streams that have their own.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: Source | Sequence[Stream],
         segmenter: Segmenter,
         sinks: Sequence[Sink] = (),
         max_frames: int | None = None,
@@ -79,43 +76,65 @@ class Pipeline:
         on_failure: Callable[[str, Exception], None] = lambda name, error: None,
         patience_seconds: float = 20.0,
         stopping: threading.Event | None = None,
+        batch: int = 1,
+        trace: Trace | None = None,
     ) -> None:
-        self.stats = RunStats(segmenter.labels)
-        self._source = source
-        self._segmenter = segmenter
-        self._max_frames = max_frames
-        self._on_result = on_result
+        streams = list(source) if isinstance(source, Sequence) else [Stream(cast(Source, source), sinks)]
+        if not streams or batch < 1:
+            raise UsageError(
+                f"a pipeline needs a stream and a batch of 1 or more; got {len(streams)}, {batch}"
+            )
+        if sinks and isinstance(source, Sequence):
+            raise UsageError("each stream has its own sinks; give them as Stream(source, sinks)")
         self._patience_seconds = patience_seconds
-        self._overlay = Overlay(segmenter.labels)
-        self._captured: Mailbox[_Captured] = Mailbox(1 if source.live else 2, newest_wins=source.live)
-        self._inferred: Mailbox[tuple[_Captured, Inference]] = Mailbox(1)
-        self._workers = [
-            SinkWorker(sink, source.live or not sink.lossless, patience_seconds, self.stop, on_failure)
-            for sink in sinks
-        ]
-        self._frames_read = 0
+        self._on_failure = on_failure
         self._stopping = stopping or threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
+        run = Conditions(segmenter.labels, max_frames, batch, patience_seconds, self.stop, on_failure, trace)
+        intake = Intake()
+        first = 0 if len(streams) == 1 else 1
+        self._lanes: list[Lane] = []
+        for number, stream in enumerate(streams, first):
+            name = _name_beside([lane.name for lane in self._lanes], stream.source.name)
+            self._lanes.append(Lane(number, name, stream, run, intake.notify))
+        intake.watch(self._lanes)
+        self._workers = [worker for lane in self._lanes for worker in lane.workers]
+        self.stats = self._lanes[0].stats if len(streams) == 1 else RunStats(segmenter.labels)
+        segmenter.keep_frames(_BATCHES_KEPT * batch + 1)
+        self._stages = Stages(
+            self._lanes, intake, segmenter, batch, self.stats, on_result, self._stopping, trace
+        )
 
     def stop(self) -> None:
         """Ends the run after the frames under way. Any thread or signal handler may call it."""
         self._stopping.set()
 
     def run(self) -> RunReport:
-        """Runs until the source ends, ``max_frames`` are done or :meth:`stop` is called.
+        """Runs until all sources end, ``max_frames`` are done or :meth:`stop` is called.
 
         Whatever is raised, every thread that answers has ended and every sink is closed.
 
         Raises:
-            SourceError: the source failed, so that sinks keep nothing; or it does not answer.
+            SourceError: the one source failed, so that sinks keep nothing; or it does not answer.
             BackendError: inference failed. Sinks keep nothing.
         """
-        capture = self._start("capture", self._capture_frames)
-        stages = [self._start("inference", self._infer_frames), self._start("decode", self._decode_frames)]
+        started_at = time.monotonic()
+        captures = {
+            lane: self._start(
+                f"capture {lane.name}", partial(self._stages.capture, lane), partial(self._fail_lane, lane)
+            )
+            for lane in self._lanes
+        }
+        stages = [
+            self._start("preprocess", self._stages.preprocess),
+            self._start("inference", self._stages.infer),
+            self._start("decode", self._stages.decode),
+        ]
         foreground = [worker for worker in self._workers if worker.sink.foreground]
+        commits = {worker: partial(self._succeeded, lane) for lane in self._lanes for worker in lane.workers}
         sinks = {
-            worker: self._start(worker.sink.name, partial(worker.run, self._succeeded))
+            worker: self._start(worker.sink.name, partial(worker.run, commits[worker]))
             for worker in self._workers
             if worker not in foreground
         }
@@ -125,63 +144,25 @@ class Pipeline:
             self._fail(error)
         for thread in stages:
             thread.join()
+        seconds = time.monotonic() - started_at
         for worker in foreground:
-            worker.run(self._succeeded)
+            worker.run(commits[worker])
         for worker, thread in sinks.items():
             thread.join(self._patience_seconds)
             if thread.is_alive():
                 worker.give_up()
         self.stop()
-        capture.join(self._patience_seconds)
-        if capture.is_alive():
-            self._fail(SourceError(f"{self._source.name} has not answered for {self._patience_seconds:g} s"))
+        deadline = time.monotonic() + self._patience_seconds
+        for lane, thread in captures.items():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                self._fail_lane(
+                    lane, SourceError(f"{lane.name} has not answered for {self._patience_seconds:g} s")
+                )
         if self._error is not None:
             raise self._error
-        return self._report()
-
-    def _capture_frames(self) -> None:
-        while not self._stopping.is_set():
-            frame_bgr = self._source.read()
-            if frame_bgr is None:
-                break
-            item = _Captured(
-                frame_bgr, self._frames_read, time.monotonic(), getattr(self._source, "frame_name", "")
-            )
-            self._frames_read += 1
-            if not self._captured.put(item):
-                break
-        self._captured.close()
-
-    def _infer_frames(self) -> None:
-        done = 0
-        while self._max_frames is None or done < self._max_frames:
-            item = self._captured.get()
-            if item is None:
-                break
-            prepared = self._segmenter.prepare(item.frame_bgr, item.at, item.frame_id)
-            inference = self._segmenter.infer(prepared)
-            if not self._inferred.put((item, inference)):
-                break
-            done += 1
-        self._captured.cancel()
-        self._inferred.close()
-
-    def _decode_frames(self) -> None:
-        while (pair := self._inferred.get()) is not None:
-            item, inference = pair
-            result = self._segmenter.decode(inference)
-            finished_at = time.monotonic()
-            shares = self.stats.record(result, finished_at)
-            # A frame of a file waits its turn; only a live one has an age.
-            ms = (finished_at - item.at) * 1e3 if self._source.live else sum(result.timings_ms.values())
-            status = f"{self.stats.recent_fps:.1f} fps   {ms:.0f} ms"
-            draw = partial(self._overlay.draw, item.frame_bgr, result, shares, status)
-            output = Output(item.frame_bgr, result, item.name, draw)
-            for worker in self._workers:
-                worker.offer(output)
-            self._on_result(self.stats)
-        for worker in self._workers:
-            worker.end()
+        measured = (self._stages.preprocess_stage, self._stages.inference_stage, self._stages.decode_stage)
+        return make_report(self._lanes, self.stats, measured, seconds)
 
     def _attend(self, stages: Sequence[threading.Thread], foreground: Sequence[SinkWorker]) -> None:
         """Waits for the stages to end, writing to the foreground sinks meanwhile."""
@@ -193,45 +174,48 @@ class Pipeline:
                 stopped_at = stopped_at or time.monotonic()
                 # A source that hangs in read() cannot be asked to end: go on without its next frame.
                 if time.monotonic() - stopped_at > self._patience_seconds:
-                    self._captured.close()
+                    for lane in self._lanes:
+                        lane.captured.close()
             stages[-1].join(_POLL_SECONDS)
 
-    def _report(self) -> RunReport:
-        stats = {
-            "source": self._source.name,
-            "captured": self._frames_read,
-            "dropped": self._captured.dropped,
-            **self.stats.summary(),
-            "sinks": {
-                worker.sink.name: {
-                    "written": worker.written,
-                    "dropped": worker.dropped,
-                    "error": str(worker.failure) if worker.failure else None,
-                }
-                for worker in self._workers
-            },
-        }
-        return RunReport(stats, {w.sink.name: w.failure for w in self._workers if w.failure is not None})
+    def _succeeded(self, lane: Lane) -> bool:
+        return self._error is None and lane.error is None
 
-    def _succeeded(self) -> bool:
-        return self._error is None
-
-    def _start(self, name: str, target: Callable[[], None]) -> threading.Thread:
+    def _start(
+        self,
+        name: str,
+        target: Callable[[], None],
+        on_error: Callable[[BaseException], None] | None = None,
+    ) -> threading.Thread:
         def guarded() -> None:
             try:
                 target()
-            except BaseException as error:  # raised again by run()
-                self._fail(error)
+            except BaseException as error:  # raised again by run(), or reported by it
+                (on_error or self._fail)(error)
 
         thread = threading.Thread(target=guarded, name=f"edgeseg {name}", daemon=True)
         thread.start()
         return thread
 
+    def _fail_lane(self, lane: Lane, error: BaseException) -> None:
+        """Ends one of several streams; with one alone, the run."""
+        if len(self._lanes) == 1 or not isinstance(error, Exception):
+            self._fail(error)
+            return
+        lane.fail(error)
+        self._on_failure(lane.name, error)
+
     def _fail(self, error: BaseException) -> None:
         with self._error_lock:
             self._error = self._error or error
         self._stopping.set()
-        self._captured.cancel()
-        self._inferred.cancel()
-        for worker in self._workers:
-            worker.cancel()
+        self._stages.cancel()
+
+
+def _name_beside(others: Sequence[str], name: str) -> str:
+    """The name, numbered where another stream bears it."""
+    number, free = 1, name
+    while free in others:
+        number += 1
+        free = f"{name} ({number})"
+    return free

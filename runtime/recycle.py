@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 _MOST = 24
+_MOST_KINDS = 8
 
 
 class ArrayPool:
@@ -19,25 +20,29 @@ class ArrayPool:
     """
 
     def __init__(self) -> None:
-        self._arrays: list[npt.NDArray[Any]] = []
-        self._kind: tuple[tuple[int, ...], Any] = ((), None)
+        self._arrays: dict[tuple[tuple[int, ...], Any], list[npt.NDArray[Any]]] = {}
         self._free_count = _references_of_a_free_one()
 
     def take(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """An array that nobody holds; what is in it is left from its last use.
 
         Args:
-            shape, dtype: as for ``numpy.empty``. Arrays of another kind are let go when these change.
+            shape, dtype: as for ``numpy.empty``. Where there are many kinds, as with pictures of all sizes, those of
+                the oldest are let go.
         """
-        if (shape, dtype) != self._kind:
-            self._arrays, self._kind = [], (shape, dtype)
-        for array in self._arrays:
+        kind = (shape, dtype)
+        if kind not in self._arrays:
+            if len(self._arrays) == _MOST_KINDS:
+                del self._arrays[next(iter(self._arrays))]
+            self._arrays[kind] = []
+        arrays = self._arrays[kind]
+        for array in arrays:
             if sys.getrefcount(array) <= self._free_count:
                 return array
         array = np.empty(shape, dtype)
         # Someone who keeps every result needs no pool: what he holds is his, and is not counted over and over.
-        if len(self._arrays) < _MOST:
-            self._arrays.append(array)
+        if len(arrays) < _MOST:
+            arrays.append(array)
         return array
 
 

@@ -30,7 +30,7 @@ class Prepared:
 
     Attributes:
         frame_nhwc: uint8 [1, h, w, 3], in memory of the segmenter's that a later frame overwrites:
-            :attr:`Segmenter.FRAMES_KEPT` frames are kept.
+            :attr:`Segmenter.FRAMES_KEPT` frames are kept, or as many as :meth:`Segmenter.keep_frames` asked for.
         frame_size_hw: height and width of the frame in pixels.
         frame_id: the frame's running number.
         captured_at: ``time.monotonic()`` in seconds when the frame was captured.
@@ -81,7 +81,7 @@ class Segmenter:
     written where earlier ones were that nobody holds any more.
 
     Attributes:
-        FRAMES_KEPT: how many prepared frames stay as they are.
+        FRAMES_KEPT: how many prepared frames stay as they are, where :meth:`keep_frames` asked for no more.
 
     Args:
         bundle: the bundle's folder, or the bundle.
@@ -90,6 +90,8 @@ class Segmenter:
         device: what the backend runs on; the backend's own choice where None.
         threads: CPU threads for one frame, in inference and decode; where None the backend's own choice, and one.
         say: is told what takes long, such as building an engine.
+        decode_threads: for the decode alone, which in a pipeline has no more CPUs than inference leaves; as
+            ``threads`` where None.
 
     Raises:
         BundleError: the bundle is missing, altered or unknown in form, or has no such variant.
@@ -108,6 +110,7 @@ class Segmenter:
         device: str | None = None,
         threads: int | None = None,
         say: Say = lambda line: None,
+        decode_threads: int | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         runs = backend_class(backend)
@@ -117,7 +120,7 @@ class Segmenter:
         )
         size_hw = self.bundle.input_size_hw
         self._next_id = 0
-        self._decoder = Decoder(threads or 1)
+        self._decoder = Decoder(decode_threads or threads or 1)
         self._class_maps, self._margins = ArrayPool(), ArrayPool()
         self.backend = runs(self.variant, size_hw, device, threads, say)
         if self.backend.logits_chw is not None:
@@ -126,7 +129,8 @@ class Segmenter:
             except BackendError:
                 self.backend.close()
                 raise
-        self._inputs = itertools.cycle([self.backend.new_input() for _ in range(self.FRAMES_KEPT)])
+        self._frames_kept = 0
+        self.keep_frames(self.FRAMES_KEPT)
         self._batches: dict[int, npt.NDArray[np.uint8]] = {}
 
     @property
@@ -197,7 +201,7 @@ class Segmenter:
         """Runs the network on several frames at once, of one source or of many. Otherwise as :meth:`infer`.
 
         Args:
-            prepared: frames, no more than :attr:`FRAMES_KEPT` of them.
+            prepared: frames, no more than are kept.
             logits: give them even where the backend decodes.
         """
         start = time.monotonic()
@@ -259,6 +263,15 @@ class Segmenter:
             timings_ms={**inference.timings_ms, "decode": (time.monotonic() - start) * 1e3},
             margin=margins,
         )
+
+    def keep_frames(self, count: int) -> None:
+        """Lets at least so many prepared frames stay as they are, for batches and for more threads.
+
+        Not while frames are under way between :meth:`prepare` and :meth:`infer`.
+        """
+        if count > self._frames_kept:
+            self._frames_kept = count
+            self._inputs = itertools.cycle([self.backend.new_input() for _ in range(count)])
 
     def warmup(self) -> None:
         """Runs the network once, so that the first frame does not pay for what is done once."""

@@ -28,25 +28,28 @@ class RunStats:
     def __init__(self, labels: LabelMap) -> None:
         self._labels = labels
         self._lock = threading.Lock()
-        self._stages: dict[str, deque[float]] = {}
-        self._latency: deque[float] = deque(maxlen=WINDOW)
+        self._stages: dict[str, _Latest] = {}
+        self._latency = _Latest()
         self._finished: deque[float] = deque(maxlen=_RATE_FRAMES)
         self._first_at = self._last_at = 0.0
         self._shares = np.zeros(len(labels), np.float64)
         self._valid = 0
         self.frames = 0
 
-    def record(self, result: Segmentation, finished_at: float) -> npt.NDArray[np.float64]:
+    def record(
+        self, result: Segmentation, finished_at: float, shares: npt.NDArray[np.float64] | None = None
+    ) -> npt.NDArray[np.float64]:
         """Takes in a result.
 
         Args:
             result: of one frame.
             finished_at: ``time.monotonic()`` when its class map was there.
+            shares: what this returned where it was recorded before; counted where None.
 
         Returns:
             The share of the frame that each class covers, float64 [C].
         """
-        shares = result.shares(len(self._labels))
+        shares = result.shares(len(self._labels)) if shares is None else shares
         with self._lock:
             if self.frames == 0:
                 self._first_at = finished_at
@@ -55,7 +58,9 @@ class RunStats:
             self._finished.append(finished_at)
             self._latency.append((finished_at - result.captured_at) * 1e3)
             for stage, milliseconds in result.timings_ms.items():
-                self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(milliseconds)
+                if stage not in self._stages:
+                    self._stages[stage] = _Latest()
+                self._stages[stage].append(milliseconds)
             if result.valid:
                 self._valid += 1
                 self._shares += shares
@@ -77,8 +82,8 @@ class RunStats:
                 "frames": self.frames,
                 "invalid_frames": self.frames - self._valid,
                 "fps": _rate(self.frames, self._first_at, self._last_at),
-                "stages_ms": {stage: _percentiles(values) for stage, values in self._stages.items()},
-                "latency_ms": _percentiles(self._latency),
+                "stages_ms": {stage: values.percentiles() for stage, values in self._stages.items()},
+                "latency_ms": self._latency.percentiles(),
                 "class_share": dict(zip(self._labels.names, mean_shares.tolist(), strict=True)),
             }
 
@@ -87,8 +92,19 @@ def _rate(frames: int, first_at: float, last_at: float) -> float:
     return (frames - 1) / (last_at - first_at) if last_at > first_at else 0.0
 
 
-def _percentiles(values: deque[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    p50, p90, p99 = np.percentile(np.fromiter(values, np.float64), (50, 90, 99))
-    return {"p50": float(p50), "p90": float(p90), "p99": float(p99)}
+class _Latest:
+    """The latest values, in memory that is taken once."""
+
+    def __init__(self) -> None:
+        self._values = np.empty(WINDOW, np.float64)
+        self._count = 0
+
+    def append(self, value: float) -> None:
+        self._values[self._count % WINDOW] = value
+        self._count += 1
+
+    def percentiles(self) -> dict[str, float]:
+        if not self._count:
+            return {}
+        p50, p90, p99 = np.percentile(self._values[: self._count], (50, 90, 99))
+        return {"p50": float(p50), "p90": float(p90), "p99": float(p99)}

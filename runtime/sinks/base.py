@@ -24,12 +24,14 @@ class Output:
         result: its segmentation.
         name: of the frame, where frames have names; else empty.
         draw: makes the overlay.
+        source: the number of its source, from 1; 0 where there is but one.
     """
 
     frame_bgr: Frame
     result: Segmentation
     name: str
     draw: Callable[[], Frame]
+    source: int = 0
     _overlay: Frame | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

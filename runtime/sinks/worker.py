@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from ..errors import OutputError
 from ..mailbox import Mailbox
+from ..stage import Stage
+from ..trace import FrameKey
 from .base import Output, Sink, StopRequested
 
 _BACKLOG = 4
+_UNDER_WAY = 5
+"""Batches in the pipeline at once: being prepared, inferred and decoded, and waiting between these."""
 
 
 class SinkWorker:
@@ -20,6 +25,9 @@ class SinkWorker:
         patience_seconds: how long the run waits for room before it gives the sink up.
         on_stop: called where the sink asks for the end of the run.
         on_failure: called with the sink's name and error, once.
+        stage: measures it.
+        on_change: called when the sink has taken an output, so that there is room again.
+        batch: the most frames that are inferred at once.
     """
 
     def __init__(
@@ -29,11 +37,18 @@ class SinkWorker:
         patience_seconds: float,
         on_stop: Callable[[], None],
         on_failure: Callable[[str, Exception], None],
+        stage: Stage,
+        on_change: Callable[[], None] = lambda: None,
+        batch: int = 1,
     ) -> None:
         self.sink = sink
+        self.stage = stage
         self.failure: Exception | None = None
         self.written = 0
-        self._mailbox: Mailbox[Output] = Mailbox(_BACKLOG, newest_wins)
+        self._newest_wins = newest_wins
+        self._room = _BACKLOG if newest_wins else max(2 * _BACKLOG, _UNDER_WAY * batch)
+        self._mailbox: Mailbox[Output] = Mailbox(self._room, newest_wins, on_change)
+        self._full_since: float | None = None
         self._patience_seconds = patience_seconds
         self._on_stop = on_stop
         self._on_failure = on_failure
@@ -42,6 +57,31 @@ class SinkWorker:
     def dropped(self) -> int:
         """How many outputs the sink was too slow for."""
         return self._mailbox.dropped
+
+    @property
+    def waiting(self) -> int:
+        """How many outputs wait for the sink."""
+        return self._mailbox.waiting
+
+    def is_full(self, under_way: int) -> bool:
+        """Whether the run must wait for the sink; if it has waited too long, gives the sink up.
+
+        So no output is ever offered that has no place, and one slow sink holds its own source back and no other.
+
+        Args:
+            under_way: frames that are in the pipeline and will be offered.
+        """
+        waiting = self._mailbox.waiting
+        if self._newest_wins or self._mailbox.closed or waiting + under_way < self._room:
+            self._full_since = None
+            return False
+        now = time.monotonic()
+        if not waiting or self._full_since is None:
+            self._full_since = now
+        elif now - self._full_since > self._patience_seconds:
+            self.give_up()
+            return False
+        return True
 
     def offer(self, output: Output) -> None:
         """Hands an output over; does nothing once the sink has failed. Called by the run."""
@@ -79,9 +119,11 @@ class SinkWorker:
         output = self._mailbox.get(timeout)
         if output is None:
             return not self._mailbox.finished
+        start = time.monotonic()
         try:
             self.sink.write(output)
             self.written += 1
+            self.stage.done(start, [FrameKey(output.source, output.result.frame_id)])
         except StopRequested:
             self._on_stop()
         except Exception as error:  # reported, so that inference and the other sinks go on

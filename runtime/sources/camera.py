@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SourceError
+from ..recycle import ArrayPool
 from .base import Source
 
 
@@ -40,6 +41,7 @@ class CameraSource(Source):
                 " or you may lack the rights (group video)"
             )
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or None
+        self._frames, self._shape = ArrayPool(), (1, 1, 3)
 
     def read(self) -> npt.NDArray[np.uint8] | None:
         """Waits for the camera's next frame, uint8 [H, W, 3] BGR. A camera has no end.
@@ -47,9 +49,11 @@ class CameraSource(Source):
         Raises:
             SourceError: the camera gives no frame.
         """
-        good, frame = self._capture.read()
+        # OpenCV writes into the array where it has the frame's shape, and else makes one.
+        good, frame = self._capture.read(self._frames.take(self._shape, np.uint8))
         if not good:
             raise SourceError(f"{self.name} gives no frames any more; is it still plugged in?")
+        self._shape = (frame.shape[0], frame.shape[1], 3)
         return np.asarray(frame, np.uint8)
 
     def close(self) -> None:

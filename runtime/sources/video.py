@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SourceError
+from ..recycle import ArrayPool
 from .base import Source
 
 
@@ -26,6 +27,7 @@ class VideoSource(Source):
             raise SourceError(
                 f"cannot read {path} as a video: it is damaged, empty or of a form OpenCV lacks"
             )
+        self._frames, self._shape = ArrayPool(), (1, 1, 3)
         # The first frame is read now, so that a video without any is refused before anything starts.
         self._first = self._grab()
         if self._first is None:
@@ -46,5 +48,9 @@ class VideoSource(Source):
         self._capture.release()
 
     def _grab(self) -> npt.NDArray[np.uint8] | None:
-        good, frame = self._capture.read()
-        return np.asarray(frame, np.uint8) if good else None
+        # OpenCV writes into the array where it has the frame's shape, and else makes one.
+        good, frame = self._capture.read(self._frames.take(self._shape, np.uint8))
+        if not good:
+            return None
+        self._shape = (frame.shape[0], frame.shape[1], 3)
+        return np.asarray(frame, np.uint8)

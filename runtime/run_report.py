@@ -1,0 +1,90 @@
+"""How a run went, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .stage import Stage
+from .stats import RunStats
+from .streams import Lane
+
+BUSY = 0.85
+"""From this share of the time on, a stage is what a run waits for; below, something outside of it is."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """How a run went.
+
+    Attributes:
+        stats: what :meth:`RunStats.summary` gives, with ``captured``, ``dropped``, ``sinks``, ``busy`` (the share of
+            the time that each stage worked) and ``bottleneck`` (the busiest; empty where the run waited for the
+            world) added. One source is named in ``source``; several have an entry each in ``sources``, with the same
+            keys, ``error`` among them.
+        failures: the error of each sink that failed, and of each source that failed beside others, by its name.
+    """
+
+    stats: Mapping[str, Any]
+    failures: Mapping[str, Exception]
+
+
+def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage], seconds: float) -> RunReport:
+    """Sums a run up.
+
+    Args:
+        lanes: of its streams.
+        total: the statistics over all.
+        stages: that serve all lanes.
+        seconds: that the run took.
+    """
+    failures: dict[str, Exception] = {}
+    for lane in lanes:
+        if lane.error is not None:
+            failures[lane.name] = lane.error
+        for worker in lane.workers:
+            if worker.failure is not None:
+                name = worker.sink.name
+                failures[f"{name} of {lane.name}" if name in failures else name] = worker.failure
+    stats: dict[str, Any]
+    if len(lanes) == 1:
+        stats = {"source": lanes[0].name, **_counts(lanes[0]), **total.summary(), "sinks": _sinks(lanes[0])}
+    else:
+        sources = [
+            {
+                "source": lane.name,
+                **_counts(lane),
+                **lane.stats.summary(),
+                "sinks": _sinks(lane),
+                "error": str(lane.error) if lane.error else None,
+            }
+            for lane in lanes
+        ]
+        counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped")}
+        stats = {**counts, **total.summary(), "sources": sources}
+    # What a live source takes to give a frame is the world's pace and no work.
+    captures = [lane.capture for lane in lanes if not lane.live]
+    sinks = [worker.stage for lane in lanes for worker in lane.workers]
+    busy = {
+        stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0
+        for stage in (*captures, *stages, *sinks)
+    }
+    busiest = max(busy, key=lambda name: busy[name])
+    stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
+    return RunReport(stats, failures)
+
+
+def _counts(lane: Lane) -> dict[str, int]:
+    return {"captured": lane.frames_read, "dropped": lane.captured.dropped}
+
+
+def _sinks(lane: Lane) -> dict[str, Any]:
+    return {
+        worker.sink.name: {
+            "written": worker.written,
+            "dropped": worker.dropped,
+            "error": str(worker.failure) if worker.failure else None,
+        }
+        for worker in lane.workers
+    }

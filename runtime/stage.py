@@ -1,0 +1,51 @@
+"""What one thread of the pipeline does, measured: how long it was busy, and its row of the trace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from .trace import FrameKey, Trace
+
+
+class Stage:
+    """One thread's work on frames. That thread alone calls it; any may read ``busy_seconds``.
+
+    Args:
+        name: for people: ``inference``, or a sink's name.
+        trace: to add to, where there is one.
+
+    Attributes:
+        busy_seconds: how long it has worked, waiting not counted.
+    """
+
+    def __init__(self, name: str, trace: Trace | None = None) -> None:
+        self.name = name
+        self.busy_seconds = 0.0
+        self._track = trace.track(name) if trace is not None else None
+
+    def done(self, start: float, frames: Sequence[FrameKey], step: str = "", verb: str = "") -> float:
+        """Notes that frames have been worked on since ``start``.
+
+        Args:
+            start: ``time.monotonic()`` in seconds.
+            frames: which.
+            step: of their arrows, as :meth:`.trace.Track.arrow` has it; none where empty.
+            verb: the slice's name; the stage's where empty.
+
+        Returns:
+            Now.
+        """
+        end = time.monotonic()
+        self.busy_seconds += end - start
+        if self._track is not None:
+            self._track.slice(verb or self.name, start, end, frames)
+            if step:
+                for key in frames:
+                    self._track.arrow(step, (start + end) / 2, key)
+        return end
+
+    def start_arrow(self, start: float, end: float, key: FrameKey) -> None:
+        """Lets a frame's arrow begin in a slice that is there already; any thread may call it."""
+        if self._track is not None:
+            self._track.arrow("s", (start + end) / 2, key)
