@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from edgeseg.runtime.bundle import Variant
+from edgeseg.runtime.cache import default_folder
 from edgeseg.runtime.cuda.base import Gpu
 from edgeseg.runtime.errors import BackendError, OutputError
-from edgeseg.runtime.tensorrt.cache import EngineCache, default_folder
+from edgeseg.runtime.tensorrt.cache import EngineCache
 from edgeseg.runtime.tensorrt.identity import EngineIdentity
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions

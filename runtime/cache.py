@@ -1,0 +1,346 @@
+"""What a machine makes once and uses again: a folder of the user's own, whose every byte is checked when it is read.
+
+Each thing is ``KEY.suffix`` beside ``KEY.json``, which says what it is and its SHA-256. The folder is the user's alone
+(mode 0700), nothing in it may be a link, and every file is read through one descriptor of the checked folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import BackendError, EdgesegError, OutputError
+
+_FORMAT = 1
+_BLOCK_BYTES = 1 << 20
+_STALE_SECONDS = 3600.0
+"""What is partial for so long, nobody writes any more."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a store keeps.
+
+    Attributes:
+        name: of one, for messages; it is the files' suffix too.
+        folder: the subfolder of the cache; it is their name in the plural.
+        danger: why nobody else may write there, for messages.
+        key_of: the key of what a record says; it may raise whatever a broken record makes it raise.
+    """
+
+    name: str
+    folder: str
+    danger: str
+    key_of: Callable[[Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a ``KEY.json`` says.
+
+    Attributes:
+        identity: what the thing is, as JSON's types.
+        sha256: of its bytes.
+        size_bytes: how many there are.
+        created_at: Unix time in seconds when it was stored.
+    """
+
+    identity: Mapping[str, Any]
+    sha256: str
+    size_bytes: int
+    created_at: float
+
+
+class Store:
+    """Keeps things of one kind.
+
+    Args:
+        kind: what they are.
+        folder: the cache; where None ``$EDGESEG_CACHE``, ``$XDG_CACHE_HOME/edgeseg`` or ``~/.cache/edgeseg``. The things
+            lie in a subfolder, which is made when it is first needed.
+    """
+
+    def __init__(self, kind: Kind, folder: Path | None = None) -> None:
+        self._kind = kind
+        self.folder = (folder or default_folder()) / kind.folder
+
+    def path_of(self, key: str) -> Path:
+        """Where a thing lies, or would lie."""
+        return self.folder / f"{key}.{self._kind.name}"
+
+    def load(self, key: str) -> tuple[bytes | None, str]:
+        """Reads a thing and checks every byte of it.
+
+        Returns:
+            The bytes and an empty string; or None and why it cannot be used, which is empty where there is none.
+
+        Raises:
+            BackendError: the folder is not the user's alone.
+            OutputError: the folder cannot be made.
+        """
+        blocks: list[bytes] = []
+        found, why = self._checked(key, blocks.append)
+        return (b"".join(blocks), "") if found else (None, why)
+
+    def check(self, key: str) -> tuple[Path | None, str]:
+        """As :meth:`load`, for what reads its file itself: gives the path, every byte there checked."""
+        found, why = self._checked(key, lambda block: None)
+        return (self.path_of(key), "") if found else (None, why)
+
+    def store(
+        self, key: str, identity: Mapping[str, Any], content: bytes, created_with: Mapping[str, str]
+    ) -> Path:
+        """Writes a thing whole or not at all; one of the same key is replaced.
+
+        Args:
+            key: its name.
+            identity: what it is, as JSON's types.
+            content: its bytes.
+            created_with: name and version of what made it, beside edgeseg's own.
+
+        Raises:
+            BackendError: the folder is not the user's alone.
+            OutputError: it cannot be written.
+        """
+        from .. import __version__
+
+        record = {
+            "format": _FORMAT,
+            "identity": dict(identity),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+            "created_at": time.time(),
+            "created_with": {"edgeseg": __version__, **created_with},
+        }
+        text = json.dumps(record, indent=2) + "\n"
+        try:
+            with self._open() as folder:
+                _write(folder, self.path_of(key).name, content)
+                # Last, so that a thing without it is known to be half-written.
+                _write(folder, f"{key}.json", text.encode())
+                os.fsync(folder)
+        except OSError as error:
+            raise OutputError(f"cannot write {self._article()} to {self.folder}: {error.strerror}") from error
+        return self.path_of(key)
+
+    def records(self) -> dict[str, Record]:
+        """What is in the store by key, the newest first; what cannot be read is left out.
+
+        Raises:
+            BackendError: the folder is not the user's alone.
+        """
+        found = {}
+        with self._open() as folder:
+            for name in sorted(os.listdir(folder)):
+                if not name.endswith(".json"):
+                    continue
+                try:
+                    record = _read_record(folder, name)
+                    self._kind.key_of(record.identity)
+                    found[name.removesuffix(".json")] = record
+                except (OSError, EdgesegError, KeyError, TypeError, ValueError):
+                    # It is in nobody's way: `load` tells of it when its thing is asked for.
+                    continue
+        return dict(sorted(found.items(), key=lambda item: item[1].created_at, reverse=True))
+
+    def trim(self, most_bytes: int) -> None:
+        """Removes the oldest until the rest takes no more than ``most_bytes``; the newest stays in any case.
+
+        Raises:
+            BackendError: the folder is not the user's alone.
+            OutputError: it cannot be written.
+        """
+        records = self.records()
+        total = 0
+        try:
+            with self._open() as folder:
+                for number, (key, record) in enumerate(records.items()):
+                    total += record.size_bytes
+                    if number and total > most_bytes:
+                        for name in (f"{key}.json", self.path_of(key).name):
+                            _remove(folder, name)
+                for name in os.listdir(folder):
+                    if ".partial-" in name and time.time() - _modified_at(folder, name) > _STALE_SECONDS:
+                        _remove(folder, name)
+        except OSError as error:
+            raise OutputError(f"cannot write to {self.folder}: {error.strerror}") from error
+
+    @contextmanager
+    def lock(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Holds a thing's lock, so that two processes that need one thing make it once.
+
+        Args:
+            key: the thing's.
+            on_wait: is called where another process holds it.
+
+        Raises:
+            BackendError: the folder is not the user's alone.
+            OutputError: the lock cannot be made.
+        """
+        with self._open() as folder:
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                lock = os.open(f"{key}.lock", flags, 0o600, dir_fd=folder)
+            except OSError as error:
+                raise OutputError(f"cannot lock {self.folder}: {error.strerror}") from error
+            try:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    on_wait()
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                _discard_partials(folder, key)
+                yield
+            finally:
+                os.close(lock)
+
+    def _checked(self, key: str, take: Callable[[bytes], None]) -> tuple[bool, str]:
+        content, record_name = self.path_of(key).name, f"{key}.json"
+        with self._open() as folder:
+            names = {name for name in os.listdir(folder) if name in (content, record_name)}
+            if not names:
+                return False, ""
+            if len(names) == 1:
+                return False, f"{names.pop()} in the cache is only half of {self._article()}"
+            digest, size = hashlib.sha256(), 0
+            try:
+                record = _read_record(folder, record_name)
+                key_there = self._kind.key_of(record.identity)
+                for block in _blocks(folder, content):
+                    digest.update(block)
+                    size += len(block)
+                    take(block)
+            except (OSError, EdgesegError, KeyError, TypeError, ValueError) as error:
+                return False, f"{record_name} or {content} in the cache is broken ({_brief(error)})"
+        if key_there != key:
+            return False, f"{content} in the cache is another {self._kind.name}"
+        if size != record.size_bytes:
+            return False, f"{content} in the cache has {size} bytes instead of {record.size_bytes}"
+        if digest.hexdigest() != record.sha256:
+            return (
+                False,
+                f"{content} in the cache was altered: its SHA-256 is not the one it was stored with",
+            )
+        return True, ""
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        """A descriptor of the folder, once it is known to be the user's alone."""
+        danger = self._kind.danger
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if self.folder.is_symlink():
+                raise BackendError(
+                    f"{self.folder} is a link; {danger} and lie in a folder of your own:"
+                    " remove it, or set EDGESEG_CACHE to another folder"
+                ) from error
+            raise OutputError(
+                f"cannot use the {self._kind.name} cache {self.folder}: {error.strerror};"
+                " set EDGESEG_CACHE to a folder that you can write"
+            ) from error
+        try:
+            status = os.fstat(folder)
+            if status.st_uid != os.getuid():
+                raise BackendError(
+                    f"{self.folder} belongs to another user (uid {status.st_uid}); {danger}:"
+                    " set EDGESEG_CACHE to a folder of your own"
+                )
+            if stat.S_IMODE(status.st_mode) != 0o700:
+                raise BackendError(
+                    f"{self.folder} has mode {stat.S_IMODE(status.st_mode):04o}; {danger}, and"
+                    f" their folder must be yours alone: chmod 700 {self.folder}"
+                )
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _article(self) -> str:
+        return f"{'an' if self._kind.name[0] in 'aeiou' else 'a'} {self._kind.name}"
+
+
+def key_of_fields(fields: Mapping[str, Any]) -> str:
+    """64 hex digits that no two identities share."""
+    return hashlib.sha256(json.dumps(dict(fields), sort_keys=True).encode()).hexdigest()
+
+
+def default_folder() -> Path:
+    """The user's cache of edgeseg."""
+    if named := os.environ.get("EDGESEG_CACHE"):
+        return Path(named)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "edgeseg"
+    return Path.home() / ".cache" / "edgeseg"
+
+
+def _blocks(folder: int, name: str) -> Iterator[bytes]:
+    """The bytes of a plain file of the user's own; a link is refused by the system."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
+            raise ValueError(f"{name} is no file of your own")
+        while block := file.read(_BLOCK_BYTES):
+            yield block
+
+
+def _read_record(folder: int, name: str) -> Record:
+    fields: Any = json.loads(b"".join(_blocks(folder, name)))
+    if fields["format"] != _FORMAT:
+        raise ValueError(f"format {fields['format']}")
+    return Record(
+        identity=dict(fields["identity"]),
+        sha256=str(fields["sha256"]),
+        size_bytes=int(fields["bytes"]),
+        created_at=float(fields["created_at"]),
+    )
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    partial = f".{name}.partial-{os.getpid()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(partial, flags, 0o600, dir_fd=folder), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        _discard_partials(folder, name)
+        raise
+
+
+def _discard_partials(folder: int, key: str) -> None:
+    """Removes what a process that was killed left behind; the caller holds the lock."""
+    for name in os.listdir(folder):
+        if name.startswith(f".{key}") and ".partial-" in name:
+            os.unlink(name, dir_fd=folder)
+
+
+def _remove(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:  # another process trims too
+        return
+
+
+def _modified_at(folder: int, name: str) -> float:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _brief(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
