@@ -65,8 +65,8 @@ class Store:
 
     Args:
         kind: what they are.
-        folder: the cache; where None ``$EDGESEG_CACHE``, ``$XDG_CACHE_HOME/edgeseg`` or ``~/.cache/edgeseg``. The things
-            lie in a subfolder, which is made when it is first needed.
+        folder: the cache; where None ``$EDGESEG_CACHE``, ``$XDG_CACHE_HOME/edgeseg`` or ``~/.cache/edgeseg``.
+            The things lie in a subfolder, which is made when it is first needed.
     """
 
     def __init__(self, kind: Kind, folder: Path | None = None) -> None:

@@ -19,6 +19,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 LABELS = LabelMap.from_pairs([("ground", (0, 0, 0)), ("road", (128, 64, 128)), ("car", (64, 0, 128))])
 
 
+@pytest.fixture(scope="session")
+def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(_session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the tests out of the user's own cache, and what they leave there out of the tests."""
+    monkeypatch.setenv("EDGESEG_CACHE", str(_session_cache))
+
+
 @pytest.fixture
 def labels() -> LabelMap:
     return LABELS

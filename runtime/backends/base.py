@@ -44,8 +44,10 @@ class Backend(ABC):
             frames have been inferred. Whoever keeps it longer copies it.
         name: of the backend.
         default_device: what it runs on where nothing is asked for.
+        auto_devices: what ``--backend auto`` tries it on, in this order.
         device: what it runs on.
-        precision: of the variant: ``fp32``, ``fp16`` or ``int8``.
+        precision: what numbers are rounded to: the variant's ``fp32``, ``fp16`` or ``int8``, or what the device
+            computes in where that is coarser, such as ``bf16``.
         classes_size_hw: height and width of the class maps of :meth:`infer_classes`; None where it has none.
         logits_chw: the shape of a frame's logits, where it is known before the first frame.
 
@@ -66,6 +68,7 @@ class Backend(ABC):
 
     name: ClassVar[str]
     default_device: ClassVar[str] = "cpu"
+    auto_devices: ClassVar[tuple[str, ...]] = ()
     classes_size_hw: tuple[int, int] | None = None
     logits_chw: tuple[int, int, int] | None = None
 
@@ -96,6 +99,11 @@ class Backend(ABC):
     def targets(cls, device: str) -> tuple[str, ...]:
         """The targets of the variants that are made for a device, of which one runs where none is named."""
         return ("any",)
+
+    @classmethod
+    def version(cls, device: str) -> str:
+        """What runs there, in one line; where it changes, speed and rounding may too."""
+        return ""
 
     def new_input(self, count: int = 1) -> npt.NDArray[np.uint8]:
         """Allocates memory for ``count`` frames, uint8 [count, H, W, 3], that :meth:`infer` reads where it lies.

@@ -40,6 +40,19 @@ def has_external_data(path: Path) -> bool:
         raise BackendError(f"{path} is no ONNX graph; export the bundle again") from error
 
 
+def refuse_external_data(path: Path) -> None:
+    """Refuses an ONNX file that keeps tensors in others.
+
+    Raises:
+        BackendError: it does, it cannot be read, or it is not a protobuf.
+    """
+    if has_external_data(path):
+        raise BackendError(
+            f"{path} keeps tensors in other files, which its SHA-256 does not cover;"
+            " save the graph with its weights inside"
+        )
+
+
 def _external(data: mmap.mmap, kind: str, start: int, end: int) -> bool:
     for number, first, last in _fields(data, start, end):
         if kind == "tensor":

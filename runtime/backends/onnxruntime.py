@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bundle import Variant
+from ..cpu import all_cores_are_usable, usable_cores
 from ..errors import BackendError, MissingDependencyError
 from .base import Backend, Say
-from .external_data import has_external_data
+from .external_data import refuse_external_data
+from .graph_cache import GraphCache
 
 # Each provider list starts with the one asked for; what TensorRT cannot take, CUDA runs.
 _PROVIDERS = {
@@ -23,14 +28,22 @@ _PROVIDERS = {
 # It quantizes the convolutions that an INT8 variant leaves in float, with one scale for all channels.
 _UNWANTED = ["WeightBiasQuantization"]
 
+_Place = tuple[Any, npt.NDArray[np.float32]]
+"""A binding, and the array that its logits are written to."""
+
 
 class OnnxRuntimeBackend(Backend):
     """Runs a variant with ONNX Runtime; ``device`` is ``cpu``, ``cuda`` or ``tensorrt``.
 
     A GPU that is asked for and absent is an error, never a silent run on the CPU.
+
+    On the CPU a frame is read where it lies, and logits are written to one of :attr:`RESULTS_KEPT` places in turn. The
+    graph is optimized once a machine and kept, see :mod:`.graph_cache`. docs/backends.md has what the session's
+    settings were measured to do.
     """
 
     name = "onnxruntime"
+    auto_devices = ("cpu", "cuda")  # the TensorRT provider builds its engines at each start, for minutes
 
     def __init__(
         self,
@@ -41,25 +54,12 @@ class OnnxRuntimeBackend(Backend):
         say: Say = lambda line: None,
     ) -> None:
         super().__init__(variant, input_size_hw, device, threads, say)
-        if has_external_data(variant.path):
-            raise BackendError(
-                f"{variant.path} keeps tensors in other files, which its SHA-256 does not cover;"
-                " save the graph with its weights inside"
-            )
-        ort = _import()
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised; stderr belongs to the user
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        if device == "cpu" and variant.target == "tensorrt":
-            # The kernels of the CPU want another form: this one runs in float between Q and DQ, as TensorRT rounds.
-            options.add_session_config_entry("session.disable_quant_qdq", "1")
-        if device != "cpu":
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        refuse_external_data(variant.path)
+        self._ort = _import()
+        self._threads = threads
+        self._places: dict[int, Iterator[_Place]] = {}
         try:
-            self._session: Any = ort.InferenceSession(
-                str(variant.path), options, providers=_PROVIDERS[device], disabled_optimizers=_UNWANTED
-            )
+            self._session: Any = self._open_cached(variant, say) if device == "cpu" else self._open(variant)
         except Exception as error:  # ONNX Runtime's errors share no other base
             raise BackendError(
                 f"ONNX Runtime cannot load {variant.path} on {device}: {_brief(error)}"
@@ -96,14 +96,84 @@ class OnnxRuntimeBackend(Backend):
         """What is made for its CPU kernels, or for its GPU providers, and what runs everywhere."""
         return ("any", "cpu" if device == "cpu" else "tensorrt")
 
+    @classmethod
+    def version(cls, device: str) -> str:
+        """ONNX Runtime's version."""
+        return str(_import().__version__)
+
+    def _open_cached(self, variant: Variant, say: Say) -> Any:
+        """A session on the CPU: on the graph that was optimized earlier, or it is optimized now and kept."""
+        settings = {}
+        if variant.target == "tensorrt":
+            # The kernels of the CPU want another form: this one runs in float between Q and DQ, as TensorRT rounds.
+            settings["session.disable_quant_qdq"] = "1"
+        cache = GraphCache(variant, self.version("cpu"), settings, say)
+        optimized = cache.find()
+        if optimized is not None:
+            # What is done to it already must not be done to it twice.
+            off = self._ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            try:
+                return self._open(variant, optimized, settings, graph_optimization_level=off)
+            except Exception as error:  # as above; another process may have trimmed the cache meanwhile
+                say(f"optimizing the graph again: {_brief(error)}")
+        with cache.writing() as path:
+            if path is None:
+                return self._open(variant, settings=settings)
+            return self._open(variant, settings=settings, optimized_model_filepath=str(path))
+
+    def _open(
+        self,
+        variant: Variant,
+        graph: Path | None = None,
+        settings: dict[str, str] | None = None,
+        **attributes: object,
+    ) -> Any:
+        options = self._ort.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised; stderr belongs to the user
+        # Threads that spin between operators take the cores from the threads that resize, decode and draw.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if self._threads is not None or not all_cores_are_usable():
+            # By itself it starts a thread for every core of the machine, also where the process may use but some.
+            options.intra_op_num_threads = self._threads or usable_cores()
+        if self.device != "cpu":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        for name, value in (settings or {}).items():
+            options.add_session_config_entry(name, value)
+        for name, attribute in attributes.items():
+            setattr(options, name, attribute)
+        return self._ort.InferenceSession(
+            str(graph or variant.path),
+            options,
+            providers=_PROVIDERS[self.device],
+            disabled_optimizers=_UNWANTED,
+        )
+
     def _infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        places = self._places.get(len(frame_nhwc))
         try:
-            logits: npt.NDArray[np.float32] = self._session.run(["logits"], {"frame": frame_nhwc})[0]
+            if places is None:
+                logits: npt.NDArray[np.float32] = self._session.run(["logits"], {"frame": frame_nhwc})[0]
+                if self.device == "cpu":  # where else results go, they have to be copied from anyway
+                    self._places[len(frame_nhwc)] = self._make_places(logits.shape)
+                return logits
+            binding, logits = next(places)
+            binding.bind_cpu_input("frame", np.ascontiguousarray(frame_nhwc))
+            self._session.run_with_iobinding(binding)
         except Exception as error:  # as above
             raise BackendError(f"ONNX Runtime failed on a frame: {_brief(error)}") from error
         return logits
 
+    def _make_places(self, shape: tuple[int, ...]) -> Iterator[_Place]:
+        places = []
+        for _ in range(self.RESULTS_KEPT):
+            logits = np.empty(shape, np.float32)
+            binding = self._session.io_binding()
+            binding.bind_ortvalue_output("logits", self._ort.OrtValue.ortvalue_from_numpy(logits))
+            places.append((binding, logits))
+        return itertools.cycle(places)
+
     def _close(self) -> None:
+        self._places.clear()
         self._session = None
 
 
