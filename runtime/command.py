@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import signal
@@ -17,16 +18,17 @@ from .errors import BundleError, EdgesegError, UsageError
 from .tiling.command import add_options, is_tiled, run_tiled
 
 if TYPE_CHECKING:
-    from .labels import LabelMap
-    from .pipeline import RunReport
+    from .run_report import RunReport
+    from .segmenter import Segmenter
     from .sinks.base import Sink
     from .sources.base import Source
+    from .threads import ThreadChoice
+    from .trace import Trace
 
 _DEFAULT_BUNDLE = Path("bundle/lraspp")
 _FALLBACK_SOURCE = "aerial:7"
 _FALLBACK_FRAMES = 300
-_FALLBACK_VIDEO = "edgeseg-overlay.mp4"
-_FALLBACK_FPS = 25.0
+_AUTO = "auto"
 
 Say = Callable[[str], None]
 
@@ -38,21 +40,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--source",
+        action="append",
         metavar="S",
-        help="camera index, video file, picture, folder or glob of pictures, or aerial:SEED;"
-        " default: the first camera, else the aerial world",
+        help="camera index, video file, picture, folder or glob of pictures, or aerial:SEED; give it again for"
+        " several that share the network; default: the first camera, else the aerial world",
     )
-    parser.add_argument("--save", type=Path, metavar="FILE.mp4", help="write the overlay as a video")
-    parser.add_argument("--masks", type=Path, metavar="DIR", help="write each class map as a palette PNG")
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE.mp4",
+        help="write the overlay as a video; of several sources each gets its number, at the end or for {source}",
+    )
+    parser.add_argument(
+        "--masks", type=Path, metavar="DIR", help="write each class map as a palette PNG; numbered likewise"
+    )
     parser.add_argument("--show", action="store_true", help="show the overlay in a window; q or Esc ends")
     parser.add_argument("--stats", type=Path, metavar="FILE.json", help="write what was measured")
-    parser.add_argument("--frames", type=int, metavar="N", help="end after N frames")
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE.json", help="write when each stage had each frame, for Perfetto"
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="end after N frames, of each source")
     parser.add_argument("--variant", metavar="V", help="precision to run; default: the bundle's own choice")
     parser.add_argument("--backend", default="onnxruntime", help="default: %(default)s")
     parser.add_argument(
         "--device", help="one that the backend knows: cpu, cuda, …; default: the backend's own choice"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads for inference")
+    parser.add_argument(
+        "--threads",
+        default=_AUTO,
+        metavar="N",
+        help="CPU threads for inference; default: auto, what a measurement at the start favours",
+    )
+    parser.add_argument(
+        "--batch",
+        default=_AUTO,
+        metavar="N",
+        help="the most frames that are inferred at once; default: auto, more than one where that is measured to"
+        " be faster for several sources",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
     add_options(parser)
 
@@ -69,39 +94,54 @@ def run(args: argparse.Namespace) -> int:
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
 
+    from .batching import BatchChoice, measure_batches
     from .console import StatusLine, summary_table
     from .outputs import prepare_output, write_atomically
-    from .pipeline import Pipeline
-    from .segmenter import Segmenter
+    from .pipeline import Pipeline, Stream
+    from .sinks.opening import Outputs, check_apart, open_sinks
+    from .trace import Trace
 
     status = StatusLine()
+    batch = _number_or_auto("--batch", args.batch)
     if is_tiled(args):
-        _check_bundle_is_there(args.bundle)
-        with Segmenter(
-            args.bundle, args.variant, args.backend, args.device, args.threads, status.say
-        ) as segmenter:
-            return run_tiled(args, segmenter, status.say)
+        if len(args.source) > 1:
+            raise UsageError(f"--tile takes one picture; got {len(args.source)} times --source")
+        tiled = copy.copy(args)
+        tiled.source = args.source[0]
+        with _open_segmenter(args, status.say)[0] as segmenter:
+            return run_tiled(tiled, segmenter, status.say)
+    named = {"--save": args.save, "--masks": args.masks, "--stats": args.stats, "--trace": args.trace}
+    check_apart(named, sources=len(args.source or [""]))
     if args.stats is not None:
         prepare_output(args.stats, args.force)
     stopping = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(_signals_call(stopping.set))
-        _check_bundle_is_there(args.bundle)
-        segmenter = stack.enter_context(
-            Segmenter(args.bundle, args.variant, args.backend, args.device, args.threads, status.say)
-        )
-        source, max_frames = _open_source(args, status.say)
-        stack.enter_context(source)
-        sinks = _open_sinks(args, segmenter.labels, source, status.say)
+        trace = None
+        if args.trace is not None:
+            trace = Trace(args.trace, args.force)
+            stack.push(_ends(trace, status.say))
+        segmenter, threads = _open_segmenter(args, status.say)
+        stack.enter_context(segmenter)
+        if threads.threads is not None:
+            stack.enter_context(_opencv_in_one_thread())
         segmenter.warmup()
+        batches = BatchChoice(batch) if batch else measure_batches(segmenter, len(args.source or [""]))
+        sources, max_frames = _open_sources(args, status.say)
+        for source in sources:
+            stack.enter_context(source)
+        needed = not (args.save or args.masks or args.stats or args.trace)
+        outputs = Outputs(args.save, args.masks, args.show, needed, args.force)
+        sinks = open_sinks(outputs, sources, segmenter.labels, status.say)
         pipeline = Pipeline(
-            source,
+            [Stream(source, its) for source, its in zip(sources, sinks, strict=True)],
             segmenter,
-            sinks,
-            max_frames,
+            max_frames=max_frames,
             on_result=status.update,
             on_failure=lambda name, error: status.say(f"{name} failed: {error}"),
             stopping=stopping,
+            batch=batches.batch,
+            trace=trace,
         )
         report = pipeline.run()
     status.clear()
@@ -111,12 +151,85 @@ def run(args: argparse.Namespace) -> int:
         "device": segmenter.backend.device,
     }
     print(f"{'bundle':18}{head['bundle']}, {head['variant']} on {head['device']}")
+    if threads.threads is not None:
+        print(f"{'threads':18}{threads.line}")
+    if len(sources) > 1 or batches.batch > 1:
+        print(f"{'batch':18}{batches.line}")
     print(summary_table(report.stats))
     if args.stats is not None:
-        text = json.dumps({**head, **report.stats}, indent=2) + "\n"
+        tuned = {"threads": threads.summary(), "batch": batches.summary()}
+        text = json.dumps({**head, **tuned, **report.stats}, indent=2) + "\n"
         write_atomically(args.stats, text.encode(), args.force)
         print(f"\nwrote statistics {args.stats}")
-    return _conclude(sinks, report)
+    if trace is not None:
+        print(f"wrote trace {args.trace}")
+    return _conclude([sink for its in sinks for sink in its], report)
+
+
+def _number_or_auto(option: str, text: str) -> int | None:
+    """None for ``auto``."""
+    if text == _AUTO:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(f"{option} {text}: expected a number of 1 or more, or {_AUTO}")
+    return int(text)
+
+
+def _open_segmenter(args: argparse.Namespace, say: Say) -> tuple[Segmenter, ThreadChoice]:
+    from .bundle import Bundle
+    from .segmenter import Segmenter
+    from .threads import ThreadChoice, decode_threads, open_fastest, usable_cpus
+
+    given = _number_or_auto("--threads", args.threads)
+    _check_bundle_is_there(args.bundle)
+    bundle, cpus = Bundle.load(args.bundle), usable_cpus()
+
+    def open_with(threads: int, like: Segmenter | None) -> Segmenter:
+        beside = decode_threads(threads, cpus)
+        if like is None:
+            return Segmenter(bundle, args.variant, args.backend, args.device, threads, say, beside)
+        backend = like.backend
+        return Segmenter(
+            bundle, like.variant.name, backend.name, backend.device, threads, decode_threads=beside
+        )
+
+    if given is None:
+        return open_fastest(open_with, cpus)
+    return open_with(given, None), ThreadChoice(given, cpus)
+
+
+@contextmanager
+def _opencv_in_one_thread() -> Iterator[None]:
+    """Leaves the CPUs to inference; the stages that OpenCV works in have a thread each as it is."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _ends(
+    trace: Trace, say: Say
+) -> Callable[[type[BaseException] | None, BaseException | None, object], None]:
+    """Closes the trace, also where the run failed: what it did until then is worth most."""
+
+    def end(kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
+        try:
+            trace.close()
+        except EdgesegError as failure:
+            if error is None:
+                raise
+            say(str(failure))
+            return
+        if error is not None:
+            say(f"wrote trace {trace.path}")
+        if trace.cut:
+            say(f"{trace.path} has grown to its limit and lacks the end of the run")
+
+    return end
 
 
 def _check_bundle_is_there(folder: Path) -> None:
@@ -124,52 +237,27 @@ def _check_bundle_is_there(folder: Path) -> None:
         raise BundleError(f"there is no {folder} here; make it with: python export.py --model lraspp")
 
 
-def _open_source(args: argparse.Namespace, say: Say) -> tuple[Source, int | None]:
+def _open_sources(args: argparse.Namespace, say: Say) -> tuple[list[Source], int | None]:
     from .sources import open_source
     from .sources.camera import camera_indices
 
-    if args.source is not None:
-        return open_source(args.source), args.frames
+    if args.source:
+        sources: list[Source] = []
+        try:
+            sources.extend(open_source(uri) for uri in args.source)
+        except BaseException:
+            for source in sources:
+                source.close()
+            raise
+        return sources, args.frames
     cameras = camera_indices()
     if cameras:
         say(f"no --source given: taking camera {cameras[0]}")
-        return open_source(str(cameras[0])), args.frames
+        return [open_source(str(cameras[0]))], args.frames
     max_frames = args.frames or (None if args.show else _FALLBACK_FRAMES)
     length = f"{max_frames} frames of it" if max_frames else "until you end it"
     say(f"no --source given and no camera found: playing the aerial world ({_FALLBACK_SOURCE}), {length}")
-    return open_source(_FALLBACK_SOURCE), max_frames
-
-
-def _open_sinks(args: argparse.Namespace, labels: LabelMap, source: Source, say: Say) -> list[Sink]:
-    from .sinks.masks import MasksSink
-    from .sinks.video import VideoSink
-    from .sinks.window import WindowSink, why_no_window
-
-    sinks: list[Sink] = []
-    save = args.save
-    # A run that is given no output at all is to be looked at.
-    if args.show or not (args.save or args.masks or args.stats):
-        reason = why_no_window()
-        if not reason:
-            sinks.append(WindowSink())
-        elif save is not None:
-            say(f"not showing: {reason}")
-        else:
-            save = _free_name(_FALLBACK_VIDEO)
-            say(f"not showing: {reason}; saving to {save} instead")
-    if save is not None:
-        sinks.append(VideoSink(save, source.fps or _FALLBACK_FPS, in_real_time=source.live, force=args.force))
-    if args.masks is not None:
-        sinks.append(MasksSink(args.masks, labels, args.force))
-    return sinks
-
-
-def _free_name(name: str) -> Path:
-    path, number = Path(name), 1
-    while path.exists():
-        number += 1
-        path = path.with_name(f"{Path(name).stem}-{number}{path.suffix}")
-    return path
+    return [open_source(_FALLBACK_SOURCE)], max_frames
 
 
 @contextmanager
@@ -194,7 +282,7 @@ def _signals_call(stop: Callable[[], None]) -> Iterator[None]:
 
 def _conclude(sinks: Sequence[Sink], report: RunReport) -> int:
     for sink in sinks:
-        if sink.name not in report.failures and sink.name != "window":
+        if sink.name not in report.failures and not sink.name.startswith("window"):
             print(f"wrote {sink.name}")
     for error in report.failures.values():
         if not isinstance(error, EdgesegError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .stats import RunStats
@@ -52,11 +52,16 @@ def summary_table(stats: Mapping[str, Any]) -> str:
     Args:
         stats: of :class:`~edgeseg.runtime.pipeline.RunReport`.
     """
+    sources = stats.get("sources", [])
     lines = [
-        f"{'source':18}{stats['source']}",
+        f"{'sources':18}{len(sources)}" if sources else f"{'source':18}{stats['source']}",
         f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid",
         f"{'rate':18}{stats['fps']:.1f} frames a second",
+        f"{'busy':18}" + ", ".join(f"{name} {share:.0%}" for name, share in stats["busy"].items()),
+        f"{'bottleneck':18}{_bottleneck(stats)}",
     ]
+    if sources:
+        lines += ["", *_sources_table(sources)]
     timings = {**stats["stages_ms"], "capture to mask": stats["latency_ms"]}
     if any(timings.values()):
         lines += ["", f"{'milliseconds':18}{'p50':>9}{'p90':>9}{'p99':>9}"]
@@ -67,6 +72,29 @@ def summary_table(stats: Mapping[str, Any]) -> str:
         ]
     lines += class_table(stats["class_share"])
     return "\n".join(lines)
+
+
+def _bottleneck(stats: Mapping[str, Any]) -> str:
+    name = stats["bottleneck"]
+    return f"{name}, {stats['busy'][name]:.0%} busy" if name else "none: no stage was busy all the time"
+
+
+def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One row a source, its number first; below it why it failed."""
+    width = max(len(source["source"]) for source in sources) + 4
+    lines = [
+        f"{'source':{width}}{'frames':>9}{'dropped':>9}{'not valid':>11}{'a second':>10}"
+        f"{'ms p50':>9}{'p90':>9}{'p99':>9}"
+    ]
+    for number, source in enumerate(sources, 1):
+        latency = "".join(f"{ms:9.2f}" for ms in source["latency_ms"].values())
+        lines.append(
+            f"{f'{number} ' + source['source']:{width}}{source['frames']:9}{source['dropped']:9}"
+            f"{source['invalid_frames']:11}{source['fps']:10.1f}{latency}"
+        )
+        if source["error"]:
+            lines.append(f"  failed: {source['error']}")
+    return lines
 
 
 def class_table(shares: Mapping[str, float]) -> list[str]:

@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
 
 from .errors import SourceError, UsageError
 from .run_report import RunReport, make_report
@@ -79,7 +78,7 @@ class Pipeline:
         batch: int = 1,
         trace: Trace | None = None,
     ) -> None:
-        streams = list(source) if isinstance(source, Sequence) else [Stream(cast(Source, source), sinks)]
+        streams = list(source) if isinstance(source, Sequence) else [Stream(source, sinks)]
         if not streams or batch < 1:
             raise UsageError(
                 f"a pipeline needs a stream and a batch of 1 or more; got {len(streams)}, {batch}"

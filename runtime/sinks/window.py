@@ -31,13 +31,20 @@ def why_no_window() -> str:
 
 
 class WindowSink(Sink):
-    """Shows overlays in a window; q, Esc or closing the window ends the run. Frames that come too fast are left out."""
+    """Shows overlays in a window; q, Esc or closing the window ends the run. Frames that come too fast are left out.
+
+    Args:
+        of: what the title tells beside the program's name; empty for nothing.
+    """
 
     name = "window"
     lossless = False
     foreground = True
 
-    def __init__(self) -> None:
+    def __init__(self, of: str = "") -> None:
+        if of:
+            self.name = f"window {of}"
+        self._title = f"{_TITLE} {of}".rstrip()
         self._shown = False
 
     def write(self, output: Output) -> None:
@@ -47,15 +54,15 @@ class WindowSink(Sink):
             StopRequested: the user wants to end.
         """
         if not self._shown:
-            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-            cv2.resizeWindow(_TITLE, output.frame_bgr.shape[1], output.frame_bgr.shape[0])
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(self._title, output.frame_bgr.shape[1], output.frame_bgr.shape[0])
             self._shown = True
-        cv2.imshow(_TITLE, output.overlay_bgr)
+        cv2.imshow(self._title, output.overlay_bgr)
         pressed = cv2.waitKey(1) & 0xFF
-        if pressed in _END_KEYS or cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if pressed in _END_KEYS or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
             raise StopRequested
 
     def close(self, commit: bool) -> None:
         """Closes the window."""
         if self._shown:
-            cv2.destroyAllWindows()
+            cv2.destroyWindow(self._title)

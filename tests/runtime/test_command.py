@@ -97,7 +97,7 @@ def test_no_bundle_says_how_to_make_one(run: Run, capfd: pytest.CaptureFixture[s
         (["--source", "PICTURES", "--frames", "0"], "--frames 0: expected 1 or more"),
         (["--source", "PICTURES", "--variant", "int3"], "has no variant 'int3'; it has fp32"),
         (["--source", "PICTURES", "--device", "cuda"], "or use --device cpu"),
-        (["--source", "PICTURES", "--threads", "0"], "asked for 0 threads"),
+        (["--source", "PICTURES", "--threads", "0"], "--threads 0: expected a number of 1 or more, or auto"),
         (["--source", "PICTURES", "--masks", "pictures"], "pictures exists; give --force"),
         (["--source", "PICTURES", "--stats", "pictures/p00.png"], "p00.png exists; give --force"),
         (["--source", "PICTURES", "--save", "pictures/p00.png/o.mp4"], "cannot write pictures/p00.png/o.mp4"),

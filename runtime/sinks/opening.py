@@ -1,0 +1,121 @@
+"""The sinks that ``edgeseg run`` is asked for, and the names of what they write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from ..labels import LabelMap
+from ..sources.base import Source
+from .base import Sink
+
+NUMBER = "{source}"
+"""Stands for the source's number, from 1, in an output's name."""
+
+_FALLBACK_VIDEO = "edgeseg-overlay.mp4"
+_FALLBACK_FPS = 25.0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is asked for, the same of each source.
+
+    Attributes:
+        save: a video.
+        masks: a folder.
+        show: a window.
+        needed: whether something must be shown or saved, because nothing else is asked for.
+        force: whether it may replace what is there.
+    """
+
+    save: Path | None
+    masks: Path | None
+    show: bool
+    needed: bool
+    force: bool
+
+
+def name_of(path: Path, number: int, sources: int) -> Path:
+    """An output's name for one source: ``{source}`` gives its place, else it is added where there are several.
+
+    Args:
+        path: as asked for.
+        number: of the source, from 1.
+        sources: how many there are.
+    """
+    if NUMBER in str(path):
+        return Path(str(path).replace(NUMBER, str(number)))
+    return path if sources == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def check_apart(options: Mapping[str, Path | None], sources: int) -> None:
+    """Checks that no two outputs have one name.
+
+    Args:
+        options: what is named, by its option; those with a name for each source are ``--save`` and ``--masks``.
+        sources: how many there are.
+
+    Raises:
+        UsageError: two have.
+    """
+    taken: dict[Path, str] = {}
+    for option, path in options.items():
+        if path is None:
+            continue
+        each = range(1, sources + 1) if option in ("--save", "--masks") else [1]
+        for name in [name_of(path, number, sources) if len(each) > 1 else path for number in each]:
+            other = taken.setdefault(name.resolve(), option)
+            if other != option:
+                raise UsageError(f"{other} and {option} would both write {name}; give each a name of its own")
+
+
+def open_sinks(
+    outputs: Outputs, sources: Sequence[Source], labels: LabelMap, say: Callable[[str], None]
+) -> list[list[Sink]]:
+    """Opens each source's sinks.
+
+    Args:
+        outputs: what is asked for.
+        sources: open.
+        labels: the classes.
+        say: is told what is not as it was asked for.
+
+    Raises:
+        OutputError: an output exists, or cannot be written.
+    """
+    from .masks import MasksSink
+    from .video import VideoSink
+    from .window import WindowSink, why_no_window
+
+    count = len(sources)
+    show, save = outputs.show or outputs.needed, outputs.save
+    if show and (reason := why_no_window()):
+        show = False
+        if save is not None:
+            say(f"not showing: {reason}")
+        else:
+            save = _free_name(_FALLBACK_VIDEO, count)
+            names = ", ".join(str(name_of(save, number, count)) for number in range(1, count + 1))
+            say(f"not showing: {reason}; saving to {names} instead")
+    opened: list[list[Sink]] = []
+    for number, source in enumerate(sources, 1):
+        sinks: list[Sink] = []
+        if show:
+            sinks.append(WindowSink("" if count == 1 else f"{number}: {source.name}"))
+        if save is not None:
+            fps = source.fps or _FALLBACK_FPS
+            sinks.append(VideoSink(name_of(save, number, count), fps, source.live, outputs.force))
+        if outputs.masks is not None:
+            sinks.append(MasksSink(name_of(outputs.masks, number, count), labels, outputs.force))
+        opened.append(sinks)
+    return opened
+
+
+def _free_name(name: str, sources: int) -> Path:
+    path, number = Path(name), 1
+    while any(name_of(path, each, sources).exists() for each in range(1, sources + 1)):
+        number += 1
+        path = path.with_name(f"{Path(name).stem}-{number}{path.suffix}")
+    return path

@@ -1,0 +1,187 @@
+"""How many CPU threads inference gets: as many as measurably help, of the CPUs that the process may really use."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .preprocess import Frame
+from .segmenter import Prepared, Segmenter
+
+BUDGET_SECONDS = 1.5
+_MOST_FRAMES = 15
+_AS_FAST = 1.03
+"""Threads that gain less than this are not worth it: other stages and other programs want the CPU too."""
+
+
+@dataclass(frozen=True)
+class ThreadChoice:
+    """How many threads, and why.
+
+    Attributes:
+        threads: for inference; None where it does not run on the CPU.
+        cpus: that the process may use.
+        times_ms: milliseconds of one inference, by the number of threads; empty where none were measured.
+    """
+
+    threads: int | None
+    cpus: int
+    times_ms: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """For people: ``2 of 2 (1: 18.2 ms, 2: 10.9 ms)``."""
+        times = ", ".join(f"{threads}: {ms:.1f} ms" for threads, ms in sorted(self.times_ms.items()))
+        return f"{self.threads} of {self.cpus}" + (f" ({times})" if times else "")
+
+    def summary(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "inference": self.threads,
+            "cpus": self.cpus,
+            "times_ms": {str(threads): ms for threads, ms in sorted(self.times_ms.items())},
+        }
+
+
+def usable_cpus(root: Path = Path("/")) -> int:
+    """How many CPUs the process may use: its affinity mask's, and no more than its control groups' quota, rounded up.
+
+    Args:
+        root: where ``proc`` and ``sys`` are.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([allowed, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def candidates(cpus: int) -> list[int]:
+    """Numbers of threads to try, falling: all CPUs, and half as many again and again."""
+    counts = [cpus]
+    while counts[-1] > 1:
+        counts.append((counts[-1] + 1) // 2)
+    return counts
+
+
+def choose(times_ms: Mapping[int, float]) -> int:
+    """The fewest threads of those that are as good as the fastest."""
+    limit = min(times_ms.values()) * _AS_FAST
+    return min(threads for threads, ms in times_ms.items() if ms <= limit)
+
+
+def decode_threads(threads: int, cpus: int) -> int:
+    """Threads for the decode, which runs beside the inference of the next frame: what that leaves, at least one."""
+    return max(1, cpus - threads)
+
+
+def open_fastest(
+    open_with: Callable[[int, Segmenter | None], Segmenter],
+    cpus: int,
+    budget_seconds: float = BUDGET_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[Segmenter, ThreadChoice]:
+    """Opens a segmenter with the number of threads that a measurement favours.
+
+    All CPUs come first, so that where the budget is short the choice is the usual one. A smaller number is tried only
+    where it would be through in time even if it took twice as long.
+
+    Args:
+        open_with: opens one with so many threads, like one that is open, where there is one.
+        cpus: that may be used.
+        budget_seconds: for measuring, and for opening all but the first.
+        clock: gives seconds.
+
+    Returns:
+        The segmenter, and how it was chosen; all others are closed. On another device than the CPU nothing is
+        measured.
+
+    Raises:
+        EdgesegError: as ``open_with``; and BackendError where inference failed.
+    """
+    counts = candidates(cpus)
+    segmenter = open_with(cpus, None)
+    if not segmenter.backend.device.startswith("cpu"):
+        return segmenter, ThreadChoice(None, cpus)
+    times_ms: dict[int, float] = {}
+    try:
+        if len(counts) == 1:
+            return segmenter, ThreadChoice(cpus, cpus)
+        started_at, share = clock(), budget_seconds / len(counts)
+        times_ms[cpus] = inference_ms(segmenter, share, clock)
+        opening_seconds = 0.0
+        for count in counts[1:]:
+            left = budget_seconds - (clock() - started_at)
+            # Twice a run, to warm up and to measure, of at most twice the time.
+            if left < opening_seconds + 4 * min(times_ms.values()) / 1e3:
+                break
+            opened_at = clock()
+            other = open_with(count, segmenter)
+            opening_seconds = clock() - opened_at
+            try:
+                times_ms[count] = inference_ms(
+                    other, min(share, budget_seconds - (clock() - started_at)), clock
+                )
+            except BaseException:
+                other.close()
+                raise
+            if choose(times_ms) == count:
+                segmenter, other = other, segmenter
+            other.close()
+    except BaseException:
+        segmenter.close()
+        raise
+    return segmenter, ThreadChoice(choose(times_ms), cpus, times_ms)
+
+
+def inference_ms(segmenter: Segmenter, seconds: float, clock: Callable[[], float] = time.monotonic) -> float:
+    """The median milliseconds of an inference, after one to warm up, over the frames that fit into ``seconds``."""
+    prepared = noise_frame(segmenter)
+    until = clock() + seconds
+    segmenter.infer(prepared)
+    times: list[float] = []
+    while not times or (len(times) < _MOST_FRAMES and clock() < until):
+        start = clock()
+        segmenter.infer(prepared)
+        times.append((clock() - start) * 1e3)
+    return statistics.median(times)
+
+
+def noise_frame(segmenter: Segmenter) -> Prepared:
+    """A frame to measure with: noise, because some kernels are quicker on zeros."""
+    frame_bgr: Frame = np.random.default_rng(0).integers(
+        0, 256, (*segmenter.bundle.input_size_hw, 3), np.uint8
+    )
+    return segmenter.prepare(frame_bgr, frame_id=0)
+
+
+def _quotas(root: Path) -> list[float]:
+    """The CPUs' worth of time that each control group of the process has, outer ones too; none where unlimited."""
+    quotas = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        # In a container the path is often the host's, and the limit stands at the mount's own root.
+        inner = Path(group.lstrip("/"))
+        for folder in (mount / inner, *(mount / parent for parent in inner.parents)):
+            if controllers:
+                quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+            else:
+                quota, _, period = _read(folder / "cpu.max").partition(" ")
+            if quota.strip().isdigit() and period.strip().isdigit() and int(period):
+                quotas.append(int(quota) / int(period))
+    return quotas
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:  # this kernel has no such file: nothing is limited by it
+        return ""
