@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..runtime import backends
 from ..runtime.bundle import Bundle
 from ..runtime.errors import BackendError, UsageError
 from ..runtime.preprocess import Preprocessor
@@ -24,6 +25,7 @@ from .describe import describe_machine
 from .energy import find_meter
 from .peers.base import ClassMap, Frame, Setting
 from .peers.graphs import float_variant, write_graphs
+from .peers.ours import place
 from .rounds import Take, Timed, run_rounds
 
 Say = Callable[[str], None]
@@ -66,12 +68,10 @@ def choose(wish: Wish) -> tuple[list[str], dict[str, str]]:
     """
     ours = [name for name in peers.names() if peers.group_of(name) == peers.OURS]
     if wish.backends is not None:
-        named = [f"{peers.OURS}-{backend}" for backend in wish.backends]
-        unknown = [name for name in named if name not in ours]
-        if unknown:
-            known = ", ".join(name.removeprefix(f"{peers.OURS}-") for name in ours)
-            raise UsageError(f"--backend {unknown[0].removeprefix(f'{peers.OURS}-')}: expected {known}")
-        ours = named
+        for backend in wish.backends:
+            if backend not in backends.names():
+                raise UsageError(f"--backend {backend}: expected {', '.join(backends.names())}")
+        ours = [name for name in ours if place(name)[0] in wish.backends]
     rivals = [name for name in peers.names() if peers.group_of(name) != peers.OURS]
     if wish.against is not None:
         for word in wish.against:

@@ -20,7 +20,7 @@ from .peers.base import ClassMap, Setting
 
 
 class Contender:
-    """Starts a contender and waits for its first mask. Its memory and its start are its own: it has a process to itself.
+    """Starts a contender and waits for its first mask. Its memory and its start are its own.
 
     Attributes:
         name: that it is registered under.

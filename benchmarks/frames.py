@@ -59,7 +59,7 @@ def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int 
         number = 0
         while len(frames) < count and (frame := opened.read()) is not None:
             # Pictures have names, and are no neighbours in time.
-            if opened.frame_name or number % _SPACING == 0:
+            if getattr(opened, "frame_name", "") or number % _SPACING == 0:
                 if size_hw is not None and frame.shape[:2] != size_hw:
                     frame = np.asarray(
                         cv2.resize(frame, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8

@@ -10,7 +10,7 @@ from .tables import Table, number
 from .words import read_out
 
 _COLUMNS = (
-    "- *map*: *exact* decodes at the frame's size; *coarse* takes the best class at the network's size and enlarges it.",
+    "- *map*: *exact* decodes at the frame's size; *coarse* takes the best class at the network's size and enlarges.",
     "- *bare*: the median of the network alone on the same provider in the same precision: a prepared input, coarse"
     " logits out.",
     "- *agrees*: pixels of the same class as PyTorch's reference.",

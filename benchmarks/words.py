@@ -23,7 +23,7 @@ def read_out(result: Mapping[str, Any]) -> list[str]:
     ours = [row for row in rows if row["group"] == OURS]
     lines = [_limit(row) for row in ours]
     for row in ours:
-        provider = row["name"].partition("-")[2]
+        provider = row["bare_network"].partition(" ")[0]
         # Only what computes the same on the same provider shows what the way around the network is worth.
         rivals = [r for r in rows if r["group"] == provider and r["precision"] == row["precision"]]
         lines += _against(row, [r for r in rivals if r["same_map"]], "the same map")

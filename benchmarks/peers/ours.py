@@ -13,6 +13,9 @@ from ...runtime.errors import EdgesegError
 from ...runtime.segmenter import Segmenter
 from .base import ClassMap, Frame, Peer, Setting
 
+FLOAT32 = "-f32"
+"""Ends the name of a device that computes in float32 where it would choose less, and of the contender on it."""
+
 
 class EdgesegPeer(Peer):
     """The segmenter as its users call it; the backend is the name's second half."""
@@ -21,19 +24,17 @@ class EdgesegPeer(Peer):
 
     def __init__(self, name: str, setting: Setting) -> None:
         super().__init__(name, setting)
-        backend = backend_name(name)
-        self._segmenter = Segmenter(setting.bundle, setting.variant, backend, threads=setting.threads)
-        runs = self._segmenter.backend
-        # A backend may compute in less than the variant is stored in, and then says so.
-        self.precision = str(getattr(runs, "computes_in", runs.precision))
+        backend, device = place(name)
+        self._segmenter = Segmenter(setting.bundle, setting.variant, backend, device, setting.threads)
+        self.precision = self._segmenter.backend.precision
         self.limit = f"{backend} {self.precision}"
 
     @classmethod
     def why_unavailable(cls, name: str) -> str:
         """Why the backend cannot run here; empty where it can."""
         try:
-            runs = backend_class(backend_name(name))
-            return runs.why_unavailable(runs.default_device)
+            backend, device = place(name)
+            return backend_class(backend).why_unavailable(device)
         except EdgesegError as error:
             return str(error)
 
@@ -45,6 +46,13 @@ class EdgesegPeer(Peer):
         return lambda: self._segmenter.backend.infer(frame_nhwc)
 
 
-def backend_name(name: str) -> str:
-    """The backend of a contender of ours: ``edgeseg-onnxruntime`` -> ``onnxruntime``."""
-    return name.partition("-")[2]
+def place(name: str) -> tuple[str, str]:
+    """Backend and device of a contender of ours: ``edgeseg-openvino-f32`` -> ``openvino`` on ``cpu-f32``.
+
+    Raises:
+        BackendError: there is no such backend.
+    """
+    words = name.partition("-")[2]
+    backend = words.removesuffix(FLOAT32)
+    default = backend_class(backend).default_device
+    return backend, default if backend == words else default + FLOAT32

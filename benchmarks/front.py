@@ -1,0 +1,98 @@
+"""What the measurements that have no verb share: their front door, and what they leave behind."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import EdgesegError, UsageError
+from .describe import machine_lines
+from .outputs import check_folder, write_folder
+from .tables import Table
+
+
+def run_front(
+    name: str,
+    doc: str,
+    configure: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], None],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parses, runs, and returns the exit status; a user's mistake is one line on stderr.
+
+    Args:
+        name: of the module under ``edgeseg.benchmarks``.
+        doc: whose first line describes it.
+        configure: adds its own options; ``--out``, ``--force`` and ``--threads`` are here.
+        run: does it.
+        argv: the command line; the program's own where None.
+    """
+    prog = f"python -m edgeseg.benchmarks.{name}"
+    parser = argparse.ArgumentParser(prog=prog, description=doc.splitlines()[0])
+    configure(parser)
+    cpus = len(os.sched_getaffinity(0))
+    parser.add_argument(
+        "--threads", type=int, default=cpus, metavar="N", help="CPU threads; default: all processors"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"write {name}.json, {name}.md and plots here"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(words)
+    args.command = shlex.join([*prog.split(), *(word for word in words if word != "--force")])
+    try:
+        if not 1 <= args.threads <= cpus:
+            raise UsageError(f"--threads {args.threads}: expected 1 to {cpus}, the processors that are here")
+        if args.out is not None:
+            check_folder(args.out, args.force)
+        run(args)
+    except EdgesegError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def conclude(
+    args: argparse.Namespace,
+    name: str,
+    title: str,
+    result: Mapping[str, Any],
+    tables: Sequence[Table],
+    words: Sequence[str],
+    pictures: Mapping[str, tuple[str, Callable[[], bytes]]],
+) -> None:
+    """Prints what was measured, and writes it where ``--out`` says.
+
+    Args:
+        args: of :func:`run_front`.
+        name: of the files.
+        title: of the page.
+        result: ready for JSON, with the ``machine``.
+        tables: what was measured.
+        words: what that says.
+        pictures: by file name: what they show, and what draws them.
+    """
+    machine = machine_lines(result["machine"])
+    print("\n".join([title, *machine, ""]))
+    print("\n\n".join(table.plain() for table in tables))
+    print("\n".join(["", *words]))
+    if args.out is None:
+        return
+    drawn = {file: draw() for file, (_, draw) in pictures.items()}
+    lines = [
+        f"# {title}", "", "<!-- not run: it takes minutes, and its figures are of one machine -->", "```bash",
+        args.command, "```", "", *(f"- {line}." for line in machine), "", "## Read", "",
+        *(f"- {line}" for line in words), "", "## Measured", "",
+    ]  # fmt: skip
+    for table in tables:
+        lines += [table.markdown(), ""]
+    lines += [f"![{text}]({file})\n" for file, (text, _) in pictures.items()]
+    page = "\n".join(lines).rstrip() + "\n"
+    write_folder(args.out, {**result, "command": args.command}, page, drawn, name, args.force)
+    print(f"\nwrote {args.out}")
