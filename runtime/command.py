@@ -155,12 +155,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"{'threads':18}{threads.line}")
     if len(sources) > 1 or batches.batch > 1:
         print(f"{'batch':18}{batches.line}")
-    print(summary_table(report.stats))
+    print(summary_table(report.stats) + "\n")
     if args.stats is not None:
         tuned = {"threads": threads.summary(), "batch": batches.summary()}
         text = json.dumps({**head, **tuned, **report.stats}, indent=2) + "\n"
         write_atomically(args.stats, text.encode(), args.force)
-        print(f"\nwrote statistics {args.stats}")
+        print(f"wrote statistics {args.stats}")
     if trace is not None:
         print(f"wrote trace {args.trace}")
     return _conclude([sink for its in sinks for sink in its], report)

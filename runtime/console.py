@@ -12,6 +12,7 @@ from .stats import RunStats
 
 _REFRESH_SECONDS = 0.25
 _BAR_CHARACTERS = 30
+_NAME_CHARACTERS = 36
 
 
 class StatusLine:
@@ -57,7 +58,6 @@ def summary_table(stats: Mapping[str, Any]) -> str:
         f"{'sources':18}{len(sources)}" if sources else f"{'source':18}{stats['source']}",
         f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid",
         f"{'rate':18}{stats['fps']:.1f} frames a second",
-        f"{'busy':18}" + ", ".join(f"{name} {share:.0%}" for name, share in stats["busy"].items()),
         f"{'bottleneck':18}{_bottleneck(stats)}",
     ]
     if sources:
@@ -70,6 +70,7 @@ def summary_table(stats: Mapping[str, Any]) -> str:
             for name, percentiles in timings.items()
             if percentiles
         ]
+    lines += ["", *_bars("stage", "busy", {_tail(name, 17): share for name, share in stats["busy"].items()})]
     lines += class_table(stats["class_share"])
     return "\n".join(lines)
 
@@ -81,15 +82,18 @@ def _bottleneck(stats: Mapping[str, Any]) -> str:
 
 def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
     """One row a source, its number first; below it why it failed."""
-    width = max(len(source["source"]) for source in sources) + 4
+    names = [
+        f"{number} {_tail(source['source'], _NAME_CHARACTERS)}" for number, source in enumerate(sources, 1)
+    ]
+    width = max(len(name) for name in names) + 2
     lines = [
         f"{'source':{width}}{'frames':>9}{'dropped':>9}{'not valid':>11}{'a second':>10}"
         f"{'ms p50':>9}{'p90':>9}{'p99':>9}"
     ]
-    for number, source in enumerate(sources, 1):
+    for name, source in zip(names, sources, strict=True):
         latency = "".join(f"{ms:9.2f}" for ms in source["latency_ms"].values())
         lines.append(
-            f"{f'{number} ' + source['source']:{width}}{source['frames']:9}{source['dropped']:9}"
+            f"{name:{width}}{source['frames']:9}{source['dropped']:9}"
             f"{source['invalid_frames']:11}{source['fps']:10.1f}{latency}"
         )
         if source["error"]:
@@ -106,11 +110,17 @@ def class_table(shares: Mapping[str, float]) -> list[str]:
     present = {name: share for name, share in shares.items() if share > 0}
     if not present:
         return []
-    return [
-        "",
-        f"{'class':18}{'share':>9}",
-        *(
-            f"{name:18}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
-            for name, share in present.items()
-        ),
-    ]
+    return ["", *_bars("class", "share", present)]
+
+
+def _bars(thing: str, what: str, shares: Mapping[str, float]) -> list[str]:
+    rows = (
+        f"{name:18}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
+        for name, share in shares.items()
+    )
+    return [f"{thing:18}{what:>9}", *rows]
+
+
+def _tail(text: str, most: int) -> str:
+    """The text, or as much of its end as has room."""
+    return text if len(text) <= most else "…" + text[1 - most :]

@@ -1,0 +1,376 @@
+"""Several sources that share one segmenter: whose turn it is, who waits for whom, and who outlives whom."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgeseg.runtime.errors import OutputError, SourceError, UsageError
+from edgeseg.runtime.pipeline import Pipeline, Stream
+from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.sinks.base import Output, Sink
+from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.stats import RunStats
+
+pytestmark = pytest.mark.timeout(30)
+
+LEVELS = (40, 128, 215)
+"""Of the classes dark, grey and bright."""
+
+
+class Counting(Source):
+    """Frames whose brightness says their number, so that each has a class that no neighbour has."""
+
+    def __init__(
+        self,
+        frames: int,
+        name: str = "counting",
+        size_hw: tuple[int, int] = (24, 36),
+        live: bool = False,
+        pause: float = 0.0,
+        fail_at: int = -1,
+        hang_at: int = -1,
+    ) -> None:
+        self.name, self.live, self.next = name, live, 0
+        self.released = threading.Event()
+        self._frames, self._size_hw, self._pause = frames, size_hw, pause
+        self._fail_at, self._hang_at = fail_at, hang_at
+
+    def read(self) -> np.ndarray | None:
+        if self.next == self._fail_at:
+            raise SourceError(f"{self.name} broke")
+        if self.next == self._hang_at:
+            self.released.wait()
+        if self.next == self._frames:
+            return None
+        time.sleep(self._pause)
+        self.next += 1
+        return np.full((*self._size_hw, 3), LEVELS[(self.next - 1) % 3], np.uint8)
+
+    def close(self) -> None:
+        self.released.set()
+
+
+class Keeping(Sink):
+    """Keeps what it gets, and when it ended."""
+
+    def __init__(
+        self, name: str, pause: float = 0.0, hang: threading.Event | None = None, fail_at: int = -1
+    ) -> None:
+        self.name, self._pause, self._hang, self._fail_at = name, pause, hang, fail_at
+        self.outputs: list[Output] = []
+        self.commits: list[bool] = []
+        self.ended_at = 0.0
+
+    @property
+    def ids(self) -> list[int]:
+        return [output.result.frame_id for output in self.outputs]
+
+    def write(self, output: Output) -> None:
+        if len(self.outputs) == self._fail_at:
+            raise OutputError("the disk is full")
+        if self._hang is not None:
+            self._hang.wait()
+        time.sleep(self._pause)
+        self.outputs.append(output)
+
+    def close(self, commit: bool) -> None:
+        self.commits.append(commit)
+        self.ended_at = time.monotonic()
+
+
+@pytest.fixture
+def segmenter(bundle_folder: Path) -> Iterator[Segmenter]:
+    with Segmenter(bundle_folder, threads=1) as seg:
+        yield seg
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 5
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left
+
+
+def slow_down(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, seconds: float, sizes: list[int] | None = None
+) -> None:
+    """Makes inference take its time, and notes how many frames it got at once."""
+    infer_batch = segmenter.infer_batch
+
+    def slowly(prepared: list[object], *args: object) -> object:
+        if sizes is not None:
+            sizes.append(len(prepared))
+        time.sleep(seconds)
+        return infer_batch(prepared, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segmenter, "infer_batch", slowly)
+
+
+def pair() -> tuple[Keeping, Keeping]:
+    return Keeping("a"), Keeping("b")
+
+
+def test_each_source_has_its_own_frames_statistics_and_sinks(segmenter: Segmenter) -> None:
+    a, b = pair()
+    streams = [Stream(Counting(20, "first"), [a]), Stream(Counting(7, "second", (50, 40)), [b])]
+    report = Pipeline(streams, segmenter).run()
+    assert (a.ids, b.ids) == (list(range(20)), list(range(7)))
+    assert (a.commits, b.commits) == ([True], [True])
+    assert {output.result.classes.shape for output in b.outputs} == {(50, 40)}
+    assert (report.stats["frames"], report.stats["captured"], report.stats["dropped"]) == (27, 27, 0)
+    first, second = report.stats["sources"]
+    assert (first["source"], first["frames"], first["error"]) == ("first", 20, None)
+    assert (second["source"], second["frames"], second["captured"]) == ("second", 7, 7)
+    assert first["sinks"] == {"a": {"written": 20, "dropped": 0, "error": None}}
+    assert set(report.stats["busy"]) == {
+        "capture 1",
+        "capture 2",
+        "preprocess",
+        "inference",
+        "decode",
+        "a",
+        "b",
+    }
+    assert all(0 <= share <= 1 for share in report.stats["busy"].values())
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8])
+def test_every_frame_keeps_its_own_picture(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    sizes: list[int] = []
+    slow_down(segmenter, monkeypatch, 0.002, sizes)
+    sinks = [Keeping(str(number)) for number in range(4)]
+    streams = [Stream(Counting(24, size_hw=(20 + 4 * i, 30)), [sink]) for i, sink in enumerate(sinks)]
+    Pipeline(streams, segmenter, batch=batch).run()
+    for sink in sinks:
+        assert sink.ids == list(range(24))
+        for output in sink.outputs:
+            assert (output.result.classes == output.result.frame_id % 3).all()
+            assert (output.frame_bgr == LEVELS[output.result.frame_id % 3]).all()
+    assert max(sizes) <= batch
+    assert sizes.count(batch) >= len(sizes) // 2 or batch > 4
+
+
+def test_one_source_may_fill_a_batch(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    slow_down(segmenter, monkeypatch, 0.005, sizes)
+    sink = Keeping("sink")
+    Pipeline(Counting(40), segmenter, [sink], batch=4).run()
+    assert sink.ids == list(range(40))
+    assert max(sizes) == 4
+    assert [int(output.result.classes[0, 0]) for output in sink.outputs] == [i % 3 for i in range(40)]
+
+
+def test_a_fast_source_does_not_starve_another(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_down(segmenter, monkeypatch, 0.002)
+    turns: list[str] = []
+    a, b = pair()
+    for sink in (a, b):
+        monkeypatch.setattr(sink, "write", lambda output, name=sink.name: turns.append(name))
+    fast, steady = Counting(10**9, "fast"), Counting(25, "steady", pause=0.01)
+
+    def end_with_steady(stats: RunStats) -> None:
+        if turns.count("b") >= 24:
+            pipeline.stop()
+
+    pipeline = Pipeline([Stream(fast, [a]), Stream(steady, [b])], segmenter, on_result=end_with_steady)
+    report = pipeline.run()
+    # The steady one offers a frame each 10 ms and the network does five in that time: it never waits for its turn.
+    assert report.stats["sources"][1]["latency_ms"]["p50"] < 60
+    assert turns.count("b") >= 24
+    assert turns.count("a") > turns.count("b")
+
+
+def test_equally_fast_sources_take_turns(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_down(segmenter, monkeypatch, 0.002)
+    order: list[int] = []
+    infer = segmenter.infer
+    monkeypatch.setattr(segmenter, "infer", lambda one: order.append(one.frame_size_hw[0]) or infer(one))
+    streams = [Stream(Counting(40, size_hw=(height, 30))) for height in (10, 20, 30)]
+    Pipeline(streams, segmenter).run()
+    # In turn but for the beginning and the end, where a source is not there yet, or no more.
+    assert len(order) == 120
+    for start in range(12, 90):
+        assert sorted(order[start : start + 3]) == [10, 20, 30], order
+
+
+def test_a_slow_sink_holds_back_its_own_source_alone(segmenter: Segmenter) -> None:
+    slow, quick = Keeping("slow", pause=0.03), Keeping("quick")
+    start = time.monotonic()
+    Pipeline([Stream(Counting(40), [slow]), Stream(Counting(40), [quick])], segmenter).run()
+    assert (slow.ids, quick.ids) == (list(range(40)), list(range(40)))
+    # The slow one takes 1.2 s. The other's output is whole long before.
+    assert slow.ended_at - start >= 1.2
+    assert quick.ended_at - start < 0.7
+
+
+def test_a_sink_that_hangs_is_given_up_and_no_other_stream_waits(segmenter: Segmenter) -> None:
+    release = threading.Event()
+    hanging, good = Keeping("hanging", hang=release), Keeping("good")
+    report = Pipeline(
+        [Stream(Counting(40), [hanging]), Stream(Counting(40), [good])], segmenter, patience_seconds=0.4
+    ).run()
+    release.set()
+    assert good.ids == list(range(40))
+    assert str(report.failures["hanging"]) == "hanging has not taken a frame for 0.4 s and was given up"
+    assert report.stats["frames"] == 80
+
+
+def test_a_source_that_fails_does_not_end_the_others(segmenter: Segmenter) -> None:
+    a, b = pair()
+    told: list[tuple[str, str]] = []
+    report = Pipeline(
+        [Stream(Counting(30, "broken", fail_at=5), [a]), Stream(Counting(30, "whole"), [b])],
+        segmenter,
+        on_failure=lambda name, error: told.append((name, str(error))),
+    ).run()
+    assert b.ids == list(range(30))
+    assert (a.commits, b.commits) == ([False], [True])
+    assert told == [("broken", "broken broke")]
+    assert {name: str(error) for name, error in report.failures.items()} == {"broken": "broken broke"}
+    assert [source["error"] for source in report.stats["sources"]] == ["broken broke", None]
+
+
+def test_sources_that_all_fail_are_all_told(segmenter: Segmenter) -> None:
+    streams = [Stream(Counting(9, fail_at=number)) for number in (0, 3)]
+    report = Pipeline(streams, segmenter).run()
+    assert list(report.failures) == ["counting", "counting (2)"]
+
+
+def test_a_failing_sink_stops_nothing_else(segmenter: Segmenter) -> None:
+    failing, good = Keeping("failing", fail_at=2), Keeping("good")
+    report = Pipeline([Stream(Counting(20), [failing]), Stream(Counting(20), [good])], segmenter).run()
+    assert (failing.commits, good.commits) == ([False], [True])
+    assert list(report.failures) == ["failing"]
+    assert [source["frames"] for source in report.stats["sources"]] == [20, 20]
+
+
+def test_failures_of_sinks_with_one_name_are_both_told(segmenter: Segmenter) -> None:
+    streams = [Stream(Counting(5), [Keeping("disk", fail_at=0)]) for _ in range(2)]
+    assert list(Pipeline(streams, segmenter).run().failures) == ["disk", "disk of counting (2)"]
+
+
+def test_the_number_of_frames_is_that_of_each_source(segmenter: Segmenter) -> None:
+    a, b = pair()
+    streams = [Stream(Counting(10**9), [a]), Stream(Counting(10**9), [b])]
+    report = Pipeline(streams, segmenter, max_frames=6, batch=4).run()
+    assert (a.ids, b.ids) == (list(range(6)), list(range(6)))
+    assert report.stats["frames"] == 12
+
+
+def test_live_sources_and_files_mix(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_down(segmenter, monkeypatch, 0.02)
+    a, b = pair()
+    camera, film = Counting(60, "camera", live=True, pause=0.004), Counting(12, "film")
+    report = Pipeline([Stream(camera, [a]), Stream(film, [b])], segmenter).run()
+    assert b.ids == list(range(12))
+    assert a.ids[-1] == 59
+    live = report.stats["sources"][0]
+    assert live["dropped"] > 20
+    assert live["frames"] + live["dropped"] == live["captured"] == 60
+    assert "capture 1" not in report.stats["busy"]
+
+
+def test_the_network_gets_the_newest_live_frame(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Counting(80, live=True, pause=0.004)
+    lags: list[int] = []
+    infer = segmenter.infer
+
+    def slow_infer(prepared: object) -> object:
+        lags.append(source.next - 1 - prepared.frame_id)  # type: ignore[attr-defined]
+        time.sleep(0.02)
+        return infer(prepared)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segmenter, "infer", slow_infer)
+    Pipeline(source, segmenter).run()
+    # Five frames come while one is inferred: one that had been made ready ahead would be four behind.
+    assert sorted(lags)[len(lags) // 2] <= 1
+
+
+@pytest.mark.parametrize("when", ["before", "at once", "later"])
+@pytest.mark.parametrize("live", [False, True])
+def test_it_can_be_stopped_at_any_time(segmenter: Segmenter, when: str, live: bool) -> None:
+    sinks = [Keeping(str(number), pause=0.002) for number in range(3)]
+    streams = [Stream(Counting(10**9, live=live, pause=0.001 * live), [sink]) for sink in sinks]
+
+    def stop(stats: RunStats) -> None:
+        if when == "at once" or stats.frames == 30:
+            pipeline.stop()
+
+    pipeline = Pipeline(streams, segmenter, on_result=stop, batch=2)
+    if when == "before":
+        pipeline.stop()
+    report = pipeline.run()
+    assert report.failures == {}
+    assert report.stats["frames"] == sum(source["frames"] for source in report.stats["sources"])
+    assert [sink.commits for sink in sinks] == [[True]] * 3
+    if not live:
+        assert report.stats["frames"] == sum(len(sink.ids) for sink in sinks)
+
+
+def test_it_can_be_stopped_while_a_sink_or_a_source_hangs(segmenter: Segmenter) -> None:
+    release = threading.Event()
+    stuck, good = Keeping("stuck", hang=release), Keeping("good")
+    silent = Counting(10**9, "silent", hang_at=3)
+    streams = [Stream(Counting(10**9, "a"), [stuck]), Stream(silent, [good])]
+    pipeline = Pipeline(streams, segmenter, patience_seconds=0.4)
+    threading.Timer(0.2, pipeline.stop).start()
+    report = pipeline.run()
+    release.set()
+    silent.close()
+    assert good.ids == [0, 1, 2]
+    assert str(report.failures["silent"]) == "silent has not answered for 0.4 s"
+    assert "was given up" in str(report.failures["stuck"])
+
+
+@pytest.mark.parametrize("stage", ["prepare", "infer_batch", "decode"])
+def test_a_stage_that_breaks_ends_all(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def broken(*args: object) -> object:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(segmenter, stage, broken)
+    sinks = pair()
+    streams = [Stream(Counting(10**9), [sink]) for sink in sinks]
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        Pipeline(streams, segmenter, batch=2).run()
+    assert [sink.commits for sink in sinks] == [[False], [False]]
+
+
+def make(make_pipeline: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_pipeline()
+
+
+def test_what_cannot_be_is_refused(segmenter: Segmenter) -> None:
+    one = Stream(Counting(1))
+    make(lambda: Pipeline([], segmenter), "needs a stream")
+    make(lambda: Pipeline([one], segmenter, batch=0), "a batch of 1 or more; got 1, 0")
+    make(lambda: Pipeline([one], segmenter, [Keeping("x")]), "each stream has its own sinks")
+
+
+def test_a_sink_ends_with_its_own_source(segmenter: Segmenter) -> None:
+    short, long = Keeping("short"), Keeping("long")
+    endless = Counting(10**9)
+
+    def stop_once_short_is_whole(stats: RunStats) -> None:
+        if short.commits:
+            pipeline.stop()
+
+    streams = [Stream(Counting(3), [short]), Stream(endless, [long])]
+    pipeline = Pipeline(streams, segmenter, on_result=stop_once_short_is_whole)
+    pipeline.run()
+    assert short.ids == [0, 1, 2]
+    assert len(long.ids) > 3
