@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from ..runtime.backends.limits import CLASS_DROP, LIMITS, MIN_CLASS_PIXELS
 
 if TYPE_CHECKING:
     from .parity import ParitySummary
@@ -14,13 +16,7 @@ if TYPE_CHECKING:
 class Gates:
     """Limits on what parity measures. Shares are of 1: 0.001 is 0.1 %.
 
-    **Ties.** Two exact computations of one network differ by rounding. Where the reference's best two
-    logits are closer than that, its choice is itself a coin's toss, and a flip there says nothing about the variant.
-    ``tie_margin`` is that distance as a share of the logits' root mean square on the frame. For float32,
-    rounding (6e-8 each) over about 70 layers that each sum about 1000 products grows like the root of their number, to
-    1.6e-5; doubled for two logits, and with room for a heavy tail, 1e-4. For float16 sums are kept in float32 and
-    only activations are rounded (4.9e-4 each), 70 times: 4e-3, and doubled about 1e-2. For INT8 an activation is
-    rounded by 1/255 of its range, about 1e-2 of its root mean square, and errors of many layers average: 5e-2.
+    What rounding may do in each precision, and what a tie is, is reasoned in :class:`runtime.backends.limits.Limits`.
 
     **INT8** is judged by what it costs against the labels, within the budgets it was calibrated for, not by how many
     pixels move. Without labels no budget can be judged. One wide gate on moved pixels catches what is broken also where
@@ -44,17 +40,17 @@ class Gates:
     real_disagreement: float
     logit_error: float | None
     tie_margin: float
-    class_drop: float = 0.005
+    class_drop: float = CLASS_DROP
     miou_drop: float | None = None
     only_with_truth: bool = False
-    min_class_pixels: int = 2000
+    min_class_pixels: int = MIN_CLASS_PIXELS
 
     @classmethod
     def for_precision(cls, precision: str, calibration: Mapping[str, Any] | None = None) -> Gates:
         """The defaults of a precision.
 
         Args:
-            precision: ``fp32``, ``fp16`` or ``int8``.
+            precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``: what the numbers were rounded to.
             calibration: the manifest's, for ``int8``: its budgets, in points of 100, are the gates.
         """
         if calibration is None:
@@ -132,18 +128,8 @@ class Gates:
         )
 
 
-_DEFAULTS = {
-    "fp32": Gates(real_disagreement=1e-4, logit_error=1e-2, tie_margin=1e-4),
-    "fp16": Gates(real_disagreement=1e-3, logit_error=0.2, tie_margin=1e-2),
-    "int8": Gates(
-        real_disagreement=0.1,
-        logit_error=None,
-        tie_margin=5e-2,
-        class_drop=0.01,
-        miou_drop=0.005,
-        only_with_truth=True,
-    ),
-}
+_DEFAULTS = {precision: Gates(**asdict(limits)) for precision, limits in LIMITS.items()}
+_DEFAULTS["int8"] = replace(_DEFAULTS["int8"], class_drop=0.01, miou_drop=0.005, only_with_truth=True)
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def verify(
         bundle: checked and open.
         frames: what to look at; where their classes are not the network's, they serve without truth.
         variants: which; where empty, all that the backend takes. ONNX Runtime on a CPU takes all, for measuring.
-        gates: by variant, where others than the precision's defaults are wanted.
+        gates: by variant, where others are wanted than the defaults of the precision that it runs in.
         backend: what runs the variants.
         device: one that the backend knows; its own choice where None.
         on_frame: called after each frame, for a progress bar.
@@ -180,28 +180,29 @@ def verify(
         raise BackendError(reason)
     chosen = [bundle.variant(name) for name in variants or _taken_by(kind, on, bundle)]
     calibrations = {v.name: bundle.manifest["variants"][v.name]["calibration"] for v in chosen}
-    limits = {
-        v.name: (gates or {}).get(v.name, Gates.for_precision(v.precision, calibrations[v.name]))
-        for v in chosen
-    }
     hashes = {digest for c in calibrations.values() if c is not None for digest in c["picture_hashes"]}
     if hashes:
         refuse_overlap(hashes, ((frame.id, frame.frame_bgr) for frame in frames))
     note = class_note(frames, bundle.labels)
-    parities = {
-        v.name: Parity(
-            bundle.labels,
-            tie_margin=limits[v.name].tie_margin,
-            min_class_pixels=limits[v.name].min_class_pixels,
-            has_truth=not note,
-        )
-        for v in chosen
-    }
     gallery = Gallery(bundle.labels)
     with ExitStack() as stack:
         reference_backend = stack.enter_context(TorchBackend.of_bundle(bundle))
         preprocess = Preprocessor(bundle.input_size_hw)
         segmenters = {v.name: stack.enter_context(Segmenter(bundle, v.name, backend, device)) for v in chosen}
+        precisions = {name: s.backend.precision for name, s in segmenters.items()}
+        limits = {
+            v.name: (gates or {}).get(v.name) or Gates.for_precision(precisions[v.name], calibrations[v.name])
+            for v in chosen
+        }
+        parities = {
+            v.name: Parity(
+                bundle.labels,
+                tie_margin=limits[v.name].tie_margin,
+                min_class_pixels=limits[v.name].min_class_pixels,
+                has_truth=not note,
+            )
+            for v in chosen
+        }
         for frame in frames:
             size_hw = (frame.frame_bgr.shape[0], frame.frame_bgr.shape[1])
             reference = reference_masks(reference_backend.infer(preprocess(frame.frame_bgr)), size_hw)
@@ -215,7 +216,7 @@ def verify(
                 masks[name] = ComparedMask(classes, kinds)
             gallery.add(frame, reference.classes, masks, has_truth=not note)
             on_frame()
-        backends = {name: f"{s.backend.name}, {s.backend.device}" for name, s in segmenters.items()}
+        backends = {name: _described(s) for name, s in segmenters.items()}
     results = []
     for v in chosen:
         summary = parities[v.name].summary()
@@ -232,6 +233,13 @@ def verify(
             )
         )
     return Verification(bundle, frames.name, note, tuple(results), gallery.frames())
+
+
+def _described(segmenter: Segmenter) -> str:
+    """What ran a variant, for a reader."""
+    backend = segmenter.backend
+    coarser = "" if backend.precision == segmenter.variant.precision else f", in {backend.precision}"
+    return f"{backend.name}, {backend.device}{coarser}"
 
 
 def _taken_by(backend: type[Backend], device: str, bundle: Bundle) -> tuple[str, ...]:

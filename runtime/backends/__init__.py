@@ -45,3 +45,4 @@ def backend_class(name: str) -> type[Backend]:
 
 register("onnxruntime", "edgeseg.runtime.backends.onnxruntime:OnnxRuntimeBackend")
 register("tensorrt", "edgeseg.runtime.backends.tensorrt:TensorRTBackend")
+register("openvino", "edgeseg.runtime.backends.openvino:OpenVinoBackend")

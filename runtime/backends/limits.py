@@ -1,0 +1,48 @@
+"""How far rounding may lead a computation: the numbers that verification's gates and ``--backend auto`` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a precision may differ by from the same network in float32. Shares are of 1: 0.001 is 0.1 %.
+
+    **Ties.** Two exact computations of one network differ by rounding. Where the reference's best two
+    logits are closer than that, its choice is itself a coin's toss, and a flip there says nothing about the variant.
+    ``tie_margin`` is that distance as a share of the logits' root mean square on the frame. For float32,
+    rounding (6e-8 each) over about 70 layers that each sum about 1000 products grows like the root of their number, to
+    1.6e-5; doubled for two logits, and with room for a heavy tail, 1e-4. For float16 sums are kept in float32 and
+    only activations are rounded (4.9e-4 each), 70 times: 4e-3, and doubled about 1e-2. For bfloat16 the same, four
+    times as coarse (2e-3 each): 1.6e-2, and doubled about 4e-2. For INT8 an activation is rounded by 1/255 of its
+    range, about 1e-2 of its root mean square, and errors of many layers average: 5e-2.
+
+    bfloat16 has float16's other limits: it may call more pixels a tie, and may err no more elsewhere.
+
+    Attributes:
+        real_disagreement: share of all pixels that may differ where the reference is no tie.
+        logit_error: largest difference of a logit, as a share of the logits' root mean square. It sees what
+            no pixel shows, such as a class that the frames do not have. None judges none.
+        tie_margin: the reference margin, as a share of the logits' root mean square, up to which a pixel is a tie.
+    """
+
+    real_disagreement: float
+    logit_error: float | None
+    tie_margin: float
+
+
+LIMITS = {
+    "fp32": Limits(real_disagreement=1e-4, logit_error=1e-2, tie_margin=1e-4),
+    "fp16": Limits(real_disagreement=1e-3, logit_error=0.2, tie_margin=1e-2),
+    "bf16": Limits(real_disagreement=1e-3, logit_error=0.2, tie_margin=4e-2),
+    "int8": Limits(real_disagreement=0.1, logit_error=None, tie_margin=5e-2),
+}
+"""By precision. INT8 is judged by what it costs against the labels, within its budgets, not by how many pixels move;
+its wide limit on those catches what is broken where no budget can see it."""
+
+CLASS_DROP = 0.005
+"""IoU that a class may lose."""
+
+MIN_CLASS_PIXELS = 2000
+"""Below so many pixels a class is not judged alone: half a point of it would be fewer than 10 pixels of one edge."""

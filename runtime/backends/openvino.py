@@ -1,0 +1,169 @@
+"""OpenVINO: Intel's and AMD's CPUs, and Intel's GPUs and NPUs."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bundle import Variant
+from ..errors import BackendError, MissingDependencyError
+from .base import Backend, Say
+from .external_data import refuse_external_data
+
+_F32 = "-f32"
+_FORM = re.compile(rf"(cpu|gpu|npu)(\.\d+)?({_F32})?")
+_PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
+_FROM_FINE_TO_COARSE = ("fp32", "fp16", "bf16", "int8")
+
+
+class _Place(NamedTuple):
+    """Where a result is written: the array, and OpenVINO's view of it."""
+
+    logits: npt.NDArray[np.float32]
+    tensor: Any
+
+
+class _Compiled(NamedTuple):
+    """The network for so many frames at once."""
+
+    request: Any
+    places: Iterator[_Place]
+
+
+class OpenVinoBackend(Backend):
+    """Runs a variant with OpenVINO.
+
+    ``device`` is ``cpu``, ``gpu`` or ``npu``, with a number where there are several: ``gpu.1``. There OpenVINO computes
+    in the precision that it thinks best, on a CPU that has it bfloat16; :attr:`precision` tells. ``cpu-f32``, and so
+    with each, computes in float32. A device that is absent is an error, never a silent run on the CPU.
+
+    A frame is read where it lies, and logits are written to one of :attr:`RESULTS_KEPT` places in turn. The network is
+    compiled for one frame, and again for each other number of frames when that first comes.
+    """
+
+    name = "openvino"
+    auto_devices = ("cpu-f32", "cpu")
+
+    def __init__(
+        self,
+        variant: Variant,
+        input_size_hw: tuple[int, int],
+        device: str = "cpu",
+        threads: int | None = None,
+        say: Say = lambda line: None,
+    ) -> None:
+        super().__init__(variant, input_size_hw, device, threads, say)
+        refuse_external_data(variant.path)
+        self._path = variant.path
+        self._openvino = _import()
+        self._device = device.removesuffix(_F32).upper()
+        self._config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None and self._device.startswith("CPU"):
+            self._config["INFERENCE_NUM_THREADS"] = threads
+        if device.endswith(_F32):
+            self._config["INFERENCE_PRECISION_HINT"] = "f32"
+        self._core: Any = self._openvino.Core()
+        self._compiled: dict[int, _Compiled] = {}
+        model = self._compile(1)
+        computes_in = _PRECISIONS[model.get_property("INFERENCE_PRECISION_HINT").get_type_name()]
+        self.precision = max(variant.precision, computes_in, key=_FROM_FINE_TO_COARSE.index)
+        _, channels, height, width = model.output(0).shape
+        self.logits_chw = (channels, height, width)
+
+    @classmethod
+    def why_unavailable(cls, device: str) -> str:
+        """Why OpenVINO cannot run on a device here, and what to do; empty where it can."""
+        if not _FORM.fullmatch(device):
+            return (
+                f"{cls.name} knows no device {device!r}; known: cpu, gpu and npu, with a number as in gpu.1 where"
+                f" there are several, and with {_F32} to compute in float32"
+            )
+        try:
+            core = _import().Core()
+        except MissingDependencyError as error:
+            return str(error)
+        wanted, there = device.removesuffix(_F32).upper(), core.available_devices
+        # Of several GPUs the first is called GPU as well.
+        if wanted in there or f"{wanted}.0" in there:
+            return ""
+        return (
+            f"OpenVINO finds no device {wanted} here (it finds {', '.join(there) or 'none'}); install that device's"
+            " driver, or use --device cpu"
+        )
+
+    @classmethod
+    def targets(cls, device: str) -> tuple[str, ...]:
+        """What runs everywhere, and on a CPU both forms of INT8, which OpenVINO folds into kernels of its own."""
+        return ("any", "cpu", "tensorrt") if device.startswith("cpu") else ("any", "tensorrt")
+
+    @classmethod
+    def version(cls, device: str) -> str:
+        """OpenVINO's version, and the device's full name."""
+        openvino = _import()
+        name = openvino.Core().get_property(device.removesuffix(_F32).upper(), "FULL_DEVICE_NAME")
+        return f"{openvino.__version__} on {name}"
+
+    def _infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        count = len(frame_nhwc)
+        if count not in self._compiled:
+            self._compile(count)
+        request, places = self._compiled[count]
+        logits, tensor = next(places)
+        try:
+            request.set_input_tensor(self._tensor(np.ascontiguousarray(frame_nhwc)))
+            request.set_output_tensor(tensor)
+            # Not infer(), which copies the results besides.
+            request.start_async()
+            request.wait()
+        except RuntimeError as error:
+            raise BackendError(f"OpenVINO failed on a frame: {_brief(error)}") from error
+        return logits
+
+    def _compile(self, count: int) -> Any:
+        """Compiles the network for so many frames, which is faster than for any number of them."""
+        try:
+            model = self._core.read_model(str(self._path))
+            inputs, outputs = ([port.any_name for port in ports] for ports in (model.inputs, model.outputs))
+            if inputs != ["frame"] or outputs != ["logits"]:
+                raise BackendError(
+                    f"{self._path} has the inputs {inputs} and outputs {outputs}; expected frame and logits"
+                )
+            model.reshape({"frame": [count, *self._input_size_hw, 3]})
+            compiled = self._core.compile_model(model, self._device, self._config)
+            request = compiled.create_infer_request()
+        except RuntimeError as error:
+            raise BackendError(
+                f"OpenVINO cannot load {self._path} on {self.device}: {_brief(error)}"
+            ) from error
+        shape = tuple(compiled.output(0).shape)
+        arrays = [np.empty(shape, np.float32) for _ in range(self.RESULTS_KEPT)]
+        places = itertools.cycle([_Place(array, self._tensor(array)) for array in arrays])
+        self._compiled[count] = _Compiled(request, places)
+        return compiled
+
+    def _tensor(self, array: npt.NDArray[Any]) -> Any:
+        return self._openvino.Tensor(array, shared_memory=True)
+
+    def _close(self) -> None:
+        self._compiled.clear()
+        self._core = None
+
+
+def _import() -> Any:
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise MissingDependencyError("openvino", "openvino", "the openvino backend") from error
+
+
+def _brief(error: Exception) -> str:
+    """The line of OpenVINO's message that says what is wrong; those before it say where in its source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (telling or lines or ["no reason given"])[0].rstrip(":")
