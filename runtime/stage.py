@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from enum import IntEnum
 
 from .trace import FrameKey, Trace
+
+
+class Order(IntEnum):
+    """The kinds of stages, on a frame's way."""
+
+    CAPTURE = 1
+    PREPROCESS = 2
+    INFERENCE = 3
+    DECODE = 4
+    SINK = 5
 
 
 class Stage:
@@ -13,16 +24,17 @@ class Stage:
 
     Args:
         name: for people: ``inference``, or a sink's name.
+        order: of its kind, on a frame's way.
         trace: to add to, where there is one.
 
     Attributes:
         busy_seconds: how long it has worked, waiting not counted.
     """
 
-    def __init__(self, name: str, trace: Trace | None = None) -> None:
+    def __init__(self, name: str, order: Order, trace: Trace | None = None) -> None:
         self.name = name
         self.busy_seconds = 0.0
-        self._track = trace.track(name) if trace is not None else None
+        self._track = trace.track(name, order) if trace is not None else None
 
     def done(self, start: float, frames: Sequence[FrameKey], step: str = "", verb: str = "") -> float:
         """Notes that frames have been worked on since ``start``.

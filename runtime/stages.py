@@ -12,7 +12,7 @@ from .mailbox import Mailbox
 from .overlay import Overlay
 from .segmenter import Inference, Prepared, Segmenter
 from .sinks.base import Output
-from .stage import Stage
+from .stage import Order, Stage
 from .stats import RunStats
 from .streams import Captured, Intake, Lane
 from .trace import FrameKey, Trace
@@ -61,9 +61,9 @@ class Stages:
         stopping: threading.Event,
         trace: Trace | None,
     ) -> None:
-        self.preprocess_stage = Stage("preprocess", trace)
-        self.inference_stage = Stage("inference", trace)
-        self.decode_stage = Stage("decode", trace)
+        self.preprocess_stage = Stage("preprocess", Order.PREPROCESS, trace)
+        self.inference_stage = Stage("inference", Order.INFERENCE, trace)
+        self.decode_stage = Stage("decode", Order.DECODE, trace)
         self._lanes, self._intake, self._segmenter = lanes, intake, segmenter
         self._batch, self._total, self._on_result = batch, total, on_result
         self._stopping, self._trace = stopping, trace

@@ -12,7 +12,7 @@ from .preprocess import Frame
 from .sinks.base import Sink
 from .sinks.worker import SinkWorker
 from .sources.base import Source
-from .stage import Stage
+from .stage import Order, Stage
 from .stats import RunStats
 from .trace import FrameKey, Trace
 
@@ -77,7 +77,7 @@ class Lane:
         self.stats = RunStats(run.labels)
         capacity = 1 if self.live else max(2, run.batch)
         self.captured: Mailbox[Captured] = Mailbox(capacity, newest_wins=self.live, on_change=on_change)
-        self.capture = Stage("capture" if number == 0 else f"capture {number}", run.trace)
+        self.capture = Stage("capture" if number == 0 else f"capture {number}", Order.CAPTURE, run.trace)
         self.workers = [
             SinkWorker(
                 sink,
@@ -85,7 +85,7 @@ class Lane:
                 run.patience_seconds,
                 run.stop,
                 run.on_failure,
-                Stage(sink.name, run.trace),
+                Stage(sink.name, Order.SINK, run.trace),
                 on_change,
                 run.batch,
             )

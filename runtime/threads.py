@@ -117,8 +117,8 @@ def open_fastest(
         opening_seconds = 0.0
         for count in counts[1:]:
             left = budget_seconds - (clock() - started_at)
-            # Twice a run, to warm up and to measure, of at most twice the time.
-            if left < opening_seconds + 4 * min(times_ms.values()) / 1e3:
+            # Two runs, to warm up and to measure, of at most twice the time of the number before.
+            if left < opening_seconds + 2 * 2 * times_ms[min(times_ms)] / 1e3:
                 break
             opened_at = clock()
             other = open_with(count, segmenter)
@@ -145,7 +145,7 @@ def inference_ms(segmenter: Segmenter, seconds: float, clock: Callable[[], float
     until = clock() + seconds
     segmenter.infer(prepared)
     times: list[float] = []
-    while not times or (len(times) < _MOST_FRAMES and clock() < until):
+    while not times or (len(times) < _MOST_FRAMES and clock() + times[-1] / 1e3 <= until):
         start = clock()
         segmenter.infer(prepared)
         times.append((clock() - start) * 1e3)

@@ -63,12 +63,12 @@ class Trace:
         self._file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
         self._file.write('{"ph":"M","pid":1,"name":"process_name","args":{"name":"edgeseg"}}')
 
-    def track(self, name: str) -> Track:
-        """Adds a track, below those there are."""
+    def track(self, name: str, order: int) -> Track:
+        """Adds a track, below those of a smaller ``order``."""
         with self._lock:
             self._tracks += 1
             number = self._tracks
-        for kind, args in (("thread_name", {"name": name}), ("thread_sort_index", {"sort_index": number})):
+        for kind, args in (("thread_name", {"name": name}), ("thread_sort_index", {"sort_index": order})):
             self._add(f'"ph":"M","tid":{number},"name":"{kind}","args":{json.dumps(args)}')
         return Track(self, number)
 

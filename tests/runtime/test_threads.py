@@ -1,0 +1,212 @@
+"""The choice of threads, on machines and clocks made for the purpose."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from edgeseg import Segmenter
+from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.threads import (
+    ThreadChoice,
+    candidates,
+    choose,
+    decode_threads,
+    open_fastest,
+    usable_cpus,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine of eight CPUs without control groups."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    return tmp_path
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_the_affinity_mask_counts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usable_cpus(root) == 8
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5})
+    assert usable_cpus(root) == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert usable_cpus(root) == 5
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cpus(root) == 1
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "expected"),
+    [("200000 100000", 2), ("150000 100000", 2), ("max 100000", 8), ("10000 100000", 1), ("rubbish", 8)],
+)
+def test_a_quota_of_control_groups_2_counts(root: Path, cpu_max: str, expected: int) -> None:
+    write(root / "proc/self/cgroup", "0::/user.slice/job\n")
+    write(root / "sys/fs/cgroup/user.slice/job/cpu.max", f"{cpu_max}\n")
+    assert usable_cpus(root) == expected
+
+
+def test_the_quota_of_an_outer_group_counts_too(root: Path) -> None:
+    write(root / "proc/self/cgroup", "0::/outer/inner\n")
+    write(root / "sys/fs/cgroup/outer/cpu.max", "300000 100000\n")
+    write(root / "sys/fs/cgroup/outer/inner/cpu.max", "max 100000\n")
+    assert usable_cpus(root) == 3
+
+
+def test_in_a_container_the_quota_stands_at_the_mount(root: Path) -> None:
+    write(root / "proc/self/cgroup", "0::/docker/of/the/host\n")
+    write(root / "sys/fs/cgroup/cpu.max", "400000 100000\n")
+    assert usable_cpus(root) == 4
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("250000", 3), ("-1", 8)])
+def test_a_quota_of_control_groups_1_counts(root: Path, quota: str, expected: int) -> None:
+    write(root / "proc/self/cgroup", "5:memory:/job\n4:cpu,cpuacct:/job\n")
+    write(root / "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", quota)
+    write(root / "sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000")
+    assert usable_cpus(root) == expected
+
+
+def test_what_is_tried_and_what_is_chosen() -> None:
+    assert candidates(1) == [1]
+    assert candidates(6) == [6, 3, 2, 1]
+    assert candidates(16) == [16, 8, 4, 2, 1]
+    assert choose({1: 18.2, 2: 10.9}) == 2
+    assert choose({8: 10.0, 4: 10.2, 2: 10.4, 1: 19}) == 4
+    assert choose({2: 31.0, 1: 20.0}) == 1
+    assert [decode_threads(threads, 4) for threads in (1, 3, 4)] == [3, 1, 1]
+
+
+class Clock:
+    """Time that passes only where something is done."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Opener:
+    """Opens real segmenters, whose inference takes a time that the test sets."""
+
+    def __init__(
+        self,
+        bundle: Path,
+        ms: dict[int, float],
+        opening_ms: float = 100.0,
+        fail_at: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.clock, self.opened, self.inferences = Clock(), [], dict.fromkeys(ms, 0)
+        self._bundle, self._ms, self._opening_ms = Bundle.load(bundle), ms, opening_ms
+        self._fail_at, self._device = fail_at, device
+
+    def __call__(self, threads: int, like: Segmenter | None) -> Segmenter:
+        assert (like is None) == (not self.opened)
+        assert like is None or not like.backend._closed
+        self.clock.now += self._opening_ms / 1e3
+        segmenter = Segmenter(self._bundle, threads=1)
+        segmenter.backend.device = self._device
+        self.opened.append((threads, segmenter))
+        infer = segmenter.infer
+
+        def timed(prepared: object) -> object:
+            if threads == self._fail_at:
+                raise BackendError("no more memory")
+            self.inferences[threads] += 1
+            self.clock.now += self._ms[threads] / 1e3
+            return infer(prepared)  # type: ignore[arg-type]
+
+        segmenter.infer = timed  # type: ignore[method-assign, assignment]
+        return segmenter
+
+    def run(self, cpus: int) -> tuple[Segmenter, ThreadChoice]:
+        return open_fastest(self, cpus, clock=self.clock)
+
+    def still_open(self) -> list[int]:
+        return [threads for threads, segmenter in self.opened if not segmenter.backend._closed]
+
+
+@pytest.mark.parametrize(
+    ("ms", "expected"),
+    [
+        ({4: 10.0, 2: 14.0, 1: 25.0}, 4),
+        ({4: 10.0, 2: 10.2, 1: 18.0}, 2),
+        ({4: 30.0, 2: 14.0, 1: 12.0}, 1),
+        ({4: 30.0, 2: 12.0, 1: 14.0}, 2),
+    ],
+)
+def test_the_fewest_of_the_fastest_stay_open(
+    bundle_folder: Path, ms: dict[int, float], expected: int
+) -> None:
+    opener = Opener(bundle_folder, ms)
+    segmenter, choice = opener.run(4)
+    assert [threads for threads, _ in opener.opened] == [4, 2, 1]
+    assert choice.threads == expected
+    assert choice.times_ms == pytest.approx(ms)
+    assert opener.still_open() == [expected]
+    assert dict(opener.opened)[expected] is segmenter
+    assert opener.clock.now - 0.1 <= 1.5
+    segmenter.close()
+
+
+def test_a_network_too_slow_to_be_compared_gets_all_cpus(bundle_folder: Path) -> None:
+    opener = Opener(bundle_folder, {8: 700.0, 4: 900.0, 2: 1500.0, 1: 3000.0})
+    segmenter, choice = opener.run(8)
+    assert (choice.threads, list(choice.times_ms)) == (8, [8])
+    assert opener.inferences[8] == 2
+    segmenter.close()
+
+
+def test_measuring_stays_within_its_budget(bundle_folder: Path) -> None:
+    for slow in (5.0, 20.0, 60.0, 120.0):
+        opener = Opener(bundle_folder, {8: slow, 4: slow * 2, 2: slow * 4, 1: slow * 8})
+        segmenter, choice = opener.run(8)
+        assert choice.threads == 8
+        assert opener.clock.now - 0.1 <= 1.5
+        segmenter.close()
+
+
+def test_where_the_cpu_has_nothing_to_do_nothing_is_measured(bundle_folder: Path) -> None:
+    opener = Opener(bundle_folder, {4: 1.0}, device="cuda")
+    segmenter, choice = opener.run(4)
+    assert (choice.threads, choice.times_ms, opener.inferences[4]) == (None, {}, 0)
+    segmenter.close()
+
+
+def test_one_cpu_needs_no_measurement(bundle_folder: Path) -> None:
+    opener = Opener(bundle_folder, {1: 5.0})
+    segmenter, choice = opener.run(1)
+    assert (choice.line, opener.inferences[1]) == ("1 of 1", 0)
+    segmenter.close()
+
+
+@pytest.mark.parametrize("fail_at", [4, 2])
+def test_a_failure_leaves_nothing_open(bundle_folder: Path, fail_at: int) -> None:
+    opener = Opener(bundle_folder, {4: 5.0, 2: 5.0, 1: 5.0}, fail_at=fail_at)
+    with pytest.raises(BackendError, match="no more memory"):
+        opener.run(4)
+    assert opener.still_open() == []
+
+
+def test_it_is_told_in_one_line() -> None:
+    choice = ThreadChoice(2, 2, {2: 10.94, 1: 18.21})
+    assert choice.line == "2 of 2 (1: 18.2 ms, 2: 10.9 ms)"
+    assert choice.summary() == {"inference": 2, "cpus": 2, "times_ms": {"1": 18.21, "2": 10.94}}
+
+
+def test_it_is_quick_on_this_machine(bundle_folder: Path) -> None:
+    start = time.monotonic()
+    segmenter, choice = open_fastest(lambda threads, like: Segmenter(bundle_folder, threads=threads), 2)
+    segmenter.close()
+    assert choice.threads in (1, 2)
+    assert time.monotonic() - start < 10  # 1.5 s and two openings; the rest is for a busy machine
