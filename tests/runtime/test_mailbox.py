@@ -57,3 +57,36 @@ def test_whoever_waits_is_woken(end: str) -> None:
     assert sorted(answers, key=str) == [False, None]
     assert full.get() == (0 if end == "close" else None)
     assert not full.put(2)
+
+
+@pytest.mark.timeout(10)
+def test_a_writer_can_wait_until_it_is_wanted() -> None:
+    box: Mailbox[int] = Mailbox(1)
+    events: list[str] = []
+
+    def write() -> None:
+        assert box.wait_until_wanted()
+        events.append("wanted")
+        box.put(7)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    time.sleep(0.05)
+    assert events == []
+    assert box.get() == 7
+    writer.join()
+    closing = threading.Timer(0.05, box.close)
+    closing.start()
+    assert not box.wait_until_wanted()
+    closing.join()
+
+
+def test_every_change_is_told_to_whoever_watches() -> None:
+    told: list[int] = []
+    box: Mailbox[int] = Mailbox(2, on_change=lambda: told.append(box.waiting))
+    box.put(1)
+    box.put(2)
+    box.get()
+    box.close()
+    box.cancel()
+    assert told == [1, 2, 1, 1, 0]

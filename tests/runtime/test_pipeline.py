@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from edgeseg.runtime.errors import OutputError, SourceError
 from edgeseg.runtime.pipeline import Pipeline
+from edgeseg.runtime.recycle import ArrayPool
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
 from edgeseg.runtime.sources.base import Source
@@ -282,3 +284,75 @@ def test_stages_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -
     Pipeline(FakeSource(20, pause=0.04), segmenter, [FakeSink(pause=0.04)]).run()
     # One after another the four stages would sleep for 20 * 4 * 40 ms = 3.2 s; side by side for 0.92 s.
     assert time.monotonic() - start < 2.2
+
+
+class PooledSource(FakeSource):
+    """Frames in memory that is used again, as those of cameras and videos are."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__(frames)
+        self._pool = ArrayPool()
+
+    def read(self) -> np.ndarray | None:
+        if self._next == self._frames:
+            return None
+        self._next += 1
+        frame = self._pool.take((240, 320, 3), np.uint8)
+        frame.fill(self._next % 256)
+        return frame
+
+
+def test_a_steady_run_allocates_nothing(segmenter: Segmenter) -> None:
+    sizes: dict[int, int] = {}
+
+    def note(stats: RunStats) -> None:
+        if stats.frames == 100:
+            tracemalloc.reset_peak()
+        if stats.frames in (100, 200):
+            sizes[stats.frames] = tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        Pipeline(PooledSource(201), segmenter, on_result=note).run()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # A frame is 225 KiB and its class map 75: one that is not used again shows.
+    assert sizes[200] - sizes[100] < 64 << 10
+    assert peak - sizes[100] < 128 << 10
+
+
+def test_a_run_tells_who_was_busy_and_what_it_waited_for(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = segmenter.infer
+
+    def slow_infer(*args: object) -> object:
+        time.sleep(0.02)
+        return infer(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segmenter, "infer", slow_infer)
+    report = Pipeline(FakeSource(40, pause=0.005), segmenter, [FakeSink()]).run()
+    assert report.stats["bottleneck"] == "inference"
+    assert report.stats["busy"]["inference"] > 0.85
+    assert 0.1 < report.stats["busy"]["capture"] < 0.6
+    waiting = Pipeline(FakeSource(10, live=True, pause=0.05), segmenter).run()
+    assert waiting.stats["bottleneck"] == ""
+    assert "capture" not in waiting.stats["busy"]
+
+
+def test_the_throughput_is_that_of_the_slowest_stage(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(stage: Callable[..., object], seconds: float) -> Callable[..., object]:
+        def run(*args: object) -> object:
+            time.sleep(seconds)
+            return stage(*args)
+
+        return run
+
+    for name, seconds in (("prepare", 0.01), ("infer", 0.03), ("decode", 0.015)):
+        monkeypatch.setattr(segmenter, name, slowly(getattr(segmenter, name), seconds))
+    report = Pipeline(FakeSource(40, pause=0.02), segmenter, [FakeSink(pause=0.02)]).run()
+    # One after another the stages take 95 ms a frame. The rest of the slack is for a busy machine.
+    assert 1 / report.stats["fps"] < 1.35 * 0.03

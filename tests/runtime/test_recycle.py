@@ -46,3 +46,16 @@ def test_whoever_keeps_everything_keeps_what_he_was_given() -> None:
         array.fill(number)
         kept.append(array)
     assert [int(array[0, 0]) for array in kept] == list(range(100))
+
+
+def test_a_few_kinds_live_side_by_side() -> None:
+    pool = ArrayPool()
+    addresses = {pool.take((2, width), np.uint8).ctypes.data for width in range(2, 6)}
+    assert {pool.take((2, width), np.uint8).ctypes.data for width in range(2, 6)} == addresses
+
+
+def test_many_kinds_are_not_kept() -> None:
+    pool = ArrayPool()
+    for width in range(1, 100):
+        assert pool.take((2, width), np.uint8).shape == (2, width)
+    assert len(pool._arrays) <= 8

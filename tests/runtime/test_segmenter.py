@@ -127,3 +127,13 @@ def test_a_graph_that_breaks_the_bundles_promise(make_bundle: Callable[..., Path
         pytest.raises(BackendError, match=r"logits of shape \[3, 4, 6\], but .* promises"),
     ):
         seg(halves(30, 30))
+
+
+def test_as_many_prepared_frames_stay_as_were_asked_for(bundle_folder: Path) -> None:
+    with Segmenter(bundle_folder, decode_threads=2) as seg:
+        seg.keep_frames(7)
+        seg.keep_frames(3)
+        levels = [10, 60, 90, 120, 150, 180, 250]
+        prepared = [seg.prepare(np.full((20, 30, 3), level, np.uint8)) for level in levels]
+        assert [int(frame.frame_nhwc[0, 0, 0, 0]) for frame in prepared] == levels
+        assert [int(i.logits.argmax(0)[0, 0]) for i in seg.infer_batch(prepared)] == [0, 0, 1, 1, 1, 2, 2]

@@ -76,6 +76,24 @@ class TestContract:
         source.close()
 
 
+def test_a_videos_frames_are_used_again_once_nobody_holds_them(tmp_path: Path) -> None:
+    path = str(tmp_path / "v.mp4")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), 12.5, (60, 40))
+    for i in range(40):
+        writer.write(picture(5 * i))
+    writer.release()
+    with open_source(path) as source:
+        addresses = set()
+        held = source.read()
+        assert held is not None
+        before = held.copy()
+        while (frame := source.read()) is not None:
+            addresses.add(frame.ctypes.data)
+        assert len(addresses) <= 4
+        assert held.ctypes.data not in addresses
+        np.testing.assert_array_equal(held, before)
+
+
 def test_pictures_have_names(tmp_path: Path) -> None:
     with open_source(make_pictures(tmp_path)) as source:
         source.read()
