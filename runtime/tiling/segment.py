@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, NamedTuple
 
 import cv2
@@ -165,19 +166,38 @@ def _read_ahead(
 ) -> Iterator[Iterator[_Tile]]:
     """Reads the next tile while the network sees this one, whose memory the one after next takes."""
     inputs = [np.empty((1, *segmenter.bundle.input_size_hw, 3), np.uint8) for _ in range(2)]
+    # Not an executor: a Ctrl-C between two lines of its locks leaves them taken, and the program waits for ever.
+    wanted: SimpleQueue[tuple[int, int, npt.NDArray[np.uint8]] | None] = SimpleQueue()
+    found: SimpleQueue[_Tile | BaseException] = SimpleQueue()
 
-    def tiles(pool: ThreadPoolExecutor) -> Iterator[_Tile]:
-        waiting: Future[_Tile] | None = None
+    def read() -> None:
+        while (place := wanted.get()) is not None:
+            try:
+                found.put(_read(picture, tiling, *place))
+            except BaseException as error:  # for the thread that waits for the tile
+                found.put(error)
+
+    def next_tile() -> _Tile:
+        tile = found.get()
+        if isinstance(tile, BaseException):
+            raise tile
+        return tile
+
+    def tiles() -> Iterator[_Tile]:
         for index, (row, column) in enumerate(itertools.product(rows, columns)):
-            coming = pool.submit(_read, picture, tiling, row, column, inputs[index % 2])
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+            wanted.put((row, column, inputs[index % 2]))
+            if index:
+                yield next_tile()
+        yield next_tile()
 
-    with ThreadPoolExecutor(1, "edgeseg tiles") as pool:
-        yield tiles(pool)
+    reader = Thread(target=read, name="edgeseg tiles")
+    try:
+        reader.start()
+        yield tiles()
+    finally:
+        wanted.put(None)
+        if reader.is_alive():
+            reader.join()
 
 
 def _read(

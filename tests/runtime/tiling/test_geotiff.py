@@ -269,6 +269,38 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, limit: int) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
+def test_a_block_that_is_lost_without_a_word_is_found(
+    tmp_path: Path, bands: np.ndarray, labels: LabelMap
+) -> None:
+    """GDAL may keep to itself that it could not write."""
+
+    class Forgetful:
+        def __init__(self, dataset: object) -> None:
+            self._dataset = dataset
+
+        def write(self, *args: object, **options: object) -> None: ...
+
+        def close(self) -> None:
+            self._dataset.close()
+
+    with open_picture(write(tmp_path / "a.tif", bands)) as picture:
+        class_map = open_class_map(tmp_path / "b.tif", picture, labels)
+        class_map._dataset = Forgetful(class_map._dataset)
+        class_map.write(np.ones((150, 230), np.uint8))
+        with pytest.raises(OutputError, match=r"b\.tif: it reads back otherwise, as when the disk is full"):
+            class_map.close(commit=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_class_map_that_lacks_rows_is_not_kept(tmp_path: Path, bands: np.ndarray, labels: LabelMap) -> None:
+    with open_picture(write(tmp_path / "a.tif", bands)) as picture:
+        class_map = open_class_map(tmp_path / "b.tif", picture, labels)
+        class_map.write(np.ones((149, 230), np.uint8))
+        with pytest.raises(OutputError, match=r"b\.tif was given 149 of 150 rows, and is not kept"):
+            class_map.close(commit=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
 @pytest.fixture
 def without_rasterio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rasterio", None)

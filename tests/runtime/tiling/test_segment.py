@@ -36,7 +36,7 @@ def assert_same_but_for_ties(
     differ = classes != result.classes[:height, :width]
     assert result.margin[:height, :width][differ].max(initial=0) <= tie
     assert differ.mean() < 1e-3
-    assert len(np.unique(classes)) > 1
+    assert len(np.unique(classes)) > 1 or classes.size < 4000
 
 
 @settings(
