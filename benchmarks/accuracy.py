@@ -37,6 +37,7 @@ from .rounds import Take, run_rounds
 from .tables import Table, number
 
 _TIMED_FRAMES = 8
+_LEAST_SPAN = 2.0
 _VERIFIED_ON = "onnxruntime"
 
 Score = Callable[[Bundle, Variant, str], float]
@@ -45,7 +46,7 @@ Score = Callable[[Bundle, Variant, str], float]
 
 @dataclass(frozen=True)
 class Point:
-    """One variant of one bundle on one backend. ``miou`` is 0 to 1, the rest milliseconds and MB."""
+    """One variant of one bundle on one backend, and what it computes in. ``miou`` is 0 to 1, the rest ms and MB."""
 
     bundle: str
     network: str
@@ -162,17 +163,19 @@ def measure(
         np.save(work / "frames.npy", np.stack(pictures_bgr))
         size_hw = (pictures_bgr[0].shape[0], pictures_bgr[0].shape[1])
         takes: dict[str, Take] = {}
+        computes_in: list[str] = []
         for index, (bundle, variant, name) in enumerate(todo):
             setting = Setting.of(bundle, variant.name, size_hw, threads, work)
             contender = Contender(name, setting, work / "frames.npy", cpus)
             takes[str(index)] = stack.enter_context(contender).frames_ms
+            computes_in.append(contender.precision)
         timed = run_rounds(takes, rounds)
     return [
         Point(
             bundle=bundle.path.name,
             network=str(bundle.architecture["name"]),
             variant=variant.name,
-            precision=variant.precision,
+            precision=computes_in[index],
             backend=name.removeprefix(f"{OURS}-"),
             miou=score(bundle, variant, name),
             file_mb=variant.path.stat().st_size / 1e6,
@@ -212,16 +215,16 @@ def verified_miou(bundle: Bundle, variant: Variant, name: str) -> float:
 def table(points: Sequence[Point]) -> Table:
     """A row a point, the most accurate first."""
     return Table(
-        ["network", "bundle", "variant", "backend", "mIoU", "p50 ms", "p90", "p99", "MB", "nothing beats it"],
+        ["network", "bundle", "variant", "backend", "in", "mIoU", "p50 ms", "p90", "p99", "MB", "nothing beats it"],
         [
             [
-                point.network, point.bundle, point.variant, point.backend, number(100 * point.miou, 2),
+                point.network, point.bundle, point.variant, point.backend, point.precision, number(100 * point.miou, 2),
                 *(number(value) for value in (point.p50, point.p90, point.p99, point.file_mb)),
                 "yes" if point in front_of(points) else "",
             ]
             for point in sorted(points, key=lambda point: -point.miou)
         ],
-        left=4,
+        left=5,
     )  # fmt: skip
 
 
@@ -277,6 +280,11 @@ def plot(points: Sequence[Point], title: str) -> bytes:
     _key(axes, networks, forms)
     plain_axes(axes, grid="both")
     axes.margins(x=0.12, y=0.15)
+    axes.ticklabel_format(useOffset=False)
+    # Hundredths of a point would otherwise look like all the difference in the world.
+    low, high = (100 * end(point.miou for point in points) for end in (min, max))
+    if high - low < _LEAST_SPAN:
+        axes.set_ylim((low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2)
     axes.set_xlabel("milliseconds from frame to class map, median", fontsize=9, color=INK)
     axes.set_ylabel("mean IoU", fontsize=9, color=INK)
     axes.set_title(title, loc="left", fontsize=12, color=INK, fontweight="bold")

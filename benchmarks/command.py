@@ -76,18 +76,20 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_folder(args.out, args.force)
     bundle = Bundle.load(args.bundle)
+    variant = bundle.variant(args.variant).name
+    named, against = _listed(args.backend), _listed(args.against)
+    choose(named, against)  # what cannot run is told before frames are read
     frames, source = read_frames(args.source, size_hw)
     wish = Wish(
         bundle=bundle,
-        variant=bundle.variant(args.variant).name,
-        backends=_listed(args.backend),
-        against=_listed(args.against),
+        variant=variant,
+        backends=named,
+        against=against,
         frames=frames,
         source=source,
         threads=threads,
         rounds=args.rounds,
     )
-    choose(wish)  # a name that is wrong is told before anything is measured
     result = compare(wish, _say)
     print(plain_text(result))
     if args.out is not None:

@@ -56,8 +56,12 @@ class Wish:
     rounds: int
 
 
-def choose(wish: Wish) -> tuple[list[str], dict[str, str]]:
+def choose(named: Sequence[str] | None, against: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
     """Picks the contenders.
+
+    Args:
+        named: backends of edgeseg; all where None.
+        against: groups and single contenders; all where None.
 
     Returns:
         The names of those that run, ours first, and of the others why they do not.
@@ -67,38 +71,38 @@ def choose(wish: Wish) -> tuple[list[str], dict[str, str]]:
         BackendError: one that is named cannot run here, or none of ours can.
     """
     ours = [name for name in peers.names() if peers.group_of(name) == peers.OURS]
-    if wish.backends is not None:
-        for backend in wish.backends:
+    if named is not None:
+        for backend in named:
             if backend not in backends.names():
                 raise UsageError(f"--backend {backend}: expected {', '.join(backends.names())}")
-        ours = [name for name in ours if place(name)[0] in wish.backends]
+        ours = [name for name in ours if place(name)[0] in named]
     rivals = [name for name in peers.names() if peers.group_of(name) != peers.OURS]
-    if wish.against is not None:
-        for word in wish.against:
+    if against is not None:
+        for word in against:
             if word not in (*peers.groups(), *rivals):
                 raise UsageError(
                     f"--against {word}: expected {', '.join(peers.groups())}, or one of {', '.join(rivals)}"
                 )
-        rivals = [name for name in rivals if {name, peers.group_of(name)} & set(wish.against)]
+        rivals = [name for name in rivals if {name, peers.group_of(name)} & set(against)]
     absent = {}
     for name in (*ours, *rivals):
         why = peers.peer_class(name).why_unavailable(name)
         if why:
             absent[name] = why
-    _insist(wish, absent)
+    _insist(named, against, absent)
     running = [name for name in (*ours, *rivals) if name not in absent]
     if not any(peers.group_of(name) == peers.OURS for name in running):
         raise BackendError("edgeseg itself cannot run here: " + "; ".join(absent.values()))
     return running, absent
 
 
-def _insist(wish: Wish, absent: Mapping[str, str]) -> None:
+def _insist(named: Sequence[str] | None, against: Sequence[str] | None, absent: Mapping[str, str]) -> None:
     """Refuses where what was named cannot run: a group as a whole, or one contender."""
-    for word in wish.against or ():
+    for word in against or ():
         members = [name for name in peers.names() if word in (name, peers.group_of(name))]
         if all(name in absent for name in members):
             raise BackendError(f"--against {word}: {absent[members[0]]}")
-    for backend in wish.backends or ():
+    for backend in named or ():
         if f"{peers.OURS}-{backend}" in absent:
             raise BackendError(f"--backend {backend}: {absent[f'{peers.OURS}-{backend}']}")
 
@@ -110,7 +114,7 @@ def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
         EdgesegError: as :func:`choose`, the bundle has no float graph, or a contender that was named failed.
     """
     machine = describe_machine()
-    names, absent = choose(wish)
+    names, absent = choose(wish.backends, wish.against)
     cpus = sorted(os.sched_getaffinity(0))[: wish.threads]
     size_hw = wish.frames.shape[1], wish.frames.shape[2]
     with ExitStack() as stack:
@@ -127,9 +131,12 @@ def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
             try:
                 contenders[name] = stack.enter_context(Contender(name, setting, frames, cpus, work / name))
             except BackendError as error:
-                if wish.against is not None or peers.group_of(name) == peers.OURS:
+                named = wish.backends if peers.group_of(name) == peers.OURS else wish.against
+                if named is not None:
                     raise
                 absent[name] = str(error)
+        if not any(peers.group_of(name) == peers.OURS for name in contenders):
+            raise BackendError("edgeseg itself did not run: " + "; ".join(absent.values()))
         agreement = {name: _agreement(each.maps(work), reference) for name, each in contenders.items()}
         limits = _limits(contenders.values())
         meter, energy = find_meter()

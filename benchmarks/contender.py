@@ -34,7 +34,7 @@ class Contender:
         setting: what all are given alike.
         frames: an ``.npy`` file, uint8 [n, H, W, 3].
         cpus: the processors it may use.
-        cache: a folder for what it compiles.
+        cache: an empty folder for what it compiles and keeps; the user's own where None.
 
     Raises:
         BackendError: it could not start or take a frame; the message has the last line it said.
@@ -47,7 +47,8 @@ class Contender:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         environment = dict(os.environ)
         if cache is not None:
-            environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+            # Everyone's first start: nothing is found that was compiled or optimized before.
+            environment |= {"TORCHINDUCTOR_CACHE_DIR": str(cache), "EDGESEG_CACHE": str(cache)}
         spawned_at = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edgeseg.benchmarks.worker"],
