@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,6 @@ from .tiling.command import add_options, is_tiled, run_tiled
 if TYPE_CHECKING:
     from .run_report import RunReport
     from .segmenter import Segmenter
-    from .sinks.base import Sink
     from .sources.base import Source
     from .threads import ThreadChoice
     from .trace import Trace
@@ -163,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"wrote statistics {args.stats}")
     if trace is not None:
         print(f"wrote trace {args.trace}")
-    return _conclude([sink for its in sinks for sink in its], report)
+    return _conclude(report)
 
 
 def _number_or_auto(option: str, text: str) -> int | None:
@@ -280,10 +279,10 @@ def _signals_call(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _conclude(sinks: Sequence[Sink], report: RunReport) -> int:
-    for sink in sinks:
-        if sink.name not in report.failures and not sink.name.startswith("window"):
-            print(f"wrote {sink.name}")
+def _conclude(report: RunReport) -> int:
+    for name in report.kept:
+        if not name.startswith("window"):
+            print(f"wrote {name}")
     for error in report.failures.values():
         if not isinstance(error, EdgesegError):
             raise error  # a bug, which keeps its traceback

@@ -24,10 +24,12 @@ class RunReport:
             world) added. One source is named in ``source``; several have an entry each in ``sources``, with the same
             keys, ``error`` among them.
         failures: the error of each sink that failed, and of each source that failed beside others, by its name.
+        kept: the names of the sinks whose output is whole.
     """
 
     stats: Mapping[str, Any]
     failures: Mapping[str, Exception]
+    kept: Sequence[str] = ()
 
 
 def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage], seconds: float) -> RunReport:
@@ -72,7 +74,8 @@ def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage],
     }
     busiest = max(busy, key=lambda name: busy[name])
     stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
-    return RunReport(stats, failures)
+    kept = [worker.sink.name for lane in lanes for worker in lane.workers if worker.kept]
+    return RunReport(stats, failures, kept)
 
 
 def _counts(lane: Lane) -> dict[str, int]:

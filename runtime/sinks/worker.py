@@ -45,6 +45,7 @@ class SinkWorker:
         self.stage = stage
         self.failure: Exception | None = None
         self.written = 0
+        self.kept = False
         self._newest_wins = newest_wins
         self._room = _BACKLOG if newest_wins else max(2 * _BACKLOG, _UNDER_WAY * batch)
         self._mailbox: Mailbox[Output] = Mailbox(self._room, newest_wins, on_change)
@@ -109,8 +110,10 @@ class SinkWorker:
         """
         while self.step(timeout=None):
             pass
+        keep = self.failure is None and commit()
         try:
-            self.sink.close(commit=self.failure is None and commit())
+            self.sink.close(commit=keep)
+            self.kept = keep
         except Exception as error:  # reported, so that the other outputs still end well
             self._fail(error)
 

@@ -59,7 +59,9 @@ def test_the_whole_road(run: Run, pictures: Path, capfd: pytest.CaptureFixture[s
     out, err = capfd.readouterr()
     assert err == ""
     assert re.search(r"^bundle +tiny, fp32 on cpu$", out, re.M)
+    assert re.search(r"^threads +\d+ of \d+( \(1: \d+\.\d ms, .*ms\))?$", out, re.M)
     assert re.search(r"^frames +5, 0 dropped, 0 not valid$", out, re.M)
+    assert re.search(r"^bottleneck +(none: no stage was busy all the time|\w+.*, \d+% busy)$", out, re.M)
     assert re.search(r"^capture to mask +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d$", out, re.M)
     assert re.search(r"^grey +\d+\.\d%  #+$", out, re.M)
     assert "wrote video out/o.mp4\nwrote masks m\n" in out
@@ -71,6 +73,16 @@ def test_the_whole_road(run: Run, pictures: Path, capfd: pytest.CaptureFixture[s
     ]
     stats = json.loads((tmp_path / "s.json").read_text())
     assert (stats["bundle"], stats["variant"], stats["device"], stats["frames"]) == ("tiny", "fp32", "cpu", 5)
+    assert stats["threads"]["inference"] <= stats["threads"]["cpus"]
+    assert stats["batch"] == {"most": 1, "times_ms": {}}
+    assert set(stats["busy"]) == {
+        "capture",
+        "preprocess",
+        "inference",
+        "decode",
+        "video out/o.mp4",
+        "masks m",
+    }
     assert set(stats["stages_ms"]["decode"]) == {"p50", "p90", "p99"}
     assert sum(stats["class_share"].values()) == pytest.approx(1)
 
@@ -98,6 +110,33 @@ def test_no_bundle_says_how_to_make_one(run: Run, capfd: pytest.CaptureFixture[s
         (["--source", "PICTURES", "--variant", "int3"], "has no variant 'int3'; it has fp32"),
         (["--source", "PICTURES", "--device", "cuda"], "or use --device cpu"),
         (["--source", "PICTURES", "--threads", "0"], "--threads 0: expected a number of 1 or more, or auto"),
+        (
+            ["--source", "PICTURES", "--threads", "many"],
+            "--threads many: expected a number of 1 or more, or auto",
+        ),
+        (["--source", "PICTURES", "--batch", "-1"], "--batch -1: expected a number of 1 or more, or auto"),
+        (["--source", "PICTURES", "--trace", "pictures/p00.png"], "p00.png exists; give --force"),
+        (["--source", "PICTURES", "--trace", "x.json", "--stats", "./x.json"], "would both write x.json"),
+        (
+            [
+                "--source",
+                "PICTURES",
+                "--masks",
+                "x-1.mp4",
+                "--save",
+                "x.mp4",
+                "--source",
+                "PICTURES",
+                "--masks",
+                "x.mp4",
+            ],
+            "--save and --masks would both write x-1.mp4",
+        ),
+        (["--source", "PICTURES", "--source", "absent.mp4"], "there is no absent.mp4"),
+        (
+            ["--source", "PICTURES", "--source", "PICTURES", "--tile"],
+            "--tile takes one picture; got 2 times --source",
+        ),
         (["--source", "PICTURES", "--masks", "pictures"], "pictures exists; give --force"),
         (["--source", "PICTURES", "--stats", "pictures/p00.png"], "p00.png exists; give --force"),
         (["--source", "PICTURES", "--save", "pictures/p00.png/o.mp4"], "cannot write pictures/p00.png/o.mp4"),
@@ -171,6 +210,76 @@ def test_a_failing_output_is_told_and_the_others_are_kept(
     assert "wrote video o.mp4" in out
     assert "wrote masks" not in out
     assert not (tmp_path / "m").exists()
+
+
+def test_several_sources_share_the_network(
+    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = [
+        "--source",
+        pictures,
+        "--source",
+        pictures / "p03.png",
+        "--stats",
+        "s.json",
+        "--trace",
+        "t.json",
+    ]
+    assert run(*options, "--save", "{source}/o.mp4", "--masks", "m", "--frames", 4) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert re.search(r"^sources +2$", out, re.M)
+    assert re.search(r"^batch +\d \(1: \d+\.\d ms a frame, 2: \d+\.\d\)$", out, re.M)
+    assert re.search(r"^1 \S*pictures +4 +0 +0 ", out, re.M)
+    assert re.search(r"^2 \S*p03\.png +1 +0 +0 ", out, re.M)
+    assert (
+        "wrote trace t.json\nwrote video 1/o.mp4\nwrote masks m-1\nwrote video 2/o.mp4\nwrote masks m-2\n"
+        in out
+    )
+    for name, frames in (("1/o.mp4", 4), ("2/o.mp4", 1)):
+        assert int(cv2.VideoCapture(str(tmp_path / name)).get(cv2.CAP_PROP_FRAME_COUNT)) == frames
+    assert {path.name for path in (tmp_path / "m-2").iterdir()} == {"labelmap.txt", "p03.png"}
+    stats = json.loads((tmp_path / "s.json").read_text())
+    assert [source["frames"] for source in stats["sources"]] == [4, 1]
+    assert set(stats["batch"]["times_ms"]) == {"1", "2"}
+    slices = [e for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if e["ph"] == "X"]
+    assert {e["args"]["source"] for e in slices if e["name"].startswith("video")} == {1, 2}
+
+
+def test_a_source_that_fails_beside_others_is_told_and_they_are_kept(
+    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.png").write_bytes((pictures / "p00.png").read_bytes()[:999])
+    assert run("--source", broken, "--source", pictures, "--save", "o.mp4", "--batch", 2, "--threads", 1) == 2
+    out, err = capfd.readouterr()
+    assert "broken failed: the picture" in err
+    assert "is damaged or truncated" in err
+    assert re.search(r"^  failed: the picture .*a\.png is damaged", out, re.M)
+    assert re.search(r"^batch +2$", out, re.M)
+    assert re.findall("^wrote .*$", out, re.M) == ["wrote video o-2.mp4"]
+    assert not (tmp_path / "o-1.mp4").exists()
+    assert (tmp_path / "o-2.mp4").exists()
+
+
+def test_a_run_that_fails_keeps_its_trace(
+    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (pictures / "p07x.png").write_bytes((pictures / "p00.png").read_bytes()[:999])
+    assert run("--source", pictures, "--trace", "t.json") == 2
+    err = capfd.readouterr().err
+    assert err.startswith("wrote trace t.json\nrun_camera.py: error: the picture ")
+    names = [
+        e["name"] for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if e["ph"] == "X"
+    ]
+    assert names.count("capture") == 8
+
+
+def test_opencvs_threads_are_as_they_were(run: Run, pictures: Path) -> None:
+    before = cv2.getNumThreads()
+    assert run("--source", pictures / "p00.png", "--stats", "s.json") == 0
+    assert cv2.getNumThreads() == before
 
 
 LIMITED = """
