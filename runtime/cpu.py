@@ -17,7 +17,7 @@ _TELLING = (
 @lru_cache(maxsize=1)
 def cpu_identity() -> str:
     """One line that two CPUs share only where code made for one runs as well on the other: model and features."""
-    told = {}
+    told: dict[str, str] = {}
     try:
         for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")

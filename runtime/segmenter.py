@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .backends import backend_class
+from .backends import AUTO, backend_class
 from .backends.base import Say
 from .bundle import Bundle
 from .decode import Decoder
@@ -86,7 +86,7 @@ class Segmenter:
     Args:
         bundle: the bundle's folder, or the bundle.
         variant: which precision; where None the bundle's default, or the first that is made for the device.
-        backend: a registered backend's name.
+        backend: a registered backend's name, or ``auto`` for the fastest here that gives the right masks.
         device: what the backend runs on; the backend's own choice where None.
         threads: CPU threads for one frame, in inference and decode; where None the backend's own choice, and one.
         say: is told what takes long, such as building an engine.
@@ -113,6 +113,11 @@ class Segmenter:
         decode_threads: int | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        if backend == AUTO:
+            from .backends.auto import choose  # it is much code, and seldom wanted
+
+            chosen = choose(self.bundle, variant, device, threads, say)
+            backend, device, variant = chosen.backend, chosen.device, chosen.variant.name
         runs = backend_class(backend)
         device = device or runs.default_device
         self.variant = (

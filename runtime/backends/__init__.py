@@ -8,6 +8,9 @@ from typing import cast
 from ..errors import BackendError
 from .base import Backend
 
+AUTO = "auto"
+"""In the place of a name: the fastest that is right, see :mod:`.auto`."""
+
 _BACKENDS: dict[str, str] = {}
 
 
@@ -38,7 +41,7 @@ def backend_class(name: str) -> type[Backend]:
         BackendError: there is none of this name; the message lists those there are.
     """
     if name not in _BACKENDS:
-        raise BackendError(f"unknown backend {name!r}; known: {', '.join(names())}")
+        raise BackendError(f"unknown backend {name!r}; known: {', '.join(names())}; or {AUTO}, to run frames")
     module_name, class_name = _BACKENDS[name].split(":")
     return cast("type[Backend]", getattr(importlib.import_module(module_name), class_name))
 

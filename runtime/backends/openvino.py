@@ -115,8 +115,10 @@ class OpenVinoBackend(Backend):
             self._compile(count)
         request, places = self._compiled[count]
         logits, tensor = next(places)
+        # Named, for OpenVINO does not keep the memory alive that it reads.
+        frame = self._tensor(np.require(frame_nhwc, requirements=("C", "W")))
         try:
-            request.set_input_tensor(self._tensor(np.ascontiguousarray(frame_nhwc)))
+            request.set_input_tensor(frame)
             request.set_output_tensor(tensor)
             # Not infer(), which copies the results besides.
             request.start_async()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bundle import Variant
-from ..cuda import open_device, why_no_device
+from ..cuda import gpu_of, open_device, why_no_device
 from ..cuda.base import CaptureRefusedError, CudaDevice, DeviceMemory, Graph
 from ..cuda.results import ArraySpec, ResultRing, zeroed
 from ..errors import BackendError
@@ -36,7 +36,6 @@ class TensorRTBackend(Backend):
     An error of CUDA or TensorRT is the last thing it does: from then on each call raises, telling that error.
 
     Attributes:
-        RESULTS_KEPT: how many results stay valid at once.
         batch: the smallest and the largest number of frames that the engine takes in one go.
         why_no_graph: why frames are put on the GPU one operator at a time, without a CUDA graph; empty where they
             are not.
@@ -58,9 +57,7 @@ class TensorRTBackend(Backend):
 
     name = "tensorrt"
     default_device = "cuda"
-    RESULTS_KEPT: ClassVar[int] = (
-        4  # one each decoding, waiting, and being inferred, as in a pipeline; one spare
-    )
+    auto_devices = ("cuda",)
 
     def __init__(
         self,
@@ -82,6 +79,7 @@ class TensorRTBackend(Backend):
         self._graph: Graph | None = None
         self._warm = False
         self._batch = 0
+        self._inputs: list[npt.NDArray[np.uint8]] = []
         tensorrt = find_tensorrt()
         with ExitStack() as on_failure:
             self._cuda: CudaDevice = open_device(_gpu_index(device))
@@ -106,6 +104,20 @@ class TensorRTBackend(Backend):
     def targets(cls, device: str) -> tuple[str, ...]:
         """What is made for TensorRT, and what runs everywhere."""
         return ("any", "tensorrt")
+
+    @classmethod
+    def version(cls, device: str) -> str:
+        """Which TensorRT, and which GPU."""
+        gpu = gpu_of(_gpu_index(device))
+        return f"{find_tensorrt().title} on {gpu.name}, {gpu.compute_capability}"
+
+    def new_input(self, count: int = 1) -> npt.NDArray[np.uint8]:
+        """Allocates pinned memory, from which the GPU reads frames without a copy on the host."""
+        frame_nhwc: npt.NDArray[np.uint8] = zeroed(
+            self._cuda, ArraySpec((count, *self._input_size_hw, 3), np.uint8)
+        )
+        self._inputs.append(frame_nhwc)
+        return frame_nhwc
 
     def warmup(self) -> None:
         """Runs black frames until all that is done once is done, the CUDA graph among it."""
@@ -148,8 +160,11 @@ class TensorRTBackend(Backend):
         count = len(frame_nhwc)
         # Too few frames for the engine are run together with what was there before, which nobody reads.
         batch = max(count, self.batch[0])
-        self._frame[:count] = frame_nhwc
-        self._cuda.copy_to_device(self._memory[FRAME], self._frame[:batch])
+        if batch == count and any(frame_nhwc is own for own in self._inputs):
+            self._cuda.copy_to_device(self._memory[FRAME], frame_nhwc)
+        else:
+            self._frame[:count] = frame_nhwc
+            self._cuda.copy_to_device(self._memory[FRAME], self._frame[:batch])
         self._set_batch(batch)
         self._put_on_stream()
         results = {name: array[:count] for name, array in self._ring.take(names).items()}
@@ -301,7 +316,7 @@ class TensorRTBackend(Backend):
 
     def _let_go(self) -> None:
         """Drops what is TensorRT's in the order of dependence, and the pinned arrays."""
-        for attribute in ("_context", "_engine", "_runtime", "_ring", "_frame"):
+        for attribute in ("_context", "_engine", "_runtime", "_ring", "_frame", "_inputs"):
             self.__dict__.pop(attribute, None)
 
 

@@ -1,0 +1,184 @@
+"""ONNX Runtime's session: its optimized graph is kept, and trusted only where every byte is what was stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from edgeseg.runtime.backends import onnxruntime as module
+from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
+from edgeseg.runtime.bundle import Bundle, Variant
+
+FRAME = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (1, 32, 48, 3), np.uint8)
+
+
+@pytest.fixture
+def variant(bundle_folder: Path) -> Variant:
+    return Bundle.load(bundle_folder).variant()
+
+
+@pytest.fixture
+def graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a cache of the test's own."""
+    monkeypatch.setenv("EDGESEG_CACHE", str(tmp_path / "own"))
+    return tmp_path / "own" / "graphs"
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that sessions are opened on."""
+    paths: list[str] = []
+    real = onnxruntime.InferenceSession
+
+    def session(path: str, *args: object, **kwargs: object) -> object:
+        paths.append(path)
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    return paths
+
+
+def infer(variant: Variant, say: Callable[[str], None] = lambda line: None) -> np.ndarray:
+    with OnnxRuntimeBackend(variant, (32, 48), say=say) as backend:
+        return backend.infer(FRAME)
+
+
+def the_graph(graphs: Path) -> Path:
+    (found,) = graphs.glob("*.graph")
+    return found
+
+
+def test_the_second_start_loads_what_the_first_optimized(
+    variant: Variant, graphs: Path, loaded: list[str]
+) -> None:
+    said: list[str] = []
+    first, second = infer(variant, said.append), infer(variant, said.append)
+    assert loaded == [str(variant.path), str(the_graph(graphs))]
+    assert said == []
+    np.testing.assert_array_equal(first, second)
+    assert graphs.stat().st_mode & 0o777 == 0o700
+
+
+def alter(graph: Path) -> None:
+    data = bytearray(graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    graph.write_bytes(data)
+
+
+def exchange(graph: Path) -> None:
+    """Another graph that loads, with its own right SHA-256, under a record that tells the truth of it."""
+    record = json.loads(graph.with_suffix(".json").read_text())
+    record["identity"]["onnx_sha256"] = "0" * 64
+    graph.with_suffix(".json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (alter, "was altered"),
+        (exchange, "is another graph"),
+        (lambda graph: graph.write_bytes(b""), "has 0 bytes instead of"),
+        (lambda graph: graph.unlink(), "only half of a graph"),
+        (lambda graph: graph.with_suffix(".json").write_text("{"), "is broken"),
+    ],
+)
+def test_one_that_is_not_as_it_was_stored_is_made_again(
+    variant: Variant, graphs: Path, loaded: list[str], harm: Callable[[Path], None], why: str
+) -> None:
+    expected = infer(variant)
+    graph = the_graph(graphs)
+    stored = graph.read_bytes()
+    harm(graph)
+    said: list[str] = []
+    np.testing.assert_array_equal(infer(variant, said.append), expected)
+    assert loaded[-1] == str(variant.path)
+    assert len(said) == 1
+    assert "optimizing the graph again" in said[0]
+    assert why in said[0]
+    assert the_graph(graphs).read_bytes() == stored
+    infer(variant)
+    assert loaded[-1] == str(graph)
+
+
+@pytest.mark.parametrize("change", ["onnxruntime", "cpu", "graph"])
+def test_another_version_cpu_or_graph_has_its_own(
+    variant: Variant,
+    make_bundle: Callable[..., Path],
+    graphs: Path,
+    loaded: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    infer(variant)
+    if change == "onnxruntime":
+        monkeypatch.setattr(OnnxRuntimeBackend, "version", classmethod(lambda cls, device: "99.0"))
+    elif change == "cpu":
+        monkeypatch.setattr("edgeseg.runtime.backends.graph_cache.cpu_identity", lambda: "another CPU")
+    else:
+        variant = Bundle.load(make_bundle("other", scale=2.0)).variant()
+    infer(variant)
+    assert loaded[-1] == str(variant.path)
+    assert len(list(graphs.glob("*.graph"))) == 2
+
+
+def test_a_cache_that_cannot_be_used_is_told_once_and_done_without(
+    variant: Variant, graphs: Path, loaded: list[str]
+) -> None:
+    graphs.mkdir(parents=True, mode=0o755)
+    said: list[str] = []
+    infer(variant, said.append)
+    assert loaded == [str(variant.path)]
+    assert len(said) == 1
+    assert "is not kept, and each start makes it again" in said[0]
+    assert f"chmod 700 {graphs}" in said[0]
+    assert list(graphs.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_made_is_told_once_too(
+    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("EDGESEG_CACHE", str(tmp_path / "file"))
+    said: list[str] = []
+    infer(variant, said.append)
+    assert len(said) == 1
+    assert "cannot use the graph cache" in said[0]
+
+
+def test_one_that_does_not_load_is_made_again(
+    variant: Variant, graphs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = infer(variant)
+    real = onnxruntime.InferenceSession
+
+    def session(path: str, *args: object, **kwargs: object) -> object:
+        if path.endswith(".graph"):
+            raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : no such kernel")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    said: list[str] = []
+    np.testing.assert_array_equal(infer(variant, said.append), expected)
+    assert said == ["optimizing the graph again: 1 : FAIL : no such kernel"]
+
+
+def test_where_the_process_may_not_use_every_core_there_are_no_more_threads(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    real = onnxruntime.InferenceSession
+
+    def session(path: str, options: onnxruntime.SessionOptions, **kwargs: object) -> object:
+        told.append(options.intra_op_num_threads)
+        return real(path, options, **kwargs)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(module, "usable_cores", lambda: 1)
+    monkeypatch.setattr(module, "all_cores_are_usable", lambda: False)
+    infer(variant)
+    OnnxRuntimeBackend(variant, (32, 48), threads=2).close()
+    assert told == [1, 2]
