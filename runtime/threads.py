@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .cpu import usable_cores
 from .preprocess import Frame
 from .segmenter import Prepared, Segmenter
 
@@ -57,8 +57,7 @@ def usable_cpus(root: Path = Path("/")) -> int:
     Args:
         root: where ``proc`` and ``sys`` are.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([allowed, *(math.ceil(quota) for quota in _quotas(root))]))
+    return max(1, min([usable_cores(), *(math.ceil(quota) for quota in _quotas(root))]))
 
 
 def candidates(cpus: int) -> list[int]:

@@ -276,9 +276,14 @@ def test_a_run_that_fails_keeps_its_trace(
     assert names.count("capture") == 8
 
 
-def test_opencvs_threads_are_as_they_were(run: Run, pictures: Path) -> None:
+def test_the_stages_leave_the_cpus_to_inference(
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    during = []
+    monkeypatch.setattr(MasksSink, "write", lambda self, output: during.append(cv2.getNumThreads()))
     before = cv2.getNumThreads()
-    assert run("--source", pictures / "p00.png", "--stats", "s.json") == 0
+    run("--source", pictures / "p00.png", "--masks", "m")
+    assert during == [1]
     assert cv2.getNumThreads() == before
 
 
