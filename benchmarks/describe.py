@@ -64,7 +64,7 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
         f"Load before the start: {machine['load_before']:.2f}",
     ]
     if machine["busy"]:
-        lines[-1] += ". The machine was busy: the ratios hold better than the times"
+        lines[-1] += ". The machine was busy: contenders that spin for work suffer most, so measure again"
     return lines
 
 

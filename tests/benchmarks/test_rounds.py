@@ -101,5 +101,5 @@ def test_the_machine_is_described_from_its_files(tmp_path: Path) -> None:
     assert lines[0].startswith("Testium 9, ")
     assert (
         lines[-1]
-        == "Load before the start: 3.00. The machine was busy: the ratios hold better than the times"
+        == "Load before the start: 3.00. The machine was busy: contenders that spin for work suffer most, so measure again"
     )
