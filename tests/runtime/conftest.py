@@ -121,11 +121,14 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
     """Writes a bundle that labels by brightness; ``promised_stride`` may differ from the graph's ``stride``."""
 
     def make(
-        name: str = "tiny", stride: int = 4, promised_stride: int | None = None, scale: float = 1.0
+        name: str = "tiny",
+        stride: int = 4,
+        promised_stride: int | None = None,
+        scale: float = 1.0,
+        size_hw: tuple[int, int] = (32, 48),
     ) -> Path:
-        write_bundle(
-            tmp_path / name, brightness_graph(stride=stride, scale=scale), stride=promised_stride or stride
-        )
+        graph = brightness_graph(size_hw, stride, scale)
+        write_bundle(tmp_path / name, graph, size_hw, promised_stride or stride)
         return tmp_path / name
 
     return make

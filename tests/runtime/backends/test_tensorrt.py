@@ -69,6 +69,36 @@ def test_it_tells_that_an_engine_is_built(fake_tensorrt: Any, variant: Variant) 
         assert told == ["building an engine for fp32"]
 
 
+def test_frames_in_its_own_memory_are_not_copied_on_the_host(
+    open_backend: Callable[..., TensorRTBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_backend() as backend:
+        read: list[int] = []
+        copy = backend._cuda.copy_to_device
+        monkeypatch.setattr(
+            backend._cuda,
+            "copy_to_device",
+            lambda memory, array: (read.append(array.ctypes.data), copy(memory, array)),
+        )
+        own = backend.new_input()
+        own[:] = grey(BRIGHT)
+        assert backend.infer_classes(own).classes[0, 0, 0] == 2
+        other = grey(DARK)
+        assert backend.infer_classes(other).classes[0, 0, 0] == 0
+        assert read[0] == own.ctypes.data
+        # Memory that is not pinned is never read by the GPU.
+        assert read[1] not in (own.ctypes.data, other.ctypes.data)
+
+
+def test_too_few_frames_in_its_own_memory_are_filled_up(
+    open_backend: Callable[..., TensorRTBackend],
+) -> None:
+    with open_backend(batch=(2, 2)) as backend:
+        own = backend.new_input()
+        own[:] = grey(BRIGHT)
+        assert backend.infer_classes(own).classes.tolist() == [[[2] * 48] * 32]
+
+
 def test_class_maps_may_have_a_size_of_their_own(open_backend: Callable[..., TensorRTBackend]) -> None:
     with open_backend(classes_size_hw=(75, 101)) as backend:
         maps = backend.infer_classes(grey(DARK), logits=True)
