@@ -99,7 +99,4 @@ def test_the_machine_is_described_from_its_files(tmp_path: Path) -> None:
     assert machine["packages"]["numpy"] == np.__version__
     lines = machine_lines({**machine, "busy": True, "load_before": 3.0})
     assert lines[0].startswith("Testium 9, ")
-    assert (
-        lines[-1]
-        == "Load before the start: 3.00. The machine was busy: contenders that spin for work suffer most, so measure again"
-    )
+    assert lines[-1].startswith("Load before the start: 3.00. The machine was busy: ")
