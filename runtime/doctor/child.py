@@ -64,6 +64,16 @@ def _why_unloadable(shared: Path, file: Path) -> str:
     return ""
 
 
+def openvino() -> dict[str, Any]:
+    """Version, devices, and what the CPU's computes in by itself."""
+    module = importlib.import_module("openvino")
+    core = module.Core()
+    devices = list(core.available_devices)
+    precision = core.get_property("CPU", "INFERENCE_PRECISION_HINT") if "CPU" in devices else ""
+    name = precision.get_type_name() if precision else ""
+    return {"version": str(module.__version__).split("-")[0], "devices": devices, "cpu_precision": name}
+
+
 def cv2() -> dict[str, Any]:
     """Version and build information."""
     module = importlib.import_module("cv2")
@@ -147,6 +157,7 @@ INSPECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "cv2": cv2,
     "libcuda": libcuda,
     "onnxruntime": onnxruntime,
+    "openvino": openvino,
     "pycuda": pycuda,
     "tensorrt": tensorrt,
     "tensorrt_rtx": tensorrt_rtx,

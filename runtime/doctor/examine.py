@@ -17,6 +17,7 @@ from .jetson import probe_jetson
 from .machine import probe_machine, probe_python
 from .onnxruntime import probe_onnxruntime
 from .opencv import probe_opencv
+from .openvino import probe_openvino
 from .tensorrt import probe_tensorrt
 from .training import probe_training
 
@@ -47,6 +48,7 @@ PROBES = (
     Probe("cuda", "CUDA", probe_cuda),
     Probe("tensorrt", "TensorRT", probe_tensorrt),
     Probe("onnxruntime", "ONNX Runtime", probe_onnxruntime),
+    Probe("openvino", "OpenVINO", probe_openvino),
     Probe("opencv", "OpenCV", probe_opencv),
     Probe("cameras", "Cameras", probe_cameras),
     Probe("training", "Training and export", probe_training),

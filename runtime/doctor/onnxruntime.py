@@ -23,9 +23,9 @@ _GPU_PURPOSE = "edgeseg run --device cuda"
 
 
 def probe_onnxruntime(host: Host) -> list[Finding]:
-    """The package, its providers, and OpenVINO."""
+    """The package and its providers."""
     package = _package(host)
-    return [package, *([] if package.status == "missing" else [_providers(host)]), *_openvino(host)]
+    return [package, *([] if package.status == "missing" else [_providers(host)])]
 
 
 def _package(host: Host) -> Finding:
@@ -93,11 +93,3 @@ def _gpu_libraries(host: Host, library: str) -> tuple[str, ...]:
     # The build is for one major version of CUDA, which the name of what it misses ends with.
     major = library.rpartition(".so.")[2].partition(".")[0]
     return (f"sudo apt-get install {_CUDA_LIBRARIES.get(major, 'cuda')}",)
-
-
-def _openvino(host: Host) -> list[Finding]:
-    version = host.installed.get("openvino") or host.installed.get("onnxruntime-openvino")
-    if not version:
-        return []
-    text = f"{version}; edgeseg does not use it"
-    return [Finding("onnxruntime.openvino", "OpenVINO", "note", text, facts={"version": version})]

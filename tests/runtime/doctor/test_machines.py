@@ -79,11 +79,36 @@ class TestWhatWorks:
         found = machine.findings()
         assert found["gpu.device1"].text == "B, compute capability 8.6, 8.0 GiB"
 
-    def test_openvino_is_mentioned_where_it_is(self, make_machine: Make) -> None:
+    def test_openvino_and_what_it_computes_in(self, make_machine: Make) -> None:
         machine = make_machine(bare)
-        assert "onnxruntime.openvino" not in machine.findings()
-        machine.packages["openvino"] = "2025.3.0"
-        assert "2025.3.0" in machine.findings()["onnxruntime.openvino"].text
+        found = machine.findings()["openvino.package"]
+        assert (found.status, found.quiet) == ("note", False)
+        assert 'pip install "edgeseg[openvino]"' in found.text
+        there = {"version": "2026.4.1", "devices": ["CPU", "GPU"], "cpu_precision": "bf16"}
+        for told, text in (
+            (there, "2026.4.1, for CPU, GPU; on the CPU in bfloat16, and in float32 with --device cpu-f32"),
+            ({**there, "cpu_precision": "f32"}, "2026.4.1, for CPU, GPU"),
+        ):
+            machine.libraries["openvino"] = Library(told)
+            found = machine.findings()["openvino.package"]
+            assert (found.status, found.text) == ("ok", text)
+
+    @pytest.mark.parametrize(
+        ("library", "told"),
+        [
+            (Library(None, "ImportError: libtbb.so.12"), "does not load: ImportError: libtbb.so.12"),
+            (
+                Library({"version": "2026.4.1", "devices": [], "cpu_precision": ""}),
+                "2026.4.1; it finds no device",
+            ),
+        ],
+    )
+    def test_a_broken_openvino(self, make_machine: Make, library: Library, told: str) -> None:
+        machine = make_machine(bare)
+        machine.libraries["openvino"] = library
+        found = machine.findings()["openvino.package"]
+        assert (found.status, found.text) == ("problem", told)
+        assert found.fix == ("pip install --force-reinstall openvino",)
 
 
 @pytest.mark.parametrize(
