@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgeseg.runtime.errors import UsageError
+from edgeseg.runtime.labels import LabelMap
+from edgeseg.runtime.sinks import window
+from edgeseg.runtime.sinks.opening import Outputs, check_apart, name_of, open_sinks
+from edgeseg.runtime.sources.base import Source
+
+
+class Still(Source):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(self) -> np.ndarray | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "number", "sources", "expected"),
+    [
+        ("o.mp4", 1, 1, "o.mp4"),
+        ("a/o.mp4", 2, 3, "a/o-2.mp4"),
+        ("masks", 1, 2, "masks-1"),
+        ("{source}/o.mp4", 2, 2, "2/o.mp4"),
+        ("o{source}.mp4", 1, 1, "o1.mp4"),
+    ],
+)
+def test_names(path: str, number: int, sources: int, expected: str) -> None:
+    assert name_of(Path(path), number, sources) == Path(expected)
+
+
+def test_no_two_outputs_have_one_name() -> None:
+    check_apart({"--save": Path("o.mp4"), "--masks": Path("m"), "--stats": None}, 3)
+    check_apart({"--save": Path("o.mp4"), "--stats": Path("o-1.mp4")}, 1)
+    with pytest.raises(UsageError, match=r"^--save and --stats would both write o-2\.mp4; give each"):
+        check_apart({"--save": Path("o.mp4"), "--stats": Path("o-2.mp4")}, 2)
+    with pytest.raises(UsageError, match=r"^--stats and --trace would both write"):
+        check_apart({"--stats": Path("x/../t.json"), "--trace": Path("t.json")}, 1)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outputs]:
+    monkeypatch.chdir(tmp_path)
+
+    def make(**options: object) -> Outputs:
+        nothing = {"save": None, "masks": None, "show": False, "needed": False, "force": False}
+        return Outputs(**{**nothing, **options})  # type: ignore[arg-type]
+
+    return make
+
+
+def test_each_source_has_a_window_of_its_own(
+    labels: LabelMap, asked: Callable[..., Outputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "why_no_window", lambda: "")
+    several = open_sinks(asked(show=True), [Still("a"), Still("b")], labels, print)
+    assert [[sink.name for sink in sinks] for sinks in several] == [["window 1: a"], ["window 2: b"]]
+    alone = open_sinks(asked(needed=True), [Still("a")], labels, print)
+    assert [sink.name for sink in alone[0]] == ["window"]
+
+
+def test_without_a_display_it_saves_under_free_names(
+    labels: LabelMap, asked: Callable[..., Outputs], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(window, "why_no_window", lambda: "the screen is gone")
+    (tmp_path / "edgeseg-overlay-2.mp4").touch()
+    told: list[str] = []
+    sinks = open_sinks(asked(needed=True), [Still("a"), Still("b")], labels, told.append)
+    names = ["edgeseg-overlay-2-1.mp4", "edgeseg-overlay-2-2.mp4"]
+    assert [sink.name for each in sinks for sink in each] == [f"video {name}" for name in names]
+    assert told == [f"not showing: the screen is gone; saving to {', '.join(names)} instead"]
+    open_sinks(asked(show=True, masks=Path("m")), [Still("a")], labels, told.append)
+    assert told[-1] == "not showing: the screen is gone; saving to edgeseg-overlay.mp4 instead"
