@@ -70,7 +70,12 @@ def summary_table(stats: Mapping[str, Any]) -> str:
             for name, percentiles in timings.items()
             if percentiles
         ]
-    lines += ["", *_bars("stage", "busy", {_tail(name, 17): share for name, share in stats["busy"].items()})]
+    lines += [
+        "",
+        *_bars(
+            "stage", "busy", {_tail(name, _NAME_CHARACTERS): share for name, share in stats["busy"].items()}
+        ),
+    ]
     lines += class_table(stats["class_share"])
     return "\n".join(lines)
 
@@ -114,11 +119,12 @@ def class_table(shares: Mapping[str, float]) -> list[str]:
 
 
 def _bars(thing: str, what: str, shares: Mapping[str, float]) -> list[str]:
+    width = max([16, *map(len, shares)]) + 2
     rows = (
-        f"{name:18}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
+        f"{name:{width}}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
         for name, share in shares.items()
     )
-    return [f"{thing:18}{what:>9}", *rows]
+    return [f"{thing:{width}}{what:>9}", *rows]
 
 
 def _tail(text: str, most: int) -> str:

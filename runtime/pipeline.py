@@ -118,7 +118,6 @@ class Pipeline:
             SourceError: the one source failed, so that sinks keep nothing; or it does not answer.
             BackendError: inference failed. Sinks keep nothing.
         """
-        started_at = time.monotonic()
         captures = {
             lane: self._start(
                 f"capture {lane.name}", partial(self._stages.capture, lane), partial(self._fail_lane, lane)
@@ -143,7 +142,7 @@ class Pipeline:
             self._fail(error)
         for thread in stages:
             thread.join()
-        seconds = time.monotonic() - started_at
+        ended_at = time.monotonic()
         for worker in foreground:
             worker.run(commits[worker])
         for worker, thread in sinks.items():
@@ -160,8 +159,8 @@ class Pipeline:
                 )
         if self._error is not None:
             raise self._error
-        measured = (self._stages.preprocess_stage, self._stages.inference_stage, self._stages.decode_stage)
-        return make_report(self._lanes, self.stats, measured, seconds)
+        seconds = ended_at - (self._stages.first_result_at or ended_at)
+        return make_report(self._lanes, self.stats, self._stages.all, seconds)
 
     def _attend(self, stages: Sequence[threading.Thread], foreground: Sequence[SinkWorker]) -> None:
         """Waits for the stages to end, writing to the foreground sinks meanwhile."""

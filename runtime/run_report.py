@@ -38,8 +38,8 @@ def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage],
     Args:
         lanes: of its streams.
         total: the statistics over all.
-        stages: that serve all lanes.
-        seconds: that the run took.
+        stages: whose work was measured.
+        seconds: for which it was.
     """
     failures: dict[str, Exception] = {}
     for lane in lanes:
@@ -65,13 +65,7 @@ def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage],
         ]
         counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped")}
         stats = {**counts, **total.summary(), "sources": sources}
-    # What a live source takes to give a frame is the world's pace and no work.
-    captures = [lane.capture for lane in lanes if not lane.live]
-    sinks = [worker.stage for lane in lanes for worker in lane.workers]
-    busy = {
-        stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0
-        for stage in (*captures, *stages, *sinks)
-    }
+    busy = {stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0 for stage in stages}
     busiest = max(busy, key=lambda name: busy[name])
     stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
     kept = [worker.sink.name for lane in lanes for worker in lane.workers if worker.kept]

@@ -20,21 +20,27 @@ class Order(IntEnum):
 
 
 class Stage:
-    """One thread's work on frames. That thread alone calls it; any may read ``busy_seconds``.
+    """One thread's work on frames. That thread alone calls it; any may read what it measured.
 
     Args:
         name: for people: ``inference``, or a sink's name.
         order: of its kind, on a frame's way.
         trace: to add to, where there is one.
-
-    Attributes:
-        busy_seconds: how long it has worked, waiting not counted.
     """
 
     def __init__(self, name: str, order: Order, trace: Trace | None = None) -> None:
         self.name = name
-        self.busy_seconds = 0.0
+        self._busy_seconds = self._before_mark = 0.0
         self._track = trace.track(name, order) if trace is not None else None
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long it has worked since :meth:`mark`, waiting not counted."""
+        return self._busy_seconds - self._before_mark
+
+    def mark(self) -> None:
+        """Begins to count now. Any thread may call it."""
+        self._before_mark = self._busy_seconds
 
     def done(self, start: float, frames: Sequence[FrameKey], step: str = "", verb: str = "") -> float:
         """Notes that frames have been worked on since ``start``.
@@ -49,7 +55,7 @@ class Stage:
             Now.
         """
         end = time.monotonic()
-        self.busy_seconds += end - start
+        self._busy_seconds += end - start
         if self._track is not None:
             self._track.slice(verb or self.name, start, end, frames)
             if step:

@@ -48,6 +48,10 @@ class Stages:
         on_result: called after each result with ``total``.
         stopping: when set, nothing more is captured.
         trace: to add to, where there is one.
+
+    Attributes:
+        all: the stages whose work is measured.
+        first_result_at: ``time.monotonic()`` in seconds, from when on it is.
     """
 
     def __init__(
@@ -61,14 +65,19 @@ class Stages:
         stopping: threading.Event,
         trace: Trace | None,
     ) -> None:
-        self.preprocess_stage = Stage("preprocess", Order.PREPROCESS, trace)
-        self.inference_stage = Stage("inference", Order.INFERENCE, trace)
-        self.decode_stage = Stage("decode", Order.DECODE, trace)
+        self._preprocess_stage = Stage("preprocess", Order.PREPROCESS, trace)
+        self._inference_stage = Stage("inference", Order.INFERENCE, trace)
+        self._decode_stage = Stage("decode", Order.DECODE, trace)
         self._lanes, self._intake, self._segmenter = lanes, intake, segmenter
         self._batch, self._total, self._on_result = batch, total, on_result
         self._stopping, self._trace = stopping, trace
         self._prepare_ahead = not any(lane.live for lane in lanes)
         self._overlay = Overlay(segmenter.labels)
+        sinks = [worker.stage for lane in lanes for worker in lane.workers]
+        # What a live source takes to give a frame is the world's pace and no work.
+        captures = [lane.capture for lane in lanes if not lane.live]
+        self.all = [*captures, self._preprocess_stage, self._inference_stage, self._decode_stage, *sinks]
+        self.first_result_at: float | None = None
         self._prepared: Mailbox[Batch] = Mailbox(1)
         self._inferred: Mailbox[Batch] = Mailbox(1)
 
@@ -83,6 +92,8 @@ class Stages:
             key = FrameKey(lane.number, lane.frames_read)
             at = lane.capture.done(asked_at, [key])
             name = getattr(lane.source, "frame_name", "")
+            if not lane.frames_read:
+                lane.capture.mark()  # what a source takes to begin says nothing of its pace
             lane.frames_read += 1
             if not lane.captured.put(Captured(lane, frame_bgr, key, asked_at, at, name)):
                 break
@@ -95,7 +106,7 @@ class Stages:
 
     def preprocess(self) -> None:
         """Takes frames of all lanes in turn, and brings them to the network's size."""
-        stage = self.preprocess_stage
+        stage = self._preprocess_stage
         while self._prepare_ahead or self._prepared.wait_until_wanted():
             batch = Batch(*self._intake.take(self._batch))
             if not batch.frames and not batch.ended:
@@ -120,7 +131,7 @@ class Stages:
             elif batch.prepared:
                 batch.inferences = self._segmenter.infer_batch(batch.prepared)
             if batch.frames:
-                self.inference_stage.done(start, batch.keys, step="t")
+                self._inference_stage.done(start, batch.keys, step="t")
             if not self._inferred.put(batch):
                 break
         self._prepared.cancel()
@@ -157,10 +168,14 @@ class Stages:
         status = f"{lane.stats.recent_fps:.1f} fps   {ms:.0f} ms"
         draw = partial(self._overlay.draw, item.frame_bgr, result, shares, status)
         output = Output(item.frame_bgr, result, item.name, draw, item.key.source)
-        self.decode_stage.done(start, [item.key], step="f")
+        self._decode_stage.done(start, [item.key], step="f")
         for worker in lane.workers:
             worker.offer(output)
         lane.delivered += 1
+        if self.first_result_at is None:
+            self.first_result_at = finished_at
+            for stage in self.all:
+                stage.mark()  # nor does what the others waited for it
         self._intake.notify()
         self._on_result(self._total)
 
