@@ -69,9 +69,10 @@ def openvino() -> dict[str, Any]:
     module = importlib.import_module("openvino")
     core = module.Core()
     devices = list(core.available_devices)
-    precision = core.get_property("CPU", "INFERENCE_PRECISION_HINT") if "CPU" in devices else ""
-    name = precision.get_type_name() if precision else ""
-    return {"version": str(module.__version__).split("-")[0], "devices": devices, "cpu_precision": name}
+    precision = ""
+    if "CPU" in devices:
+        precision = core.get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
+    return {"version": str(module.__version__).split("-")[0], "devices": devices, "cpu_precision": precision}
 
 
 def cv2() -> dict[str, Any]:
