@@ -16,6 +16,7 @@ HEAVY = [
     "tensorrt",
     "tensorrt_rtx",
     "cuda",
+    "openvino",
     "PIL",
     "matplotlib",
     "rasterio",
