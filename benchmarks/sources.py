@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from ..runtime.errors import UsageError
 from ..runtime.pipeline import Pipeline, Stream
+from ..runtime.pipeline.stats import RunStats
 from ..runtime.segmenter import Segmenter
 from ..runtime.sources.base import Source
 from ..runtime.sources.video import VideoSource
-from ..runtime.stats import RunStats
 from ..runtime.threads import decode_threads, usable_cpus
 from .describe import describe_machine
 from .front import conclude, run_front

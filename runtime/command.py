@@ -18,11 +18,11 @@ from .errors import BundleError, EdgesegError, UsageError
 from .tiling.command import add_options, is_tiled, run_tiled
 
 if TYPE_CHECKING:
-    from .run_report import RunReport
+    from .pipeline import RunReport
+    from .pipeline.trace import Trace
     from .segmenter import Segmenter
     from .sources.base import Source
     from .threads import ThreadChoice
-    from .trace import Trace
 
 _DEFAULT_BUNDLE = Path("bundle/lraspp")
 _FALLBACK_SOURCE = "aerial:7"
@@ -97,8 +97,8 @@ def run(args: argparse.Namespace) -> int:
     from .console import StatusLine, summary_table
     from .outputs import prepare_output, write_atomically
     from .pipeline import Pipeline, Stream
+    from .pipeline.trace import Trace
     from .sinks.opening import Outputs, check_apart, open_sinks
-    from .trace import Trace
 
     status = StatusLine()
     batch = _number_or_auto("--batch", args.batch)

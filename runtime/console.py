@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .stats import RunStats
+from .pipeline.stats import RunStats
 
 _REFRESH_SECONDS = 0.25
 _BAR_CHARACTERS = 30

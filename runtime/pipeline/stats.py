@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .labels import LabelMap
-from .result import Segmentation
+from ..labels import LabelMap
+from ..result import Segmentation
 
 WINDOW = 10_000
 """Percentiles are over this many latest frames, so that a run of days needs no more memory than one of minutes."""

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import OutputError
-from .outputs import discard, prepare_output
+from ..errors import OutputError
+from ..outputs import discard, prepare_output
 
 MOST_BYTES = 256 << 20
 """Viewers load no more than a few hundred megabytes; later events of a long run are left out, and that is told."""

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from edgeseg.runtime.errors import OutputError, SourceError
 from edgeseg.runtime.pipeline import Pipeline
+from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.recycle import ArrayPool
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
 from edgeseg.runtime.sources.base import Source
-from edgeseg.runtime.stats import RunStats
 
 pytestmark = pytest.mark.timeout(30)
 

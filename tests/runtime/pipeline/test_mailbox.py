@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from edgeseg.runtime.mailbox import Mailbox
+from edgeseg.runtime.pipeline.mailbox import Mailbox
 
 
 def test_items_come_in_order() -> None:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from ..errors import OutputError
-from ..mailbox import Mailbox
-from ..stage import Stage
-from ..trace import FrameKey
-from .base import Output, Sink, StopRequested
+from ..sinks.base import Output, Sink, StopRequested
+from .mailbox import Mailbox
+from .stage import Stage
+from .trace import FrameKey
 
 _BACKLOG = 4
 _UNDER_WAY = 5

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from edgeseg.runtime.errors import OutputError, SourceError, UsageError
 from edgeseg.runtime.pipeline import Pipeline, Stream
+from edgeseg.runtime.pipeline.stats import RunStats
+from edgeseg.runtime.pipeline.streams import Captured, Conditions, Intake, Lane
+from edgeseg.runtime.pipeline.trace import FrameKey
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
 from edgeseg.runtime.sources.base import Source
-from edgeseg.runtime.stats import RunStats
-from edgeseg.runtime.streams import Captured, Conditions, Intake, Lane
-from edgeseg.runtime.trace import FrameKey
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ..overlay import Overlay
+from ..segmenter import Inference, Prepared, Segmenter
+from ..sinks.base import Output
 from .mailbox import Mailbox
-from .overlay import Overlay
-from .segmenter import Inference, Prepared, Segmenter
-from .sinks.base import Output
 from .stage import Order, Stage
 from .stats import RunStats
 from .streams import Captured, Intake, Lane

@@ -19,18 +19,16 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from .errors import SourceError, UsageError
-from .run_report import RunReport, make_report
-from .segmenter import Segmenter
-from .sinks.base import Sink
-from .sinks.worker import SinkWorker
-from .sources.base import Source
+from ..errors import SourceError, UsageError
+from ..segmenter import Segmenter
+from ..sinks.base import Sink
+from ..sources.base import Source
+from .report import RunReport, make_report
+from .sink_worker import SinkWorker
 from .stages import Stages
 from .stats import RunStats
 from .streams import Conditions, Intake, Lane, Stream
 from .trace import Trace
-
-__all__ = ["Pipeline", "RunReport", "Stream"]
 
 _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .labels import LabelMap
+from ..labels import LabelMap
+from ..preprocess import Frame
+from ..sinks.base import Sink
+from ..sources.base import Source
 from .mailbox import Mailbox
-from .preprocess import Frame
-from .sinks.base import Sink
-from .sinks.worker import SinkWorker
-from .sources.base import Source
+from .sink_worker import SinkWorker
 from .stage import Order, Stage
 from .stats import RunStats
 from .trace import FrameKey, Trace
