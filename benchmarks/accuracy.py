@@ -31,7 +31,7 @@ from .frames import read_frames
 from .front import conclude, run_front
 from .peers import OURS, group_of, names, peer_class
 from .peers.base import Frame, Setting
-from .peers.ours import place
+from .peers.ours import SPIN, place
 from .plots import FAINT, INK, SERIES, new_figure, plain_axes, png
 from .rounds import Take, run_rounds
 from .tables import Table, number
@@ -122,7 +122,8 @@ def _run(args: argparse.Namespace) -> None:
 
 def _ours(text: str | None) -> list[str]:
     """The contenders of ours that run here, or those on the named backends."""
-    ours = [name for name in names() if group_of(name) == OURS]
+    # How threads wait changes no mask.
+    ours = [name for name in names() if group_of(name) == OURS and not name.endswith(SPIN)]
     if text is None:
         return [name for name in ours if not peer_class(name).why_unavailable(name)]
     chosen = []

@@ -19,13 +19,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..runtime.cpu import usable_cpus
 from ..runtime.errors import UsageError
 from ..runtime.pipeline import Pipeline, Stream
 from ..runtime.pipeline.stats import RunStats
 from ..runtime.segmenter import Segmenter
 from ..runtime.sources.base import Source
 from ..runtime.sources.video import VideoSource
-from ..runtime.threads import decode_threads, usable_cpus
+from ..runtime.threads import decode_threads
 from .describe import describe_machine
 from .front import conclude, run_front
 from .tables import Table, number

@@ -176,8 +176,9 @@ def _number_or_auto(option: str, text: str) -> int | None:
 
 def _open_segmenter(args: argparse.Namespace, say: Say) -> tuple[Segmenter, ThreadChoice]:
     from .bundle import Bundle
+    from .cpu import usable_cpus
     from .segmenter import Segmenter
-    from .threads import ThreadChoice, decode_threads, open_fastest, usable_cpus
+    from .threads import ThreadChoice, decode_threads, open_fastest
 
     given = _number_or_auto("--threads", args.threads)
     _check_bundle_is_there(args.bundle)

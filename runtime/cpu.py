@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from functools import lru_cache
@@ -27,13 +28,48 @@ def cpu_identity() -> str:
     return "; ".join([platform.machine(), *(told[name] for name in _TELLING if name in told)])
 
 
-def usable_cores() -> int:
-    """How many cores the process may run on, which its affinity mask, or a container's, limits."""
+def usable_cpus(root: Path = Path("/")) -> int:
+    """How many CPUs the process may use: its affinity mask's, and no more than its control groups' quota, rounded up.
+
+    Args:
+        root: where ``proc`` and ``sys`` are.
+    """
+    return max(1, min([_affinity(), *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def all_cpus_are_usable() -> bool:
+    """Whether the process may use every CPU of the machine."""
+    return usable_cpus() >= (os.cpu_count() or 1)
+
+
+def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def all_cores_are_usable() -> bool:
-    """Whether the process may run on every core of the machine."""
-    return usable_cores() == (os.cpu_count() or 1)
+def _quotas(root: Path) -> list[float]:
+    """The CPUs' worth of time that each control group of the process has, outer ones too; none where unlimited."""
+    quotas = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        # In a container the path is often the host's, and the limit stands at the mount's own root.
+        inner = Path(group.lstrip("/"))
+        for folder in (mount / inner, *(mount / parent for parent in inner.parents)):
+            if controllers:
+                quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+            else:
+                quota, _, period = _read(folder / "cpu.max").partition(" ")
+            if quota.strip().isdigit() and period.strip().isdigit() and int(period):
+                quotas.append(int(quota) / int(period))
+    return quotas
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:  # this kernel has no such file: nothing is limited by it
+        return ""

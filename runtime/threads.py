@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .cpu import usable_cores
 from .preprocess import Frame
 from .segmenter import Prepared, Segmenter
 
@@ -49,15 +46,6 @@ class ThreadChoice:
             "cpus": self.cpus,
             "times_ms": {str(threads): ms for threads, ms in sorted(self.times_ms.items())},
         }
-
-
-def usable_cpus(root: Path = Path("/")) -> int:
-    """How many CPUs the process may use: its affinity mask's, and no more than its control groups' quota, rounded up.
-
-    Args:
-        root: where ``proc`` and ``sys`` are.
-    """
-    return max(1, min([usable_cores(), *(math.ceil(quota) for quota in _quotas(root))]))
 
 
 def candidates(cpus: int) -> list[int]:
@@ -157,30 +145,3 @@ def noise_frame(segmenter: Segmenter) -> Prepared:
         0, 256, (*segmenter.bundle.input_size_hw, 3), np.uint8
     )
     return segmenter.prepare(frame_bgr, frame_id=0)
-
-
-def _quotas(root: Path) -> list[float]:
-    """The CPUs' worth of time that each control group of the process has, outer ones too; none where unlimited."""
-    quotas = []
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        # In a container the path is often the host's, and the limit stands at the mount's own root.
-        inner = Path(group.lstrip("/"))
-        for folder in (mount / inner, *(mount / parent for parent in inner.parents)):
-            if controllers:
-                quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
-            else:
-                quota, _, period = _read(folder / "cpu.max").partition(" ")
-            if quota.strip().isdigit() and period.strip().isdigit() and int(period):
-                quotas.append(int(quota) / int(period))
-    return quotas
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:  # this kernel has no such file: nothing is limited by it
-        return ""

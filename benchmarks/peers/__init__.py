@@ -57,6 +57,7 @@ def peer_class(name: str) -> type[Peer]:
 
 for _backend in backends.names():
     register(f"{OURS}-{_backend}", "edgeseg.benchmarks.peers.ours:EdgesegPeer")
+register(f"{OURS}-onnxruntime-spin", "edgeseg.benchmarks.peers.ours:EdgesegPeer")
 register(f"{OURS}-openvino-f32", "edgeseg.benchmarks.peers.ours:EdgesegPeer")
 register("onnxruntime-frame", "edgeseg.benchmarks.peers.onnxruntime:FrameSizedLogits")
 register("onnxruntime-frame-argmax", "edgeseg.benchmarks.peers.onnxruntime:FrameSizedArgMax")

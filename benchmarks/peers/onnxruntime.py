@@ -22,7 +22,7 @@ class _OnnxRuntimePeer(Peer):
 
     modules = ("onnxruntime",)
     precision = "fp32"
-    limit = "onnxruntime fp32"
+    limit = "onnxruntime spinning fp32"
     form: ClassVar[str]
 
     def __init__(self, name: str, setting: Setting) -> None:

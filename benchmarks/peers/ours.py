@@ -13,8 +13,9 @@ from ...runtime.errors import EdgesegError
 from ...runtime.segmenter import Segmenter
 from .base import ClassMap, Frame, Peer, Setting
 
-FLOAT32 = "-f32"
-"""Ends the name of a device that computes in float32 where it would choose less, and of the contender on it."""
+SPIN = "-spin"
+_MANNERS = ("-f32", SPIN)
+"""End the name of a device: computing in float32 where it would choose less; waiting at full speed."""
 
 
 class EdgesegPeer(Peer):
@@ -27,7 +28,8 @@ class EdgesegPeer(Peer):
         backend, device = place(name)
         self._segmenter = Segmenter(setting.bundle, setting.variant, backend, device, setting.threads)
         self.precision = self._segmenter.backend.precision
-        self.limit = f"{backend} {self.precision}"
+        spinning = "spinning " if device.endswith(SPIN) else ""
+        self.limit = f"{backend} {spinning}{self.precision}"
 
     @classmethod
     def why_unavailable(cls, name: str) -> str:
@@ -52,7 +54,7 @@ def place(name: str) -> tuple[str, str]:
     Raises:
         BackendError: there is no such backend.
     """
-    words = name.partition("-")[2]
-    backend = words.removesuffix(FLOAT32)
-    default = backend_class(backend).default_device
-    return backend, default if backend == words else default + FLOAT32
+    backend = name.partition("-")[2]
+    manner = next((manner for manner in _MANNERS if backend.endswith(manner)), "")
+    backend = backend.removesuffix(manner)
+    return backend, backend_class(backend).default_device + manner

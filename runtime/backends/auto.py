@@ -12,7 +12,7 @@ from typing import Any
 
 from ..bundle import Bundle
 from ..cache import Kind, Store, key_of_fields
-from ..cpu import cpu_identity, usable_cores
+from ..cpu import cpu_identity, usable_cpus
 from ..errors import BackendError, BundleError, OutputError
 from . import backend_class, names
 from .base import Say
@@ -122,7 +122,7 @@ def _identity(bundle: Bundle, candidates: Sequence[Candidate], threads: int | No
         "form": _FORM,
         "edgeseg": __version__,
         "cpu": cpu_identity(),
-        "cores": usable_cores(),
+        "cores": usable_cpus(),
         "threads": threads,
         "input_size_hw": list(bundle.input_size_hw),
         "candidates": [

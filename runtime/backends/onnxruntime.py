@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle import Variant
-from ..cpu import all_cores_are_usable, usable_cores
+from ..cpu import all_cpus_are_usable, usable_cpus
 from ..errors import BackendError, MissingDependencyError
 from .base import Backend, Say
 from .external_data import refuse_external_data
@@ -21,6 +21,7 @@ from .graph_cache import GraphCache
 # Each provider list starts with the one asked for; what TensorRT cannot take, CUDA runs.
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
+    "cpu-spin": ["CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider"],
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
 }
@@ -33,9 +34,10 @@ _Place = tuple[Any, npt.NDArray[np.float32]]
 
 
 class OnnxRuntimeBackend(Backend):
-    """Runs a variant with ONNX Runtime; ``device`` is ``cpu``, ``cuda`` or ``tensorrt``.
+    """Runs a variant with ONNX Runtime; ``device`` is ``cpu``, ``cpu-spin``, ``cuda`` or ``tensorrt``.
 
-    A GPU that is asked for and absent is an error, never a silent run on the CPU.
+    On ``cpu-spin`` threads that wait for the next operator keep their core busy: quicker on a machine that does nothing
+    else, slower on any other. A GPU that is asked for and absent is an error, never a silent run on the CPU.
 
     On the CPU a frame is read where it lies, and logits are written to one of :attr:`RESULTS_KEPT` places in turn. The
     graph is optimized once a machine and kept, see :mod:`.graph_cache`. docs/backends.md has what the session's
@@ -57,9 +59,10 @@ class OnnxRuntimeBackend(Backend):
         refuse_external_data(variant.path)
         self._ort = _import()
         self._threads = threads
+        self._on_cpu = device.startswith("cpu")
         self._places: dict[int, Iterator[_Place]] = {}
         try:
-            self._session: Any = self._open_cached(variant, say) if device == "cpu" else self._open(variant)
+            self._session: Any = self._open_cached(variant, say) if self._on_cpu else self._open(variant)
         except Exception as error:  # ONNX Runtime's errors share no other base
             raise BackendError(
                 f"ONNX Runtime cannot load {variant.path} on {device}: {_brief(error)}"
@@ -94,7 +97,7 @@ class OnnxRuntimeBackend(Backend):
     @classmethod
     def targets(cls, device: str) -> tuple[str, ...]:
         """What is made for its CPU kernels, or for its GPU providers, and what runs everywhere."""
-        return ("any", "cpu" if device == "cpu" else "tensorrt")
+        return ("any", "cpu" if device.startswith("cpu") else "tensorrt")
 
     @classmethod
     def version(cls, device: str) -> str:
@@ -131,11 +134,12 @@ class OnnxRuntimeBackend(Backend):
         options = self._ort.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised; stderr belongs to the user
         # Threads that spin between operators take the cores from the threads that resize, decode and draw.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if self._threads is not None or not all_cores_are_usable():
+        spin = "1" if self.device == "cpu-spin" else "0"
+        options.add_session_config_entry("session.intra_op.allow_spinning", spin)
+        if self._threads is not None or not all_cpus_are_usable():
             # By itself it starts a thread for every core of the machine, also where the process may use but some.
-            options.intra_op_num_threads = self._threads or usable_cores()
-        if self.device != "cpu":
+            options.intra_op_num_threads = self._threads or usable_cpus()
+        if not self._on_cpu:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         for name, value in (settings or {}).items():
             options.add_session_config_entry(name, value)
@@ -153,7 +157,7 @@ class OnnxRuntimeBackend(Backend):
         try:
             if places is None:
                 logits: npt.NDArray[np.float32] = self._session.run(["logits"], {"frame": frame_nhwc})[0]
-                if self.device == "cpu":  # where else results go, they have to be copied from anyway
+                if self._on_cpu:  # where else results go, they have to be copied from anyway
                     self._places[len(frame_nhwc)] = self._make_places(logits.shape)
                 return logits
             binding, logits = next(places)

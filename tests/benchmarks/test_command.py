@@ -28,11 +28,17 @@ def test_a_comparison_is_printed_and_written(
     printed = capsys.readouterr().out
     result = json.loads((out / "benchmark.json").read_text())
     rows = {row["name"]: row for row in result["contenders"]}
-    assert list(rows) == ["edgeseg-onnxruntime", "onnxruntime-frame", "onnxruntime-input"]
+    assert list(rows) == [
+        "edgeseg-onnxruntime",
+        "edgeseg-onnxruntime-spin",
+        "onnxruntime-frame",
+        "onnxruntime-input",
+    ]
     for name, row in rows.items():
         assert name in printed
         assert 0 < row["ms"]["p50"] <= row["ms"]["p90"] <= row["ms"]["p99"]
-        assert row["bare_network"] == "onnxruntime fp32"
+        spinning = "" if name == "edgeseg-onnxruntime" else "spinning "
+        assert row["bare_network"] == f"onnxruntime {spinning}fp32"
         assert 10 < row["memory_mb"] <= row["peak_memory_mb"]
         steps = [value for step, value in row["start_ms"].items() if step != "total"]
         assert sum(steps) == pytest.approx(row["start_ms"]["total"])

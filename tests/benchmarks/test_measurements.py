@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.benchmarks import accuracy, footprint, scaling, soak
+from edgeseg.benchmarks import accuracy, footprint, scaling, session, soak
 from edgeseg.runtime.bundle import Bundle
 
 
@@ -169,3 +169,32 @@ class TestScaling:
         }
         assert row["mixed_cells_random"] > row["mixed_cells"] or row["mixed_cells"] > 0.5
         assert "edgeseg is" in (out / "scaling.md").read_text()
+
+
+class TestSession:
+    def test_it_times_every_setting_alone_and_beside_a_busy_program(
+        self, small_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "session"
+        words = [
+            str(small_bundle.path),
+            "--rounds",
+            "1",
+            "--frame",
+            "96x64",
+            "--threads",
+            "1",
+            "--out",
+            str(out),
+        ]
+        assert session.main(words) == 0
+        result = json.loads((out / "session.json").read_text())
+        assert set(result["ms"]) == {"as it is", "beside a busy program"}
+        for by_setting in result["ms"].values():
+            assert list(by_setting) == list(session.SETTINGS)
+            assert all(each["p50"] > 0 for each in by_setting.values())
+        assert "Beside a busy program: with threads that spin" in capsys.readouterr().out
+
+    def test_no_rounds_are_refused(self, small_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+        assert session.main([str(small_bundle.path), "--rounds", "0"]) == 2
+        assert "--rounds 0: expected 1 or more" in capsys.readouterr().err

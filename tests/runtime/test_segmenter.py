@@ -117,7 +117,7 @@ def test_unknown_names_are_answered(bundle_folder: Path) -> None:
         Segmenter(bundle_folder, variant="fp99")
     with pytest.raises(BackendError, match="unknown backend 'abacus'; known: onnxruntime"):
         Segmenter(bundle_folder, backend="abacus")
-    with pytest.raises(BackendError, match="knows no device 'npu'; known: cpu, cuda, tensorrt"):
+    with pytest.raises(BackendError, match="knows no device 'npu'; known: cpu, cpu-spin, cuda, tensorrt"):
         Segmenter(bundle_folder, device="npu")
 
 

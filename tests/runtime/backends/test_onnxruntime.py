@@ -177,8 +177,27 @@ def test_where_the_process_may_not_use_every_core_there_are_no_more_threads(
         return real(path, options, **kwargs)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    monkeypatch.setattr(module, "usable_cores", lambda: 1)
-    monkeypatch.setattr(module, "all_cores_are_usable", lambda: False)
+    monkeypatch.setattr(module, "usable_cpus", lambda: 1)
+    monkeypatch.setattr(module, "all_cpus_are_usable", lambda: False)
     infer(variant)
     OnnxRuntimeBackend(variant, (32, 48), threads=2).close()
     assert told == [1, 2]
+
+
+@pytest.mark.parametrize(("device", "spin"), [("cpu", "0"), ("cpu-spin", "1")])
+def test_threads_spin_where_asked_to_alone(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch, device: str, spin: str
+) -> None:
+    told: dict[str, str] = {}
+    real = onnxruntime.SessionOptions.add_session_config_entry
+
+    def add(self: onnxruntime.SessionOptions, name: str, value: str) -> None:
+        told[name] = value
+        real(self, name, value)
+
+    monkeypatch.setattr(onnxruntime.SessionOptions, "add_session_config_entry", add)
+    with OnnxRuntimeBackend(variant, (32, 48), device) as backend:
+        assert backend.device == device
+        assert backend.infer(backend.new_input()).dtype == np.float32
+    assert told["session.intra_op.allow_spinning"] == spin
+    assert "session.disable_cpu_ep_fallback" not in told
