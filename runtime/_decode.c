@@ -27,12 +27,18 @@
 #endif
 
 #define MOST_CLASSES 255
+#define LANES 8 /* pixels that are decoded at once */
+
+typedef float Lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ids __attribute__((vector_size(4 * LANES)));
+typedef uint8_t Bytes __attribute__((vector_size(LANES)));
+
 #define BLOCK 2048 /* positions whose best class is sought together: their work arrays stay in the first-level cache */
 
 /* How the pixels along one axis fall into cells: decode_numpy.py's Axis, as int32. */
 typedef struct {
     const int32_t *near, *far, *first, *pixels; /* [cells] */
-    const float *weight;                        /* [fine] */
+    const float *weight;                        /* [fine + LANES]; the last are not looked at */
     int cells;
 } Axis;
 
@@ -86,13 +92,13 @@ typedef struct {
     float *corner;     /* [classes][4]: top left, top right, bottom left, bottom right */
 } Contenders;
 
-static void take_contender(Contenders *found, int c, const float v[4]) {
+static inline void take_contender(Contenders *found, int c, const float v[4]) {
     memcpy(found->corner + 4 * found->count, v, 4 * sizeof *v);
     found->class_id[found->count++] = (uint8_t)c;
 }
 
 /* Those that can win a pixel. */
-static void find_contenders(const Logits *l, const ptrdiff_t corner[4], const uint8_t winner[4], Contenders *found) {
+static inline void find_contenders(const Logits *l, const ptrdiff_t corner[4], const uint8_t winner[4], Contenders *found) {
     float rival[4][4]; /* of each corner's best class, the value at each corner */
     for (int k = 0; k < 4; k++)
         for (int j = 0; j < 4; j++)
@@ -112,7 +118,7 @@ static void find_contenders(const Logits *l, const ptrdiff_t corner[4], const ui
 
 /* Those that can be best or second best at a pixel: not those that two others beat at all four corners. The two with
    the highest sums serve as these others; whichever is lower at a corner is the bar there. */
-static void find_best_two(const Logits *l, const ptrdiff_t corner[4], Contenders *found) {
+static inline void find_best_two(const Logits *l, const ptrdiff_t corner[4], Contenders *found) {
     float high = -INFINITY, next = -INFINITY, bar[4];
     int first = 0, second = 0;
     for (int c = 0; c < l->classes; c++) {
@@ -136,35 +142,43 @@ static void find_best_two(const Logits *l, const ptrdiff_t corner[4], Contenders
     }
 }
 
-/* Interpolates a row of pixels of one cell. */
-WIDE static void decode_span(const Contenders *from, float down, const float *along, int count, uint8_t *out) {
-    float best[BLOCK];
-    int32_t winner[BLOCK];
-    for (int start = 0; start < count; start += BLOCK) {
-        int n = count - start < BLOCK ? count - start : BLOCK;
-        for (int k = 0; k < from->count; k++) {
-            const float *v = from->corner + 4 * k;
-            float left = v[0] + down * (v[2] - v[0]), right = v[1] + down * (v[3] - v[1]);
-            float slope = right - left;
-            int32_t id = from->class_id[k];
-            if (k == 0) {
-                for (int i = 0; i < n; i++)
-                    best[i] = slope * along[start + i] + left, winner[i] = id;
-                continue;
-            }
-            for (int i = 0; i < n; i++) {
-                float value = slope * along[start + i] + left;
-                winner[i] = value > best[i] ? id : winner[i];
-                best[i] = value > best[i] ? value : best[i];
-            }
+/* A class's values along a row of pixels of one cell: slope * weight + left. */
+typedef struct {
+    float left, slope;
+    int32_t class_id;
+} Line;
+
+/* The lines of a cell's contenders at one row of pixels. */
+static inline void lines_of(const Contenders *from, float down, Line *line) {
+    for (int k = 0; k < from->count; k++) {
+        const float *v = from->corner + 4 * k;
+        float left = v[0] + down * (v[2] - v[0]), right = v[1] + down * (v[3] - v[1]);
+        line[k] = (Line){left, right - left, from->class_id[k]};
+    }
+}
+
+/* Decodes a row of cells' worth of pixels: `count` of them, in steps of LANES, so that up to LANES - 1 more are written.
+   `along` has as many weights more. */
+static inline void decode_span(const Line *line, int lines, const float *along, int count, uint8_t *out) {
+    for (int start = 0; start < count; start += LANES) {
+        Lanes weight, best;
+        memcpy(&weight, along + start, sizeof weight);
+        best = line[0].slope * weight + line[0].left;
+        Ids winner = {0};
+        winner += line[0].class_id;
+        for (int k = 1; k < lines; k++) {
+            Lanes value = line[k].slope * weight + line[k].left;
+            Ids better = value > best; /* all bits set where it is */
+            winner = (better & line[k].class_id) | (~better & winner);
+            best = (Lanes)((better & (Ids)value) | (~better & (Ids)best));
         }
-        for (int i = 0; i < n; i++)
-            out[start + i] = (uint8_t)winner[i];
+        Bytes narrow = __builtin_convertvector(winner, Bytes);
+        memcpy(out + start, &narrow, sizeof narrow);
     }
 }
 
 /* The margins of a row of pixels of one cell. */
-WIDE static void margin_span(const Contenders *from, float down, const float *along, int count, float *margin) {
+static inline void margin_span(const Contenders *from, float down, const float *along, int count, float *margin) {
     float best[BLOCK], second[BLOCK];
     for (int start = 0; start < count; start += BLOCK) {
         int n = count - start < BLOCK ? count - start : BLOCK;
@@ -187,7 +201,7 @@ WIDE static void margin_span(const Contenders *from, float down, const float *al
 }
 
 /* The positions of a cell's corners among the logits: top left, top right, bottom left, bottom right. */
-static void corners_of(const Logits *l, const Axis *rows, const Axis *columns, int y, int x, ptrdiff_t corner[4]) {
+static inline void corners_of(const Logits *l, const Axis *rows, const Axis *columns, int y, int x, ptrdiff_t corner[4]) {
     ptrdiff_t above = (ptrdiff_t)rows->near[y] * l->width, below = (ptrdiff_t)rows->far[y] * l->width;
     corner[0] = (above + columns->near[x]) * l->position_step;
     corner[1] = (above + columns->far[x]) * l->position_step;
@@ -197,11 +211,13 @@ static void corners_of(const Logits *l, const Axis *rows, const Axis *columns, i
 
 /* Decodes the rows of cells from `from` to `to`. `coarse` has the best class of each position. Returns the number of
    cells that were interpolated. */
-static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows, const Axis *columns, int from, int to,
+WIDE static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows, const Axis *columns, int from, int to,
                         uint8_t *out, ptrdiff_t width) {
     uint8_t class_id[MOST_CLASSES];
     float corner_values[4 * MOST_CLASSES];
     Contenders found = {0, class_id, corner_values};
+    Line line_of[MOST_CLASSES];
+    uint8_t spare[BLOCK + LANES];
     long mixed = 0;
     for (int y = from; y < to; y++) {
         int height = rows->pixels[y];
@@ -235,8 +251,19 @@ static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows
                 corners_of(l, rows, columns, y, x, corner);
                 uint8_t winner[4] = {top[near], top[far], bottom[near], bottom[far]};
                 find_contenders(l, corner, winner, &found);
-                for (int i = 0; i < height; i++)
-                    decode_span(&found, down[i], columns->weight + start, count, line + i * width + start);
+                /* What is written beyond the cell is overwritten by the next one; beyond the row nothing may be. */
+                int fits = start + count + LANES <= width;
+                for (int i = 0; i < height; i++) {
+                    lines_of(&found, down[i], line_of);
+                    uint8_t *to = line + i * width + start;
+                    for (int done = 0; done < count && !fits; done += BLOCK) {
+                        int n = count - done < BLOCK ? count - done : BLOCK;
+                        decode_span(line_of, found.count, columns->weight + start + done, n, spare);
+                        memcpy(to + done, spare, (size_t)n);
+                    }
+                    if (fits)
+                        decode_span(line_of, found.count, columns->weight + start, count, to);
+                }
             }
             x++;
         }
@@ -245,7 +272,7 @@ static long decode_rows(const Logits *l, const uint8_t *coarse, const Axis *rows
 }
 
 /* The margins of the rows of cells from `from` to `to`. Returns their number, for every one is interpolated. */
-static long margin_rows(const Logits *l, const Axis *rows, const Axis *columns, int from, int to, float *margin,
+WIDE static long margin_rows(const Logits *l, const Axis *rows, const Axis *columns, int from, int to, float *margin,
                         ptrdiff_t width) {
     uint8_t class_id[MOST_CLASSES];
     float corner_values[4 * MOST_CLASSES];
@@ -305,7 +332,7 @@ static PyObject *best(PyObject *module, PyObject *args) {
     return fits ? PyBool_FromLong(finite) : NULL;
 }
 
-/* An axis from a buffer of int32 [4, cells] (near, far, first, pixels) and one of float32 [fine]. Returns the number of
+/* An axis from a buffer of int32 [4, cells] (near, far, first, pixels) and one of float32 [fine + LANES]. Returns the number of
    pixels, or -1 where the two do not fit. */
 static ptrdiff_t read_axis(const Py_buffer *cells, const Py_buffer *weight, int coarse, Axis *axis) {
     axis->cells = (int)(cells->len / 16);
@@ -321,7 +348,7 @@ static ptrdiff_t read_axis(const Py_buffer *cells, const Py_buffer *weight, int 
             return -1;
         fine += axis->pixels[i];
     }
-    return (size_t)weight->len == (size_t)fine * 4 ? fine : -1;
+    return (size_t)weight->len == (size_t)(fine + LANES) * 4 ? fine : -1;
 }
 
 PyDoc_STRVAR(cells_doc,

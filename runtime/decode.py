@@ -24,6 +24,9 @@ __all__ = ["Decoder", "decode", "decode_margin", "is_compiled", "is_finite"]
 
 T = TypeVar("T")
 
+_LANES = 8
+"""The kernel reads weights in steps of so many."""
+
 _LOGITS_A_THREAD = 2_000_000
 _CELLS_A_THREAD = 50_000
 """What takes a few times as long as handing it to another thread: logits to look through, cells to fill."""
@@ -187,8 +190,10 @@ def _as_stored(logits: Floats) -> tuple[Floats, tuple[int, int]]:
 
 @lru_cache(maxsize=32)
 def _packed(coarse: int, fine: int) -> tuple[npt.NDArray[np.int32], Floats]:
-    """An axis as the kernel takes it: int32 [4, cells] (near, far, first, pixels), and the weights."""
+    """An axis as the kernel takes it: int32 [4, cells] (near, far, first, pixels), and the weights, with some to spare."""
     axis = axis_of(coarse, fine)
     cells = np.stack([axis.near, axis.far, axis.first, axis.pixels]).astype(np.int32)
+    weight = np.pad(axis.weight, (0, _LANES))
     cells.setflags(write=False)
-    return cells, axis.weight
+    weight.setflags(write=False)
+    return cells, weight
