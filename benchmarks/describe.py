@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ _PACKAGES = (
     "edgeseg", "numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "openvino",
     "torch", "onnx",
 )  # fmt: skip
-_IDLE_LOAD = 0.25
-"""Load a core, over the last minute, above which the machine is called busy."""
+_LOOK_SECONDS = 0.5
+_IDLE = 0.1
+"""Share of the processors' time, in a look before the start, up to which the machine is called idle. Its load average
+would tell of the minute before, such as of the measurement that came before this one."""
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
     total = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
     system = re.search(r'^PRETTY_NAME="?(.*?)"?$', _text(root / "etc/os-release"), re.MULTILINE)
     cpus = len(os.sched_getaffinity(0))
-    load = os.getloadavg()[0]
+    busy = _busy_share(root / "proc/stat")
     return {
         "cpu": model[1].strip() if model else platform.machine(),
         "arch": platform.machine(),
@@ -48,8 +51,8 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
         "packages": _versions(),
-        "load_before": round(load, 2),
-        "busy": load > _IDLE_LOAD * cpus,
+        "busy_before": round(busy, 3),
+        "busy": busy > _IDLE,
     }
 
 
@@ -61,11 +64,26 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
         f" governor {machine['governor']}",
         f"{machine['os']}, kernel {machine['kernel']}, Python {machine['python']}; "
         + ", ".join(f"{name} {version}" for name, version in machine["packages"].items()),
-        f"Load before the start: {machine['load_before']:.2f}",
+        f"Processors busy before the start: {100 * machine['busy_before']:.0f} % of the time",
     ]
     if machine["busy"]:
-        lines[-1] += ". The machine was busy: contenders that spin for work suffer most, so measure again"
+        lines[-1] += ". That is much: contenders that spin for work suffer most, so measure again"
     return lines
+
+
+def _busy_share(stat: Path) -> float:
+    """The share of all processors' time that was used while we looked; 0 where the system does not tell."""
+    before = _ticks(stat)
+    time.sleep(_LOOK_SECONDS)
+    after = _ticks(stat)
+    total = sum(after) - sum(before)
+    idle = sum(after[3:5]) - sum(before[3:5])  # idle, and waiting for a disk
+    return 1 - idle / total if total > 0 else 0.0
+
+
+def _ticks(stat: Path) -> list[int]:
+    first = _text(stat).partition("\n")[0].split()
+    return [int(ticks) for ticks in first[1:9]]
 
 
 def _versions() -> dict[str, str]:

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
 
     from .batching import BatchChoice, measure_batches
-    from .console import StatusLine, summary_table
+    from .console import StatusLine, head_line, head_of, summary_table
     from .outputs import prepare_output, write_atomically
     from .pipeline import Pipeline, Stream
     from .pipeline.trace import Trace
@@ -144,12 +144,7 @@ def run(args: argparse.Namespace) -> int:
         )
         report = pipeline.run()
     status.clear()
-    head = {
-        "bundle": segmenter.bundle.name,
-        "variant": segmenter.variant.name,
-        "device": segmenter.backend.device,
-    }
-    print(f"{'bundle':18}{head['bundle']}, {head['variant']} on {head['device']}")
+    print(head_line(segmenter))
     if threads.threads is not None:
         print(f"{'threads':18}{threads.line}")
     if len(sources) > 1 or batches.batch > 1:
@@ -157,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
     print(summary_table(report.stats) + "\n")
     if args.stats is not None:
         tuned = {"threads": threads.summary(), "batch": batches.summary()}
-        text = json.dumps({**head, **tuned, **report.stats}, indent=2) + "\n"
+        text = json.dumps({**head_of(segmenter), **tuned, **report.stats}, indent=2) + "\n"
         write_atomically(args.stats, text.encode(), args.force)
         print(f"wrote statistics {args.stats}")
     if trace is not None:

@@ -6,9 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .pipeline.stats import RunStats
+
+if TYPE_CHECKING:
+    from .segmenter import Segmenter
 
 _REFRESH_SECONDS = 0.25
 _BAR_CHARACTERS = 30
@@ -45,6 +48,25 @@ class StatusLine:
         if self._live:
             with self._lock:
                 print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def head_of(segmenter: Segmenter) -> dict[str, str]:
+    """What runs, for the head of the statistics."""
+    backend, variant = segmenter.backend, segmenter.variant
+    return {
+        "bundle": segmenter.bundle.name,
+        "variant": variant.name,
+        "backend": backend.name,
+        "device": backend.device,
+        "precision": backend.precision,
+    }
+
+
+def head_line(segmenter: Segmenter) -> str:
+    """The same for people, with the precision where it is not the variant's."""
+    head = head_of(segmenter)
+    computes = "" if head["precision"] == segmenter.variant.precision else f", in {head['precision']}"
+    return f"{'bundle':18}{head['bundle']}, {head['variant']} with {head['backend']} on {head['device']}{computes}"
 
 
 def summary_table(stats: Mapping[str, Any]) -> str:

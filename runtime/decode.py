@@ -190,7 +190,7 @@ def _as_stored(logits: Floats) -> tuple[Floats, tuple[int, int]]:
 
 @lru_cache(maxsize=32)
 def _packed(coarse: int, fine: int) -> tuple[npt.NDArray[np.int32], Floats]:
-    """An axis as the kernel takes it: int32 [4, cells] (near, far, first, pixels), and the weights, with some to spare."""
+    """An axis as the kernel takes it: int32 [4, cells] (near, far, first, pixels); and the weights, padded."""
     axis = axis_of(coarse, fine)
     cells = np.stack([axis.near, axis.far, axis.first, axis.pixels]).astype(np.int32)
     weight = np.pad(axis.weight, (0, _LANES))

@@ -74,7 +74,7 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
     Raises:
         EdgesegError: an option, the picture or an output cannot work.
     """
-    from ..console import StatusLine
+    from ..console import StatusLine, head_line, head_of
     from ..outputs import prepare_output, write_atomically
     from .plan import Tiling
     from .segment import segment_picture
@@ -102,9 +102,7 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
             finally:
                 status.clear()
     measured = {
-        "bundle": segmenter.bundle.name,
-        "variant": segmenter.variant.name,
-        "device": segmenter.backend.device,
+        **head_of(segmenter),
         "source": args.source,
         "tile_hw": list(tiling.tile_hw),
         "overlap_hw": list(tiling.overlap_hw),
@@ -113,6 +111,7 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
     }
     if report.not_finite_tiles:
         say(f"{report.not_finite_tiles} tiles gave logits that are not finite; their pixels are void")
+    print(head_line(segmenter))
     print(_table(measured))
     print(f"\nwrote class map {out}")
     if args.stats is not None:
@@ -142,7 +141,6 @@ def _table(measured: Mapping[str, Any]) -> str:
         return " x ".join(str(side) for side in measured[name])
 
     rows = {
-        "bundle": f"{measured['bundle']}, {measured['variant']} on {measured['device']}",
         "picture": f"{measured['source']}, {of('size_hw')}, {measured['pixels'] / 1e6:.1f} megapixels",
         "tiles": f"{measured['tiles']} of {of('tile_hw')}, overlap {of('overlap_hw')}",
         "not inferred": f"{measured['empty_tiles']} tiles without data",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeseg.benchmarks import describe
 from edgeseg.benchmarks.describe import describe_machine, machine_lines
 from edgeseg.benchmarks.energy import InaMeter, RaplMeter, find_meter
 from edgeseg.benchmarks.rounds import run_rounds
@@ -97,6 +98,16 @@ def test_the_machine_is_described_from_its_files(tmp_path: Path) -> None:
     assert machine["flags"] == ["avx2", "avx512_bf16"]
     assert (machine["virtual"], machine["memory_gib"], machine["governor"]) == (True, 8.0, "powersave")
     assert machine["packages"]["numpy"] == np.__version__
-    lines = machine_lines({**machine, "busy": True, "load_before": 3.0})
+    assert (machine["busy"], machine["busy_before"]) == (False, 0.0)  # this one has no proc/stat
+    lines = machine_lines({**machine, "busy": True, "busy_before": 0.75})
     assert lines[0].startswith("Testium 9, ")
-    assert lines[-1].startswith("Load before the start: 3.00. The machine was busy: ")
+    assert lines[-1].startswith("Processors busy before the start: 75 % of the time. That is much: ")
+
+
+def test_how_busy_the_processors_are_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = tmp_path / "proc/stat"
+    write(stat, "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 2 3 4\n")
+    monkeypatch.setattr(describe.time, "sleep", lambda s: write(stat, "cpu  160 0 60 820 60 0 0 0 0 0\n"))
+    machine = describe_machine(tmp_path)
+    assert machine["busy_before"] == 0.7  # 70 of 100 ticks were neither idle nor waiting for a disk
+    assert machine["busy"]

@@ -58,7 +58,7 @@ def test_the_whole_road(run: Run, pictures: Path, capfd: pytest.CaptureFixture[s
     )
     out, err = capfd.readouterr()
     assert err == ""
-    assert re.search(r"^bundle +tiny, fp32 on cpu$", out, re.M)
+    assert re.search(r"^bundle +tiny, fp32 with onnxruntime on cpu$", out, re.M)
     assert re.search(r"^threads +\d+ of \d+( \(1: \d+\.\d ms, .*ms\))?$", out, re.M)
     assert re.search(r"^frames +5, 0 dropped, 0 not valid$", out, re.M)
     assert re.search(r"^bottleneck +(none: no stage was busy all the time|\w+.*, \d+% busy)$", out, re.M)

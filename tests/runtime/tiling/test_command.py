@@ -42,7 +42,7 @@ def test_the_whole_road(
     assert run("--source", "p.png", "--tile", 96, "--overlap", 16, "--stats", "s.json") == 0
     out, err = capfd.readouterr()
     assert err == ""
-    assert re.search(r"^bundle +tiny, fp32 on cpu$", out, re.M)
+    assert re.search(r"^bundle +tiny, fp32 with onnxruntime on cpu$", out, re.M)
     assert re.search(r"^picture +p\.png, 170 x 250, 0\.0 megapixels$", out, re.M)
     assert re.search(r"^tiles +12 of 64 x 96, overlap 16 x 16$", out, re.M)
     assert re.search(r"^rate +\d+\.\d megapixels a second, \d+\.\d s$", out, re.M)
