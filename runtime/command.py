@@ -28,6 +28,7 @@ _DEFAULT_BUNDLE = Path("bundle/lraspp")
 _FALLBACK_SOURCE = "aerial:7"
 _FALLBACK_FRAMES = 300
 _AUTO = "auto"
+_OUTPUTS = ("--save", "--masks", "--stats", "--trace", "--out")
 
 Say = Callable[[str], None]
 
@@ -60,9 +61,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", type=int, metavar="N", help="end after N frames, of each source")
     parser.add_argument("--variant", metavar="V", help="precision to run; default: the bundle's own choice")
-    parser.add_argument("--backend", default="onnxruntime", help="default: %(default)s")
     parser.add_argument(
-        "--device", help="one that the backend knows: cpu, cuda, …; default: the backend's own choice"
+        "--backend",
+        default="onnxruntime",
+        help="onnxruntime, openvino, tensorrt or auto; default: %(default)s",
+    )
+    parser.add_argument(
+        "--device",
+        help="one that the backend knows: cpu, cpu-spin, cpu-f32, cuda, …; default: the backend's own choice",
     )
     parser.add_argument(
         "--threads",
@@ -102,15 +108,15 @@ def run(args: argparse.Namespace) -> int:
 
     status = StatusLine()
     batch = _number_or_auto("--batch", args.batch)
-    if is_tiled(args):
+    tile = is_tiled(args)
+    check_apart({name: getattr(args, name[2:]) for name in _OUTPUTS}, args.source or [_FALLBACK_SOURCE])
+    if tile:
         if len(args.source) > 1:
             raise UsageError(f"--tile takes one picture; got {len(args.source)} times --source")
         tiled = copy.copy(args)
         tiled.source = args.source[0]
         with _open_segmenter(args, status.say)[0] as segmenter:
             return run_tiled(tiled, segmenter, status.say)
-    named = {"--save": args.save, "--masks": args.masks, "--stats": args.stats, "--trace": args.trace}
-    check_apart(named, sources=len(args.source or [""]))
     if args.stats is not None:
         prepare_output(args.stats, args.force)
     stopping = threading.Event()

@@ -50,25 +50,32 @@ def name_of(path: Path, number: int, sources: int) -> Path:
     return path if sources == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def check_apart(options: Mapping[str, Path | None], sources: int) -> None:
-    """Checks that no two outputs have one name.
+def check_apart(options: Mapping[str, Path | None], sources: Sequence[str]) -> None:
+    """Checks that no two outputs have one name, and that none would replace what is read.
 
     Args:
         options: what is named, by its option; those with a name for each source are ``--save`` and ``--masks``.
-        sources: how many there are.
+        sources: as they were typed.
 
     Raises:
-        UsageError: two have.
+        UsageError: two have one name, or an output is a source, or a folder that a source lies in.
     """
     taken: dict[Path, str] = {}
+    count = len(sources)
     for option, path in options.items():
         if path is None:
             continue
-        each = range(1, sources + 1) if option in ("--save", "--masks") else [1]
-        for name in [name_of(path, number, sources) if len(each) > 1 else path for number in each]:
+        each = range(1, count + 1) if option in ("--save", "--masks") else [1]
+        for name in [name_of(path, number, count) if len(each) > 1 else path for number in each]:
             other = taken.setdefault(name.resolve(), option)
             if other != option:
                 raise UsageError(f"{other} and {option} would both write {name}; give each a name of its own")
+            for source in sources:
+                read = Path(source).resolve()
+                if name.resolve() == read or (option == "--masks" and name.resolve() in read.parents):
+                    raise UsageError(
+                        f"{option} {name} would replace the source {source}; give it another name"
+                    )
 
 
 def open_sinks(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..segmenter import Segmenter
 
 _NETWORK = "network"
+_LARGEST_PX = 16384
+"""A tile is held whole; this one takes 805 MB."""
 _OF_A_STREAM = ("save", "masks", "show", "frames")
 
 
@@ -56,7 +58,7 @@ def is_tiled(args: argparse.Namespace) -> bool:
     for name in _OF_A_STREAM:
         if getattr(args, name):
             raise UsageError(
-                f"--{name} does not go with --tile, which writes one class map: name it with --out"
+                f"--{name} does not go with --tile, which reads one picture and writes one class map, --out"
             )
     if args.source is None:
         raise UsageError("--tile takes one picture: name it with --source")
@@ -126,12 +128,17 @@ def _tile_px(text: str) -> int | tuple[int, int] | None:
     if text == _NETWORK:
         return None
     if text.isdigit():
+        if not 1 <= int(text) <= _LARGEST_PX:
+            raise UsageError(f"--tile {text}: expected 1 to {_LARGEST_PX}, the tile's longer side in pixels")
         return int(text)
     if "x" not in text.lower():
         raise UsageError(
             f"--tile {text}: expected the longer side in pixels, such as 1024, or HEIGHTxWIDTH, such as 768x1024"
         )
-    return parse_size(text)
+    size_hw = parse_size(text)
+    if max(size_hw) > _LARGEST_PX:
+        raise UsageError(f"--tile {text}: expected sides of at most {_LARGEST_PX} pixels")
+    return size_hw
 
 
 def _table(measured: Mapping[str, Any]) -> str:

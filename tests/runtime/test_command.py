@@ -137,7 +137,10 @@ def test_no_bundle_says_how_to_make_one(run: Run, capfd: pytest.CaptureFixture[s
             ["--source", "PICTURES", "--source", "PICTURES", "--tile"],
             "--tile takes one picture; got 2 times --source",
         ),
-        (["--source", "PICTURES", "--masks", "pictures"], "pictures exists; give --force"),
+        (
+            ["--source", "PICTURES", "--masks", "pictures", "--force"],
+            "--masks pictures would replace the source",
+        ),
         (["--source", "PICTURES", "--stats", "pictures/p00.png"], "p00.png exists; give --force"),
         (["--source", "PICTURES", "--save", "pictures/p00.png/o.mp4"], "cannot write pictures/p00.png/o.mp4"),
     ],

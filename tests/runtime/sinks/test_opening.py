@@ -38,12 +38,12 @@ def test_names(path: str, number: int, sources: int, expected: str) -> None:
 
 
 def test_no_two_outputs_have_one_name() -> None:
-    check_apart({"--save": Path("o.mp4"), "--masks": Path("m"), "--stats": None}, 3)
-    check_apart({"--save": Path("o.mp4"), "--stats": Path("o-1.mp4")}, 1)
+    check_apart({"--save": Path("o.mp4"), "--masks": Path("m"), "--stats": None}, ["a.mp4", "b.mp4", "0"])
+    check_apart({"--save": Path("o.mp4"), "--stats": Path("o-1.mp4")}, ["aerial:7"])
     with pytest.raises(UsageError, match=r"^--save and --stats would both write o-2\.mp4; give each"):
-        check_apart({"--save": Path("o.mp4"), "--stats": Path("o-2.mp4")}, 2)
+        check_apart({"--save": Path("o.mp4"), "--stats": Path("o-2.mp4")}, ["0", "1"])
     with pytest.raises(UsageError, match=r"^--stats and --trace would both write"):
-        check_apart({"--stats": Path("x/../t.json"), "--trace": Path("t.json")}, 1)
+        check_apart({"--stats": Path("x/../t.json"), "--trace": Path("t.json")}, ["0"])
 
 
 @pytest.fixture
@@ -79,3 +79,20 @@ def test_without_a_display_it_saves_under_free_names(
     assert told == [f"not showing: the screen is gone; saving to {', '.join(names)} instead"]
     open_sinks(asked(show=True, masks=Path("m")), [Still("a")], labels, told.append)
     assert told[-1] == "not showing: the screen is gone; saving to edgeseg-overlay.mp4 instead"
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "source"),
+    [
+        ("--save", "film.mp4", "film.mp4"),
+        ("--save", "film.mp4", "x/../film-2.mp4"),
+        ("--out", "ortho.tif", "ortho.tif"),
+        ("--masks", "shots", "shots"),
+        ("--masks", "shots", "shots/day/a.jpg"),
+        ("--masks", "shots", "shots/*.jpg"),
+    ],
+)
+def test_no_output_replaces_what_is_read(option: str, path: str, source: str) -> None:
+    sources = ["other.mp4", source] if "film-2" in source else [source]
+    with pytest.raises(UsageError, match=f"{option} .* would replace the source"):
+        check_apart({option: Path(path)}, sources)
