@@ -585,7 +585,7 @@ def test_the_command_runs_it_on_the_gpu(
     source = ["--source", "aerial:3?size=32x48&frames=4", "--masks", str(masks)]
     assert main(["run", "--bundle", str(bundle_folder), "--backend", "tensorrt", *source]) == 0
     printed = capsys.readouterr()
-    assert "tiny, fp32 on cuda" in printed.out
+    assert "tiny, fp32 with tensorrt on cuda" in printed.out
     assert "building an engine for fp32" in printed.out + printed.err
     assert len(list(masks.iterdir())) >= 4
     assert fake_tensorrt.fake.alive() == 0
