@@ -7,8 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from ..preprocess import Frame
 from ..result import Segmentation
+from ..status import Status
 
 
 class StopRequested(Exception):  # noqa: N818 - a request, not an error
@@ -25,6 +29,10 @@ class Output:
         name: of the frame, where frames have names; else empty.
         draw: makes the overlay.
         source: the number of its source, from 1; 0 where there is but one.
+        shares: the share of the frame that each class covers, float64 [C], each 0 to 1.
+        beat: whether there is no new frame: the run says that the last result is no longer valid, and why.
+            ``frame_bgr`` is then the newest frame there was, or black where there was none.
+        finished_at: ``time.monotonic()`` in seconds when the result was there.
     """
 
     frame_bgr: Frame
@@ -32,6 +40,9 @@ class Output:
     name: str
     draw: Callable[[], Frame]
     source: int = 0
+    shares: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    beat: bool = False
+    finished_at: float = 0.0
     _overlay: Frame | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -54,20 +65,32 @@ class Sink(ABC):
         lossless: wants every frame of a source that is not live: the run waits for it. Otherwise, and always for a
             live source, a sink that is too slow loses its oldest frames.
         foreground: must be written to by the thread that runs the pipeline, as toolkits demand of windows.
+        beats: also wants to be told, several times a second, that there is no new frame: see :attr:`Output.beat`.
+        most_failures: after so many :meth:`write` calls in a row that raised, the sink gets no more. 1 where what it
+            writes would not be whole without the lost frame.
     """
 
     name: str
     lossless: bool = True
     foreground: bool = False
+    beats: bool = False
+    most_failures: int = 1
 
     @abstractmethod
     def write(self, output: Output) -> None:
         """Takes one result.
 
         Raises:
-            OutputError: it cannot be written. The sink gets no more.
+            OutputError: it cannot be written. After :attr:`most_failures` of these the sink gets no more.
             StopRequested: the run is to end.
         """
+
+    def announce(self, status: Status) -> None:
+        """Is told at a fixed rate how the run is doing, by the thread that also calls :meth:`write`.
+
+        Most sinks need not know. Raises as :meth:`write`.
+        """
+        return
 
     @abstractmethod
     def close(self, commit: bool) -> None:

@@ -13,20 +13,32 @@ class Source(ABC):
     """Gives frames one after another. It is open from its construction until :meth:`close`.
 
     Attributes:
-        name: for people.
+        name: for people, logs and labels; without credentials.
         live: frames come at the world's pace, and one that is not read in time is gone. Otherwise they wait.
         fps: frames a second that the source claims, or None where it does not know.
         frame_name: of the frame last read, where frames have names, as pictures have; else empty.
+        frame_at: ``time.monotonic()`` in seconds when the frame last read was captured; None where the source does
+            not know, and the moment that :meth:`read` returned counts.
+        frame_fault: why the frame last read is not to be believed, a word of :mod:`edgeseg.runtime.reasons`; else
+            empty.
+        connected: whether the device or server is there. Only live sources lose it.
+        problem: why it is not connected, in one line without credentials; else empty.
+        reconnects: how often the source came back.
     """
 
     name: str
     live: bool = False
     fps: float | None = None
     frame_name: str = ""
+    frame_at: float | None = None
+    frame_fault: str = ""
+    connected: bool = True
+    problem: str = ""
+    reconnects: int = 0
 
     @abstractmethod
     def read(self) -> npt.NDArray[np.uint8] | None:
-        """The next frame, uint8 [H, W, 3] BGR, which is the caller's to keep; None at the end.
+        """The next frame, uint8 [H, W, 3] BGR, which is the caller's to keep; None at the end, or once interrupted.
 
         Raises:
             SourceError: a frame should be there and cannot be had.
@@ -35,6 +47,10 @@ class Source(ABC):
     @abstractmethod
     def close(self) -> None:
         """Lets the device or file go. Closing twice is harmless."""
+
+    def interrupt(self) -> None:
+        """Lets a :meth:`read` that waits return None soon. Any thread may call it; sources that never wait need not."""
+        return
 
     def __enter__(self) -> Source:
         return self

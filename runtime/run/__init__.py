@@ -1,0 +1,1 @@
+"""``edgeseg run``: its options, and the run that they describe."""
