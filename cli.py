@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from .runtime.errors import EdgesegError
+from .runtime.service.config import parse_with_config
 
 VERBS = {
     "models": ("edgeseg.models.command", "list the networks: parameters, GFLOPs, stride, weights"),
@@ -62,14 +63,16 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     module = importlib.import_module(module_name)
     parser = argparse.ArgumentParser(prog=prog, description=text[0].upper() + text[1:] + ".")
     module.configure(parser)
-    args = parser.parse_args(list(argv))
+    as_json = False
     try:
+        args = parse_with_config(parser, argv)
+        as_json = getattr(args, "log_json", False)
         with _terminated_as_interrupted():
             status = int(module.run(args))
             sys.stdout.flush()
             return status
     except EdgesegError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
+        print(_error_line(f"{prog}: error: {error}", as_json), file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has enough; the interpreter must not find that out again at its end.
@@ -78,6 +81,13 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 130
+
+
+def _error_line(message: str, as_json: bool) -> str:
+    from .runtime.service.logs import json_line
+    from .runtime.service.redaction import redact
+
+    return json_line("error", "edgeseg.cli", "failed", message) if as_json else redact(message)
 
 
 @contextmanager

@@ -1,0 +1,71 @@
+"""Lets a few log records of a kind pass at once, then one a while, and tells how many it held back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+_MOST_KINDS = 512
+
+
+@dataclass
+class _Kind:
+    name: str
+    left: float
+    at: float
+    held_back: int = 0
+
+
+class RateLimit:
+    """Judges records by their kind: the event and its source, or the line of code that logs.
+
+    Args:
+        burst: records of a kind that pass at once.
+        period_seconds: after them, one passes each period; a kind that was quiet earns its burst again as fast.
+        clock: gives seconds; for tests.
+    """
+
+    def __init__(
+        self, burst: int = 5, period_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.burst = burst
+        self.period_seconds = period_seconds
+        self._clock = clock
+        self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
+        self._forgotten = 0
+        self._lock = threading.Lock()
+
+    def admit(self, record: logging.LogRecord) -> int | None:
+        """How many of its kind were held back since the last that passed; None where this one is held back."""
+        event, fields = getattr(record, "event", None), getattr(record, "fields", None)
+        source = str(fields.get("source", "")) if isinstance(fields, dict) else ""
+        name = f"{event} {source}".strip() if event else f"{record.module}:{record.lineno}"
+        key: Hashable = (event, source) if event else (record.pathname, record.lineno)
+        with self._lock:
+            now = self._clock()
+            kind = self._kinds.get(key)
+            if kind is None:
+                kind = self._kinds[key] = _Kind(name, float(self.burst), now)
+                if len(self._kinds) > _MOST_KINDS:
+                    self._forgotten += self._kinds.popitem(last=False)[1].held_back
+            self._kinds.move_to_end(key)
+            kind.left = min(float(self.burst), kind.left + (now - kind.at) / self.period_seconds)
+            kind.at = now
+            if kind.left < 1:
+                kind.held_back += 1
+                return None
+            kind.left -= 1
+            held_back, kind.held_back = kind.held_back, 0
+            return held_back
+
+    def remains(self) -> dict[str, int]:
+        """How many were held back that no later record has told of, by kind."""
+        with self._lock:
+            found = {kind.name: kind.held_back for kind in self._kinds.values() if kind.held_back}
+            if self._forgotten:
+                found["other"] = self._forgotten
+            return found

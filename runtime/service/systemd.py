@@ -1,0 +1,148 @@
+"""Tells systemd how the run is doing, by the protocol of ``sd_notify(3)``: datagrams to the socket it names.
+
+Without ``NOTIFY_SOCKET`` in the environment nothing is sent. What goes wrong here is logged once and never
+reaches the run: a drone does not land because its service manager does not listen.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+log = logging.getLogger(__name__)
+
+_MOST_STATUS_BYTES = 1024
+
+
+class Notifier:
+    """Sends readiness, status and the watchdog's sign of life. Any thread may call it; no call blocks or raises.
+
+    Args:
+        environ: where ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` are looked up.
+
+    Attributes:
+        watchdog_seconds: how long systemd waits for a sign of life; None where it does not watch this process.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._lock = threading.Lock()
+        self._told = False
+        self._alive_at: float | None = None
+        self._status = ""
+        self._socket = self._connect(environ.get("NOTIFY_SOCKET", ""))
+        self.watchdog_seconds = None if self._socket is None else self._watchdog(environ)
+
+    @property
+    def listening(self) -> bool:
+        """Whether there is somebody to tell."""
+        return self._socket is not None
+
+    def ready(self, status_text: str = "") -> None:
+        """The network has warmed up and the run has begun."""
+        self._status = _one_line(status_text)
+        self._send("READY=1", f"STATUS={self._status}")
+
+    def status(self, text: str) -> None:
+        """One line for ``systemctl status``; the same line again is not sent."""
+        text = _one_line(text)
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
+
+    def stopping(self) -> None:
+        """The run has begun to end."""
+        self._send("STOPPING=1", "STATUS=stopping")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Asks for patience: what goes on now, such as building an engine, may take so long from this moment."""
+        self._send(f"EXTEND_TIMEOUT_USEC={max(1, round(seconds * 1e6))}")
+
+    def progress(self) -> None:
+        """To be called each time that the loop gets on; tells the watchdog, at most every half of its time."""
+        if self.watchdog_seconds is None:
+            return
+        now = time.monotonic()
+        with self._lock:
+            if self._alive_at is not None and now - self._alive_at < self.watchdog_seconds / 2:
+                return
+            self._alive_at = now
+        self._send("WATCHDOG=1")
+
+    def close(self) -> None:
+        """Lets the socket go. Closing twice is harmless, and later calls send nothing."""
+        with self._lock:
+            socket_, self._socket = self._socket, None
+        if socket_ is not None:
+            socket_.close()
+
+    def __enter__(self) -> Notifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connect(self, address: str) -> socket.socket | None:
+        if not address:
+            return None
+        if address[0] not in "/@" or len(address) < 2:
+            self._complain(
+                f"NOTIFY_SOCKET is {address!r}; expected a path or an abstract name that starts with @"
+            )
+            return None
+        try:
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        except OSError as error:
+            self._complain(f"systemd cannot be told anything: {error.strerror or error}")
+            return None
+        try:
+            # Connected for good: a path that is later replaced, or seen from another mount, changes nothing.
+            end.connect("\0" + address[1:] if address[0] == "@" else address)
+        except OSError as error:
+            end.close()
+            self._complain(
+                f"systemd cannot be told anything: NOTIFY_SOCKET {address}: {error.strerror or error}"
+            )
+            return None
+        return end
+
+    def _watchdog(self, environ: Mapping[str, str]) -> float | None:
+        text = environ.get("WATCHDOG_USEC", "")
+        if not text:
+            return None
+        # The variables are inherited: a child of the watched process is not the one that is waited for.
+        if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+            return None
+        if not (text.isascii() and text.isdigit() and int(text) > 0):
+            self._complain(f"WATCHDOG_USEC is {text!r}; expected a number of microseconds: no watchdog")
+            return None
+        return int(text) / 1e6
+
+    def _send(self, *lines: str) -> None:
+        with self._lock:
+            if self._socket is None:
+                return
+            try:
+                self._socket.send("\n".join(lines).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except OSError as error:
+                failure = error.strerror or str(error)
+            else:
+                return
+        self._complain(f"systemd does not take what it is told: {failure}")
+
+    def _complain(self, message: str) -> None:
+        if not self._told:
+            self._told = True
+            log.warning("%s", message, extra={"event": "notify-failed", "fields": {}})
+
+
+def _one_line(text: str) -> str:
+    """A newline would begin another assignment, and systemd drops what is too long whole."""
+    line = " ".join(text.split())
+    return line.encode()[:_MOST_STATUS_BYTES].decode(errors="ignore")
