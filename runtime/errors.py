@@ -58,6 +58,15 @@ class OutputError(EdgesegError):
     """A file or folder cannot be written."""
 
 
+class FlightError(EdgesegError):
+    """A run that had begun well was ended by the world: a camera gone for good, a network that fails again and again.
+
+    What was recorded until then is kept.
+    """
+
+    exit_status = 1
+
+
 class VerificationError(EdgesegError):
     """A variant's masks depart from the PyTorch reference by more than its gates allow."""
 

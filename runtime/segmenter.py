@@ -113,6 +113,7 @@ class Segmenter:
         decode_threads: int | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        self._threads, self._say, self._decode_threads = threads, say, decode_threads
         if backend == AUTO:
             from .backends.auto import choose  # it is much code, and seldom wanted
 
@@ -277,6 +278,26 @@ class Segmenter:
         if count > self._frames_kept:
             self._frames_kept = count
             self._inputs = itertools.cycle([self.backend.new_input() for _ in range(count)])
+
+    def again(self, variant: str | None = None) -> Segmenter:
+        """Opens another like this one, on the same backend and device.
+
+        Args:
+            variant: another precision of the bundle; this one's where None.
+
+        Raises:
+            BackendError, BundleError: as when this one was opened.
+        """
+        backend = self.backend
+        return Segmenter(
+            self.bundle,
+            variant or self.variant.name,
+            backend.name,
+            backend.device,
+            self._threads,
+            self._say,
+            self._decode_threads,
+        )
 
     def warmup(self) -> None:
         """Runs the network once, so that the first frame does not pay for what is done once."""

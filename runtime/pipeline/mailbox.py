@@ -68,6 +68,16 @@ class Mailbox(Generic[T]):
         self._on_change()
         return True
 
+    def put_if_room(self, item: T) -> bool:
+        """Adds an item where that neither waits nor drops another; whether it did."""
+        with self._changed:
+            if self._closed or len(self._items) >= self._capacity:
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+        self._on_change()
+        return True
+
     def get(self, timeout: float | None = None) -> T | None:
         """Takes the oldest item, waiting for one.
 

@@ -16,13 +16,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from ..errors import SourceError, UsageError
+from ..errors import EdgesegError, FlightError, SourceError, UsageError
+from ..health.limits import Limits
 from ..segmenter import Segmenter
 from ..sinks.base import Sink
 from ..sources.base import Source
+from ..status import Board, Status
+from .degrade import Degrader, steps_down
+from .heartbeat import Heartbeat
+from .network import Network
+from .overview import Overview
 from .report import RunReport, make_report
 from .sink_worker import SinkWorker
 from .stages import Stages
@@ -34,13 +40,18 @@ _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3
 """Batches of prepared frames at once: being prepared, waiting and being inferred; one frame more is to spare."""
 
+_STOP_SOURCES, _STOP_STAGES, _STOP_SINKS, _STOP_CLOSING = 0.25, 0.5, 0.7, 5.0
+"""Seconds after the end is asked for: until then a source may give its last frame, the stages may finish theirs, and
+sinks may write theirs; and what a sink that is closing its file may take on top."""
+
 
 class Pipeline:
     """Runs a segmenter over a source, or several, and hands the results to sinks. It runs once.
 
     Live sources drop stale frames, the newest wins; other sources are processed whole and in order. A sink that
     fails gets no more frames and is reported; inference and the other sinks go on. So it is with one of several
-    sources.
+    sources. With a live source a frame whose inference fails costs that frame alone, and :meth:`status` and the sinks
+    say at each moment whether the newest result may be acted on.
 
     Example:
         >>> report = Pipeline(source, segmenter, sinks).run()  # doctest: +SKIP
@@ -54,10 +65,16 @@ class Pipeline:
         on_result: called after each result with the statistics so far, in the decode thread.
         on_failure: called for each sink that fails, with its name and error, in some thread; and for each source
             that fails beside others.
-        patience_seconds: how long to wait for a source or sink that does not answer before giving it up.
+        patience_seconds: how long to wait for a source or sink that does not answer before giving it up; less once
+            the run has been stopped.
         stopping: set by the caller to end the run, as :meth:`stop` does, perhaps before it began.
         batch: the most frames that are inferred at once; never waited for.
         trace: to write the run to; the caller closes it.
+        limits: when a live result may be acted on.
+        degrade: what to do in turn while the deadline is missed: run another open segmenter of the same size and
+            labels, or, for a number below 1, take that share of the frames. Taken back when it is kept again.
+        on_beat: called at a fixed rate with how the run is doing, in a thread of its own.
+        board: reads the board's sensors.
 
     Raises:
         UsageError: there is no stream, ``batch`` is not positive, or sinks stand beside streams that have their own.
@@ -75,6 +92,10 @@ class Pipeline:
         stopping: threading.Event | None = None,
         batch: int = 1,
         trace: Trace | None = None,
+        limits: Limits | None = None,
+        degrade: Sequence[Segmenter | float] = (),
+        on_beat: Callable[[Status], None] = lambda status: None,
+        board: Callable[[], Board] = Board,
     ) -> None:
         streams = list(source) if isinstance(source, Sequence) else [Stream(source, sinks)]
         if not streams or batch < 1:
@@ -88,7 +109,11 @@ class Pipeline:
         self._stopping = stopping or threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
-        run = Conditions(segmenter.labels, max_frames, batch, patience_seconds, self.stop, on_failure, trace)
+        self._asked_to_end = 0.0
+        limits = limits or Limits()
+        run = Conditions(
+            segmenter.labels, max_frames, batch, patience_seconds, self.stop, on_failure, trace, limits
+        )
         intake = Intake()
         first = 0 if len(streams) == 1 else 1
         self._lanes: list[Lane] = []
@@ -98,19 +123,42 @@ class Pipeline:
         intake.watch(self._lanes)
         self._workers = [worker for lane in self._lanes for worker in lane.workers]
         self.stats = self._lanes[0].stats if len(streams) == 1 else RunStats(segmenter.labels)
-        segmenter.keep_frames(_BATCHES_KEPT * batch + 1)
+        steps, smaller = steps_down(segmenter, degrade)
+        degrader = Degrader(steps, limits.deadline_ms)
+        live = any(lane.live for lane in self._lanes)
+        network = partial(Network, [segmenter, *smaller], limits, live, _BATCHES_KEPT * batch + 1)
         self._stages = Stages(
-            self._lanes, intake, segmenter, batch, self.stats, on_result, self._stopping, trace
+            self._lanes, intake, network, degrader, batch, self.stats, on_result, self._stopping, trace, limits
+        )
+        self._overview = Overview(
+            self._lanes, self._stages.network, degrader, self.stats, limits.deadline_ms, board
+        )
+        self._heartbeat = Heartbeat(
+            self._lanes,
+            self._overview.status,
+            self._stages.overlay,
+            len(segmenter.labels),
+            limits.heartbeat_hz,
+            on_beat,
         )
 
     def stop(self) -> None:
         """Ends the run after the frames under way. Any thread or signal handler may call it."""
         self._stopping.set()
 
+    def status(self) -> Status:
+        """How the run is doing now. Any thread may ask.
+
+        Raises:
+            FlightError: inference has not answered for so long that the run is about to end.
+        """
+        return self._overview.status()
+
     def run(self) -> RunReport:
         """Runs until all sources end, ``max_frames`` are done or :meth:`stop` is called.
 
-        Whatever is raised, every thread that answers has ended and every sink is closed.
+        Whatever is raised, every thread that answers has ended and every sink is closed. With a live source nothing
+        that can happen in flight is raised: the report tells, and the sinks keep what they have.
 
         Raises:
             SourceError: the one source failed, so that sinks keep nothing; or it does not answer.
@@ -127,6 +175,8 @@ class Pipeline:
             self._start("inference", self._stages.infer),
             self._start("decode", self._stages.decode),
         ]
+        over = threading.Event()
+        heartbeat = self._start("heartbeat", partial(self._heartbeat.run, over.wait))
         foreground = [worker for worker in self._workers if worker.sink.foreground]
         commits = {worker: partial(self._succeeded, lane) for lane in self._lanes for worker in lane.workers}
         sinks = {
@@ -138,44 +188,77 @@ class Pipeline:
             self._attend(stages, foreground)
         except BaseException as error:  # a second Ctrl-C, say: shut everything, then raise it
             self._fail(error)
-        for thread in stages:
-            thread.join()
         ended_at = time.monotonic()
+        over.set()
+        for worker in self._workers:
+            worker.end()
         for worker in foreground:
             worker.run(commits[worker])
-        for worker, thread in sinks.items():
-            thread.join(self._patience_seconds)
-            if thread.is_alive():
-                worker.give_up()
+        self._await_sinks(sinks)
         self.stop()
-        deadline = time.monotonic() + self._patience_seconds
+        for lane in self._lanes:
+            _interrupt(lane.source)
+        deadline = time.monotonic() + self._patience(_STOP_SOURCES)
         for lane, thread in captures.items():
             thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
+            if thread.is_alive() and not self._asked_to_end:
                 self._fail_lane(
                     lane, SourceError(f"{lane.name} has not answered for {self._patience_seconds:g} s")
                 )
-        if self._error is not None:
+        heartbeat.join()
+        stuck = any(thread.is_alive() for thread in stages)
+        if not stuck:
+            self._stages.network.close()
+        if self._error is not None and not isinstance(self._error, FlightError):
             raise self._error
         seconds = ended_at - (self._stages.first_result_at or ended_at)
-        return make_report(self._lanes, self.stats, self._stages.all, seconds)
+        return make_report(self._lanes, self.stats, self._stages, seconds, self._error, stuck)
 
     def _attend(self, stages: Sequence[threading.Thread], foreground: Sequence[SinkWorker]) -> None:
         """Waits for the stages to end, writing to the foreground sinks meanwhile."""
-        stopped_at: float | None = None
         while any(thread.is_alive() for thread in stages):
             for worker in foreground:
                 worker.step(timeout=0)
-            if self._stopping.is_set():
-                stopped_at = stopped_at or time.monotonic()
+            if self._stopping.is_set() and not self._asked_to_end:
+                self._asked_to_end = time.monotonic()
+                self._overview.stopping = True
+                for lane in self._lanes:
+                    _interrupt(lane.source)
+                    if lane.live:
+                        lane.captured.cancel()
+            if self._asked_to_end:
+                seconds = time.monotonic() - self._asked_to_end
                 # A source that hangs in read() cannot be asked to end: go on without its next frame.
-                if time.monotonic() - stopped_at > self._patience_seconds:
+                if seconds > _STOP_SOURCES:
                     for lane in self._lanes:
                         lane.captured.close()
+                if seconds > _STOP_STAGES:
+                    self._stages.shut()
+                    return
             stages[-1].join(_POLL_SECONDS)
 
+    def _await_sinks(self, sinks: Mapping[SinkWorker, threading.Thread]) -> None:
+        """Lets the sinks write what waits and close; gives up those that do not answer."""
+        deadline = time.monotonic() + self._patience(_STOP_SINKS)
+        for worker, thread in sinks.items():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive() and self._asked_to_end:
+                worker.cancel()
+                thread.join(_POLL_SECONDS)
+                if worker.closing:
+                    thread.join(_STOP_CLOSING)
+            if thread.is_alive():
+                worker.give_up()
+
+    def _patience(self, once_stopped: float) -> float:
+        """Seconds that are left: many, or until so long after the run was stopped."""
+        if not self._asked_to_end:
+            return self._patience_seconds
+        return max(0.0, self._asked_to_end + once_stopped - time.monotonic())
+
     def _succeeded(self, lane: Lane) -> bool:
-        return self._error is None and lane.error is None
+        whole = self._error is None or isinstance(self._error, FlightError)
+        return whole and (lane.error is None or lane.live)
 
     def _start(
         self,
@@ -194,10 +277,12 @@ class Pipeline:
         return thread
 
     def _fail_lane(self, lane: Lane, error: BaseException) -> None:
-        """Ends one of several streams; with one alone, the run."""
-        if len(self._lanes) == 1 or not isinstance(error, Exception):
+        """Ends one of several streams; with one alone, the run. A live one leaves what it has given."""
+        in_flight = lane.live and isinstance(error, EdgesegError)
+        if not in_flight and (len(self._lanes) == 1 or not isinstance(error, Exception)):
             self._fail(error)
             return
+        assert isinstance(error, Exception)
         lane.fail(error)
         self._on_failure(lane.name, error)
 
@@ -205,7 +290,17 @@ class Pipeline:
         with self._error_lock:
             self._error = self._error or error
         self._stopping.set()
-        self._stages.cancel()
+        if isinstance(error, FlightError):
+            self._stages.shut()
+        else:
+            self._stages.cancel()
+
+
+def _interrupt(source: Source) -> None:
+    # Sources may be of other classes than Source; those never wait.
+    interrupt = getattr(source, "interrupt", None)
+    if interrupt is not None:
+        interrupt()
 
 
 def _name_beside(others: Sequence[str], name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .stage import Stage
+from .stages import Stages
 from .stats import RunStats
 from .streams import Lane
 
@@ -25,14 +25,25 @@ class RunReport:
             keys, ``error`` among them.
         failures: the error of each sink that failed, and of each source that failed beside others, by its name.
         kept: the names of the sinks whose output is whole.
+        ended_by: what ended a run with a live source before it was asked to end; else None.
+        stuck: whether inference has not answered to the end, so that the segmenter must not be closed.
     """
 
     stats: Mapping[str, Any]
     failures: Mapping[str, Exception]
     kept: Sequence[str] = ()
+    ended_by: BaseException | None = None
+    stuck: bool = False
 
 
-def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage], seconds: float) -> RunReport:
+def make_report(
+    lanes: Sequence[Lane],
+    total: RunStats,
+    stages: Stages,
+    seconds: float,
+    ended_by: BaseException | None = None,
+    stuck: bool = False,
+) -> RunReport:
     """Sums a run up.
 
     Args:
@@ -40,6 +51,7 @@ def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage],
         total: the statistics over all.
         stages: whose work was measured.
         seconds: for which it was.
+        ended_by, stuck: of the report.
     """
     failures: dict[str, Exception] = {}
     for lane in lanes:
@@ -65,15 +77,17 @@ def make_report(lanes: Sequence[Lane], total: RunStats, stages: Sequence[Stage],
         ]
         counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped")}
         stats = {**counts, **total.summary(), "sources": sources}
-    busy = {stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0 for stage in stages}
+    busy = {stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0 for stage in stages.all}
     busiest = max(busy, key=lambda name: busy[name])
     stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
+    stats |= {"inference_errors": dict(stages.network.errors)}
     kept = [worker.sink.name for lane in lanes for worker in lane.workers if worker.kept]
-    return RunReport(stats, failures, kept)
+    return RunReport(stats, failures, kept, ended_by, stuck)
 
 
 def _counts(lane: Lane) -> dict[str, int]:
-    return {"captured": lane.frames_read, "dropped": lane.captured.dropped}
+    reconnects = getattr(lane.source, "reconnects", 0)
+    return {"captured": lane.frames_read, "dropped": lane.captured.dropped, "reconnects": reconnects}
 
 
 def _sinks(lane: Lane) -> dict[str, Any]:
@@ -81,6 +95,7 @@ def _sinks(lane: Lane) -> dict[str, Any]:
         worker.sink.name: {
             "written": worker.written,
             "dropped": worker.dropped,
+            "errors": worker.errors,
             "error": str(worker.failure) if worker.failure else None,
         }
         for worker in lane.workers

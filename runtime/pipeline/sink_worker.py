@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
 from ..errors import OutputError
 from ..sinks.base import Output, Sink, StopRequested
+from ..status import SinkStatus, Status
 from .mailbox import Mailbox
 from .stage import Stage
 from .trace import FrameKey
 
 _BACKLOG = 4
+_LOOK_SECONDS = 0.05
 _UNDER_WAY = 5
 """Batches in the pipeline at once: being prepared, inferred and decoded, and waiting between these."""
 
 
+log = logging.getLogger(__name__)
+
+
 class SinkWorker:
-    """Feeds one sink from a mailbox, and isolates the run from it.
+    """Feeds one sink from a mailbox, and isolates the run from it: one that raises too often or hangs gets no more.
 
     Args:
         sink: not yet written to; the worker closes it.
@@ -44,11 +50,17 @@ class SinkWorker:
         self.sink = sink
         self.stage = stage
         self.failure: Exception | None = None
-        self.written = 0
-        self.kept = False
+        self.written = self.errors = 0
+        self.kept = self.closing = False
         self._newest_wins = newest_wins
         self._room = _BACKLOG if newest_wins else max(2 * _BACKLOG, _UNDER_WAY * batch)
         self._mailbox: Mailbox[Output] = Mailbox(self._room, newest_wins, on_change)
+        # Announcements take no room from results: there is but one, the newest, and the sink's thread looks for it.
+        self._announces = type(sink).announce is not Sink.announce
+        self._announcement: Status | None = None
+        self._busy_since: float | None = None
+        self._failures_in_a_row = 0
+        self._last_error = ""
         self._full_since: float | None = None
         self._patience_seconds = patience_seconds
         self._on_stop = on_stop
@@ -89,10 +101,31 @@ class SinkWorker:
         if not self._mailbox.put(output, self._patience_seconds) and not self._mailbox.closed:
             self.give_up()
 
+    def beat(self, output: Output | None, status: Status) -> None:
+        """Tells the sink how the run is doing, where it has room and cares. Called by the run at a fixed rate.
+
+        Args:
+            output: that there is no new frame; None where there is one.
+            status: of the run.
+        """
+        busy_since = self._busy_since
+        if busy_since is not None and time.monotonic() - busy_since > self._patience_seconds:
+            self.give_up()
+        if output is not None and self.sink.beats:
+            self._mailbox.put_if_room(output)
+        if self._announces:
+            self._announcement = status
+
+    @property
+    def status(self) -> SinkStatus:
+        """How the sink is doing."""
+        disabled = self.failure is not None
+        return SinkStatus(self.sink.name, self.written, self.dropped, self.errors, disabled, self._last_error)
+
     def give_up(self) -> None:
         """Counts the sink as failed because it does not answer. Called by the run."""
         seconds = f"{self._patience_seconds:g} s"
-        self._fail(OutputError(f"{self.sink.name} has not taken a frame for {seconds} and was given up"))
+        self._disable(OutputError(f"{self.sink.name} has not taken a frame for {seconds} and was given up"))
 
     def end(self) -> None:
         """Lets the sink finish what is waiting. Called by the run."""
@@ -108,33 +141,52 @@ class SinkWorker:
         Args:
             commit: asked at the end: keep what was written?
         """
-        while self.step(timeout=None):
+        while self.step(_LOOK_SECONDS if self._announces else None):
             pass
+        self.closing = True
         keep = self.failure is None and commit()
         try:
             self.sink.close(commit=keep)
             self.kept = keep
         except Exception as error:  # reported, so that the other outputs still end well
-            self._fail(error)
+            self._disable(error)
 
     def step(self, timeout: float | None) -> bool:
         """Writes one output, if one comes in time; False once there will be none. Called by the sink's thread."""
         output = self._mailbox.get(timeout)
-        if output is None:
-            return not self._mailbox.finished
-        start = time.monotonic()
-        try:
-            self.sink.write(output)
-            self.written += 1
-            self.stage.done(start, [FrameKey(output.source, output.result.frame_id)])
-        except StopRequested:
-            self._on_stop()
-        except Exception as error:  # reported, so that inference and the other sinks go on
-            self._fail(error)
+        announcement, self._announcement = self._announcement, None
+        if output is not None or announcement is not None:
+            self._busy_since = start = time.monotonic()
+            try:
+                if announcement is not None and self.failure is None:
+                    self.sink.announce(announcement)
+                if output is not None:
+                    self.sink.write(output)
+                    self.written += not output.beat
+                    self.stage.done(start, [FrameKey(output.source, output.result.frame_id)])
+                self._failures_in_a_row = 0
+            except StopRequested:
+                self._on_stop()
+            except Exception as error:  # reported, so that inference and the other sinks go on
+                self._failed(error)
+            self._busy_since = None
         return not self._mailbox.finished
 
-    def _fail(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
+        self.errors += 1
+        self._failures_in_a_row += 1
+        self._last_error = str(error)
+        if self._failures_in_a_row >= self.sink.most_failures:
+            self._disable(error)
+            return
+        log.warning(
+            "%s failed: %s", self.sink.name, error,
+            extra={"event": "sink-failed", "fields": {"sink": self.sink.name, "errors": self.errors}},
+        )  # fmt: skip
+
+    def _disable(self, error: Exception) -> None:
         self._mailbox.cancel()
         if self.failure is None:
             self.failure = error
+            self._last_error = str(error)
             self._on_failure(self.sink.name, error)

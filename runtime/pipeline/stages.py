@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
+
+from ..health.limits import Limits
+from ..labels import VOID
 from ..overlay import Overlay
+from ..reasons import BACKEND_FAILED, NOT_FINITE, STALE
+from ..result import Segmentation
 from ..segmenter import Inference, Prepared, Segmenter
 from ..sinks.base import Output
+from .degrade import Degrader
 from .mailbox import Mailbox
+from .network import Network
 from .stage import Order, Stage
 from .stats import RunStats
 from .streams import Captured, Intake, Lane
 from .trace import FrameKey, Trace
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Work:
+    """A frame, and what has become of it.
+
+    Attributes:
+        item: the frame.
+        segmenter: that it is prepared for.
+        fault: why there is nothing to infer or decode, a word of :mod:`edgeseg.runtime.reasons`; else empty.
+        prepared, inference: as far as it has come.
+    """
+
+    item: Captured
+    segmenter: Segmenter
+    fault: str = ""
+    prepared: Prepared | None = None
+    inference: Inference | None = None
 
 
 @dataclass
 class Batch:
     """Frames that are inferred at once, and the lanes that end after them."""
 
-    frames: list[Captured]
+    frames: list[Work]
     ended: list[Lane]
-    prepared: list[Prepared] = field(default_factory=list)
-    inferences: list[Inference] = field(default_factory=list)
 
     @property
     def keys(self) -> list[FrameKey]:
         """Which frames."""
-        return [item.key for item in self.frames]
+        return [work.item.key for work in self.frames]
 
 
 class Stages:
@@ -39,18 +67,24 @@ class Stages:
     Frames of files are prepared while the network is busy. A live frame is not, it would grow old waiting: it is
     taken once the network is free, so that this is always the newest.
 
+    A frame that shows nothing is not inferred, and one whose inference failed has no class map: their results are
+    not valid, and say why.
+
     Args:
         lanes: in order of their numbers.
         intake: that takes from them.
-        segmenter: open.
+        network: makes the network, given what waits until nobody reads what was inferred.
+        degrader: is told of each live result's latency.
         batch: the most frames that are inferred at once.
         total: the statistics over all lanes.
         on_result: called after each result with ``total``.
         stopping: when set, nothing more is captured.
         trace: to add to, where there is one.
+        limits: when a result may be acted on.
 
     Attributes:
         all: the stages whose work is measured.
+        overlay: draws results.
         first_result_at: ``time.monotonic()`` in seconds, from when on it is.
     """
 
@@ -58,21 +92,23 @@ class Stages:
         self,
         lanes: Sequence[Lane],
         intake: Intake,
-        segmenter: Segmenter,
+        network: Callable[[Callable[[], bool]], Network],
+        degrader: Degrader,
         batch: int,
         total: RunStats,
         on_result: Callable[[RunStats], None],
         stopping: threading.Event,
         trace: Trace | None,
+        limits: Limits,
     ) -> None:
         self._preprocess_stage = Stage("preprocess", Order.PREPROCESS, trace)
         self._inference_stage = Stage("inference", Order.INFERENCE, trace)
         self._decode_stage = Stage("decode", Order.DECODE, trace)
-        self._lanes, self._intake, self._segmenter = lanes, intake, segmenter
+        self._lanes, self._intake = lanes, intake
         self._batch, self._total, self._on_result = batch, total, on_result
-        self._stopping, self._trace = stopping, trace
+        self._stopping, self._trace, self._degrader = stopping, trace, degrader
+        self._max_age_s = limits.max_age_s
         self._prepare_ahead = not any(lane.live for lane in lanes)
-        self._overlay = Overlay(segmenter.labels)
         sinks = [worker.stage for lane in lanes for worker in lane.workers]
         # What a live source takes to give a frame is the world's pace and no work.
         captures = [lane.capture for lane in lanes if not lane.live]
@@ -80,40 +116,56 @@ class Stages:
         self.first_result_at: float | None = None
         self._prepared: Mailbox[Batch] = Mailbox(1)
         self._inferred: Mailbox[Batch] = Mailbox(1)
+        self.network = network(self._inferred.wait_until_wanted)
+        self.overlay = Overlay(self.network.current.labels)
 
     def capture(self, lane: Lane) -> None:
         """Reads a lane's source until its end."""
         dropped = 0
-        while not self._stopping.is_set():
-            asked_at = time.monotonic()
-            frame_bgr = lane.source.read()
-            if frame_bgr is None:
-                break
-            key = FrameKey(lane.number, lane.frames_read)
-            at = lane.capture.done(asked_at, [key])
-            name = getattr(lane.source, "frame_name", "")
-            if not lane.frames_read:
-                lane.capture.mark()  # what a source takes to begin says nothing of its pace
-            lane.frames_read += 1
-            if not lane.captured.put(Captured(lane, frame_bgr, key, asked_at, at, name)):
-                break
-            if self._trace is not None and lane.captured.dropped > dropped:
-                dropped = lane.captured.dropped
-                self._trace.counter(
-                    "dropped", {each.capture.name: each.captured.dropped for each in self._lanes}
-                )
-        lane.captured.close()
+        source = lane.source
+        try:
+            while not self._stopping.is_set():
+                asked_at = time.monotonic()
+                frame_bgr = source.read()
+                if frame_bgr is None:
+                    break
+                key = FrameKey(lane.number, lane.frames_read)
+                now = lane.capture.done(asked_at, [key])
+                # Sources may be of other classes than Source; what these lack has its default.
+                captured_at = getattr(source, "frame_at", None)
+                fault, name = getattr(source, "frame_fault", ""), getattr(source, "frame_name", "")
+                if not lane.frames_read:
+                    lane.capture.mark()  # what a source takes to begin says nothing of its pace
+                lane.frames_read += 1
+                at = now if captured_at is None else captured_at
+                if not lane.captured.put(Captured(lane, frame_bgr, key, asked_at, at, name, fault)):
+                    break
+                if self._trace is not None and lane.captured.dropped > dropped:
+                    dropped = lane.captured.dropped
+                    self._trace.counter(
+                        "dropped", {each.capture.name: each.captured.dropped for each in self._lanes}
+                    )
+        finally:
+            lane.captured.close()
 
     def preprocess(self) -> None:
-        """Takes frames of all lanes in turn, and brings them to the network's size."""
+        """Takes frames of all lanes in turn, looks whether they show anything, and brings them to the network's size."""
         stage = self._preprocess_stage
+        freed_at = time.monotonic()
         while self._prepare_ahead or self._prepared.wait_until_wanted():
-            batch = Batch(*self._intake.take(self._batch))
+            self._rest(time.monotonic() - freed_at)
+            freed_at = time.monotonic()
+            self.network.level = self._degrader.step.level
+            items, ended = self._intake.take(self._batch)
+            batch = Batch([Work(item, self.network.current, item.fault) for item in items], ended)
             if not batch.frames and not batch.ended:
                 break
-            for item in batch.frames:
-                start = time.monotonic()
-                batch.prepared.append(self._segmenter.prepare(item.frame_bgr, item.at, item.key.frame))
+            for work in batch.frames:
+                start, item = time.monotonic(), work.item
+                item.lane.newest_bgr = item.frame_bgr
+                work.fault = work.fault or item.lane.checks.check(item.frame_bgr, item.at)
+                if not work.fault:
+                    self._survive(work, self._prepare)
                 stage.done(start, [item.key], step="t")
                 item.lane.capture.start_arrow(item.asked_at, item.at, item.key)
             if not self._prepared.put(batch):
@@ -125,11 +177,15 @@ class Stages:
     def infer(self) -> None:
         """Runs the network."""
         while (batch := self._prepared.get()) is not None:
+            self.network.mend()
             start = time.monotonic()
-            if len(batch.prepared) == 1:
-                batch.inferences = [self._segmenter.infer(batch.prepared[0])]
-            elif batch.prepared:
-                batch.inferences = self._segmenter.infer_batch(batch.prepared)
+            sound = [work for work in batch.frames if work.prepared is not None]
+            if sound:
+                prepared = [work.prepared for work in sound if work.prepared is not None]
+                inferences = self.network.infer(sound[0].segmenter, prepared)
+                for number, work in enumerate(sound):
+                    work.fault = "" if inferences else BACKEND_FAILED
+                    work.inference = inferences[number] if inferences else None
             if batch.frames:
                 self._inference_stage.done(start, batch.keys, step="t")
             if not self._inferred.put(batch):
@@ -140,8 +196,8 @@ class Stages:
     def decode(self) -> None:
         """Makes the class maps, counts them and offers them to the sinks."""
         while (batch := self._inferred.get()) is not None:
-            for item, inference in zip(batch.frames, batch.inferences, strict=True):
-                self._finish(item, inference)
+            for work in batch.frames:
+                self._finish(work)
             for lane in batch.ended:
                 for worker in lane.workers:
                     worker.end()
@@ -150,24 +206,67 @@ class Stages:
             del batch  # its arrays may be used again
 
     def cancel(self) -> None:
-        """Throws away what is under way."""
+        """Throws away what is under way, and what waits to be written."""
         for lane in self._lanes:
             lane.cancel()
+        self.shut()
+
+    def shut(self) -> None:
+        """Throws away what is under way; what sinks have been given they may write."""
+        for lane in self._lanes:
+            lane.captured.cancel()
         self._prepared.cancel()
         self._inferred.cancel()
 
-    def _finish(self, item: Captured, inference: Inference) -> None:
-        start, lane = time.monotonic(), item.lane
-        result = self._segmenter.decode(inference)
+    def _rest(self, busy_seconds: float) -> None:
+        """Leaves the network idle after a frame, where a lower rate was chosen."""
+        if self._degrader.step.rate < 1 and not self._prepare_ahead:
+            self._stopping.wait(busy_seconds * (1 / self._degrader.step.rate - 1))
+
+    def _survive(self, work: Work, step: Callable[[Work], Segmentation | None]) -> Segmentation | None:
+        """Does a step of a frame; one that fails costs the frame, where the run survives it."""
+        try:
+            return step(work)
+        except Exception as error:  # counted, and raised again where the run does not survive it
+            self.network.failed(error)
+            work.fault = BACKEND_FAILED
+            return None
+
+    def _prepare(self, work: Work) -> None:
+        item = work.item
+        work.prepared = work.segmenter.prepare(item.frame_bgr, item.at, item.key.frame)
+
+    def _decoded(self, work: Work) -> Segmentation | None:
+        return None if work.inference is None else work.segmenter.decode(work.inference)
+
+    def _finish(self, work: Work) -> None:
+        start, item, lane = time.monotonic(), work.item, work.item.lane
+        result = None if work.fault else self._survive(work, self._decoded)
+        if result is not None:
+            self.network.succeeded()
         finished_at = time.monotonic()
+        latency_ms = (finished_at - item.at) * 1e3
+        if result is None:
+            result = _nothing(item, work.fault)
+        elif lane.live and finished_at - item.at > self._max_age_s and result.valid:
+            result = replace(result, classes=_void(item), valid=False, reason=STALE)
+        elif result.reason == NOT_FINITE:
+            self.network.count_not_finite()
+        if lane.live and not work.fault and self._degrader.record(latency_ms, finished_at):
+            lane.stats.deadline_misses += 1
+            if self._total is not lane.stats:
+                self._total.deadline_misses += 1
+        lane.validity.record(result)
         shares = lane.stats.record(result, finished_at)
         if self._total is not lane.stats:
             self._total.record(result, finished_at, shares)
         # A frame of a file waits its turn; only a live one has an age.
-        ms = (finished_at - item.at) * 1e3 if lane.live else sum(result.timings_ms.values())
+        ms = latency_ms if lane.live else sum(result.timings_ms.values())
         status = f"{lane.stats.recent_fps:.1f} fps   {ms:.0f} ms"
-        draw = partial(self._overlay.draw, item.frame_bgr, result, shares, status)
-        output = Output(item.frame_bgr, result, item.name, draw, item.key.source)
+        draw = partial(self.overlay.draw, item.frame_bgr, result, shares, status)
+        output = Output(
+            item.frame_bgr, result, item.name, draw, item.key.source, shares, finished_at=finished_at
+        )
         self._decode_stage.done(start, [item.key], step="f")
         for worker in lane.workers:
             worker.offer(output)
@@ -183,3 +282,12 @@ class Stages:
         waiting = {lane.capture.name: lane.captured.waiting for lane in self._lanes}
         waiting |= {"prepared": self._prepared.waiting, "inferred": self._inferred.waiting}
         return waiting | {worker.sink.name: worker.waiting for lane in self._lanes for worker in lane.workers}
+
+
+def _nothing(item: Captured, reason: str) -> Segmentation:
+    """The result of a frame that has none."""
+    return Segmentation(_void(item), item.key.frame, item.at, valid=False, reason=reason)
+
+
+def _void(item: Captured) -> npt.NDArray[np.uint8]:
+    return np.full(item.frame_bgr.shape[:2], VOID, np.uint8)

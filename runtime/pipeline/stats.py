@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from ..labels import LabelMap
 from ..result import Segmentation
+from ..status import Histogram
+from .durations import Durations
 
 WINDOW = 10_000
 """Percentiles are over this many latest frames, so that a run of days needs no more memory than one of minutes."""
@@ -34,7 +37,11 @@ class RunStats:
         self._first_at = self._last_at = 0.0
         self._shares = np.zeros(len(labels), np.float64)
         self._valid = 0
-        self.frames = 0
+        self._invalid: Counter[str] = Counter()
+        self._newest_shares: npt.NDArray[np.float64] | None = None
+        self._durations: dict[str, Durations] = {}
+        self._late = Durations()
+        self.frames = self.deadline_misses = 0
 
     def record(
         self, result: Segmentation, finished_at: float, shares: npt.NDArray[np.float64] | None = None
@@ -56,14 +63,20 @@ class RunStats:
             self._last_at = finished_at
             self.frames += 1
             self._finished.append(finished_at)
-            self._latency.append((finished_at - result.captured_at) * 1e3)
+            latency_ms = (finished_at - result.captured_at) * 1e3
+            self._latency.append(latency_ms)
+            self._late.add(latency_ms / 1e3)
             for stage, milliseconds in result.timings_ms.items():
                 if stage not in self._stages:
-                    self._stages[stage] = _Latest()
+                    self._stages[stage], self._durations[stage] = _Latest(), Durations()
                 self._stages[stage].append(milliseconds)
+                self._durations[stage].add(milliseconds / 1e3)
+            self._newest_shares = shares if result.valid else None
             if result.valid:
                 self._valid += 1
                 self._shares += shares
+            else:
+                self._invalid[result.reason] += 1
         return shares
 
     @property
@@ -74,6 +87,40 @@ class RunStats:
                 _rate(len(self._finished), self._finished[0], self._finished[-1]) if self._finished else 0.0
             )
 
+    def fps_at(self, now: float) -> float:
+        """As :attr:`recent_fps`, falling where no frame has come for long; ``now`` by ``time.monotonic()``."""
+        with self._lock:
+            if len(self._finished) < 2:
+                return 0.0
+            pace = (self._finished[-1] - self._finished[0]) / (len(self._finished) - 1)
+            last = now if now - self._finished[-1] > 2 * pace else self._finished[-1]
+            return _rate(len(self._finished), self._finished[0], last)
+
+    @property
+    def invalid(self) -> Mapping[str, int]:
+        """The results that were not valid, by their reason."""
+        with self._lock:
+            return dict(self._invalid)
+
+    @property
+    def latency_ms(self) -> Mapping[str, float]:
+        """Milliseconds from capture to class map: p50, p90, p99; empty before the first."""
+        with self._lock:
+            return self._latency.percentiles()
+
+    @property
+    def class_share(self) -> Mapping[str, float]:
+        """The share of the newest frame that each class covers, by name; empty where its result is not valid."""
+        with self._lock:
+            shares = self._newest_shares
+        return {} if shares is None else dict(zip(self._labels.names, shares.tolist(), strict=True))
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """How long each stage took, and ``latency``, from capture to class map."""
+        with self._lock:
+            stages = dict(self._durations)
+        return {**{name: each.histogram() for name, each in stages.items()}, "latency": self._late.histogram()}
+
     def summary(self) -> dict[str, Any]:
         """Everything measured, ready for JSON. Times are in milliseconds, shares from 0 to 1."""
         with self._lock:
@@ -81,6 +128,8 @@ class RunStats:
             return {
                 "frames": self.frames,
                 "invalid_frames": self.frames - self._valid,
+                "invalid": dict(self._invalid),
+                "deadline_misses": self.deadline_misses,
                 "fps": _rate(self.frames, self._first_at, self._last_at),
                 "stages_ms": {stage: values.percentiles() for stage, values in self._stages.items()},
                 "latency_ms": self._latency.percentiles(),

@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..health.frames import FrameChecks
+from ..health.limits import Limits
+from ..health.validity import Validity
 from ..labels import LabelMap
 from ..preprocess import Frame
 from ..sinks.base import Sink
@@ -44,6 +47,7 @@ class Conditions:
         stop: ends the run.
         on_failure: called with the name and error of what failed.
         trace: to add to, where there is one.
+        limits: when a result may be acted on.
     """
 
     labels: LabelMap
@@ -53,6 +57,7 @@ class Conditions:
     stop: Callable[[], None]
     on_failure: Callable[[str, Exception], None]
     trace: Trace | None
+    limits: Limits
 
 
 class Lane:
@@ -67,6 +72,9 @@ class Lane:
         frames_read: from the source so far.
         delivered: frames that the sinks were offered.
         error: why the source failed.
+        checks: of its frames.
+        validity: of its newest result.
+        newest_bgr: the newest frame that was taken, uint8 [H, W, 3]; None before the first.
     """
 
     def __init__(
@@ -93,6 +101,9 @@ class Lane:
         ]
         self.frames_read = self.delivered = 0
         self.error: Exception | None = None
+        self.checks = FrameChecks(self.live, run.limits.frozen_after_s, run.limits.check_frames)
+        self.validity = Validity(self.live, run.limits.max_age_s)
+        self.newest_bgr: Frame | None = None
         self._max_frames = run.max_frames
         self._taken = 0
 
@@ -114,9 +125,12 @@ class Lane:
         return item
 
     def fail(self, error: Exception) -> None:
-        """Ends this stream alone; its sinks keep nothing."""
+        """Ends this stream alone. Its sinks keep nothing, but for those of a live source: that cannot be had again."""
         self.error = self.error or error
-        self.cancel()
+        if self.live:
+            self.captured.cancel()
+        else:
+            self.cancel()
 
     def cancel(self) -> None:
         """Throws away what waits to be segmented or written."""
@@ -135,6 +149,7 @@ class Captured:
         key: which it is.
         asked_at, at: ``time.monotonic()`` in seconds when it was asked for, and when it was there.
         name: of the frame, where frames have names.
+        fault: why the source does not believe the frame; else empty.
     """
 
     lane: Lane
@@ -143,6 +158,7 @@ class Captured:
     asked_at: float
     at: float
     name: str
+    fault: str = ""
 
 
 class Intake:

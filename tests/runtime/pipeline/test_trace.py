@@ -41,7 +41,7 @@ class Slow(Source):
             return None
         self.left -= 1
         time.sleep(PAUSE / 4 if self.live else PAUSE)
-        return np.zeros((24, 36, 3), np.uint8)
+        return np.full((24, 36, 3), 40, np.uint8)
 
     def close(self) -> None:
         pass

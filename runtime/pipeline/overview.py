@@ -1,0 +1,99 @@
+"""What a run is doing now, read off its lanes and its network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from ..status import RUNNING, STARTING, STOPPING, Board, SourceStatus, Status
+from .degrade import Degrader
+from .network import Network
+from .stats import RunStats
+from .streams import Lane
+
+
+class Overview:
+    """Makes a :class:`~edgeseg.runtime.status.Status`. Any thread may ask.
+
+    Args:
+        lanes: of the run.
+        network: that infers.
+        degrader: of the run.
+        total: the statistics over all lanes.
+        deadline_ms: as asked for.
+        board: reads the board's sensors.
+
+    Attributes:
+        stopping: whether the run is about to end.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        network: Network,
+        degrader: Degrader,
+        total: RunStats,
+        deadline_ms: float | None,
+        board: Callable[[], Board],
+    ) -> None:
+        self._lanes, self._network, self._degrader, self._total = lanes, network, degrader, total
+        self._deadline_ms, self._board = deadline_ms, board
+        self._began_at = time.monotonic()
+        self.stopping = False
+
+    def status(self) -> Status:
+        """How the run is doing now.
+
+        Raises:
+            FlightError: inference has not answered for so long that the run must end.
+        """
+        now = time.monotonic()
+        inferring = self._network.answers(now)
+        sources = [self._source(lane, now, inferring) for lane in self._lanes]
+        segmenter = self._network.current
+        started = any(lane.frames_read for lane in self._lanes)
+        return Status(
+            state=STOPPING if self.stopping else RUNNING if started else STARTING,
+            ready=not self.stopping and all(source.valid for source in sources),
+            uptime_seconds=now - self._began_at,
+            sources=sources,
+            stages=self._total.histograms(),
+            inference_errors=self._network.errors,
+            bundle=segmenter.bundle.name,
+            variant=segmenter.variant.name,
+            backend=segmenter.backend.name,
+            device=segmenter.backend.device,
+            precision=segmenter.backend.precision,
+            degraded=self._degrader.degraded,
+            deadline_ms=self._deadline_ms,
+            board=self._board(),
+        )
+
+    def _source(self, lane: Lane, now: float, inferring: bool) -> SourceStatus:
+        source, stats, newest_bgr = lane.source, lane.stats, lane.newest_bgr
+        # Sources may be of other classes than Source; what these lack has its default.
+        connected = getattr(source, "connected", True) and lane.error is None
+        verdict = lane.validity.judge(now, connected, inferring)
+        newest = lane.validity.newest
+        return SourceStatus(
+            number=lane.number,
+            name=lane.name,
+            live=lane.live,
+            connected=connected,
+            problem=str(lane.error) if lane.error else getattr(source, "problem", ""),
+            reconnects=getattr(source, "reconnects", 0),
+            valid=verdict.valid,
+            reason=verdict.reason,
+            age_seconds=verdict.age_seconds,
+            frame_id=None if newest is None else newest.frame_id,
+            size_hw=None if newest_bgr is None else (newest_bgr.shape[0], newest_bgr.shape[1]),
+            fps=stats.fps_at(now),
+            captured=lane.frames_read,
+            results=stats.frames,
+            invalid=stats.invalid,
+            dropped=lane.captured.dropped,
+            deadline_misses=stats.deadline_misses,
+            latency_ms=stats.latency_ms,
+            class_share=stats.class_share if verdict.valid else {},
+            sinks=[worker.status for worker in lane.workers],
+        )
