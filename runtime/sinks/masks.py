@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import DataError, OutputError
 from ..labels import LabelMap
 from ..outputs import discard, prepare_output
 from ..palette_png import encode
 from .base import Output, Sink
+from .disk import check_room, place
+
+LABELS_NAME = "labelmap.txt"
 
 
 class MasksSink(Sink):
@@ -28,8 +32,7 @@ class MasksSink(Sink):
     """
 
     def __init__(self, folder: Path, labels: LabelMap, force: bool = False) -> None:
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder} is a file; give the masks another folder")
+        check_is_no_file(folder)
         self.name = f"masks {folder}"
         self._folder = folder
         self._labels = labels
@@ -65,7 +68,7 @@ class MasksSink(Sink):
             if commit:
                 if not self._taken:
                     raise OutputError(f"no frame came, so there are no masks in {self._folder}")
-                self._labels.write(self._partial / "labelmap.txt")
+                self._labels.write(self._partial / LABELS_NAME)
                 if self._folder.exists():
                     for file in self._partial.iterdir():
                         os.replace(file, self._folder / file.name)
@@ -77,3 +80,92 @@ class MasksSink(Sink):
             ) from error
         finally:
             discard(self._partial)
+
+
+class LiveMasksSink(Sink):
+    """Writes the class maps of a live source as they come, each whole and on the disk before it bears its name.
+
+    What a camera saw cannot be had again, so nothing waits for the end of the run: a power cut loses at most the mask
+    that was being written. Numbers go on after a restart, so that nothing is replaced.
+
+    Args:
+        folder: to make, or one of the same classes, which is added to.
+        labels: the classes, for the colours.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds masks of other classes.
+    """
+
+    def __init__(self, folder: Path, labels: LabelMap) -> None:
+        self.name = f"masks {folder}"
+        self._folder = folder
+        self._palette_rgb = labels.palette_rgb()
+        try:
+            open_folder_of(folder, labels)
+            numbers = [
+                int(match[1])
+                for name in os.listdir(folder)
+                if (match := re.fullmatch(r"(\d{6,})\.png", name))
+            ]
+            for leftover in folder.glob(".*.png.partial"):
+                discard(leftover)
+        except OSError as error:
+            raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+        self._first = 1 + max(numbers, default=-1)
+
+    def write(self, output: Output) -> None:
+        """Writes a mask.
+
+        Raises:
+            OutputError: it cannot be written, as when the disk is full. The masks before it stay.
+        """
+        path = self._folder / f"{self._first + output.result.frame_id:06d}.png"
+        partial = path.with_name(f".{path.name}.partial")
+        kept = "the masks until now are kept"
+        check_room(self._folder, self._folder, kept)
+        try:
+            partial.write_bytes(encode(output.result.classes, self._palette_rgb))
+            place(partial, path)
+        except OSError as error:
+            discard(partial)
+            raise OutputError(f"cannot write masks to {self._folder}: {error.strerror}; {kept}") from error
+
+    def close(self, commit: bool) -> None:
+        """Does nothing: every mask is there already."""
+
+
+def check_is_no_file(folder: Path) -> None:
+    """Refuses a file where a folder of masks is to be.
+
+    Raises:
+        OutputError: there is one.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; give the masks another folder")
+
+
+def open_folder_of(folder: Path, labels: LabelMap) -> None:
+    """Makes a folder of masks with its label map, or checks that the one there is of the same classes.
+
+    Raises:
+        OutputError: it is a file, or of other classes, or holds other things.
+        OSError: it cannot be written.
+    """
+    check_is_no_file(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LABELS_NAME
+    if path.exists():
+        try:
+            there = LabelMap.read(path)
+        except DataError as error:
+            raise OutputError(f"{folder} cannot be added to: {error}") from error
+        if there != labels:
+            raise OutputError(
+                f"{folder} holds masks of other classes ({', '.join(there.names)}); give the masks another folder"
+            )
+        return
+    if any(not name.startswith(".") for name in os.listdir(folder)):
+        raise OutputError(f"{folder} holds other things and no {LABELS_NAME}; give the masks another folder")
+    partial = folder / f".{LABELS_NAME}.partial"
+    labels.write(partial)
+    place(partial, path)

@@ -1,9 +1,10 @@
-"""The overlay as an MP4 video."""
+"""The overlay as an MP4 video: one file, or a series of segments."""
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
+import time
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,20 @@ from ..errors import OutputError
 from ..outputs import discard, prepare_output
 from ..preprocess import Frame
 from .base import Output, Sink
+from .disk import check_room
+from .mp4 import Mp4File, Pace, even_size
+from .series import Series
 
-_RESERVE_BYTES = 16 << 20
-_FRAMES_PER_SPACE_CHECK = 25
-_LONGEST_PAUSE_SECONDS = 5
+log = logging.getLogger(__name__)
+
+_SECONDS_PER_SPACE_CHECK = 1.0
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix.lower() != ".mp4":
+        raise OutputError(f"{path} does not end in .mp4, the form that videos are written in")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the video another name")
 
 
 class VideoSink(Sink):
@@ -37,19 +48,15 @@ class VideoSink(Sink):
     """
 
     def __init__(self, path: Path, fps: float, in_real_time: bool = False, force: bool = False) -> None:
-        if path.suffix.lower() != ".mp4":
-            raise OutputError(f"{path} does not end in .mp4, the form that videos are written in")
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; give the video another name")
+        _check_name(path)
         self.name = f"video {path}"
+        self.beats = in_real_time
         self._path = path
         self._partial = prepare_output(path, force)
         self._fps = fps
-        self._size_hw = (0, 0)
-        self._writer: cv2.VideoWriter | None = None
-        self._in_real_time = in_real_time
-        self._first_at = 0.0
-        self._frames = self._next_space_check = 0
+        self._pace = Pace(fps, in_real_time)
+        self._file: Mp4File | None = None
+        self._checked_at = -_SECONDS_PER_SPACE_CHECK
 
     def write(self, output: Output) -> None:
         """Appends an overlay.
@@ -57,20 +64,15 @@ class VideoSink(Sink):
         Raises:
             OutputError: the video cannot be begun, or the disk is nearly full.
         """
-        if self._writer is None:
-            self._writer = self._open(output.overlay_bgr)
-            self._first_at = output.result.captured_at
-        if self._frames >= self._next_space_check:
-            self._next_space_check += _FRAMES_PER_SPACE_CHECK
-            free_bytes = shutil.disk_usage(self._partial.parent).free
-            if free_bytes < _RESERVE_BYTES:
-                raise OutputError(
-                    f"the disk of {self._path} is full ({free_bytes >> 20} MiB left); nothing was kept"
-                )
-        fitted = _fit(output.overlay_bgr, self._size_hw)
-        for _ in range(self._copies(output.result.captured_at)):
-            self._writer.write(fitted)
-            self._frames += 1
+        if self._file is None:
+            self._file = Mp4File(self._partial, self._path, self._fps, even_size(output.overlay_bgr))
+        now = time.monotonic()
+        if now - self._checked_at >= _SECONDS_PER_SPACE_CHECK:
+            self._checked_at = now
+            check_room(self._partial.parent, self._path, "nothing was kept")
+        fitted = _fit(output.overlay_bgr, self._file.size_hw)
+        for _ in range(self._pace.copies(output)):
+            self._file.write(fitted)
 
     def close(self, commit: bool) -> None:
         """Ends the video, counts its frames and gives it its name.
@@ -78,47 +80,121 @@ class VideoSink(Sink):
         Raises:
             OutputError: no frame came, or fewer are on the disk than were written, as when it is full.
         """
-        if self._writer is not None:
-            self._writer.release()
         try:
-            if commit:
-                self._check_whole()
-                os.replace(self._partial, self._path)
+            if not commit:
+                if self._file is not None:
+                    self._file.abandon()
+                return
+            if self._file is None:
+                raise OutputError(f"no frame came, so there is no {self._path}")
+            self._file.end("nothing was kept")
+            os.replace(self._partial, self._path)
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
         finally:
             discard(self._partial)
 
-    def _copies(self, captured_at: float) -> int:
-        if not self._in_real_time:
-            return 1
-        due = round((captured_at - self._first_at) * self._fps) + 1
-        return min(max(0, due - self._frames), round(_LONGEST_PAUSE_SECONDS * self._fps))
 
-    def _open(self, first_bgr: Frame) -> cv2.VideoWriter:
-        # The codec's chroma is half as fine, so sides must be even.
-        self._size_hw = (max(2, first_bgr.shape[0] & ~1), max(2, first_bgr.shape[1] & ~1))
-        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(self._partial), fourcc, self._fps, self._size_hw[::-1])
-        if not writer.isOpened():
-            raise OutputError(
-                f"OpenCV cannot write {self._path}: its build lacks the MPEG-4 encoder, or the disk is full"
-            )
-        return writer
+class SegmentedVideoSink(Sink):
+    """Writes overlays to a series of MP4 files, so that a power cut loses at most the last.
 
-    def _check_whole(self) -> None:
-        if self._frames == 0:
-            raise OutputError(f"no frame came, so there is no {self._path}")
-        capture = cv2.VideoCapture(str(self._partial))
+    Each file is whole, and on the disk, before it bears its name. Numbers go on after a restart; what a killed run
+    left half-written is removed. A frame of another size begins a new file.
+
+    Args:
+        path: without the numbers: ``film.mp4`` gives ``film-000001.mp4`` and on.
+        fps: frames a second that each is to play at.
+        segment_seconds: how long each plays.
+        in_real_time: as for :class:`VideoSink`; then it is also told when nothing comes.
+        most_bytes: of the series, earlier runs' files too; the oldest go first. Without a bound where None.
+
+    Raises:
+        OutputError: the name does not end in ``.mp4``, or its folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        segment_seconds: float,
+        in_real_time: bool = False,
+        most_bytes: int | None = None,
+    ) -> None:
+        _check_name(path)
+        self.name = f"video {path}"
+        self.beats = in_real_time
+        self._path = path
+        self._fps = fps
+        self._most_frames = max(1, round(segment_seconds * fps))
+        self._pace = Pace(fps, in_real_time)
+        self._series = Series(path, most_bytes)
+        self._file: Mp4File | None = None
+        self._checked_at = -_SECONDS_PER_SPACE_CHECK
+
+    def write(self, output: Output) -> None:
+        """Appends an overlay, in a new file where the last has its length or another size.
+
+        Raises:
+            OutputError: the disk is nearly full or fails. Files that were whole before stay.
+        """
         try:
-            on_disk = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+            self._check_room()
+            overlay_bgr = output.overlay_bgr
+            for _ in range(self._pace.copies(output)):
+                if self._file is not None and self._is_full(self._file, overlay_bgr):
+                    self._end_segment()
+                if self._file is None:
+                    self._file = Mp4File(self._series.begin(), self._path, self._fps, even_size(overlay_bgr))
+                self._file.write(_fit(overlay_bgr, self._file.size_hw))
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def close(self, commit: bool) -> None:
+        """Ends the last file. It is kept, where it is whole, even if the run failed: it shows how it came to that.
+
+        Raises:
+            OutputError: the last file is not whole, as when the disk is full. The others stay.
+        """
+        try:
+            self._end_segment()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def _is_full(self, file: Mp4File, next_bgr: Frame) -> bool:
+        most_bytes = self._series.segment_bytes
+        return (
+            file.frames >= self._most_frames
+            or file.size_hw != even_size(next_bgr)
+            or (most_bytes is not None and _size_of(file.partial) >= most_bytes)
+        )
+
+    def _check_room(self) -> None:
+        now = time.monotonic()
+        if now - self._checked_at < _SECONDS_PER_SPACE_CHECK:
+            return
+        self._checked_at = now
+        if self._file is not None:
+            self._series.make_room(_size_of(self._file.partial))
+        check_room(self._path.parent, self._path, "recording stopped, and the segments until now are kept")
+
+    def _end_segment(self) -> None:
+        file, self._file = self._file, None
+        if file is None:
+            return
+        try:
+            file.end("the segments before it are kept")
+            path = self._series.finish(file.partial)
         finally:
-            capture.release()
-        if on_disk != self._frames:
-            raise OutputError(
-                f"{self._path} is not whole ({on_disk} of {self._frames} frames reached the disk; is it full?);"
-                " nothing was kept"
-            )
+            discard(file.partial)
+        log.info(
+            "%s is whole",
+            path,
+            extra={"event": "segment-written", "fields": {"file": str(path), "frames": file.frames}},
+        )
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _fit(frame_bgr: Frame, size_hw: tuple[int, int]) -> Frame:

@@ -145,7 +145,7 @@ def test_a_video_that_lost_frames_is_not_kept(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "v.mp4", fps=10)
     for i in range(5):
         sink.write(output(i))
-    sink._frames += 1  # as if the encoder had swallowed one
+    sink._file.frames += 1  # as if the encoder had swallowed one
     with pytest.raises(
         OutputError, match=r"v\.mp4 is not whole \(5 of 6 frames reached the disk; is it full\?\)"
     ):

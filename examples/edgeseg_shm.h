@@ -1,0 +1,64 @@
+/* Results of `edgeseg run --shm NAME` in POSIX shared memory, version 1. C11; see docs/outputs.md. */
+#pragma once
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+enum { EDGESEG_OPEN = 1, EDGESEG_CLOSED = 2, EDGESEG_REPLACED = 3 };
+
+typedef struct {
+    char magic[8];              /* "EDGESEG1" */
+    uint32_t version;           /* 1 */
+    uint32_t header_bytes;      /* where slot 0 begins */
+    uint64_t total_bytes, slot_bytes;
+    uint32_t slots;
+    uint32_t max_height, max_width;
+    uint32_t class_count;
+    uint32_t names_offset, names_bytes;  /* class names, each ended by a zero, in order of their ids */
+    uint32_t map_offset;        /* of the class map within a slot: uint8 [height][width], 255 is void */
+    uint32_t frame_offset;      /* of the frame: uint8 [height][width][3] BGR; 0 where there is none */
+    uint32_t writer_pid;
+    _Atomic uint32_t state;     /* EDGESEG_OPEN, _CLOSED or _REPLACED: open the name again */
+    _Atomic uint64_t heartbeat_ns;  /* CLOCK_MONOTONIC, when the writer last was alive */
+    _Atomic uint64_t newest;    /* results so far; number n lies in slot (n - 1) % slots */
+} edgeseg_header;
+
+typedef struct {
+    _Atomic uint64_t sequence;  /* odd while the slot is written */
+    uint64_t number;
+    int64_t frame_id;
+    uint64_t captured_ns, published_ns;  /* CLOCK_MONOTONIC */
+    uint32_t height, width;
+    uint32_t valid;             /* 0: do not act on it; the class map is void */
+    uint32_t reason;            /* why not; 0 where valid. docs/outputs.md has the numbers */
+    uint32_t source, has_frame;
+} edgeseg_slot;
+
+_Static_assert(offsetof(edgeseg_header, heartbeat_ns) == 72 && offsetof(edgeseg_header, newest) == 80, "layout");
+_Static_assert(sizeof(edgeseg_slot) == 64 && offsetof(edgeseg_slot, height) == 40, "layout");
+
+static inline uint64_t edgeseg_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Copies the newest result whole: its head, and its class map (at most `room` bytes).
+   Returns its number, or 0 where there is none yet or it was too large. */
+static inline uint64_t edgeseg_read(const edgeseg_header *shm, edgeseg_slot *head, uint8_t *classes, size_t room) {
+    for (;;) {
+        uint64_t newest = atomic_load_explicit(&shm->newest, memory_order_acquire);
+        if (newest == 0) return 0;
+        edgeseg_slot *slot = (edgeseg_slot *)((char *)shm + shm->header_bytes + (newest - 1) % shm->slots * shm->slot_bytes);
+        uint64_t before = atomic_load_explicit(&slot->sequence, memory_order_acquire);
+        if (before & 1) continue;
+        memcpy(head, slot, sizeof *head);
+        size_t size = (size_t)head->height * head->width;
+        int fits = size <= room && shm->map_offset + size <= shm->slot_bytes;
+        if (fits) memcpy(classes, (char *)slot + shm->map_offset, size);
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load_explicit(&slot->sequence, memory_order_relaxed) == before) return fits ? head->number : 0;
+    }
+}

@@ -1,0 +1,48 @@
+"""Results handed to a function of the embedder's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .base import Output, Sink
+
+_MOST_FAILURES = 5
+
+
+class CallbackSink(Sink):
+    """Calls a function with each output, in a thread of its own.
+
+    What the function raises is counted and reported; after five in a row it is called no more, and inference goes on.
+    It may raise :class:`~edgeseg.runtime.sinks.base.StopRequested` to end the run. It must not write into the
+    output's arrays, and may keep them as long as it likes.
+
+    Example:
+        >>> sink = CallbackSink(lambda output: print(output.result.valid, output.shares), beats=True)
+
+    Args:
+        function: takes an :class:`~edgeseg.runtime.sinks.base.Output`; its ``result`` is the ``Segmentation``.
+        name: for people.
+        lossless: of a source that is not live, wants every frame.
+        beats: also call it, several times a second, to say that there is no new frame: see ``Output.beat``.
+    """
+
+    most_failures = _MOST_FAILURES
+
+    def __init__(
+        self,
+        function: Callable[[Output], object],
+        name: str = "callback",
+        lossless: bool = True,
+        beats: bool = False,
+    ) -> None:
+        self.name = name
+        self.lossless = lossless
+        self.beats = beats
+        self._function = function
+
+    def write(self, output: Output) -> None:
+        """Calls the function."""
+        self._function(output)
+
+    def close(self, commit: bool) -> None:
+        """Does nothing: the function is the embedder's."""

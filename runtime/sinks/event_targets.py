@@ -1,0 +1,227 @@
+"""Where events go: standard output, a file, or datagrams."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import socket
+import stat
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import OutputError, UsageError
+
+log = logging.getLogger(__name__)
+
+STANDARD_OUTPUT = "-"
+MOST_DATAGRAM_BYTES = 1400
+"""Fits one Ethernet frame with room for tunnels, so that no event depends on two packets."""
+
+_PIECE_BYTES = 512
+"""POSIX's least PIPE_BUF: a pipe that is ready to be written takes so much at once."""
+_PATIENCE_SECONDS = 0.5
+
+
+class Target(ABC):
+    """Takes lines.
+
+    Attributes:
+        name: for people; without credentials.
+        most_bytes: of a line; None without a bound.
+    """
+
+    name: str
+    most_bytes: int | None = None
+
+    @abstractmethod
+    def send(self, line: bytes) -> None:
+        """Takes one line, with its end.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+
+    def refresh(self) -> None:
+        """Is called now and then."""
+        return
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets the target go."""
+
+
+def open_target(text: str) -> Target:
+    """Opens what was typed after ``--events``: ``-``, a file's name, or ``udp://HOST:PORT``.
+
+    Raises:
+        UsageError: it is none of these.
+        OutputError: it cannot be written to.
+    """
+    if text == STANDARD_OUTPUT:
+        return StandardOutput()
+    if "://" in text:
+        return Datagrams(*_address(text))
+    return AppendedFile(Path(text))
+
+
+class StandardOutput(Target):
+    """Standard output, which whoever reads it may have stopped to read."""
+
+    name = "standard output"
+
+    def __init__(self) -> None:
+        try:
+            self._number = os.dup(1)
+            self._is_file = stat.S_ISREG(os.fstat(self._number).st_mode)
+        except OSError as error:
+            raise OutputError(f"events cannot go to standard output: {error.strerror}") from error
+        self._within_line = False
+
+    def send(self, line: bytes) -> None:
+        """Writes a line in pieces that a pipe takes at once, so that it never waits longer than it is told to."""
+        rest = memoryview(line)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        poll = select.poll()
+        poll.register(self._number, select.POLLOUT)
+        while rest:
+            ready = poll.poll(max(0, round((deadline - time.monotonic()) * 1e3)))
+            if not ready:
+                if len(rest) < len(line):
+                    self._within_line = True
+                raise OutputError(f"nobody has read events from standard output for {_PATIENCE_SECONDS:g} s")
+            try:
+                if self._within_line:
+                    os.write(self._number, b"\n")  # the line before was cut
+                    self._within_line = False
+                rest = rest[os.write(self._number, rest[:_PIECE_BYTES]) :]
+            except BrokenPipeError as error:
+                raise OutputError("whoever read the events from standard output has gone") from error
+            except OSError as error:
+                raise OutputError(f"cannot write events to standard output: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Leaves standard output itself open, for others."""
+        os.close(self._number)
+
+
+class AppendedFile(Target):
+    """A file that is added to, so that neither a restart nor several sources cut it.
+
+    Each line is written at once. Where another program has moved the file away, as log rotation does, a new one is
+    begun. A line that a killed run left without its end is ended first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; give the events a file")
+        self.name = str(path)
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._number = self._open()
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+    def send(self, line: bytes) -> None:
+        """Appends a line."""
+        try:
+            written = os.write(self._number, line)
+            if written < len(line):
+                os.write(self._number, line[written:])  # tells why the rest has no place
+                raise OSError(errno.EIO, "the line was cut")
+        except OSError as error:
+            raise OutputError(f"cannot write events to {self._path}: {error.strerror}") from error
+
+    def refresh(self) -> None:
+        """Begins the file anew where it was moved away or removed."""
+        try:
+            mine, there = os.fstat(self._number), self._path.stat() if self._path.exists() else None
+            if there is None or (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+                number = self._open()
+                os.close(self._number)
+                self._number = number
+        except OSError as error:
+            raise OutputError(f"cannot write events to {self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._number)
+
+    def _open(self) -> int:
+        number = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        size = os.fstat(number).st_size
+        if size and stat.S_ISREG(os.fstat(number).st_mode) and os.pread(number, 1, size - 1) != b"\n":
+            os.write(number, b"\n")
+        return number
+
+
+class Datagrams(Target):
+    """UDP, one event a datagram. Nothing is ever waited for: what the network does not take is lost and counted.
+
+    Attributes:
+        lost: datagrams that the network did not take.
+    """
+
+    most_bytes = MOST_DATAGRAM_BYTES
+
+    def __init__(self, host: str, port: int) -> None:
+        self.name = f"udp://{f'[{host}]' if ':' in host else host}:{port}"
+        self.lost = 0
+        self._failing = False
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+            self._socket = socket.socket(family, kind, protocol)
+            self._socket.setblocking(False)
+        except OSError as error:
+            raise OutputError(f"events cannot go to {self.name}: {error.strerror}") from error
+        self._address = address
+
+    def send(self, line: bytes) -> None:
+        """Sends a line, or loses it: where a vehicle's network comes and goes, the events go on when it is back."""
+        try:
+            self._socket.sendto(line, self._address)
+        except OSError as error:
+            self.lost += 1
+            if not self._failing:
+                self._failing = True
+                log.warning(
+                    "Events to %s are lost: %s",
+                    self.name,
+                    error.strerror,
+                    extra={"event": "events-lost", "fields": {"target": self.name}},
+                )
+            return
+        if self._failing:
+            self._failing = False
+            log.info(
+                "Events go to %s again; %d were lost",
+                self.name,
+                self.lost,
+                extra={"event": "events-back", "fields": {"target": self.name, "lost": self.lost}},
+            )
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._socket.close()
+
+
+def _address(text: str) -> tuple[str, int]:
+    """The host and port of ``udp://HOST:PORT``. Never repeats a user or password in its message."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = None, None, None
+    plain = parts is not None and not (
+        parts.username or parts.password or parts.path or parts.query or parts.fragment
+    )
+    if parts is None or parts.scheme != "udp" or not host or not port or not plain:
+        scheme = text.split("://", 1)[0]
+        raise UsageError(
+            f"--events {scheme}://…: expected -, a file, or udp://HOST:PORT and no more, such as udp://127.0.0.1:5005"
+        )
+    return host, port

@@ -1,0 +1,119 @@
+"""A series of files, ``NAME-000001.mp4`` and on: numbers go on after a restart, and the oldest can make room."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ..errors import OutputError
+from ..outputs import discard
+from .disk import place
+
+
+class Series:
+    """Names the files of a series, and keeps it within its bound.
+
+    What a killed run left half-written is removed at the start; whole files are never touched but by the bound.
+
+    Args:
+        path: the name without a number: ``film.mp4`` gives ``film-000001.mp4`` and on.
+        most_bytes: of all files of the series together, also of earlier runs; without a bound where None. The oldest
+            go first, never the newest.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
+
+    def __init__(self, path: Path, most_bytes: int | None = None) -> None:
+        self.path = path
+        self._folder = path.parent
+        self._most_bytes = most_bytes
+        stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+        self._whole = re.compile(rf"{stem}-(\d{{6,}}){suffix}")
+        self._leftover = re.compile(rf"\.{stem}-(\d{{6,}})\.partial-(\d+){suffix}")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            names = os.listdir(self._folder)
+            self._remove_leftovers(names)
+            probe = self._folder / f".{path.stem}.probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        taken = [
+            match for name in names for match in (self._whole.fullmatch(name), self._leftover.fullmatch(name))
+        ]
+        self._next = 1 + max((int(match[1]) for match in taken if match), default=0)
+
+    @property
+    def segment_bytes(self) -> int | None:
+        """What a file should not outgrow, so that removing whole ones keeps the bound; None without a bound."""
+        return None if self._most_bytes is None else max(1, self._most_bytes // 4)
+
+    def begin(self) -> Path:
+        """Takes the next number.
+
+        Returns:
+            A hidden name for the file until it is whole; give it to :meth:`finish`.
+        """
+        partial = self._folder / f".{self.path.stem}-{self._next:06d}.partial-{os.getpid()}{self.path.suffix}"
+        self._next += 1
+        return partial
+
+    def finish(self, partial: Path) -> Path:
+        """Gives a whole file its name, once it is on the disk, and removes the oldest beyond the bound.
+
+        Raises:
+            OSError: the disk failed or is full.
+        """
+        match = self._leftover.fullmatch(partial.name)
+        assert match is not None
+        path = self._folder / f"{self.path.stem}-{match[1]}{self.path.suffix}"
+        place(partial, path)
+        self.make_room(0)
+        return path
+
+    def make_room(self, more_bytes: int) -> None:
+        """Removes the oldest files until ``more_bytes`` have room within the bound; the newest always stays.
+
+        Raises:
+            OSError: a file cannot be removed.
+        """
+        if self._most_bytes is None:
+            return
+        files = [(file, file.stat().st_size) for file in self.files()]
+        total_bytes = more_bytes + sum(size for _, size in files)
+        for file, size in files[:-1]:
+            if total_bytes <= self._most_bytes:
+                return
+            file.unlink(missing_ok=True)
+            total_bytes -= size
+
+    def files(self) -> list[Path]:
+        """The whole files, oldest first."""
+        found = [
+            (int(match[1]), name)
+            for name in os.listdir(self._folder)
+            if (match := self._whole.fullmatch(name))
+        ]
+        return [self._folder / name for _, name in sorted(found)]
+
+    def _remove_leftovers(self, names: list[str]) -> None:
+        for name in names:
+            match = self._leftover.fullmatch(name)
+            if match is not None and not _lives(int(match[2])):
+                discard(self._folder / name)
+
+
+def _lives(pid: int) -> bool:
+    """Whether another process bears a number. This one has written nothing yet: what bears its number is older."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,100 @@
+"""How results lie in shared memory: version 1 of what ``examples/edgeseg_shm.h`` says in C.
+
+A header of :data:`HEADER` bytes, the names of the classes, then a ring of slots. All numbers are in the machine's own
+byte order and lie at multiples of their size. Times are nanoseconds of CLOCK_MONOTONIC, which Python's
+``time.monotonic_ns`` and C's ``clock_gettime`` share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAGIC = b"EDGESEG1"
+VERSION = 1
+SLOTS = 3
+
+OPEN, CLOSED, REPLACED = 1, 2, 3
+"""States: results come; the writer has ended; a larger memory bears the name now, open it again."""
+
+HEADER = np.dtype(
+    {
+        "names": [
+            "magic", "version", "header_bytes", "total_bytes", "slot_bytes", "slots", "max_height", "max_width",
+            "class_count", "names_offset", "names_bytes", "map_offset", "frame_offset", "writer_pid", "state",
+            "heartbeat_ns", "newest",
+        ],
+        "formats": ["S8", "u4", "u4", "u8", "u8", *["u4"] * 10, "u8", "u8"],
+        "offsets": [0, 8, 12, 16, 24, 32, 36, 40, 44, 48, 52, 56, 60, 64, 68, 72, 80],
+        "itemsize": 128,
+    }
+)  # fmt: skip
+"""``frame_offset`` is 0 where slots hold no frames. ``newest`` counts results from 1 and is 0 before the first; result
+n lies in slot (n - 1) % ``slots``. ``map_offset`` and ``frame_offset`` count from the slot's begin."""
+
+SLOT = np.dtype(
+    {
+        "names": [
+            "sequence", "number", "frame_id", "captured_ns", "published_ns", "height", "width", "valid", "reason",
+            "source", "has_frame",
+        ],
+        "formats": ["u8", "u8", "i8", "u8", "u8", *["u4"] * 6],
+        "offsets": [0, 8, 16, 24, 32, 40, 44, 48, 52, 56, 60],
+        "itemsize": 64,
+    }
+)  # fmt: skip
+"""``sequence`` is odd while the slot is being written; whoever reads it twice, even and the same, has read whole."""
+
+_PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lies, for frames up to a size.
+
+    Attributes:
+        max_size_hw: the largest frame.
+        names: of the classes, each ended by a zero byte, in order of their ids.
+        with_frames: whether slots hold frames too.
+    """
+
+    max_size_hw: tuple[int, int]
+    names: bytes
+    with_frames: bool
+
+    @property
+    def header_bytes(self) -> int:
+        """Where the slots begin."""
+        return _whole_pages(HEADER.itemsize + len(self.names))
+
+    @property
+    def map_bytes(self) -> int:
+        """Of the largest class map."""
+        return self.max_size_hw[0] * self.max_size_hw[1]
+
+    @property
+    def frame_offset(self) -> int:
+        """Of the frame within a slot; 0 where there is none."""
+        return _whole_pages(SLOT.itemsize + self.map_bytes) if self.with_frames else 0
+
+    @property
+    def slot_bytes(self) -> int:
+        """Of one slot."""
+        if self.with_frames:
+            return self.frame_offset + _whole_pages(3 * self.map_bytes)
+        return _whole_pages(SLOT.itemsize + self.map_bytes)
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all."""
+        return self.header_bytes + SLOTS * self.slot_bytes
+
+
+def encode_names(names: tuple[str, ...]) -> bytes:
+    """The names as they lie in memory."""
+    return b"".join(name.replace("\0", "").encode() + b"\0" for name in names)
+
+
+def _whole_pages(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
