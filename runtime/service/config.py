@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import difflib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -194,13 +195,11 @@ def _word(where: str, action: argparse.Action, value: object) -> str:
 def _complaint(action: argparse.Action, message: str) -> str:
     if action.choices is not None:
         return f"expected one of {', '.join(str(choice) for choice in action.choices)}"
-    if isinstance(action.type, type) and action.type in _EXPECTED:
+    if message.startswith("invalid ") and isinstance(action.type, type) and action.type in _EXPECTED:
         return f"expected {_EXPECTED[action.type]}"
     return message
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, (str, bool)) else str(value)
     return text if len(text) <= 60 else text[:57] + "…"

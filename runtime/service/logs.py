@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LEVELS = ("debug", "info", "warning", "error")
 _MOST_WAITING = 1000
+_MOST_CHARACTERS = 8192
 _END_SECONDS = 0.5
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 0x09}
 """A camera's or server's words must not move the cursor of whoever reads them, nor begin a line of their own."""
@@ -149,6 +150,8 @@ class _Handler(logging.Handler):
 
     def _formed(self, record: logging.LogRecord, held_back: int) -> str:
         message, trace = record.getMessage(), ""
+        if len(message) > _MOST_CHARACTERS:
+            message = message[:_MOST_CHARACTERS] + "…"
         if record.exc_info:
             trace = logging.Formatter().formatException(record.exc_info)
         if self.as_json:
@@ -190,12 +193,20 @@ class _Writer:
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
-            # A log that cannot be written has nobody left to tell; the run is worth more than its log.
-            with contextlib.suppress(OSError, ValueError):
-                if self._lost:
-                    lost, self._lost = self._lost, 0
-                    self._write(self._lost_line(lost))
-                self._write(line)
+            self._try(line)
+            if self._lost and self._lines.empty():
+                self._tell_lost()
+        if self._lost:
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        lost, self._lost = self._lost, 0
+        self._try(self._lost_line(lost))
+
+    def _try(self, line: str) -> None:
+        # A log that cannot be written has nobody left to tell; the run is worth more than its log.
+        with contextlib.suppress(OSError, ValueError):
+            self._write(line)
 
 
 def _lost_as_text(count: int) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 
 HIDDEN = "***"
 
-# To the last @ before a space: a password may hold any of / ? # and @ where its owner did not encode it.
-_CREDENTIALS = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)\S*@", re.IGNORECASE)
-# These schemes' queries are options of edgeseg's own, such as a camera's size.
-_QUERY = re.compile(r"\b((?!v4l2:|csi:|file:)[a-z][a-z0-9+.-]{0,20}://[^\s?]*)\?\S*", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
+_HARMLESS_QUERIES = ("v4l2://", "csi://", "file://")
+"""What follows their question mark are options of edgeseg's own, such as a camera's size."""
+
 _SECRET_NAME = r"(?:[\w-]{0,40}(?:password|passwd|passphrase|secret|token|api[_-]?key)|user-pw|user-id|pwd)"
 _ASSIGNED = re.compile(
     rf"(?<!\w)({_SECRET_NAME}[\"']?\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s&,;\"']+)", re.IGNORECASE
@@ -31,9 +32,22 @@ def redact(text: str) -> str:
         'cannot open rtsp://***@10.0.0.2/cam?***'
     """
     text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
-    text = _CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
-    text = _QUERY.sub(rf"\1?{HIDDEN}", text)
+    text = _WORD.sub(lambda word: _redact_url(word[0]), text)
     return _ASSIGNED.sub(rf"\1{HIDDEN}", text)
+
+
+def _redact_url(word: str) -> str:
+    scheme = _SCHEME.search(word)
+    if scheme is None:
+        return word
+    head, rest = word[: scheme.end()], word[scheme.end() :]
+    # To the last @: a password may hold any of / ? # and @ where its owner did not encode it.
+    at, query = rest.rfind("@"), -1
+    if at >= 0:
+        rest = HIDDEN + rest[at:]
+    if scheme[0].lower() not in _HARMLESS_QUERIES or "://" in rest:
+        query = rest.find("?")
+    return head + (rest if query < 0 else f"{rest[:query]}?{HIDDEN}")
 
 
 def redact_value(value: object) -> object:
