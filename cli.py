@@ -30,7 +30,8 @@ VERBS = {
         "edgeseg.runtime.tensorrt.command",
         "build a TensorRT engine from a bundle, on the machine that runs it",
     ),
-    "run": ("edgeseg.runtime.command", "run a bundle on a camera, a video or pictures"),
+    "run": ("edgeseg.runtime.run.command", "run a bundle on a camera, a video or pictures"),
+    "replay": ("edgeseg.runtime.recording.command", "run a recording again, and say what changed"),
     "benchmark": ("edgeseg.benchmarks.command", "time a bundle beside other ways to run it"),
     "doctor": (
         "edgeseg.runtime.doctor.command",
