@@ -19,10 +19,14 @@ _NAME_CHARACTERS = 36
 
 
 class StatusLine:
-    """One line on stderr that is written over as the run goes on; silent where stderr is no terminal."""
+    """One line on stderr that is written over as the run goes on; silent where stderr is no terminal.
 
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+    Args:
+        live: whether there is to be one at all.
+    """
+
+    def __init__(self, live: bool = True) -> None:
+        self._live = live and sys.stderr.isatty()
         self._lock = threading.Lock()
         self._shown_at = 0.0
 

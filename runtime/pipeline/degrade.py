@@ -32,9 +32,7 @@ class Step(NamedTuple):
     text: str
 
 
-def steps_down(
-    asked: Segmenter, degrade: Sequence[Segmenter | float]
-) -> tuple[list[Step], list[Segmenter]]:
+def steps_down(asked: Segmenter, degrade: Sequence[Segmenter | float]) -> tuple[list[Step], list[Segmenter]]:
     """The steps from what was asked for downwards, each with what the ones before it gave up.
 
     Args:
@@ -64,7 +62,9 @@ def steps_down(
         else:
             raise UsageError(f"cannot take {each} of the frames; expected a share between 0 and 1")
         name = (smaller[level - 1] if level else asked).variant.name
-        steps.append(Step(level, rate, f"{name}, {'every frame' if rate == 1 else f'{rate:.0%} of the frames'}"))
+        steps.append(
+            Step(level, rate, f"{name}, {'every frame' if rate == 1 else f'{rate:.0%} of the frames'}")
+        )
     return steps, smaller
 
 
@@ -120,7 +120,9 @@ class Degrader:
             self._go(self._number + 1, "the deadline of %g ms was missed %d times of the last %d", now)
         elif self._number and self._calm_since is not None and now - self._calm_since > self._calm_seconds:
             self._back_at = now
-            self._go(self._number - 1, "the deadline of %g ms is kept again (%d of the last %d missed it)", now)
+            self._go(
+                self._number - 1, "the deadline of %g ms is kept again (%d of the last %d missed it)", now
+            )
         return missed
 
     def _go(self, number: int, why: str, now: float) -> None:

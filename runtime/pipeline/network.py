@@ -103,7 +103,9 @@ class Network:
             raise error
         kind = OUT_OF_MEMORY if _is_out_of_memory(error) else RAISED
         self.count(kind)
-        log.warning("inference failed: %s", error, extra={"event": "inference-failed", "fields": {"kind": kind}})
+        log.warning(
+            "inference failed: %s", error, extra={"event": "inference-failed", "fields": {"kind": kind}}
+        )
         with self._lock:
             self._in_a_row += 1
             self._cause = error
@@ -186,4 +188,9 @@ class Network:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "bad_alloc" in text or "bad alloc" in text
+    return (
+        isinstance(error, MemoryError)
+        or "out of memory" in text
+        or "bad_alloc" in text
+        or "bad alloc" in text
+    )

@@ -128,7 +128,16 @@ class Pipeline:
         live = any(lane.live for lane in self._lanes)
         network = partial(Network, [segmenter, *smaller], limits, live, _BATCHES_KEPT * batch + 1)
         self._stages = Stages(
-            self._lanes, intake, network, degrader, batch, self.stats, on_result, self._stopping, trace, limits
+            self._lanes,
+            intake,
+            network,
+            degrader,
+            batch,
+            self.stats,
+            on_result,
+            self._stopping,
+            trace,
+            limits,
         )
         self._overview = Overview(
             self._lanes, self._stages.network, degrader, self.stats, limits.deadline_ms, board

@@ -25,6 +25,7 @@ class RunReport:
             keys, ``error`` among them.
         failures: the error of each sink that failed, and of each source that failed beside others, by its name.
         kept: the names of the sinks whose output is whole.
+        lost: the names of the live sources that are gone for good.
         ended_by: what ended a run with a live source before it was asked to end; else None.
         stuck: whether inference has not answered to the end, so that the segmenter must not be closed.
     """
@@ -32,6 +33,7 @@ class RunReport:
     stats: Mapping[str, Any]
     failures: Mapping[str, Exception]
     kept: Sequence[str] = ()
+    lost: Sequence[str] = ()
     ended_by: BaseException | None = None
     stuck: bool = False
 
@@ -77,12 +79,15 @@ def make_report(
         ]
         counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped")}
         stats = {**counts, **total.summary(), "sources": sources}
-    busy = {stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0 for stage in stages.all}
+    busy = {
+        stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0 for stage in stages.all
+    }
     busiest = max(busy, key=lambda name: busy[name])
     stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
     stats |= {"inference_errors": dict(stages.network.errors)}
     kept = [worker.sink.name for lane in lanes for worker in lane.workers if worker.kept]
-    return RunReport(stats, failures, kept, ended_by, stuck)
+    lost = [lane.name for lane in lanes if lane.live and lane.error is not None]
+    return RunReport(stats, failures, kept, lost, ended_by, stuck)
 
 
 def _counts(lane: Lane) -> dict[str, int]:

@@ -149,7 +149,7 @@ class Stages:
             lane.captured.close()
 
     def preprocess(self) -> None:
-        """Takes frames of all lanes in turn, looks whether they show anything, and brings them to the network's size."""
+        """Takes frames of all lanes in turn, looks whether they show anything, and resizes them for the network."""
         stage = self._preprocess_stage
         freed_at = time.monotonic()
         while self._prepare_ahead or self._prepared.wait_until_wanted():

@@ -119,7 +119,10 @@ class RunStats:
         """How long each stage took, and ``latency``, from capture to class map."""
         with self._lock:
             stages = dict(self._durations)
-        return {**{name: each.histogram() for name, each in stages.items()}, "latency": self._late.histogram()}
+        return {
+            **{name: each.histogram() for name, each in stages.items()},
+            "latency": self._late.histogram(),
+        }
 
     def summary(self) -> dict[str, Any]:
         """Everything measured, ready for JSON. Times are in milliseconds, shares from 0 to 1."""

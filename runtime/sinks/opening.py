@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError
 from ..labels import LabelMap
 from ..sources.base import Source
 from .base import Sink
+from .options import SinkOptions, open_masks, open_others, open_video
 
 NUMBER = "{source}"
 """Stands for the source's number, from 1, in an output's name."""
 
+_NUMBERED = ("--save", "--masks", "--record")
+_FOLDERS = ("--masks", "--record")
 _FALLBACK_VIDEO = "edgeseg-overlay.mp4"
+_FALLBACK_RECORDING = Path("edgeseg-recording")
 _FALLBACK_FPS = 25.0
 
 
@@ -28,6 +34,9 @@ class Outputs:
         show: a window.
         needed: whether something must be shown or saved, because nothing else is asked for.
         force: whether it may replace what is there.
+        options: what is asked for beside.
+        head: gives what runs, for the recording of a source by its name.
+        recordable: whether each source has a recording that can be switched on, though none was asked for.
     """
 
     save: Path | None
@@ -35,6 +44,9 @@ class Outputs:
     show: bool
     needed: bool
     force: bool
+    options: SinkOptions = field(default_factory=SinkOptions)
+    head: Callable[[str], Mapping[str, Any]] = lambda source: {}
+    recordable: bool = False
 
 
 def name_of(path: Path, number: int, sources: int) -> Path:
@@ -54,7 +66,7 @@ def check_apart(options: Mapping[str, Path | None], sources: Sequence[str]) -> N
     """Checks that no two outputs have one name, and that none would replace what is read.
 
     Args:
-        options: what is named, by its option; those with a name for each source are ``--save`` and ``--masks``.
+        options: what is named, by its option; some have a name for each source.
         sources: as they were typed.
 
     Raises:
@@ -65,14 +77,14 @@ def check_apart(options: Mapping[str, Path | None], sources: Sequence[str]) -> N
     for option, path in options.items():
         if path is None:
             continue
-        each = range(1, count + 1) if option in ("--save", "--masks") else [1]
+        each = range(1, count + 1) if option in _NUMBERED else [1]
         for name in [name_of(path, number, count) if len(each) > 1 else path for number in each]:
             other = taken.setdefault(name.resolve(), option)
             if other != option:
                 raise UsageError(f"{other} and {option} would both write {name}; give each a name of its own")
             for source in sources:
                 read = Path(source).resolve()
-                if name.resolve() == read or (option == "--masks" and name.resolve() in read.parents):
+                if name.resolve() == read or (option in _FOLDERS and name.resolve() in read.parents):
                     raise UsageError(
                         f"{option} {name} would replace the source {source}; give it another name"
                     )
@@ -92,8 +104,7 @@ def open_sinks(
     Raises:
         OutputError: an output exists, or cannot be written.
     """
-    from .masks import MasksSink
-    from .video import VideoSink
+    from ..recording.sink import RecordingSink
     from .window import WindowSink, why_no_window
 
     count = len(sources)
@@ -107,16 +118,28 @@ def open_sinks(
             names = ", ".join(str(name_of(save, number, count)) for number in range(1, count + 1))
             say(f"not showing: {reason}; saving to {names} instead")
     opened: list[list[Sink]] = []
-    for number, source in enumerate(sources, 1):
-        sinks: list[Sink] = []
-        if show:
-            sinks.append(WindowSink("" if count == 1 else f"{number}: {source.name}"))
-        if save is not None:
-            fps = source.fps or _FALLBACK_FPS
-            sinks.append(VideoSink(name_of(save, number, count), fps, source.live, outputs.force))
-        if outputs.masks is not None:
-            sinks.append(MasksSink(name_of(outputs.masks, number, count), labels, outputs.force))
-        opened.append(sinks)
+    try:
+        for number, source in enumerate(sources, 1):
+            sinks: list[Sink] = []
+            opened.append(sinks)
+            named = partial(name_of, number=number, sources=count)
+            if show:
+                sinks.append(WindowSink("" if count == 1 else f"{number}: {source.name}"))
+            if save is not None:
+                fps = source.fps or _FALLBACK_FPS
+                sinks.append(open_video(outputs.options, named(save), fps, source.live, outputs.force))
+            if outputs.masks is not None:
+                folder = named(outputs.masks)
+                sinks.append(open_masks(outputs.options, folder, labels, source.live, outputs.force))
+            order = 0 if count == 1 else number
+            head = outputs.head(source.name)
+            sinks += open_others(outputs.options, labels, head, order, named)
+            if outputs.recordable and outputs.options.record is None:
+                sinks.append(RecordingSink(named(_FALLBACK_RECORDING), labels, head, active=False))
+    except BaseException:
+        for sink in (sink for its in opened for sink in its):
+            sink.close(commit=False)
+        raise
     return opened
 
 

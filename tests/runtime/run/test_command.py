@@ -17,10 +17,10 @@ import edgeseg
 import numpy as np
 import pytest
 from edgeseg.cli import run_verb
-from edgeseg.runtime import sources
 from edgeseg.runtime.errors import OutputError
+from edgeseg.runtime.run import opening
 from edgeseg.runtime.sinks.masks import MasksSink
-from edgeseg.runtime.sources import camera, open_source
+from edgeseg.runtime.sources import open_source
 
 FRONT_DOOR = Path(edgeseg.__file__).parent / "run_camera.py"
 
@@ -41,7 +41,7 @@ def pictures(tmp_path: Path) -> Path:
 def run(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr(camera, "camera_indices", list)
+    monkeypatch.setattr(opening, "camera_indices", list)
     monkeypatch.chdir(tmp_path)
 
     def call(*args: object, bundle: object = bundle_folder) -> int:
@@ -188,7 +188,9 @@ def test_without_source_or_camera_it_plays_the_aerial_world_and_says_so(
     run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    monkeypatch.setattr(sources, "open_source", lambda uri: opened.append(uri) or open_source(str(pictures)))
+    monkeypatch.setattr(
+        opening, "open_source", lambda uri, *rest: opened.append(uri) or open_source(str(pictures))
+    )
     assert run("--stats", "s.json", "--frames", 2) == 0
     assert opened == ["aerial:7"]
     out, err = capfd.readouterr()

@@ -1,0 +1,59 @@
+"""``edgeseg run``: a bundle on a camera, a video or pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+from ..errors import UsageError
+from ..sources.limits import set_limits
+from .options import configure
+from .stop import Stop, Stopped
+
+__all__ = ["configure", "run"]
+
+_INTERRUPTED = 130
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs a bundle over a source.
+
+    Returns:
+        0; 1 where a camera or the network was lost for good; 2 where an output failed.
+
+    Raises:
+        EdgesegError: an option, the bundle, the source or an output cannot work.
+    """
+    # What goes wrong is told in one line; OpenCV and FFmpeg, loaded below, would tell it again in their own way.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    set_limits()
+    if args.frames is not None and args.frames < 1:
+        raise UsageError(f"--frames {args.frames}: expected 1 or more")
+
+    from ..console import StatusLine
+    from ..service.logs import configure_logging
+    from .flight import Flight
+
+    status, stop = StatusLine(live=not args.log_json), Stop()
+    try:
+        with configure_logging(args.log_json, status.say, args.log_level) as say, stop.on_signals():
+            flight = Flight(args, stop, status, say)
+            exit_status = flight.run()
+    except Stopped as stopped:
+        if stopped.busy:
+            print("edgeseg run: stopped", file=sys.stderr)
+            _leave(_INTERRUPTED)
+        raise
+    if flight.stuck:
+        _leave(exit_status)
+    return exit_status
+
+
+def _leave(exit_status: int) -> NoReturn:
+    """Ends the process though a library is still at work in a thread: its destructors would trip over that."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_status)
