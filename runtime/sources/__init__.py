@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import glob
 import importlib
-import re
+import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import SourceError
 from .base import Source
+from .live import Interruption, LiveOptions, LiveSource
+from .uri import FORMS, PICTURE_SUFFIXES, SourceUri, parse
 
 _SCHEMES: dict[str, str] = {}
-_FORMS = "a camera index, a video file, a folder or glob of pictures"
+_LIVE = {
+    "v4l2": "edgeseg.runtime.sources.camera:CameraSource",
+    "csi": "edgeseg.runtime.sources.gstreamer:CsiSource",
+    "gst": "edgeseg.runtime.sources.gstreamer:GStreamerSource",
+    "rtsp": "edgeseg.runtime.sources.rtsp:RtspSource",
+    "rtsps": "edgeseg.runtime.sources.rtsp:RtspSource",
+    "http": "edgeseg.runtime.sources.mjpeg:MjpegSource",
+    "https": "edgeseg.runtime.sources.mjpeg:MjpegSource",
+}
 
 
 def register(scheme: str, target: str) -> None:
     """Adds a scheme: ``scheme:REST`` opens ``target`` with ``REST``.
+
+    A source that is ``live`` is opened again whenever its ``read`` raises ``SourceError``, as cameras are.
 
     Args:
         scheme: letters and digits, at least two.
@@ -25,47 +39,76 @@ def register(scheme: str, target: str) -> None:
     Raises:
         SourceError: the scheme is taken.
     """
-    if scheme in _SCHEMES:
-        raise SourceError(f"the scheme {scheme!r} is registered already, as {_SCHEMES[scheme]}")
+    if scheme in _SCHEMES or scheme in _LIVE:
+        taken = _SCHEMES.get(scheme) or _LIVE[scheme]
+        raise SourceError(f"the scheme {scheme!r} is registered already, as {taken}")
     _SCHEMES[scheme] = target
 
 
-def open_source(uri: str) -> Source:
+def open_source(uri: str, live: LiveOptions | None = None, stopping: threading.Event | None = None) -> Source:
     """Opens a source.
 
     Args:
         uri: a camera index (``0``) or device (``/dev/video0``), a video file, a picture, a folder or glob of
-            pictures, or a registered ``scheme:REST`` such as ``aerial:7``.
+            pictures, a URL of :mod:`edgeseg.runtime.sources.uri`, or a registered ``scheme:REST`` such as ``aerial:7``.
+        live: how long a camera or server is waited for.
+        stopping: once set, a camera or server is not waited for any more: its ``read`` returns None.
 
     Raises:
         SourceError: nothing of the kind is there or can be read; the message says what was looked for.
     """
-    from .camera import CameraSource
-    from .pictures import PICTURE_SUFFIXES, PicturesSource
+    options, parsed = live or LiveOptions(), parse(uri, _SCHEMES)
+    interruption = Interruption(stopping)
+    if parsed.scheme in _LIVE:
+        opener = partial(_open_live, parsed, options)
+        return LiveSource(parsed.public_name, opener, options, interruption)
+    if parsed.scheme in _SCHEMES:
+        return _open_registered(parsed, options, interruption)
+    if parsed.scheme == "pictures":
+        return _open_pictures(parsed.rest)
+    if not Path(parsed.rest).exists():
+        raise SourceError(f"there is no {parsed.rest}: expected {FORMS}, or {_known_schemes()}")
     from .video import VideoSource
 
-    if uri.isdigit() or re.fullmatch(r"/dev/video\d+", uri):
-        return CameraSource(int(uri.removeprefix("/dev/video")))
-    path = Path(uri)
-    if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
-        return PicturesSource(found, name=uri)
-    if path.exists():
-        return (
-            PicturesSource([path], name=uri) if path.suffix.lower() in PICTURE_SUFFIXES else VideoSource(path)
-        )
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
-    if scheme is not None and scheme[1] in _SCHEMES:
-        module_name, class_name = _SCHEMES[scheme[1]].split(":")
-        source: Source = getattr(importlib.import_module(module_name), class_name)(uri[scheme.end() :])
+    return VideoSource(Path(parsed.rest), loop=parsed.options.get("loop") == "1")
+
+
+def _open_live(uri: SourceUri, options: LiveOptions, interruption: Interruption) -> Source:
+    source: Source = _load(_LIVE[uri.scheme])(uri, options, interruption)
+    return source
+
+
+def _open_registered(uri: SourceUri, options: LiveOptions, interruption: Interruption) -> Source:
+    """A source of a registered scheme; where it is live, one that is opened again when lost."""
+    target = _load(_SCHEMES[uri.scheme])
+    if not getattr(target, "live", False):
+        source: Source = target(uri.rest)
         return source
-    if any(character in uri for character in "*?["):
-        return PicturesSource(sorted(Path(p) for p in glob.glob(uri, recursive=True)), name=uri)
-    if scheme is not None:
-        raise SourceError(
-            f"unknown scheme {scheme[1]!r} in {uri}; known: {_known_schemes()}; or give {_FORMS}"
-        )
-    raise SourceError(f"there is no {uri}: expected {_FORMS}, or {_known_schemes()}")
+
+    def open_again(interruption: Interruption) -> Source:
+        again: Source = target(uri.rest)
+        return again
+
+    return LiveSource(uri.public_name, open_again, options, interruption)
+
+
+def _open_pictures(path: str) -> Source:
+    from .pictures import PicturesSource
+
+    place = Path(path)
+    if place.is_dir():
+        found = sorted(p for p in place.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
+        return PicturesSource(found, name=path)
+    if place.exists():
+        return PicturesSource([place], name=path)
+    if any(character in path for character in "*?["):
+        return PicturesSource(sorted(Path(p) for p in glob.glob(path, recursive=True)), name=path)
+    raise SourceError(f"there is no {path}: expected {FORMS}, or {_known_schemes()}")
+
+
+def _load(target: str) -> Any:
+    module_name, class_name = target.split(":")
+    return getattr(importlib.import_module(module_name), class_name)
 
 
 def _known_schemes() -> str:

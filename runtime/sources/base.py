@@ -24,6 +24,7 @@ class Source(ABC):
         connected: whether the device or server is there. Only live sources lose it.
         problem: why it is not connected, in one line without credentials; else empty.
         reconnects: how often the source came back.
+        dropped: frames that the source itself let go because newer ones had come, before anyone could read them.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Source(ABC):
     connected: bool = True
     problem: str = ""
     reconnects: int = 0
+    dropped: int = 0
 
     @abstractmethod
     def read(self) -> npt.NDArray[np.uint8] | None:

@@ -1,16 +1,15 @@
-"""Cameras that the operating system knows by a number."""
+"""Cameras that the operating system knows by a number, through V4L2."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
 from ..errors import SourceError
-from ..recycle import ArrayPool
-from .base import Source
+from .child_source import ChildSource
+from .limits import child_environment
+from .live import Interruption, LiveOptions
+from .uri import SourceUri
 
 
 def camera_indices() -> list[int]:
@@ -19,43 +18,37 @@ def camera_indices() -> list[int]:
     return sorted(int(number) for number in devices if number.isdigit())
 
 
-class CameraSource(Source):
-    """A camera, by its index.
+class CameraSource(ChildSource):
+    """A camera, captured in a child process.
+
+    Args:
+        uri: ``v4l2`` with the device; ``width``, ``height``, ``fps`` and ``fourcc`` are asked of it.
+        options: the deadlines.
+        interruption: ends waits.
 
     Raises:
         SourceError: there is no such camera, or it does not open. The message names those there are.
     """
 
-    live = True
+    def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None:
+        device = uri.rest
+        _check_is_there(uri.public_name, device)
+        place = f"{uri.public_name} ({device})" if uri.public_name != device else device
+        super().__init__(
+            uri.public_name,
+            "edgeseg.runtime.sources.opencv:V4l2Capture",
+            {"name": uri.public_name, "place": place, "device": device, **uri.options},
+            options,
+            interruption,
+            child_environment(options.read_timeout_s, {"protocol_whitelist": "file"}),
+        )
 
-    def __init__(self, index: int) -> None:
-        self.name = f"camera {index}"
-        present = camera_indices()
-        if index not in present:
-            there = ", ".join(f"/dev/video{i}" for i in present) or "no /dev/video* at all"
-            raise SourceError(f"there is no camera {index} (/dev/video{index}); this machine has {there}")
-        self._capture = cv2.VideoCapture(index)
-        if not self._capture.isOpened():
-            raise SourceError(
-                f"camera {index} (/dev/video{index}) does not open; another program may hold it,"
-                " or you may lack the rights (group video)"
-            )
-        self.fps = self._capture.get(cv2.CAP_PROP_FPS) or None
-        self._frames, self._shape = ArrayPool(), (1, 1, 3)
 
-    def read(self) -> npt.NDArray[np.uint8] | None:
-        """Waits for the camera's next frame, uint8 [H, W, 3] BGR. A camera has no end.
-
-        Raises:
-            SourceError: the camera gives no frame.
-        """
-        # OpenCV writes into the array where it has the frame's shape, and else makes one.
-        good, frame = self._capture.read(self._frames.take(self._shape, np.uint8))
-        if not good:
-            raise SourceError(f"{self.name} gives no frames any more; is it still plugged in?")
-        self._shape = (frame.shape[0], frame.shape[1], 3)
-        return np.asarray(frame, np.uint8)
-
-    def close(self) -> None:
-        """Lets the camera go."""
-        self._capture.release()
+def _check_is_there(name: str, device: str) -> None:
+    number = device.removeprefix("/dev/video")
+    present = camera_indices()
+    there = int(number) in present if number.isdigit() else os.path.exists(device)
+    if not there:
+        others = ", ".join(f"/dev/video{i}" for i in present) or "no /dev/video* at all"
+        place = f"{name} ({device})" if name != device else device
+        raise SourceError(f"there is no {place}; this machine has {others}")

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from ..errors import SourceError
 from .base import Source
+from .uri import PICTURE_SUFFIXES
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+__all__ = ["PICTURE_SUFFIXES", "PicturesSource", "decode_picture", "read_picture"]
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"

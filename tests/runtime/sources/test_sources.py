@@ -118,34 +118,6 @@ def test_a_camera_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         open_source("/dev/video0")
 
 
-def test_a_camera_that_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    if camera.camera_indices():
-        pytest.skip("this machine has cameras")
-    monkeypatch.setattr(camera, "camera_indices", lambda: [99])
-    with pytest.raises(
-        SourceError, match=r"camera 99 \(/dev/video99\) does not open; another program may hold it"
-    ):
-        open_source("99")
-
-
-def test_a_camera_gives_frames_until_it_is_pulled_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    video = make_video(tmp_path)
-    open_capture = cv2.VideoCapture
-    monkeypatch.setattr(camera, "camera_indices", lambda: [4])
-    monkeypatch.setattr(cv2, "VideoCapture", lambda index: open_capture(video) if index == 4 else None)
-    with open_source("4") as source:
-        assert (source.live, source.fps) == (True, 12.5)
-        frames = [source.read() for _ in range(3)]
-        means = [float(frame.mean()) for frame in frames]
-        assert means == sorted(set(means))
-        addresses = {frame.ctypes.data for frame in frames}
-        assert len(addresses) == 3
-        with pytest.raises(SourceError, match="camera 4 gives no frames any more; is it still plugged in"):
-            source.read()
-
-
 @pytest.mark.parametrize("content", [b"", b"this is no video at all" * 99])
 def test_an_unreadable_or_empty_video(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.mp4").write_bytes(content)

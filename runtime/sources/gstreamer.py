@@ -1,0 +1,101 @@
+"""GStreamer pipelines, and a Jetson's CSI cameras, which are reached through one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .child_source import ChildSource
+from .limits import child_environment
+from .live import Interruption, LiveOptions
+from .uri import SourceUri
+
+_SINK = "appsink drop=true max-buffers=1 sync=false"
+_TO_BGR = "videoconvert ! video/x-raw, format=BGR"
+_FLIPS = {
+    "none": 0,
+    "counterclockwise": 1,
+    "rotate-180": 2,
+    "clockwise": 3,
+    "horizontal-flip": 4,
+    "vertical-flip": 6,
+}
+"""``flip-method`` of ``nvvidconv``."""
+
+
+class GStreamerSource(ChildSource):
+    """A pipeline of the user's, captured in a child process.
+
+    Args:
+        uri: ``gst`` with the pipeline.
+        options: the deadlines.
+        interruption: ends waits.
+
+    Raises:
+        SourceError: OpenCV has no GStreamer, or the pipeline does not start.
+    """
+
+    def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None:
+        super().__init__(
+            uri.public_name,
+            "edgeseg.runtime.sources.opencv:GStreamerCapture",
+            {"name": uri.public_name, "pipeline": self.pipeline(uri)},
+            options,
+            interruption,
+            child_environment(options.read_timeout_s, {"protocol_whitelist": "file"}),
+            uri.redacted,
+            lambda problem, said: _explain(problem, said),
+        )
+
+    def pipeline(self, uri: SourceUri) -> str:
+        """What GStreamer is given."""
+        return with_sink(uri.rest)
+
+
+class CsiSource(GStreamerSource):
+    """A CSI camera of a Jetson: ``csi://SENSOR?width=&height=&fps=&flip=&mode=``."""
+
+    def pipeline(self, uri: SourceUri) -> str:
+        """What GStreamer is given."""
+        return csi_pipeline(int(uri.rest), uri.options)
+
+
+def with_sink(pipeline: str) -> str:
+    """A pipeline that ends where edgeseg takes its frames: in an ``appsink`` that keeps the newest."""
+    if re.search(r"\bappsink\b", pipeline):
+        return pipeline
+    return f"{pipeline.strip().rstrip('!').rstrip()} ! {_TO_BGR} ! {_SINK}"
+
+
+def csi_pipeline(sensor: int, options: Mapping[str, str]) -> str:
+    """The pipeline of a CSI camera.
+
+    Args:
+        sensor: its number, from 0.
+        options: ``width``, ``height``, ``fps``, ``flip``, ``mode``, as in the URI. What is not given is the sensor's to
+            choose.
+    """
+    head = f"nvarguscamerasrc sensor-id={sensor}"
+    if "mode" in options:
+        head += f" sensor-mode={options['mode']}"
+    caps = ["video/x-raw(memory:NVMM)"]
+    caps += [f"{side}={options[side]}" for side in ("width", "height") if side in options]
+    if "fps" in options:
+        caps.append(f"framerate={_fraction(options['fps'])}")
+    flip = _FLIPS[options.get("flip", "none")]
+    convert = f"nvvidconv flip-method={flip}" if flip else "nvvidconv"
+    elements = [head, ", ".join([*caps, "format=NV12"]), convert, "video/x-raw, format=BGRx", _TO_BGR, _SINK]
+    return " ! ".join(elements)
+
+
+def _fraction(fps: str) -> str:
+    """A rate as GStreamer takes it: ``30/1``, ``2997/100``."""
+    whole, _, digits = fps.partition(".")
+    digits = digits.rstrip("0")
+    return f"{int(whole + digits)}/{10 ** len(digits)}"
+
+
+def _explain(problem: str, said: str) -> str:
+    """Adds what GStreamer printed, where it says why."""
+    reasons = re.findall(r"(?m)(?:Error:|error:|ERROR|no element|could not|Could not)\s*(.{4,160})", said)
+    return f"{problem}: {reasons[-1].strip()}" if reasons and "pipeline" in problem else problem

@@ -1,0 +1,39 @@
+"""Bounds on what pictures and streams may ask of this machine. OpenCV reads them once, when it is imported."""
+
+from __future__ import annotations
+
+import math
+import os
+
+MOST_PIXELS = 1 << 28
+"""Of one picture or frame: 16384 x 16384, 768 MiB as BGR. A forged header of a few bytes can claim any size."""
+
+_FFMPEG = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_PICTURES = "OPENCV_IO_MAX_IMAGE_PIXELS"
+_V4L2 = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
+
+
+def set_limits() -> None:
+    """Bounds pictures, and what FFmpeg may open for a video file: files alone, so that no file makes it ask a network.
+
+    Call it before OpenCV is imported. What the environment says already stays.
+    """
+    os.environ.setdefault(_PICTURES, str(MOST_PIXELS))
+    os.environ.setdefault(_V4L2, "5")
+    options = os.environ.get(_FFMPEG, "")
+    if "protocol_whitelist" not in options:
+        os.environ[_FFMPEG] = "|".join(filter(None, (options, "protocol_whitelist;file")))
+
+
+def child_environment(read_timeout_s: float, ffmpeg_options: dict[str, str]) -> dict[str, str]:
+    """The environment of a process that captures.
+
+    Args:
+        read_timeout_s: how long V4L2 may wait for a frame, in seconds; OpenCV knows whole ones.
+        ffmpeg_options: of FFmpeg's protocols and demuxers, ``protocol_whitelist`` among them.
+    """
+    environment = dict(os.environ)
+    environment[_PICTURES] = os.environ.get(_PICTURES, str(MOST_PIXELS))
+    environment[_V4L2] = str(max(1, math.ceil(read_timeout_s)))
+    environment[_FFMPEG] = "|".join(f"{name};{value}" for name, value in ffmpeg_options.items())
+    return environment

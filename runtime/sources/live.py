@@ -1,0 +1,282 @@
+"""A live source that comes back: lost devices and servers are opened again, with pauses that grow and vary."""
+
+from __future__ import annotations
+
+import logging
+import random
+import select
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import SourceError
+from ..reasons import RESOLUTION_CHANGED
+from .base import Source
+
+log = logging.getLogger(__name__)
+
+_SLICE_SECONDS = 0.05
+"""How long any wait may go on before it looks whether it was interrupted."""
+
+_GROWTH = 2.0
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How long a live source is waited for.
+
+    Attributes:
+        open_timeout_s: until a device or server must be open.
+        read_timeout_s: until a frame must be whole.
+        give_up_after_s: how long a lost source is sought; None for ever.
+        wait_for_source: whether one that is not there at the start is waited for as if it had been lost.
+        first_pause_s: before the first attempt to open it again. Each later pause is twice as long.
+        most_pause_s: the longest of them.
+        jitter: the share by which each pause is longer or shorter at random, so that many cameras of one server do not
+            all come back at once.
+        seed: of these; None for any.
+    """
+
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0
+    give_up_after_s: float | None = None
+    wait_for_source: bool = False
+    first_pause_s: float = 0.25
+    most_pause_s: float = 10.0
+    jitter: float = 0.5
+    seed: int | None = None
+
+
+class HopelessError(SourceError):
+    """A source that will not come however often it is asked for: this machine lacks what it takes."""
+
+
+class Interrupted(Exception):  # noqa: N818 - a request, not an error
+    """A wait was asked to end."""
+
+
+class Interruption:
+    """Ends waits from another thread.
+
+    Args:
+        also: an event of the caller's that ends them as well.
+    """
+
+    def __init__(self, also: threading.Event | None = None) -> None:
+        self._event, self._also = threading.Event(), also
+
+    def set(self) -> None:
+        """Ends all waits, for good. May be called by a signal handler."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether waits end at once."""
+        return self._event.is_set() or (self._also is not None and self._also.is_set())
+
+    def check(self) -> None:
+        """Raises Interrupted where waits are to end."""
+        if self.is_set():
+            raise Interrupted
+
+    def sleep(self, seconds: float) -> None:
+        """Waits. Raises Interrupted where asked to end."""
+        until = time.monotonic() + seconds
+        self.check()
+        while (left := until - time.monotonic()) > 0:
+            self._event.wait(min(left, _SLICE_SECONDS))
+            self.check()
+
+    def wait_for(self, event: threading.Event, until: float) -> bool:
+        """Waits for an event until a moment of ``time.monotonic()``; whether it came. Raises Interrupted."""
+        while not event.is_set():
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            event.wait(min(left, _SLICE_SECONDS))
+            self.check()
+        return True
+
+    def wait_ready(self, ready: select.poll, until: float) -> list[tuple[int, int]]:
+        """Waits for files, until a moment of ``time.monotonic()``; those that are ready. Raises Interrupted."""
+        while True:
+            self.check()
+            left = until - time.monotonic()
+            found = ready.poll(max(0.0, min(left, _SLICE_SECONDS)) * 1000)
+            if found or left <= 0:
+                return found
+
+
+class BackOff:
+    """The pauses between attempts."""
+
+    def __init__(self, options: LiveOptions) -> None:
+        self._options = options
+        self._random = random.Random(options.seed)
+        self._attempts = 0
+
+    def reset(self) -> None:
+        """The next pause is the first again."""
+        self._attempts = 0
+
+    def next_pause_s(self) -> float:
+        """How long to wait before the next attempt, in seconds."""
+        options = self._options
+        # Beyond 2**60 the power overflows sooner than anyone waits.
+        pause = min(options.most_pause_s, options.first_pause_s * _GROWTH ** min(self._attempts, 60))
+        self._attempts += 1
+        return pause * (1 + options.jitter * self._random.uniform(-1, 1))
+
+
+class LiveSource(Source):
+    """Keeps a live source open: :meth:`read` gives frames, and while there is none to be had, waits and opens again.
+
+    Args:
+        name: for people, without credentials.
+        opener: opens the source anew. It raises SourceError where that fails, :class:`HopelessError` where it always
+            will, and Interrupted where the interruption that it is given ends its wait.
+        options: how long to wait.
+        interruption: ends all waits.
+
+    Raises:
+        SourceError: it is not there, and is not to be waited for.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        name: str,
+        opener: Callable[[Interruption], Source],
+        options: LiveOptions,
+        interruption: Interruption | None = None,
+    ) -> None:
+        self.name = name
+        self._opener, self._options = opener, options
+        self._interruption = interruption or Interruption()
+        self._back_off = BackOff(options)
+        self._inner: Source | None = None
+        self._opened_at = self._lost_at = time.monotonic()
+        self._was_there = False
+        self._dropped_before = 0
+        self._shape: tuple[int, ...] | None = None
+        self.connected = False
+        try:
+            self._open()
+        except HopelessError:
+            raise
+        except SourceError as error:
+            if not options.wait_for_source:
+                raise
+            self._lose(error)
+        except Interrupted:
+            self.problem = "not opened: asked to stop"
+
+    def read(self) -> npt.NDArray[np.uint8] | None:
+        """The next frame, uint8 [H, W, 3] BGR. Waits while the source is not there; None once interrupted.
+
+        A frame of another size than the one before has the fault ``resolution-changed``.
+
+        Raises:
+            SourceError: the source has been gone for as long as it is to be sought, or will never come.
+        """
+        while not self._interruption.is_set():
+            try:
+                if self._inner is None:
+                    self._seek()
+                frame = self._next_frame()
+            except Interrupted:
+                return None
+            except HopelessError:
+                raise
+            except SourceError as error:
+                self._lose(error)
+                continue
+            if frame is not None:
+                return frame
+        return None
+
+    def interrupt(self) -> None:
+        """Lets a :meth:`read` that waits return None soon, and every later one at once."""
+        self._interruption.set()
+        inner = self._inner
+        if inner is not None:
+            inner.interrupt()
+
+    def close(self) -> None:
+        """Lets the device go."""
+        self._interruption.set()
+        inner, self._inner = self._inner, None
+        self.connected = False
+        if inner is not None:
+            inner.close()
+
+    def _next_frame(self) -> npt.NDArray[np.uint8] | None:
+        inner = self._inner
+        if inner is None:
+            raise Interrupted
+        frame = inner.read()
+        if frame is None:
+            if self._interruption.is_set():
+                return None
+            raise SourceError(f"{self.name} ended its stream")
+        self.frame_at, self.frame_name, self.frame_fault = inner.frame_at, inner.frame_name, inner.frame_fault
+        self.dropped = self._dropped_before + inner.dropped
+        changed = self._shape not in (None, frame.shape)
+        self._shape = frame.shape
+        if changed:
+            self.frame_fault = self.frame_fault or RESOLUTION_CHANGED
+            height, width = frame.shape[:2]
+            fields = {"source": self.name, "width": width, "height": height}
+            extra = {"event": "resolution-changed", "fields": fields}
+            log.warning("%s now gives frames of %d x %d pixels", self.name, width, height, extra=extra)
+        # A server that lets everyone in and then drops them is not back, and the pauses go on growing.
+        if time.monotonic() - self._opened_at > self._options.most_pause_s:
+            self._back_off.reset()
+        return frame
+
+    def _open(self) -> None:
+        inner = self._opener(self._interruption)
+        self._inner, self._opened_at = inner, time.monotonic()
+        self.fps = inner.fps
+        self.connected, self.problem = True, ""
+        if self._was_there:
+            self.reconnects += 1
+            gone = self._opened_at - self._lost_at
+            fields = {"source": self.name, "gone_seconds": round(gone, 3), "reconnects": self.reconnects}
+            extra = {"event": "source-back", "fields": fields}
+            log.warning("%s is back after %.1f s", self.name, gone, extra=extra)
+        self._was_there = True
+
+    def _lose(self, error: SourceError) -> None:
+        """Lets what is left of the source go, and says why."""
+        inner, self._inner = self._inner, None
+        news = str(error) != self.problem
+        if self.connected:
+            self._lost_at = time.monotonic()
+        self.connected, self.problem = False, str(error)
+        if inner is not None:
+            self._dropped_before += inner.dropped
+            inner.close()
+            extra = {"event": "source-lost", "fields": {"source": self.name, "problem": self.problem}}
+            log.warning("lost %s: %s; it is being opened again", self.name, self.problem, extra=extra)
+        elif news:
+            extra = {"event": "source-absent", "fields": {"source": self.name, "problem": self.problem}}
+            log.warning("%s is not there yet: %s", self.name, self.problem, extra=extra)
+
+    def _seek(self) -> None:
+        """Pauses, then opens the source again."""
+        pause = self._back_off.next_pause_s() if self.problem else 0.0
+        give_up = self._options.give_up_after_s
+        if give_up is not None:
+            left = self._lost_at + give_up - time.monotonic()
+            if left <= 0:
+                raise HopelessError(
+                    f"{self.name} has been gone for {give_up:g} s, and is given up: {self.problem}"
+                )
+            pause = min(pause, left)
+        self._interruption.sleep(pause)
+        self._open()

@@ -1,0 +1,162 @@
+"""OpenCV's captures, as they run in the child: V4L2 cameras, GStreamer pipelines, RTSP."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..reasons import CORRUPT
+from . import jpeg
+from .capture import Capture, CaptureError, Frame, Grabbed
+
+
+class OpenCvCapture(Capture):
+    """What all of OpenCV's captures have in common.
+
+    Args:
+        spec: ``name``, for messages.
+    """
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self._name = str(spec["name"])
+        self._capture = self._open(spec)
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0 < fps < 1000 else None
+
+    def _open(self, spec: Mapping[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def _lost(self) -> str:
+        return f"{self._name} gives no frames any more"
+
+    def read(self, into: Frame | None) -> Grabbed:
+        """Waits for the next frame."""
+        if not self._capture.grab():
+            raise CaptureError(self._lost())
+        at = time.monotonic()
+        good, frame = self._capture.retrieve(into)
+        if not good or frame is None:
+            raise CaptureError(self._lost())
+        return Grabbed(frame, at)
+
+    def close(self) -> None:
+        """Lets the device go."""
+        self._capture.release()
+
+
+class V4l2Capture(OpenCvCapture):
+    """A camera. Where it sends JPEG, each is looked at before it is decoded: OpenCV passes a cut one off as good.
+
+    Args:
+        spec: ``name``, ``place`` and ``device``; ``width``, ``height``, ``fps``, ``fourcc`` where asked for.
+    """
+
+    def _open(self, spec: Mapping[str, Any]) -> Any:
+        capture = cv2.VideoCapture(spec["device"], cv2.CAP_V4L2)
+        if not capture.isOpened():
+            raise CaptureError(
+                f"{spec['place']} does not open; another program may hold it, or you may lack the rights (group video)"
+            )
+        self._compressed = False
+        fourcc = spec.get("fourcc")
+        if fourcc:
+            # First, because sizes and rates depend on it.
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc))
+        for name, key in _ASKED.items():
+            if name in spec:
+                capture.set(key, float(spec[name]))
+        self.notes = tuple(_differences(capture, spec))
+        if _fourcc_of(capture) in ("MJPG", "JPEG"):
+            self._compressed = bool(capture.set(cv2.CAP_PROP_CONVERT_RGB, 0))
+        return capture
+
+    def _lost(self) -> str:
+        return f"{self._name} gives no frames any more; is it still plugged in?"
+
+    def read(self, into: Frame | None) -> Grabbed:
+        """Waits for the next frame."""
+        if not self._compressed:
+            return super().read(into)
+        grabbed = super().read(None)
+        data = grabbed.frame.tobytes()
+        if not data.startswith(jpeg.START):
+            # This OpenCV or driver decodes in spite of what it said.
+            self._compressed = False
+            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
+            return super().read(into)
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        whole = frame is not None and jpeg.find_end(data) > 0
+        if frame is None:
+            width, height = (int(self._capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, _HEIGHT))
+            frame = np.zeros((max(1, height), max(1, width), 3), np.uint8)
+        return Grabbed(np.asarray(frame, np.uint8), grabbed.at, "" if whole else CORRUPT)
+
+
+_HEIGHT = cv2.CAP_PROP_FRAME_HEIGHT
+_ASKED = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": _HEIGHT, "fps": cv2.CAP_PROP_FPS}
+
+
+def _fourcc_of(capture: Any) -> str:
+    code = int(capture.get(cv2.CAP_PROP_FOURCC))
+    return code.to_bytes(4, "little", signed=False).decode("latin-1") if 0 < code < 1 << 32 else ""
+
+
+def _differences(capture: Any, spec: Mapping[str, Any]) -> list[str]:
+    """What the camera gives instead of what was asked for."""
+    notes = []
+    for name, key in _ASKED.items():
+        if name in spec and abs(capture.get(key) - float(spec[name])) > 0.01 * float(spec[name]):
+            notes.append(f"asked for {name}={spec[name]}, the camera gives {capture.get(key):g}")
+    if "fourcc" in spec and _fourcc_of(capture) != spec["fourcc"]:
+        notes.append(f"asked for fourcc={spec['fourcc']}, the camera gives {_fourcc_of(capture)}")
+    return [f"{note}; `edgeseg cameras` lists what it can" for note in notes]
+
+
+class GStreamerCapture(OpenCvCapture):
+    """A GStreamer pipeline that ends in an ``appsink``.
+
+    Args:
+        spec: ``name`` and ``pipeline``.
+    """
+
+    def _open(self, spec: Mapping[str, Any]) -> Any:
+        if not has_gstreamer(cv2.getBuildInformation()):
+            raise CaptureError(
+                f"{self._name} needs an OpenCV with GStreamer, and the one installed has none: use JetPack's or the"
+                " system's own (apt-get install python3-opencv, and pip uninstall opencv-python)",
+                hopeless=True,
+            )
+        capture = cv2.VideoCapture(spec["pipeline"], cv2.CAP_GSTREAMER)
+        if not capture.isOpened():
+            raise CaptureError(f"the pipeline of {self._name} does not start")
+        return capture
+
+
+def has_gstreamer(build_information: str) -> bool:
+    """Whether an OpenCV was built with GStreamer, by what ``cv2.getBuildInformation`` says."""
+    return re.search(r"^\s*GStreamer:\s*YES", build_information, re.MULTILINE) is not None
+
+
+class RtspCapture(OpenCvCapture):
+    """An RTSP stream through OpenCV's FFmpeg. Its options come from the environment, see ``rtsp.py``.
+
+    Args:
+        spec: ``name``, ``url``, ``open_timeout_s``, ``read_timeout_s``.
+    """
+
+    def _open(self, spec: Mapping[str, Any]) -> Any:
+        deadlines = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            int(1000 * spec["open_timeout_s"]),
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            int(1000 * spec["read_timeout_s"]),
+        ]
+        capture = cv2.VideoCapture(spec["url"], cv2.CAP_FFMPEG, deadlines)
+        if not capture.isOpened():
+            raise CaptureError(f"{self._name} does not open")
+        return capture

@@ -1,0 +1,71 @@
+"""RTSP cameras and servers, captured in a child process."""
+
+from __future__ import annotations
+
+import re
+
+from .child_source import ChildSource
+from .limits import child_environment
+from .live import Interruption, LiveOptions
+from .uri import SourceUri
+
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+class RtspSource(ChildSource):
+    """An ``rtsp://`` or ``rtsps://`` stream.
+
+    Args:
+        uri: parsed.
+        options: the deadlines.
+        interruption: ends waits.
+
+    Raises:
+        SourceError: the server is not there, or refuses.
+    """
+
+    def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None:
+        ffmpeg = ffmpeg_options(uri)
+        super().__init__(
+            uri.public_name,
+            "edgeseg.runtime.sources.opencv:RtspCapture",
+            {
+                "name": uri.public_name,
+                "url": uri.rest,
+                "options": ffmpeg,
+                "open_timeout_s": options.open_timeout_s,
+                "read_timeout_s": options.read_timeout_s,
+            },
+            options,
+            interruption,
+            child_environment(options.read_timeout_s, ffmpeg),
+            uri.redacted,
+            explain,
+        )
+
+
+def ffmpeg_options(uri: SourceUri) -> dict[str, str]:
+    """What FFmpeg is told: which protocols it may speak at all, the transport, and how certificates are checked."""
+    transport = uri.options.get("transport", "tcp")
+    protocols = ["rtsp", "rtp", "tcp"] + (["udp"] if transport == "udp" else [])
+    options = {"rtsp_transport": transport}
+    if uri.scheme == "rtsps":
+        protocols += ["rtsps", "tls"]
+        verify = uri.options.get("verify", "1")
+        options |= {"tls_verify": verify}
+        if verify == "1":
+            options["ca_file"] = uri.options.get("ca", _CERTIFICATES)
+    return {"protocol_whitelist": ",".join(protocols), **options}
+
+
+def explain(problem: str, said: str) -> str:
+    """Says why a stream does not open, by what FFmpeg printed or PyAV raised."""
+    text = f"{problem}\n{said}"
+    if re.search(r"\b401\b|Unauthorized", text):
+        return f"{problem}: the server answers 401: check user and password"
+    if re.search(r"\b404\b|Not Found", text):
+        return f"{problem}: the server answers 404: check the path"
+    for words in ("Connection refused", "No route to host", "Name or service not known", "certificate"):
+        if words in text and words not in problem:
+            return f"{problem}: {words[0].lower()}{words[1:]}"
+    return problem

@@ -1,0 +1,239 @@
+"""What a source is called: one grammar for the command line and Python, read without opening anything."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from ..errors import SourceError
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+FORMS = (
+    "a camera index, a video file, a folder or glob of pictures, v4l2:///dev/video0, csi://0, gst://PIPELINE,"
+    " rtsp://HOST/PATH, http://HOST/stream.mjpg"
+)
+_FLIPS = ("none", "counterclockwise", "rotate-180", "clockwise", "horizontal-flip", "vertical-flip")
+_MOST_SIDE = 32768
+
+
+def _whole(low: int, high: int) -> tuple[Callable[[str], bool], str]:
+    def fits(text: str) -> bool:
+        return text.isascii() and text.isdigit() and low <= int(text) <= high
+
+    return fits, f"a whole number of {low} to {high}"
+
+
+def _one_of(*words: str) -> tuple[Callable[[str], bool], str]:
+    return words.__contains__, " or ".join(words)
+
+
+def _is_rate(text: str) -> bool:
+    return re.fullmatch(r"\d{1,4}(\.\d+)?", text) is not None and 0 < float(text) <= 1000
+
+
+_SIDE = _whole(1, _MOST_SIDE)
+_FPS = (_is_rate, "frames a second, as 30 or 29.97")
+_FOURCC = (lambda text: re.fullmatch(r"[A-Za-z0-9]{4}", text) is not None, "four letters, as MJPG or YUYV")
+_TLS = {"verify": _one_of("0", "1"), "ca": (bool, "a file of certificates")}
+_OPTIONS: dict[str, dict[str, tuple[Callable[[str], bool], str]]] = {
+    "v4l2": {"width": _SIDE, "height": _SIDE, "fps": _FPS, "fourcc": _FOURCC},
+    "csi": {
+        "width": _SIDE,
+        "height": _SIDE,
+        "fps": _FPS,
+        "flip": _one_of(*_FLIPS),
+        "mode": _whole(0, 63),
+    },
+    "rtsp": {"transport": _one_of("tcp", "udp")},
+    "rtsps": {"transport": _one_of("tcp"), **_TLS},
+    "http": {},
+    "https": _TLS,
+    "video": {"loop": _one_of("0", "1")},
+    "pictures": {},
+}
+_URLS = ("rtsp", "rtsps", "http", "https")
+
+
+@dataclass(frozen=True)
+class SourceUri:
+    """A source's name, taken apart.
+
+    Attributes:
+        scheme: ``v4l2``, ``csi``, ``gst``, ``rtsp``, ``rtsps``, ``http``, ``https``, ``video``, ``pictures``, or one
+            that was registered.
+        rest: the device, sensor number, pipeline, URL without our options, file, folder or glob; of a registered scheme
+            all that follows the colon.
+        options: as given, each checked to be one that the scheme has, with a value that it takes.
+        public_name: for people, logs and labels: without user, password and query.
+        secrets: what must not be shown, for :meth:`redacted`.
+    """
+
+    scheme: str
+    rest: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    public_name: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def redacted(self, text: str) -> str:
+        """A library's message, fit to be shown: without user, password and query."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "…")
+        return hide_credentials(text)
+
+
+def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
+    """Takes a source's name apart.
+
+    Options of files and cameras follow ``?``. Those of ``rtsp://`` and ``http://`` follow ``#``, because what
+    follows ``?`` there is the server's. A file whose name really contains ``?`` is that file.
+
+    Args:
+        uri: as typed after ``--source``.
+        schemes: that are registered besides the built-in ones.
+
+    Raises:
+        SourceError: the scheme or an option is unknown, or a value cannot be.
+
+    Example:
+        >>> parse("v4l2:///dev/video2?width=1280&height=720").options["width"]
+        '1280'
+    """
+    if uri.isascii() and uri.isdigit():
+        return SourceUri("v4l2", f"/dev/video{int(uri)}", {}, f"camera {int(uri)}")
+    if re.fullmatch(r"/dev/video\d+", uri):
+        return SourceUri("v4l2", uri, {}, f"camera {uri.removeprefix('/dev/video')}")
+    if Path(uri).exists():
+        return _file(uri, {})
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
+    scheme = match[1] if match else ""
+    if scheme in schemes:
+        return SourceUri(scheme, uri[len(scheme) + 1 :], {}, hide_credentials(uri))
+    if uri[len(scheme) :].startswith("://"):
+        return _url(uri, scheme.lower(), schemes)
+    path, mark, query = uri.rpartition("?")
+    if mark and re.match(r"[A-Za-z_]+=", query):
+        return _file(path, _options(hide_credentials(uri), Path(path).suffix and _file_scheme(path), query))
+    if match is not None and not _is_glob(uri):
+        raise _unknown_scheme(uri, scheme, schemes)
+    return _file(uri, {})
+
+
+def _file(path: str, options: Mapping[str, str]) -> SourceUri:
+    return SourceUri(_file_scheme(path), path, options, path)
+
+
+def _file_scheme(path: str) -> str:
+    pictures = Path(path).is_dir() or Path(path).suffix.lower() in PICTURE_SUFFIXES or _is_glob(path)
+    return "pictures" if pictures and not (_is_glob(path) and Path(path).is_file()) else "video"
+
+
+def _is_glob(path: str) -> bool:
+    return any(character in path for character in "*?[")
+
+
+def _url(uri: str, scheme: str, schemes: Collection[str]) -> SourceUri:
+    rest = uri[len(scheme) + 3 :]
+    if scheme == "gst":
+        if not rest.strip():
+            raise SourceError("gst:// lacks its pipeline: expected as in gst://videotestsrc ! videoconvert")
+        return SourceUri(scheme, rest, {}, f"gst://{_elements(rest)}", _secrets_of_pipeline(rest))
+    if scheme in _URLS:
+        return _network(uri, scheme)
+    if scheme not in ("v4l2", "csi"):
+        raise _unknown_scheme(uri, scheme, schemes)
+    place, _, query = rest.partition("?")
+    options = _options(uri, scheme, query)
+    if scheme == "csi":
+        place = place or "0"
+        if not (place.isascii() and place.isdigit()):
+            raise SourceError(
+                f"{uri}: the sensor {place!r} is not a number; expected as in csi://0?width=1280"
+            )
+        return SourceUri(scheme, place, options, f"csi://{place}")
+    if not place.startswith("/dev/"):
+        raise SourceError(f"{uri}: expected a device with three slashes, as in v4l2:///dev/video0?width=1280")
+    return SourceUri(scheme, place, options, place)
+
+
+def _network(uri: str, scheme: str) -> SourceUri:
+    bare, _, fragment = uri.partition("#")
+    public = hide_credentials(bare)
+    try:
+        parts = urlsplit(bare)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise SourceError(f"{public}: {error}; expected {scheme}://HOST[:PORT]/PATH") from None
+    if not host:
+        raise SourceError(f"{public} names no host; expected {scheme}://HOST[:PORT]/PATH")
+    if re.search(r"[\x00-\x20\x7f]", bare):
+        raise SourceError(f"{public} contains a blank or control character; write it as %20 and the like")
+    secrets = tuple(filter(None, (parts.username, parts.password, parts.query, _userinfo(bare))))
+    return SourceUri(scheme, bare, _options(public, scheme, fragment), public, secrets)
+
+
+def _userinfo(url: str) -> str:
+    place = url.partition("://")[2].partition("/")[0]
+    return place.rpartition("@")[0]
+
+
+def _options(uri: str, scheme: str, query: str) -> dict[str, str]:
+    known = _OPTIONS[scheme or "video"]
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError:
+        raise SourceError(
+            f"{uri}: cannot read the options {query!r}; expected as in width=1280&height=720"
+        ) from None
+    options: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise SourceError(f"{uri}: unknown option {name!r}; {_nearest(name, known)}")
+        if name in options:
+            raise SourceError(f"{uri}: the option {name!r} is given twice")
+        fits, form = known[name]
+        if not fits(value):
+            raise SourceError(f"{uri}: {name}={value} is not {form}")
+        options[name] = value
+    return options
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known here: {', '.join(known)}" if known else "this kind of source has no options"
+
+
+def _unknown_scheme(uri: str, scheme: str, schemes: Collection[str]) -> SourceError:
+    close = difflib.get_close_matches(scheme, (*_URLS, "v4l2", "csi", "gst", *schemes), n=1, cutoff=0.7)
+    nearest = f"did you mean {close[0]!r}? " if close else ""
+    known = ", ".join(f"{name}:…" for name in schemes)
+    return SourceError(
+        f"unknown scheme {scheme!r} in {hide_credentials(uri)}; {nearest}known: {known}; or give {FORMS}"
+    )
+
+
+def _elements(pipeline: str) -> str:
+    """The pipeline's elements without their properties, which may hold addresses and passwords."""
+    words = [part.split()[0] for part in pipeline.split("!") if part.split()]
+    return " ! ".join(word.split("(")[0].rstrip(",") for word in words)
+
+
+def _secrets_of_pipeline(pipeline: str) -> tuple[str, ...]:
+    """The values of all properties whose name or form says that they may be secret."""
+    named = re.findall(
+        r"(?i)\b[\w-]*(?:pw|pass|passwd|password|user|id|token|key)[\w-]*\s*=\s*\"?([^\s\"!]{3,})", pipeline
+    )
+    return tuple(named) + tuple(re.findall(r"://([^\s/@]+)@", pipeline))
+
+
+def hide_credentials(text: str) -> str:
+    """A text in which no URL has a user, a password or a query."""
+    text = re.sub(r"(?<=://)[^\s/?#]*@", "", text)
+    text = re.sub(r"(\w://[^\s?#\"']*)[?#][^\s\"']*", r"\1", text)
+    # Some cameras take the password in the path: rtsp://HOST/user=admin_password=…_channel=1.sdp
+    return re.sub(r"(?i)(password|passwd|pwd|pass|token)=[^\s&/_?]*", r"\1=…", text)
