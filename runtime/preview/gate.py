@@ -1,0 +1,157 @@
+"""Who may see the preview: the Host allow-list, origins, and the token.
+
+A page elsewhere in the same browser must learn and do nothing: no header here lets it (no CORS), a name that was
+rebound to this machine is refused by the Host allow-list, and a WebSocket or POST of another origin by its Origin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import urllib.parse
+from collections.abc import Sequence
+
+from .asgi import Request, Response
+from .options import PreviewOptions
+
+OPEN_PATHS = ("/healthz",)
+"""What needs no token: it says no more than that the process lives."""
+
+SECURITY_HEADERS: Sequence[tuple[str, str]] = (
+    (
+        "content-security-policy",
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+    ("cache-control", "no-store"),
+)
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_COOKIE_SECONDS = 30 * 24 * 3600
+
+# Not a redirect: after one, a browser that came from a link elsewhere would hold its SameSite=Strict cookie back.
+_SIGNED_IN = (
+    b'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=./">'
+    b'<title>edgeseg</title><p><a href="./">To the preview</a>'
+)
+
+
+class Gate:
+    """Lets requests through, or answers them.
+
+    Args:
+        options: of the preview.
+        port: that the server listens on.
+    """
+
+    def __init__(self, options: PreviewOptions, port: int) -> None:
+        self._token = options.token
+        self._names = _LOOPBACK_NAMES | {options.host.lower(), *options.hosts}
+        self._proxies = frozenset(options.hosts)
+        self._any_address = _is_wildcard(options.host)
+        # Cookies know no ports; with the port in its name, two runs on one board do not sign each other out.
+        self._cookie = f"edgeseg-{port}"
+        # The cookie proves that its holder knew the token, and does not give it away.
+        self._cookie_value = hmac.new(
+            self._token.encode(), b"edgeseg preview cookie", hashlib.sha256
+        ).hexdigest()
+
+    def answer(self, request: Request) -> Response | None:
+        """The answer to a request that goes no further; None where it may."""
+        host = request.headers.get("host", "")
+        if "host" in request.repeated or not self._is_ours(host):
+            return Response(421, b"unknown Host; if this name is right, give it with --preview-hosts\n")
+        if (request.websocket or request.method not in ("GET", "HEAD")) and not self._same_origin(
+            request, host
+        ):
+            return Response(403, b"another origin may not do this\n")
+        # What another site embeds in its pages, such as pictures: it could not read them, but would take places.
+        foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if foreign and request.headers.get("sec-fetch-mode") != "navigate":
+            return Response(403, b"another site may not embed this\n")
+        if not self._token or request.path in OPEN_PATHS:
+            return None
+        if request.path == "/" and _same(request.query.get("token", ""), self._token):
+            cookie = f"{self._cookie}={self._cookie_value}; Path=/; Max-Age={_COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
+            if request.headers.get("x-forwarded-proto") == "https":
+                cookie += "; Secure"
+            return Response(200, _SIGNED_IN, "text/html; charset=utf-8", (("set-cookie", cookie),))
+        if self._knows_token(request):
+            return None
+        return Response(
+            401,
+            b"This preview needs its token: open the link that the run printed when it began.\n",
+            headers=(("www-authenticate", 'Bearer realm="edgeseg"'),),
+        )
+
+    def _knows_token(self, request: Request) -> bool:
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        offered = (
+            (request.cookie(self._cookie), self._cookie_value),
+            (bearer.strip() if scheme.lower() == "bearer" else "", self._token),
+            (request.query.get("token", ""), self._token),
+        )
+        return any([_same(given, expected) for given, expected in offered])
+
+    def _is_ours(self, host: str) -> bool:
+        name = _name_of(host)
+        if name in self._names:
+            return True
+        # An address cannot be rebound, so one may be used wherever the server listens on all of them.
+        return self._any_address and _is_address(name)
+
+    def _same_origin(self, request: Request, host: str) -> bool:
+        """Browsers send an Origin with every WebSocket and POST; what sends none is no browser."""
+        origin = request.headers.get("origin")
+        if origin is None:
+            return True
+        try:
+            parts = urllib.parse.urlsplit(origin)
+        except ValueError:
+            return False
+        if "origin" in request.repeated or parts.scheme not in ("http", "https") or not parts.netloc:
+            return False
+        return _with_port(parts.netloc) == _with_port(host) or _name_of(parts.netloc) in self._proxies
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()) and expected != ""
+
+
+def _name_of(netloc: str) -> str:
+    """The host of ``host:port``, in lower case and without brackets; empty where it is malformed."""
+    try:
+        parts = urllib.parse.urlsplit(f"//{netloc}")
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.netloc != netloc or parts.username is not None or port == 0:
+        return ""
+    return (parts.hostname or "").rstrip(".")
+
+
+def _with_port(netloc: str) -> str:
+    """In lower case, without the port where it is one that browsers leave out."""
+    lowered = netloc.lower()
+    for port in (":80", ":443"):
+        lowered = lowered.removesuffix(port)
+    return lowered
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_wildcard(host: str) -> bool:
+    return _is_address(host) and ipaddress.ip_address(host).is_unspecified

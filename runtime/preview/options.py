@@ -1,0 +1,146 @@
+"""The options of the preview page, and what they come to."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import re
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import UsageError
+
+log = logging.getLogger(__name__)
+
+_DEFAULT_CLIENTS = 8
+_MOST_CLIENTS = 1000
+_FEWEST_TOKEN_CHARACTERS = 16
+_MOST_TOKEN_BYTES = 4096
+_FORM = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:\s/]+):)?(?P<port>\d{1,5})", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]+\]?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class PreviewOptions:
+    """Where the page is, and who may see it.
+
+    Attributes:
+        host: the address or name that the server listens on.
+        port: its port; 0 for any that is free.
+        token: what a viewer must know; empty where anybody on this machine may look.
+        generated: whether the token was made up for this run, and must be told.
+        hosts: further names that a browser may call the server by, in lower case.
+        clients: the most viewers at once.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str = field(default="", repr=False)
+    generated: bool = False
+    hosts: tuple[str, ...] = ()
+    clients: int = _DEFAULT_CLIENTS
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the preview page."""
+    group = parser.add_argument_group("preview page")
+    group.add_argument(
+        "--preview",
+        metavar="[HOST:]PORT",
+        help="watch the run in a browser, at http://HOST:PORT; HOST is 127.0.0.1 where it is not given",
+    )
+    group.add_argument(
+        "--preview-token-file",
+        type=Path,
+        metavar="FILE",
+        help="its first line is the token that viewers need; beyond this machine one is made up where none is given",
+    )
+    group.add_argument(
+        "--preview-hosts",
+        metavar="NAME,…",
+        help="further names that browsers may call the server by, as behind a proxy",
+    )
+    group.add_argument(
+        "--preview-clients",
+        type=int,
+        default=_DEFAULT_CLIENTS,
+        metavar="N",
+        help="the most viewers at once; default: %(default)s",
+    )
+
+
+def preview_options(args: argparse.Namespace) -> PreviewOptions | None:
+    """What the options come to; None where no page is asked for.
+
+    Raises:
+        UsageError: one of them cannot work.
+    """
+    if args.preview is None:
+        for option in ("--preview-token-file", "--preview-hosts"):
+            if getattr(args, option[2:].replace("-", "_")) is not None:
+                raise UsageError(f"{option} needs --preview [HOST:]PORT")
+        return None
+    host, port = _address(args.preview)
+    if not 1 <= args.preview_clients <= _MOST_CLIENTS:
+        raise UsageError(f"--preview-clients {args.preview_clients}: expected 1 to {_MOST_CLIENTS}")
+    token, generated = "", False
+    if args.preview_token_file is not None:
+        token = _read_token(args.preview_token_file)
+    elif not is_loopback(host):
+        token, generated = secrets.token_urlsafe(24), True
+    return PreviewOptions(host, port, token, generated, _host_names(args.preview_hosts), args.preview_clients)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _address(text: str) -> tuple[str, int]:
+    match = _FORM.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise UsageError(
+            f"--preview {text}: expected a port, or HOST:PORT with an IPv6 address in brackets, such as 8080,"
+            " 0.0.0.0:8080 or [::1]:8080"
+        )
+    return (match["host"] or "127.0.0.1").strip("[]"), int(match["port"])
+
+
+def _host_names(text: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in (text or "").split(",") if name.strip())
+    for name in names:
+        if not _HOST_NAME.fullmatch(name):
+            raise UsageError(
+                f"--preview-hosts {name}: expected names as in the browser's address, without http:// and port"
+            )
+    return tuple(name.strip("[]") for name in names)
+
+
+def _read_token(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_TOKEN_BYTES + 1)
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise UsageError(f"cannot read --preview-token-file {path}: {error.strerror}") from error
+    token = data.split(b"\n", 1)[0].strip().decode("ascii", "replace")
+    if len(data) > _MOST_TOKEN_BYTES or not token.isprintable() or not token.isascii() or " " in token:
+        raise UsageError(f"--preview-token-file {path}: expected one line of printable ASCII without spaces")
+    if len(token) < _FEWEST_TOKEN_CHARACTERS:
+        raise UsageError(
+            f"--preview-token-file {path}: the token has {len(token)} characters, expected"
+            f" {_FEWEST_TOKEN_CHARACTERS} or more; make one with: openssl rand -hex 24"
+        )
+    if mode & 0o004:
+        log.warning(
+            "Every user of this machine can read the preview's token.",
+            extra={"event": "preview-token-readable", "fields": {"mode": f"{mode & 0o777:o}"}},
+        )
+    return token
