@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import BundleError, DataError
 from .labels import LabelMap
-from .manifest import MANIFEST_NAME, NamedFile, file_sha256, named_files, read_manifest
+from .manifest import MANIFEST_NAME, NamedFile, check_regular, file_sha256, named_files, read_manifest
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Bundle:
 
         Raises:
             BundleError: the folder or its manifest is missing, malformed or of a newer schema, or a file is
-                missing, altered or outside the folder. The message names it.
+                missing, altered or a link. The message names it.
         """
         path = Path(folder)
         manifest = read_manifest(path)
@@ -156,8 +156,7 @@ class Bundle:
 def _check_file(folder: Path, file: NamedFile) -> None:
     path = folder / file.name
     try:
-        if path.resolve(strict=True).parent != folder.resolve():
-            raise BundleError(f"{path} links outside the bundle; a bundle carries its own files")
+        check_regular(path)
         actual = file_sha256(path)
     except FileNotFoundError as error:
         raise BundleError(

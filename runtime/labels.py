@@ -23,6 +23,8 @@ VOID_RGB = (224, 224, 192)
 
 _LINE = re.compile(r"^(?P<name>[^:]+):(?P<rgb>\d{1,3},\d{1,3},\d{1,3}):[^:]*:[^:]*$")
 _MAX_CLASSES = 255
+_MOST_NAME = 100
+_MOST_BYTES = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class LabelMap:
     def __post_init__(self) -> None:
         if not 1 <= len(self.labels) <= _MAX_CLASSES:
             raise DataError(f"a label map holds 1 to {_MAX_CLASSES} classes, this one {len(self.labels)}")
+        for name in self.names:
+            # Names are drawn, logged and sent to browsers: none may steer a terminal or fill a screen.
+            if not (1 <= len(name) <= _MOST_NAME and name.isprintable()):
+                raise DataError(
+                    f"{name[:_MOST_NAME]!r} is no class's name; expected 1 to {_MOST_NAME} printable characters"
+                )
         for kind, values in (("name", self.names), ("colour", tuple(label.rgb for label in self.labels))):
             seen: set[object] = set()
             for value in values:
@@ -87,9 +95,15 @@ class LabelMap:
             DataError: the file is missing, or a line is malformed.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            if path.exists() and not path.is_file():
+                raise DataError(f"cannot read the label map {path}: it is no file")
+            with path.open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+            text = data.decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot read the label map {path}: {error}") from error
+        if len(data) > _MOST_BYTES:
+            raise DataError(f"{path} is larger than {_MOST_BYTES >> 10} KiB, which no label map is")
         pairs: list[tuple[str, tuple[int, ...]]] = []
         for number, raw in enumerate(text.splitlines(), start=1):
             line = raw.strip()
@@ -97,7 +111,8 @@ class LabelMap:
                 continue
             match = _LINE.match(line)
             if match is None:
-                raise DataError(f"{path}, line {number}: {line!r} is not of the form name:r,g,b::")
+                shown = line if len(line) <= _MOST_NAME else line[:_MOST_NAME] + "…"
+                raise DataError(f"{path}, line {number}: {shown!r} is not of the form name:r,g,b::")
             if match["name"].lower() not in ("void", "ignore"):
                 pairs.append((match["name"], tuple(int(v) for v in match["rgb"].split(","))))
         try:

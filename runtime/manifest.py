@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from .errors import BundleError, OutputError
 
 MANIFEST_NAME = "bundle.json"
 SCHEMA_VERSION = 1
+_MOST_BYTES = 4 << 20
 
 
 class NamedFile(NamedTuple):
@@ -88,19 +90,55 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads and checks the ``bundle.json`` of a folder.
 
     Raises:
-        BundleError: there is none, it is not JSON, or :func:`check_manifest` refuses it.
+        BundleError: there is none, it is too large, not JSON, or :func:`check_manifest` refuses it.
     """
     path = folder / MANIFEST_NAME
     if not folder.is_dir():
         raise BundleError(f"there is no bundle at {folder}: no such folder")
     try:
-        return check_manifest(json.loads(path.read_text(encoding="utf-8")), origin=str(path))
+        check_regular(path)
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise BundleError(
+                f"{path} is larger than {_MOST_BYTES >> 20} MiB, which no manifest is; export the bundle again"
+            )
+        return check_manifest(
+            json.loads(data.decode("utf-8"), parse_constant=_refuse_constant), origin=str(path)
+        )
     except FileNotFoundError as error:
         raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}") from error
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not JSON ({error}); export the bundle again") from error
+
+
+def check_regular(path: Path) -> None:
+    """Refuses what is no file of the bundle's own: links of both kinds, pipes, devices, folders.
+
+    A second name of the same bytes lets whoever holds that change them after they were checked.
+
+    Raises:
+        BundleError: it is such a thing.
+        OSError: it is not there, or cannot be looked at.
+    """
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        raise BundleError(
+            f"{path} is a link; a bundle carries its own files: copy it with cp --recursive --dereference"
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise BundleError(f"{path} is no regular file; export or copy the bundle again")
+    if status.st_nlink > 1:
+        raise BundleError(
+            f"{path} has {status.st_nlink - 1} other name through hard links, which could change it unseen;"
+            " copy the bundle with cp --recursive"
+        )
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:

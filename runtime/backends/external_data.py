@@ -13,15 +13,17 @@ from pathlib import Path
 from ..errors import BackendError
 
 _CHILDREN = {
-    "model": {7: "graph", 25: "function"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _EXTERNAL_DATA = 13
 _DATA_LOCATION = 14
+_VARINT_BITS = 70
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -36,7 +38,7 @@ def has_external_data(path: Path) -> bool:
             return _external(data, "model", 0, len(data))
     except OSError as error:
         raise BackendError(f"cannot read {path}: {error.strerror}") from error
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, RecursionError) as error:
         raise BackendError(f"{path} is no ONNX graph; export the bundle again") from error
 
 
@@ -54,24 +56,26 @@ def refuse_external_data(path: Path) -> None:
 
 
 def _external(data: mmap.mmap, kind: str, start: int, end: int) -> bool:
-    for number, first, last in _fields(data, start, end):
+    for number, wire, first, last in _fields(data, start, end):
         if kind == "tensor":
             if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and first != 0):
                 return True
-        elif number in _CHILDREN[kind] and _external(data, _CHILDREN[kind][number], first, last):
+            continue
+        child = _CHILDREN[kind].get(number)
+        if child and wire == _BYTES and _external(data, child, first, last):
             return True
     return False
 
 
-def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yields each field's number and the span of its bytes; for a varint its value in place of the start."""
+def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yields each field's number, wire type and the span of its bytes; for a varint its value in place of the start."""
     position = start
     while position < end:
         tag, position = _varint(data, position)
         wire = tag & 7
         if wire == _VARINT:
             value, position = _varint(data, position)
-            yield tag >> 3, value, position
+            yield tag >> 3, wire, value, position
             continue
         if wire == _BYTES:
             length, position = _varint(data, position)
@@ -81,16 +85,17 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
             raise ValueError(f"wire type {wire}")
         if position + length > end:
             raise ValueError("a field runs past its message")
-        yield tag >> 3, position, position + length
+        yield tag >> 3, wire, position, position + length
         position += length
 
 
 def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
+    while shift < _VARINT_BITS:
         byte = data[position]
         value |= (byte & 0x7F) << shift
         position += 1
         shift += 7
         if byte < 0x80:
             return value, position
+    raise ValueError("a number runs on without an end")

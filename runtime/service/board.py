@@ -19,6 +19,7 @@ _HOLD_SECONDS = 10.0
 
 _MOST_SENSORS = 32
 _MOST_BYTES = 4096
+_MOST_DIGITS = 20
 _PLAUSIBLE_CELSIUS = (-60.0, 200.0)
 _LOWERED = 0.98
 _RASPBERRY_BITS = {0: "under-voltage", 1: "cpu frequency capped", 2: "throttled", 3: "soft temperature limit"}
@@ -163,7 +164,7 @@ class BoardReader:
             steps = [
                 int(word)
                 for word in (_text(device / "available_frequencies") or "").split()
-                if word.isdigit()
+                if word.isdecimal() and len(word) <= _MOST_DIGITS
             ]
             if steps:
                 found.append(_Clock("gpu", device / "max_freq", float(max(steps)), 1.0))
@@ -206,8 +207,10 @@ def _text(path: Path) -> str:
 
 def _number(path: Path, base: int = 10) -> int | None:
     text = _text(path)
+    if len(text) > _MOST_DIGITS:
+        return None
     try:
-        return int(text[:32], base)
+        return int(text, base)
     except ValueError:
         return None
 

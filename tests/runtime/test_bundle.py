@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -139,11 +140,77 @@ def test_a_name_that_leaves_the_folder(bundle_folder: Path, edit_manifest: Edit,
         Bundle.load(bundle_folder)
 
 
-def test_a_link_that_leaves_the_folder(bundle_folder: Path, tmp_path: Path) -> None:
-    file = bundle_folder / "tiny.fp32.onnx"
-    file.rename(tmp_path / "elsewhere.onnx")
-    file.symlink_to(tmp_path / "elsewhere.onnx")
-    with pytest.raises(BundleError, match=r"tiny\.fp32\.onnx links outside the bundle"):
+def _symlink(file: Path, elsewhere: Path) -> None:
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+
+
+def _folder(file: Path, elsewhere: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _pipe(file: Path, elsewhere: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)  # one that nobody writes to: reading it would hang
+
+
+@pytest.mark.parametrize("name", ["tiny.fp32.onnx", "checkpoint.safetensors", "bundle.json"])
+@pytest.mark.parametrize(
+    ("swap", "complaint"),
+    [
+        (_symlink, "is a link; a bundle carries its own files"),
+        (lambda file, elsewhere: os.link(file, elsewhere), "has 1 other name through hard links"),
+        (_folder, "is no regular file"),
+        (_pipe, "is no regular file"),
+    ],
+    ids=["symbolic link", "hard link", "folder", "pipe"],
+)
+def test_what_is_no_file_of_the_bundles_own(
+    bundle_folder: Path, tmp_path: Path, name: str, swap: Callable[[Path, Path], None], complaint: str
+) -> None:
+    swap(bundle_folder / name, tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match=re.escape(f"{name} {complaint}")):
+        Bundle.load(bundle_folder)
+
+
+def test_a_link_to_another_file_of_the_bundle(bundle_folder: Path) -> None:
+    _symlink(bundle_folder / "tiny.fp32.onnx", bundle_folder / "other.onnx")
+    with pytest.raises(BundleError, match=r"tiny\.fp32\.onnx is a link"):
+        Bundle.load(bundle_folder)
+
+
+def test_a_link_to_a_whole_bundle_will_do(bundle_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(bundle_folder)
+    assert Bundle.load(tmp_path / "current").name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"a":' * 100_000, "is not JSON"),
+        (b'{"schema": 1' + b"0" * 10_000 + b"}", "is not JSON"),
+        (b'{"schema": NaN}', "is not JSON .*NaN is no number of JSON"),
+        (b'{"schema": -Infinity}', "is not JSON"),
+        (b" " * (4 << 20) + b"{}", "is larger than 4 MiB, which no manifest is"),
+    ],
+    ids=["deep list", "deep object", "long number", "NaN", "infinity", "large"],
+)
+def test_a_manifest_out_of_all_proportion(bundle_folder: Path, text: bytes, complaint: str) -> None:
+    (bundle_folder / "bundle.json").write_bytes(text)
+    with pytest.raises(BundleError, match=complaint) as caught:
+        Bundle.load(bundle_folder)
+    assert len(str(caught.value)) < 500
+
+
+def test_more_variants_than_anybody_exports(bundle_folder: Path, edit_manifest: Edit) -> None:
+    def add(manifest: dict[str, Any]) -> None:
+        for number in range(100):
+            manifest["variants"][f"fp32-{number}"] = manifest["variants"]["fp32"]
+
+    edit_manifest(add)
+    with pytest.raises(BundleError, match=r"variants must contain less than or equal to 64 properties"):
         Bundle.load(bundle_folder)
 
 

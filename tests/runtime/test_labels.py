@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,36 @@ def test_vocs_classes_and_colours() -> None:
         ("road:1,2,300::", "has the colour .* expected three numbers from 0 to 255"),
         ("road:1,2,3::\nroad:3,2,1::", "has the name road twice"),
         ("road:1,2,3::\ncar:1,2,3::", r"has the colour \(1, 2, 3\) twice"),
+        (
+            "ro\x1b[2Jad:1,2,3::",
+            r"'ro\\x1b\[2Jad' is no class's name; expected 1 to 100 printable characters",
+        ),
+        ("x" * 101 + ":1,2,3::", "is no class's name"),
+        ("x" * 100_000, "line 1: 'x{100}…' is not of the form"),
+        ("a:1,2,3::\n" * 20_000, "has the name a twice|holds 1 to 255 classes"),
+        ("#" * (257 << 10), "is larger than 256 KiB, which no label map is"),
         ("# nothing", "a label map holds 1 to 255 classes, this one 0"),
     ],
 )
 def test_a_malformed_map_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "labelmap.txt"
     path.write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
+        LabelMap.read(path)
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_text_and_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "labelmap.txt"
+    with pytest.raises(DataError, match="cannot read the label map"):
+        LabelMap.read(path)
+    path.write_bytes(b"road:1,2,3::\n\xff\xfe")
+    with pytest.raises(DataError, match="cannot read the label map"):
+        LabelMap.read(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="it is no file"):
         LabelMap.read(path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -223,7 +223,68 @@ def test_external_data_is_found_in_attributes_and_subgraphs(tmp_path: Path) -> N
     assert has_external_data(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"not a graph"])
+def _outside(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    tensor.dims.append(4)
+    tensor.data_type = onnx.TensorProto.FLOAT
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "elsewhere.bin"
+    return tensor
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda model: model.graph.initializer.add(),
+        lambda model: model.graph.sparse_initializer.add().values,
+        lambda model: model.graph.sparse_initializer.add().indices,
+        lambda model: model.graph.node.add().attribute.add().tensors.add(),
+        lambda model: model.graph.node.add().attribute.add().graphs.add().initializer.add(),
+        lambda model: model.graph.node.add().attribute.add().sparse_tensor.values,
+        lambda model: model.functions.add().node.add().attribute.add().t,
+        lambda model: model.functions.add().attribute_proto.add().t,
+        lambda model: model.training_info.add().initialization.initializer.add(),
+        lambda model: model.training_info.add().algorithm.initializer.add(),
+    ],
+)
+def test_external_data_is_found_wherever_a_tensor_can_be(
+    tmp_path: Path, place: Callable[..., object]
+) -> None:
+    model = onnx.ModelProto(ir_version=9)
+    model.graph.name = "g"
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert not has_external_data(path)
+    _outside(place(model))
+    path.write_bytes(model.SerializeToString())
+    assert has_external_data(path)
+
+
+def test_a_child_that_is_no_message_is_not_walked(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(b"\x38\x00" * 2)  # field 7, the graph, as a number: a span from the file's own start
+    assert not has_external_data(path)
+
+
+def _nested(depth: int) -> bytes:
+    """A graph within a node's attribute within a graph, and so on."""
+
+    def field(number: int, data: bytes) -> bytes:
+        length, size = len(data), b""
+        while length > 0x7F:
+            size, length = size + bytes([length & 0x7F | 0x80]), length >> 7
+        return bytes([number << 3 | 2]) + size + bytes([length]) + data
+
+    data = b""
+    for _ in range(depth):
+        data = field(1, field(5, field(6, data)))
+    return field(7, data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff" * 40, b"not a graph", b"\xff" * 2_000_000, _nested(2000)],
+    ids=["empty", "ones", "text", "an endless number", "too deep"],
+)
 def test_what_is_no_protobuf_is_no_graph(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.onnx"
     path.write_bytes(data)
