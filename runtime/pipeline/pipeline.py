@@ -228,14 +228,7 @@ class Pipeline:
         while any(thread.is_alive() for thread in stages):
             for worker in foreground:
                 worker.step(timeout=0)
-            if self._stopping.is_set() and not self._asked_to_end:
-                self._asked_to_end = time.monotonic()
-                self._overview.stopping = True
-                for lane in self._lanes:
-                    _interrupt(lane.source)
-                    if lane.live:
-                        lane.captured.cancel()
-            if self._asked_to_end:
+            if self._notice_the_end():
                 seconds = time.monotonic() - self._asked_to_end
                 # A source that hangs in read() cannot be asked to end: go on without its next frame.
                 if seconds > _STOP_SOURCES:
@@ -245,6 +238,18 @@ class Pipeline:
                     self._stages.shut()
                     return
             stages[-1].join(_POLL_SECONDS)
+        self._notice_the_end()
+
+    def _notice_the_end(self) -> bool:
+        """Whether the end has been asked for; the first time, lets the sources know."""
+        if self._stopping.is_set() and not self._asked_to_end:
+            self._asked_to_end = time.monotonic()
+            self._overview.stopping = True
+            for lane in self._lanes:
+                _interrupt(lane.source)
+                if lane.live:
+                    lane.captured.cancel()
+        return bool(self._asked_to_end)
 
     def _await_sinks(self, sinks: Mapping[SinkWorker, threading.Thread]) -> None:
         """Lets the sinks write what waits and close; gives up those that do not answer."""

@@ -88,13 +88,11 @@ class RunStats:
             )
 
     def fps_at(self, now: float) -> float:
-        """As :attr:`recent_fps`, falling where no frame has come for long; ``now`` by ``time.monotonic()``."""
+        """As :attr:`recent_fps`, but no more than the pause since the last frame allows; ``now`` is monotonic."""
+        fps = self.recent_fps
         with self._lock:
-            if len(self._finished) < 2:
-                return 0.0
-            pace = (self._finished[-1] - self._finished[0]) / (len(self._finished) - 1)
-            last = now if now - self._finished[-1] > 2 * pace else self._finished[-1]
-            return _rate(len(self._finished), self._finished[0], last)
+            pause = now - self._last_at
+        return min(fps, 2 / pause) if pause > 0 else fps
 
     @property
     def invalid(self) -> Mapping[str, int]:

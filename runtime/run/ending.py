@@ -1,0 +1,93 @@
+"""What a run says at its end, and with which status it exits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from ..batching import BatchChoice
+from ..console import head_line, head_of, summary_table
+from ..errors import EdgesegError, FlightError
+from ..outputs import write_atomically
+from ..pipeline import RunReport
+from ..pipeline.trace import Trace
+from ..segmenter import Segmenter
+from ..threads import ThreadChoice
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+
+def tell(
+    report: RunReport,
+    segmenter: Segmenter,
+    threads: ThreadChoice,
+    batches: BatchChoice,
+    args: argparse.Namespace,
+    print_line: Say,
+) -> None:
+    """Prints what was measured, and writes it where that is asked for.
+
+    Raises:
+        OutputError: the statistics cannot be written.
+    """
+    print_line(head_line(segmenter))
+    if threads.threads is not None:
+        print_line(f"{'threads':18}{threads.line}")
+    if "sources" in report.stats or batches.batch > 1:
+        print_line(f"{'batch':18}{batches.line}")
+    print_line(summary_table(report.stats) + "\n")
+    if args.stats is not None:
+        tuned = {"threads": threads.summary(), "batch": batches.summary()}
+        text = json.dumps({**head_of(segmenter), **tuned, **report.stats}, indent=2) + "\n"
+        write_atomically(args.stats, text.encode(), args.force)
+        print_line(f"wrote statistics {args.stats}")
+
+
+def conclude(report: RunReport, trace: Path | None, print_line: Say) -> int:
+    """Says what was written, and what ended the run.
+
+    Returns:
+        The exit status: 0, 1 where a camera or the network was lost for good, 2 where an output or a file failed.
+
+    Raises:
+        Exception: a bug, which keeps its traceback.
+    """
+    if trace is not None:
+        print_line(f"wrote trace {trace}")
+    for name in report.kept:
+        if not name.startswith("window"):
+            print_line(f"wrote {name}")
+    for error in report.failures.values():
+        if not isinstance(error, EdgesegError):
+            raise error
+    if report.ended_by is not None:
+        log.error("%s", report.ended_by, extra={"event": "run-failed"})
+    if report.ended_by is not None or report.lost:
+        return FlightError.exit_status
+    return EdgesegError.exit_status if report.failures else 0
+
+
+def ends(
+    trace: Trace, say: Say
+) -> Callable[[type[BaseException] | None, BaseException | None, object], None]:
+    """Closes the trace, also where the run failed: what it did until then is worth most."""
+
+    def end(kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
+        try:
+            trace.close()
+        except EdgesegError as failure:
+            if error is None:
+                raise
+            say(str(failure))
+            return
+        if error is not None:
+            say(f"wrote trace {trace.path}")
+        if trace.cut:
+            say(f"{trace.path} has grown to its limit and lacks the end of the run")
+
+    return end

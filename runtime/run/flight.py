@@ -1,0 +1,202 @@
+"""One run, from the options to the exit status: opens what is needed, flies, and closes all of it."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..batching import BatchChoice, measure_batches
+from ..console import StatusLine
+from ..errors import UsageError
+from ..outputs import prepare_output
+from ..pipeline import Pipeline, RunReport, Stream
+from ..pipeline.trace import Trace
+from ..preview.options import preview_options
+from ..recording.head import head_of_run
+from ..recording.sink import RecordingSink
+from ..segmenter import Segmenter
+from ..service.board import BoardReader
+from ..service.systemd import Notifier
+from ..sinks.base import Sink
+from ..sinks.opening import Outputs, check_apart, open_sinks
+from ..sinks.options import sink_options
+from ..sources.base import Source
+from ..status import Status
+from ..threads import ThreadChoice
+from ..tiling.command import is_tiled, run_tiled
+from .ending import conclude, ends, tell
+from .opening import close_steps, open_segmenter, open_sources, open_steps, opencv_in_one_thread, read_names
+from .options import limits_of, number_or_auto, steps_of
+from .recordings import Recordings
+from .stop import Stop
+from .watch import Watch, now_and_then
+
+if TYPE_CHECKING:
+    from ..preview.server import PreviewServer
+
+log = logging.getLogger(__name__)
+
+_OUTPUTS = ("--save", "--masks", "--stats", "--trace", "--out", "--record")
+_MORE_SECONDS = 60.0
+"""systemd is told every two seconds that opening may still take so long: building an engine takes minutes."""
+
+
+class Flight:
+    """A run as the command line describes it.
+
+    Args:
+        args: the options.
+        stop: the wish to end.
+        status: the line on the terminal.
+        say: tells people a line.
+
+    Attributes:
+        stuck: whether inference has not answered to the end, so that only the end of the process ends it.
+
+    Raises:
+        UsageError: an option has a value that cannot work. Nothing has been opened then.
+    """
+
+    def __init__(
+        self, args: argparse.Namespace, stop: Stop, status: StatusLine, say: Callable[[str], None]
+    ) -> None:
+        self._args, self._stop, self._status, self._say = args, stop, status, say
+        self.stuck = False
+        self._batch = number_or_auto("--batch", args.batch)
+        number_or_auto("--threads", args.threads)
+        self._tiled = is_tiled(args)
+        check_apart({name: getattr(args, name[2:]) for name in _OUTPUTS}, read_names(args))
+        if self._tiled and len(args.source) > 1:
+            raise UsageError(f"--tile takes one picture; got {len(args.source)} times --source")
+        steps_of(args.degrade)
+        self._limits, self._sinks, self._preview = limits_of(args), sink_options(args), preview_options(args)
+
+    def run(self) -> int:
+        """Opens, runs and closes everything.
+
+        Returns:
+            The exit status.
+
+        Raises:
+            EdgesegError: something cannot be opened, or failed in a run over files.
+            Stopped: the end was asked for before the run had begun.
+        """
+        return self._tile() if self._tiled else self._fly()
+
+    def _tile(self) -> int:
+        args = copy.copy(self._args)
+        args.source = args.source[0]
+        with self._stop.unless(partial(open_segmenter, args, self._say))[0] as segmenter:
+            return run_tiled(args, segmenter, self._say)
+
+    def _fly(self) -> int:
+        args, stop = self._args, self._stop
+        if args.stats is not None:
+            prepare_output(args.stats, args.force)
+        with ExitStack() as stack:
+            notifier = stack.enter_context(Notifier())
+            patience = partial(notifier.extend_timeout, _MORE_SECONDS)
+            trace = None
+            if args.trace is not None:
+                trace = Trace(args.trace, args.force)
+                stack.push(ends(trace, self._say))
+            network = partial(open_segmenter, args, self._say)
+            segmenter, threads = stop.unless(network, patience)
+            stack.enter_context(segmenter)
+            steps = stop.unless(partial(open_steps, args, segmenter), patience)
+            stack.callback(close_steps, steps)
+            if threads.threads is not None:
+                stack.enter_context(opencv_in_one_thread())
+            measure = partial(measure_batches, segmenter, len(read_names(args)))
+            batches = BatchChoice(self._batch) if self._batch else stop.unless(measure, patience)
+            sources, frames = stop.unless(partial(open_sources, args, self._say, stop.event), patience)
+            for source in sources:
+                stack.enter_context(source)
+            report = self._run(
+                stack, segmenter, steps, sources, frames, threads, batches.batch, trace, notifier
+            )
+            if report.stuck:
+                self.stuck = True
+                stack.pop_all()  # a device that does not answer cannot be closed either
+        self._status.clear()
+        tell(report, segmenter, threads, batches, args, self._print)
+        return conclude(report, args.trace, self._print)
+
+    def _run(
+        self,
+        stack: ExitStack,
+        segmenter: Segmenter,
+        steps: Sequence[Segmenter | float],
+        sources: Sequence[Source],
+        frames: int | None,
+        threads: ThreadChoice,
+        batch: int,
+        trace: Trace | None,
+        notifier: Notifier,
+    ) -> RunReport:
+        args = self._args
+        asked = (args.save, args.masks, args.stats, args.trace, self._preview, self._sinks.any_asked)
+        head = partial(head_of_run, segmenter, threads=threads.threads)
+        outputs = Outputs(
+            args.save,
+            args.masks,
+            args.show,
+            needed=not any(asked),
+            force=args.force,
+            options=self._sinks,
+            head=head,
+            recordable=self._preview is not None,
+        )
+        sinks = open_sinks(outputs, sources, segmenter.labels, self._say)
+        page = self._open_page(segmenter, sinks, lambda: pipeline.status()) if self._preview else None
+        pipeline = Pipeline(
+            [Stream(source, its) for source, its in zip(sources, sinks, strict=True)],
+            segmenter,
+            max_frames=frames,
+            on_result=self._status.update,
+            on_failure=_log_failure,
+            stopping=self._stop.event,
+            batch=batch,
+            trace=trace,
+            limits=self._limits,
+            degrade=steps,
+            on_beat=Watch(notifier, 2 * self._limits.inference_timeout_s),
+            board=now_and_then(BoardReader().read),
+        )
+        if page is not None:
+            try:
+                page.start()
+            except BaseException:
+                for sink in (sink for its in sinks for sink in its):
+                    sink.close(commit=False)
+                raise
+            stack.callback(page.close)
+        notifier.ready(f"{segmenter.bundle.name}, {segmenter.variant.name} on {segmenter.backend.device}")
+        return pipeline.run()
+
+    def _print(self, line: str) -> None:
+        """Prints a line of the closing report, beside events that go to standard output."""
+        print(line, file=sys.stderr if self._sinks.take_standard_output else sys.stdout)
+
+    def _open_page(
+        self, segmenter: Segmenter, sinks: Sequence[list[Sink]], status: Callable[[], Status]
+    ) -> PreviewServer:
+        """Makes the preview page, and adds its sinks."""
+        from ..preview.server import PreviewServer
+
+        assert self._preview is not None
+        recordings = [sink for its in sinks for sink in its if isinstance(sink, RecordingSink)]
+        page = PreviewServer(self._preview, segmenter.labels, status, Recordings(recordings), self._say)
+        for number, its in enumerate(sinks, 0 if len(sinks) == 1 else 1):
+            its.append(page.sink(number))
+        return page
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    log.error("%s failed: %s", name, error, extra={"event": "disabled", "fields": {"name": name}})

@@ -1,0 +1,138 @@
+"""Opens what a run needs: the network, what stands in for it, and the sources."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..bundle import Bundle
+from ..cpu import usable_cpus
+from ..errors import BundleError
+from ..segmenter import Segmenter
+from ..sources import open_source
+from ..sources.base import Source
+from ..sources.camera import camera_indices
+from ..sources.options import live_options
+from ..threads import ThreadChoice, decode_threads, open_fastest
+from .options import DEFAULT_BUNDLE, number_or_auto, steps_of
+
+_FALLBACK_SOURCE = "aerial:7"
+_FALLBACK_FRAMES = 300
+
+Say = Callable[[str], None]
+
+
+def open_segmenter(args: argparse.Namespace, say: Say) -> tuple[Segmenter, ThreadChoice]:
+    """Opens the network with the threads that suit it best, warmed up.
+
+    Raises:
+        EdgesegError: the bundle, variant, backend or device cannot work.
+    """
+    given = number_or_auto("--threads", args.threads)
+    _check_bundle_is_there(args.bundle)
+    bundle, cpus = Bundle.load(args.bundle), usable_cpus()
+
+    def open_with(threads: int, like: Segmenter | None) -> Segmenter:
+        beside = decode_threads(threads, cpus)
+        if like is None:
+            return Segmenter(bundle, args.variant, args.backend, args.device, threads, say, beside)
+        backend = like.backend
+        return Segmenter(
+            bundle, like.variant.name, backend.name, backend.device, threads, decode_threads=beside
+        )
+
+    if given is None:
+        segmenter, choice = open_fastest(open_with, cpus)
+    else:
+        segmenter, choice = open_with(given, None), ThreadChoice(given, cpus)
+    segmenter.warmup()
+    return segmenter, choice
+
+
+def open_steps(args: argparse.Namespace, segmenter: Segmenter) -> list[Segmenter | float]:
+    """Opens the variants of ``--degrade``, warmed up, so that changing to one takes no time.
+
+    Raises:
+        EdgesegError: the bundle has no such variant, or it cannot be opened.
+    """
+    steps: list[Segmenter | float] = []
+    try:
+        for step in steps_of(args.degrade):
+            if isinstance(step, str):
+                smaller = segmenter.again(step)
+                steps.append(smaller)
+                smaller.warmup()
+            else:
+                steps.append(step)
+    except BaseException:
+        close_steps(steps)
+        raise
+    return steps
+
+
+def close_steps(steps: list[Segmenter | float]) -> None:
+    """Closes those that are segmenters."""
+    for step in steps:
+        if isinstance(step, Segmenter):
+            step.close()
+
+
+def open_sources(
+    args: argparse.Namespace, say: Say, stopping: threading.Event
+) -> tuple[list[Source], int | None]:
+    """Opens the sources that are asked for; where none is, the first camera, else the aerial world.
+
+    Returns:
+        The sources, and how many frames of each are to be taken; None for all.
+
+    Raises:
+        SourceError: one cannot be opened. None stays open.
+    """
+    live = live_options(args)
+    uris, frames = args.source, args.frames
+    if not uris:
+        cameras = camera_indices()
+        if cameras:
+            say(f"no --source given: taking camera {cameras[0]}")
+            uris = [str(cameras[0])]
+        else:
+            frames = frames or (None if args.show or args.preview else _FALLBACK_FRAMES)
+            length = f"{frames} frames of it" if frames else "until you end it"
+            say(
+                f"no --source given and no camera found: playing the aerial world ({_FALLBACK_SOURCE}), {length}"
+            )
+            uris = [_FALLBACK_SOURCE]
+    sources: list[Source] = []
+    try:
+        sources.extend(open_source(uri, live, stopping) for uri in uris)
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+    return sources, frames
+
+
+@contextmanager
+def opencv_in_one_thread() -> Iterator[None]:
+    """Leaves the CPUs to inference; the stages that OpenCV works in have a thread each as it is."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def read_names(args: argparse.Namespace) -> list[str]:
+    """What is read, as it was typed, so that no output replaces it."""
+    return args.source or [_FALLBACK_SOURCE]
+
+
+def _check_bundle_is_there(folder: Path) -> None:
+    if folder == DEFAULT_BUNDLE and not folder.exists():
+        raise BundleError(f"there is no {folder} here; make it with: python export.py --model lraspp")

@@ -1,0 +1,92 @@
+"""How a run is asked to end: by Ctrl-C, by SIGTERM, in every state that it can be in."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.02
+_TICK_SECONDS = 2.0
+
+
+class Stopped(KeyboardInterrupt):
+    """The end was asked for before the run had begun.
+
+    Attributes:
+        busy: whether something is still going on in a library, which only the end of the process ends.
+    """
+
+    def __init__(self, busy: bool) -> None:
+        super().__init__()
+        self.busy = busy
+
+
+class Stop:
+    """The wish to end. The first Ctrl-C or SIGTERM sets it, the second interrupts whatever goes on.
+
+    Attributes:
+        event: set once the end is asked for.
+    """
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Lets both signals ask for the end while the block runs; in the main thread, else nothing is changed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            for each in previous:
+                signal.signal(each, signal.default_int_handler)
+            self.event.set()
+
+        previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def unless(self, work: Callable[[], T], tick: Callable[[], None] = lambda: None) -> T:
+        """Does what may take long inside a library, where Python answers no signal, and leaves it at the wish to end.
+
+        Args:
+            work: is called in a thread of its own.
+            tick: is called every two seconds meanwhile.
+
+        Raises:
+            Stopped: the end was asked for.
+            BaseException: whatever ``work`` raises.
+        """
+        results: list[T] = []
+        errors: list[BaseException] = []
+
+        def guarded() -> None:
+            try:
+                results.append(work())
+            except BaseException as error:  # raised below, in the thread that waits
+                errors.append(error)
+
+        thread = threading.Thread(target=guarded, name="edgeseg opening", daemon=True)
+        thread.start()
+        tick_at = time.monotonic() + _TICK_SECONDS
+        while thread.is_alive() and not self.event.is_set():
+            thread.join(_POLL_SECONDS)
+            if time.monotonic() >= tick_at:
+                tick_at += _TICK_SECONDS
+                tick()
+        if errors:
+            raise errors[0]
+        if self.event.is_set():
+            raise Stopped(busy=thread.is_alive())
+        return results[0]
