@@ -64,7 +64,7 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     module = importlib.import_module(module_name)
     parser = argparse.ArgumentParser(prog=prog, description=text[0].upper() + text[1:] + ".")
     module.configure(parser)
-    as_json = False
+    as_json = "--log-json" in argv
     try:
         args = parse_with_config(parser, argv)
         as_json = getattr(args, "log_json", False)
@@ -73,22 +73,23 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
             sys.stdout.flush()
             return status
     except EdgesegError as error:
-        print(_error_line(f"{prog}: error: {error}", as_json), file=sys.stderr)
+        print(_told("error", f"{prog}: error: {error}", as_json), file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has enough; the interpreter must not find that out again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
-        print(f"{prog}: stopped", file=sys.stderr)
+        print(_told("info", f"{prog}: stopped", as_json), file=sys.stderr)
         return 130
 
 
-def _error_line(message: str, as_json: bool) -> str:
+def _told(level: str, message: str, as_json: bool) -> str:
+    """A last line on stderr, in the form of the log."""
     from .runtime.service.logs import json_line
     from .runtime.service.redaction import redact
 
-    return json_line("error", "edgeseg.cli", "failed", message) if as_json else redact(message)
+    return json_line(level, "edgeseg.cli", "ended", message) if as_json else redact(message)
 
 
 @contextmanager

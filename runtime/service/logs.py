@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from .rate_limit import RateLimit
-from .redaction import redact, redact_value
+from .redaction import redact, redact_users, redact_value
 
 Say = Callable[[str], None]
 
@@ -135,9 +135,8 @@ class _Handler(logging.Handler):
 
     def say(self, text: str) -> None:
         """Writes a line that is no log record."""
-        if self.as_json:
-            text = json_line("info", "edgeseg", "", text)
-        self.writer.put(redact(text))
+        # People are told the preview's address once, with its token; a log that is kept is not.
+        self.writer.put(json_line("info", "edgeseg", "", text) if self.as_json else redact_users(text))
 
     def tell_held_back(self, kind: str, count: int) -> None:
         """Writes how much of a kind was not."""

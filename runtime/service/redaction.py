@@ -24,6 +24,11 @@ _HEADER = re.compile(r"\b((?:proxy-)?authorization|(?:set-)?cookie)([\"']?\s*[:=
 _SECRET_KEY = re.compile(rf"{_SECRET_NAME}|(?:proxy-)?authorization|(?:set-)?cookie", re.IGNORECASE)
 
 
+def redact_users(text: str) -> str:
+    """A text whose URLs have neither users nor passwords; their queries stay."""
+    return _WORD.sub(lambda word: _redact_url(word[0], queries=False), text)
+
+
 def redact(text: str) -> str:
     """A text without credentials.
 
@@ -36,7 +41,7 @@ def redact(text: str) -> str:
     return _ASSIGNED.sub(rf"\1{HIDDEN}", text)
 
 
-def _redact_url(word: str) -> str:
+def _redact_url(word: str, queries: bool = True) -> str:
     scheme = _SCHEME.search(word)
     if scheme is None:
         return word
@@ -45,7 +50,7 @@ def _redact_url(word: str) -> str:
     at, query = rest.rfind("@"), -1
     if at >= 0:
         rest = HIDDEN + rest[at:]
-    if scheme[0].lower() not in _HARMLESS_QUERIES or "://" in rest:
+    if queries and (scheme[0].lower() not in _HARMLESS_QUERIES or "://" in rest):
         query = rest.find("?")
     return head + (rest if query < 0 else f"{rest[:query]}?{HIDDEN}")
 

@@ -62,6 +62,19 @@ def test_json_is_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert said["message"] == "ready"
 
 
+def test_people_are_told_the_previews_token_and_a_log_that_is_kept_is_not(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    said: list[str] = []
+    text = "preview at http://0.0.0.0:8080/?token=abc of rtsp://pilot:s3cret@cam/1"
+    with configure_logging(False, said.append) as say:
+        say(text)
+    assert said == ["preview at http://0.0.0.0:8080/?token=abc of rtsp://***@cam/1"]
+    with configure_logging(True, nobody) as say:
+        say(text)
+    assert lines_of(capfd)[0]["message"] == "preview at http://0.0.0.0:8080/?*** of rtsp://***@cam/1"
+
+
 def test_the_least_that_is_logged() -> None:
     said: list[str] = []
     with configure_logging(False, said.append, "error"):
