@@ -17,7 +17,7 @@ from .base import Sink
 PNG, NPZ = "png", "npz"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_LEAST_BYTES = 10**6
+_LEAST_BYTES = 10**7
 _LONGEST_SEGMENT_SECONDS = 86_400.0
 
 
@@ -217,12 +217,12 @@ def parse_bytes(option: str, text: str) -> int:
     """A size such as ``500M`` or ``20G``, in bytes; units are powers of 1000.
 
     Raises:
-        UsageError: it is none, or less than a megabyte.
+        UsageError: it is none, or less than ten megabytes.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
     size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
     if size < _LEAST_BYTES:
-        raise UsageError(f"{option} {text}: expected a size of a megabyte or more, such as 500M or 20G")
+        raise UsageError(f"{option} {text}: expected a size of 10M or more, such as 500M or 20G")
     return size
 
 

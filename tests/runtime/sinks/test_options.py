@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+from edgeseg.runtime.errors import OutputError, UsageError
+from edgeseg.runtime.labels import LabelMap
+from edgeseg.runtime.sinks.mask_arrays import MaskArraysSink
+from edgeseg.runtime.sinks.masks import LiveMasksSink, MasksSink
+from edgeseg.runtime.sinks.options import (
+    SinkOptions,
+    add_options,
+    open_masks,
+    open_others,
+    open_video,
+    parse_bytes,
+    sink_options,
+)
+from edgeseg.runtime.sinks.video import SegmentedVideoSink, VideoSink
+
+
+def parse(*words: str) -> SinkOptions:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--save", type=Path)
+    parser.add_argument("--masks", type=Path)
+    add_options(parser)
+    return sink_options(parser.parse_args(words))
+
+
+def test_nothing_is_asked_for() -> None:
+    assert parse() == SinkOptions()
+    assert not parse("--save", "v.mp4").any_asked
+
+
+def test_everything_is_asked_for() -> None:
+    options = parse(
+        "--save", "v.mp4", "--segment", "60", "--save-limit", "20G", "--masks", "m", "--masks-format", "npz",
+        "--events", "-", "--events", "e.jsonl", "--shm", "front", "--shm-frames", "--record", "r", "--record-limit", "1.5T",
+    )  # fmt: skip
+    assert options == SinkOptions(
+        60.0, 20 * 10**9, "npz", ("-", "e.jsonl"), "front", True, Path("r"), 1_500_000_000_000
+    )
+    assert options.any_asked
+    assert options.take_standard_output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--segment", "60"], "--segment goes with --save alone"),
+        (["--save", "v.mp4", "--save-limit", "20G"], "--save-limit goes with --segment alone"),
+        (["--shm-frames"], "--shm-frames goes with --shm alone"),
+        (["--record-limit", "20G"], "--record-limit goes with --record alone"),
+        (["--masks-format", "npz"], "--masks-format goes with --masks alone"),
+        (["--save", "v.mp4", "--segment", "soon"], r"--segment soon: expected 1 to 86400 seconds"),
+        (["--save", "v.mp4", "--segment", "0"], r"--segment 0: expected 1 to 86400 seconds"),
+        (["--save", "v.mp4", "--segment", "nan"], r"--segment nan: expected 1 to 86400 seconds"),
+        (["--record", "r", "--record-limit", "much"], "--record-limit much: expected a size of 10M or more"),
+        (["--record", "r", "--record-limit", "5M"], "--record-limit 5M: expected a size of 10M or more"),
+        (["--events", "-", "--events", "-"], "--events names one target twice"),
+    ],
+)
+def test_what_cannot_be(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        parse(*words)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("10M", 10**7), ("10mb", 10**7), ("0.5 G", 5 * 10**8), ("12000000", 12_000_000), ("2T", 2 * 10**12)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_bytes("--save-limit", text) == size
+
+
+def test_a_live_source_has_the_sinks_that_survive(tmp_path: Path, labels: LabelMap) -> None:
+    plain, split = SinkOptions(), SinkOptions(segment_seconds=5.0, masks_format="npz")
+    for live, kind in ((False, MasksSink), (True, LiveMasksSink)):
+        assert type(open_masks(plain, tmp_path / f"m{live}", labels, live, False)) is kind
+        assert type(open_masks(split, tmp_path / f"a{live}", labels, live, False)) is MaskArraysSink
+        video = open_video(plain, tmp_path / f"v{live}.mp4", 25, live, False)
+        segments = open_video(split, tmp_path / f"s{live}.mp4", 25, live, False)
+        assert (type(video), type(segments)) == (VideoSink, SegmentedVideoSink)
+        assert (video.beats, segments.beats) == (live, live)
+
+
+def test_the_others_bear_their_sources_name(tmp_path: Path, labels: LabelMap) -> None:
+    options = SinkOptions(events=(str(tmp_path / "e"),), shm="edgeseg-test-options", record=tmp_path / "r")
+    sinks = open_others(options, labels, {}, 2, lambda path: path.with_name(f"{path.name}-2"))
+    names = [sink.name for sink in sinks]
+    for sink in sinks:
+        sink.close(commit=True)
+    assert names == [
+        f"events {tmp_path / 'e'}", "shared memory edgeseg-test-options-2", f"recording {tmp_path / 'r-2'}",
+    ]  # fmt: skip
+
+
+def test_what_was_opened_is_closed_where_the_next_fails(tmp_path: Path, labels: LabelMap) -> None:
+    (tmp_path / "file").touch()
+    options = SinkOptions(shm="edgeseg-test-fails", record=tmp_path / "file")
+    with pytest.raises(OutputError, match="is a file; give the recording a folder"):
+        open_others(options, labels, {})
+    assert not Path("/dev/shm/edgeseg-test-fails").exists()
