@@ -34,7 +34,7 @@ MAY_IMPORT = {
 
 HEAVY = (
     "torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "tensorrt_rtx", "cuda", "pycuda",
-    "PIL", "matplotlib", "openvino", "rasterio", "rich",
+    "PIL", "av", "matplotlib", "openvino", "rasterio", "rich",
 )  # fmt: skip
 MAX_LINES = 400
 

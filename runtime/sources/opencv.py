@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 from ..reasons import CORRUPT
 from . import jpeg
 from .capture import Capture, CaptureError, Frame, Grabbed
+from .lag import Lag, skip_backlog
 
 
 class OpenCvCapture(Capture):
@@ -149,6 +151,16 @@ class RtspCapture(OpenCvCapture):
         spec: ``name``, ``url``, ``open_timeout_s``, ``read_timeout_s``.
     """
 
+    notes = (
+        "OpenCV silently scales its frames back where the stream changes its size, so that such a change may go"
+        ' unnoticed: pip install "edgeseg[rtsp]"',
+    )
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__(spec)
+        self._lag = Lag()
+        self._pending: Grabbed | None = skip_backlog(self._next, self.fps)
+
     def _open(self, spec: Mapping[str, Any]) -> Any:
         deadlines = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -160,3 +172,15 @@ class RtspCapture(OpenCvCapture):
         if not capture.isOpened():
             raise CaptureError(f"{self._name} does not open")
         return capture
+
+    def read(self, into: Frame | None) -> Grabbed:
+        """Waits for the next frame."""
+        grabbed, self._pending = self._pending, None
+        return grabbed or self._next(into)
+
+    def _next(self, into: Frame | None = None) -> Grabbed:
+        grabbed = super().read(into)
+        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        return replace(
+            grabbed, at=self._lag.captured_at(grabbed.at, stamp_ms / 1000 if stamp_ms > 0 else None)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 from .child_source import ChildSource
@@ -28,7 +29,7 @@ class RtspSource(ChildSource):
         ffmpeg = ffmpeg_options(uri)
         super().__init__(
             uri.public_name,
-            "edgeseg.runtime.sources.opencv:RtspCapture",
+            _capture_target(),
             {
                 "name": uri.public_name,
                 "url": uri.rest,
@@ -42,6 +43,13 @@ class RtspSource(ChildSource):
             uri.redacted,
             explain,
         )
+
+
+def _capture_target() -> str:
+    """PyAV where it is installed, because it sees more; else OpenCV."""
+    if importlib.util.find_spec("av") is not None:
+        return "edgeseg.runtime.sources.pyav:AvCapture"
+    return "edgeseg.runtime.sources.opencv:RtspCapture"
 
 
 def ffmpeg_options(uri: SourceUri) -> dict[str, str]:
@@ -61,6 +69,7 @@ def ffmpeg_options(uri: SourceUri) -> dict[str, str]:
 def explain(problem: str, said: str) -> str:
     """Says why a stream does not open, by what FFmpeg printed or PyAV raised."""
     text = f"{problem}\n{said}"
+    problem = problem.partition(": Server returned")[0]
     if re.search(r"\b401\b|Unauthorized", text):
         return f"{problem}: the server answers 401: check user and password"
     if re.search(r"\b404\b|Not Found", text):
