@@ -32,6 +32,7 @@ VERBS = {
     ),
     "run": ("edgeseg.runtime.run.command", "run a bundle on a camera, a video or pictures"),
     "replay": ("edgeseg.runtime.recording.command", "run a recording again, and say what changed"),
+    "cameras": ("edgeseg.runtime.sources.command", "list the cameras of this machine, and what they can"),
     "benchmark": ("edgeseg.benchmarks.command", "time a bundle beside other ways to run it"),
     "doctor": (
         "edgeseg.runtime.doctor.command",

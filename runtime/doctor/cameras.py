@@ -47,7 +47,7 @@ def _csi(host: Host) -> Finding:
     asked = host.program("gst-inspect-1.0", "--exists", "nvarguscamerasrc")
     facts: dict[str, Fact] = {"nvarguscamerasrc": asked.status == 0}
     if asked.status == 0:
-        text = "GStreamer has nvarguscamerasrc; edgeseg opens no CSI cameras yet (docs/jetson.md)"
+        text = "GStreamer has nvarguscamerasrc: --source csi://0, with an OpenCV that has GStreamer (docs/jetson.md)"
         return Finding(key, label, "ok", text, facts=facts)
     if asked.timed_out:
         text = "gst-inspect-1.0 hangs; the camera daemon may be stuck"
