@@ -59,7 +59,13 @@ def test_the_schema_knows_the_vocabulary_and_refuses_what_is_none(tmp_path: Path
         "what": "validity", "from": "valid", "to": "invalid", "detail": "dark",
     }  # fmt: skip
     VALID(good)
-    for wrong in ({"type": "result"}, {"what": "weather"}, {"time": "now"}, {"schema": "other/1"}, {"more": 1}):
+    for wrong in (
+        {"type": "result"},
+        {"what": "weather"},
+        {"time": "now"},
+        {"schema": "other/1"},
+        {"more": 1},
+    ):
         with pytest.raises(fastjsonschema.JsonSchemaException):
             VALID({**good, **wrong})
 
@@ -68,7 +74,9 @@ def test_results_heartbeats_and_changes(
     tmp_path: Path, labels: LabelMap, make_output: Callable[..., Output], make_status: Callable[..., Status]
 ) -> None:
     sink = EventsSink(str(tmp_path / "e.jsonl"), labels)
-    sink.announce(make_status(state=STARTING, valid=False, reason="source-lost", age_seconds=None, frame_id=None))
+    sink.announce(
+        make_status(state=STARTING, valid=False, reason="source-lost", age_seconds=None, frame_id=None)
+    )
     sink.write(make_output(7, name="seven"))
     sink.announce(make_status())
     sink.write(make_output(8, reason="dark"))
@@ -100,15 +108,26 @@ def test_results_heartbeats_and_changes(
         ("heartbeat", *nothing),
     ]
     result = events[2]
-    assert (result["frame_id"], result["name"], result["valid"], result["size_hw"]) == (7, "seven", True, [40, 60])
+    assert (result["frame_id"], result["name"], result["valid"], result["size_hw"]) == (
+        7,
+        "seven",
+        True,
+        [40, 60],
+    )
     assert result["latency_ms"] == pytest.approx(10, abs=0.02)
     assert result["age_ms"] >= 0
-    assert result["shares"] == {"ground": pytest.approx(52 / 60, abs=1e-4), "road": pytest.approx(8 / 60, abs=1e-4)}
+    assert result["shares"] == {
+        "ground": pytest.approx(52 / 60, abs=1e-4),
+        "road": pytest.approx(8 / 60, abs=1e-4),
+    }
     assert result["timings_ms"] == {"preprocess": 0.5, "inference": 8.0, "decode": 0.25}
     dark = events[6]
     assert (dark["valid"], dark["reason"], dark["shares"]) == (False, "dark", {})
     heartbeat = events[4]
-    assert heartbeat["board"] == {"temperatures": {"cpu-thermal": 51.2}, "throttled": ["cpu at 1.2 of 2.0 GHz"]}
+    assert heartbeat["board"] == {
+        "temperatures": {"cpu-thermal": 51.2},
+        "throttled": ["cpu at 1.2 of 2.0 GHz"],
+    }
     assert heartbeat["sinks"][0] == {
         "name": "video v.mp4", "written": 8, "dropped": 0, "errors": 0, "disabled": False,
     }  # fmt: skip
@@ -208,7 +227,9 @@ print("longest", longest, file=sys.stderr)
 
 def child(events: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", TO_STANDARD_OUTPUT, str(events)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", TO_STANDARD_OUTPUT, str(events)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 

@@ -78,7 +78,9 @@ def test_masks_of_other_classes_are_not_mixed(
     tmp_path: Path, labels: LabelMap, sink: Callable[[Path, LabelMap], object]
 ) -> None:
     sink(tmp_path / "m", LabelMap.generic(2))
-    with pytest.raises(OutputError, match=r"holds masks of other classes \(class_0, class_1\); give the masks another"):
+    with pytest.raises(
+        OutputError, match=r"holds masks of other classes \(class_0, class_1\); give the masks another"
+    ):
         sink(tmp_path / "m", labels)
     (tmp_path / "m" / "labelmap.txt").write_text("nonsense")
     with pytest.raises(OutputError, match=r"cannot be added to: .*line 1: 'nonsense'"):
@@ -100,7 +102,9 @@ def test_arrays_hold_everything(tmp_path: Path, labels: LabelMap, make_output: C
     files = [np.load(tmp_path / "m" / f"masks-{number:06d}.npz", allow_pickle=False) for number in (1, 2, 3)]
     assert [file["classes"].shape for file in files] == [(5, 40, 60), (2, 40, 60), (1, 20, 30)]
     assert [file["classes"].dtype for file in files] == [np.uint8] * 3
-    together = {name: np.concatenate([file[name] for file in files]) for name in files[0].files if name != "classes"}
+    together = {
+        name: np.concatenate([file[name] for file in files]) for name in files[0].files if name != "classes"
+    }
     assert together["frame_id"].tolist() == list(range(8))
     assert together["captured_at"].tolist() == [output.result.captured_at for output in outputs]
     assert together["valid"].tolist() == [True] * 3 + [False] + [True] * 4
@@ -156,7 +160,10 @@ def test_a_kill_leaves_whole_masks_alone(tmp_path: Path, form: str) -> None:
 def test_a_full_disk_stops_the_masks_and_keeps_what_was_whole(tmp_path: Path, form: str) -> None:
     folder = tmp_path / "m"
     done = subprocess.run(
-        [sys.executable, "-c", WRITER + UNTIL_FULL, form, str(folder)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", WRITER + UNTIL_FULL, form, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert "cannot write masks to" in done.stdout
     assert "File too large" in done.stdout

@@ -67,7 +67,8 @@ def test_what_cannot_be(words: list[str], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("10M", 10**7), ("10mb", 10**7), ("0.5 G", 5 * 10**8), ("12000000", 12_000_000), ("2T", 2 * 10**12)]
+    ("text", "size"),
+    [("10M", 10**7), ("10mb", 10**7), ("0.5 G", 5 * 10**8), ("12000000", 12_000_000), ("2T", 2 * 10**12)],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_bytes("--save-limit", text) == size

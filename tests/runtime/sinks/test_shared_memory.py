@@ -153,7 +153,9 @@ def test_the_header_says_where_everything_lies(
     sink.write(output)
     head, classes = reader.newest()
     np.testing.assert_array_equal(classes, output.result.classes)
-    told = {field: int(head[field]) for field in ("frame_id", "valid", "reason", "source", "has_frame", "number")}
+    told = {
+        field: int(head[field]) for field in ("frame_id", "valid", "reason", "source", "has_frame", "number")
+    }
     assert told == {"frame_id": 5, "valid": 1, "reason": 0, "source": 2, "has_frame": 1, "number": 1}
     assert int(head["captured_ns"]) == pytest.approx(output.result.captured_at * 1e9, abs=1000)
     start = reader.field("header_bytes") + reader.field("frame_offset")
@@ -205,7 +207,9 @@ def test_a_larger_frame_takes_larger_memory(
 
 def test_one_writer_at_a_time(name: str, labels: LabelMap) -> None:
     first = SharedMemorySink(name, labels)
-    with pytest.raises(OutputError, match=rf"another process writes to /dev/shm/{name}; give --shm another name"):
+    with pytest.raises(
+        OutputError, match=rf"another process writes to /dev/shm/{name}; give --shm another name"
+    ):
         SharedMemorySink(name, labels)
     first.close(commit=True)
     SharedMemorySink(name, labels).close(commit=True)
@@ -245,7 +249,10 @@ def test_memory_that_is_short_is_an_error_and_no_crash(name: str, labels: LabelM
 
 def start_writer(name: str, pause: float) -> subprocess.Popen[str]:
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, name, str(pause)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, name, str(pause)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
@@ -348,7 +355,9 @@ def test_python_and_c_agree_on_every_offset(compile_c: Callable[[Path], Path], t
     for struct, dtype in (("edgeseg_header", HEADER), ("edgeseg_slot", SLOT)):
         for field in dtype.names or ():
             member = f"(({struct} *)0)->{field}"
-            lines.append(f'printf("{struct} {field} %zu %zu\\n", offsetof({struct}, {field}), sizeof {member});')
+            lines.append(
+                f'printf("{struct} {field} %zu %zu\\n", offsetof({struct}, {field}), sizeof {member});'
+            )
     source = '#define _DEFAULT_SOURCE\n#include <stdio.h>\n#include "edgeseg_shm.h"\nint main(void) { %s }\n'
     (tmp_path / "offsets.c").write_text(source % "\n".join(lines))
     done = subprocess.run([compile_c(tmp_path / "offsets.c")], capture_output=True, text=True, timeout=60)
