@@ -186,7 +186,7 @@ class SegmentedVideoSink(Sink):
             path = self._series.finish(file.partial)
         finally:
             discard(file.partial)
-        log.info(
+        log.debug(
             "%s is whole",
             path,
             extra={"event": "segment-written", "fields": {"file": str(path), "frames": file.frames}},

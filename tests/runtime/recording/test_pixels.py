@@ -33,5 +33,5 @@ def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_nonsense_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be inflated"):
         unpack(b"nonsense", (4, 5, 3))
-    with pytest.raises(ValueError, match="holds 60 bytes or more where 20 belong|holds 21 bytes or more"):
+    with pytest.raises(ValueError, match=r"holds 21 bytes or more where 20 belong"):
         unpack(pack(np.zeros((4, 5, 3), np.uint8)), (4, 5))

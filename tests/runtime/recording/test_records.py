@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path) -> None:
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (writer.bytes + 500, limits[1]))
     try:
-        with pytest.raises(OSError, match="No space left|File too large"):
+        with pytest.raises(OSError, match=r"No space left|File too large"):
             writer.append(FRAME, {"frame_id": 1}, os.urandom(4000))
         writer.append(FRAME, {"frame_id": 2}, b"small")
         writer.end()

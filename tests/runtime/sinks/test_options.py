@@ -36,7 +36,8 @@ def test_nothing_is_asked_for() -> None:
 def test_everything_is_asked_for() -> None:
     options = parse(
         "--save", "v.mp4", "--segment", "60", "--save-limit", "20G", "--masks", "m", "--masks-format", "npz",
-        "--events", "-", "--events", "e.jsonl", "--shm", "front", "--shm-frames", "--record", "r", "--record-limit", "1.5T",
+        "--events", "-", "--events", "e.jsonl", "--shm", "front", "--shm-frames",
+        "--record", "r", "--record-limit", "1.5T",
     )  # fmt: skip
     assert options == SinkOptions(
         60.0, 20 * 10**9, "npz", ("-", "e.jsonl"), "front", True, Path("r"), 1_500_000_000_000

@@ -239,7 +239,7 @@ def test_memory_that_is_short_is_an_error_and_no_crash(name: str, labels: LabelM
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
     try:
-        with pytest.raises(OutputError, match="cannot take .* MiB of shared memory .*: File too large"):
+        with pytest.raises(OutputError, match=r"cannot take .* MiB of shared memory .*: File too large"):
             SharedMemorySink(name, labels, (2160, 3840))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
