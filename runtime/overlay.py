@@ -56,7 +56,7 @@ class Overlay:
         if result.valid:
             painter.legend(self._rows(shares, painter.legend_room))
         else:
-            painter.notice(f"no valid result: {result.reason}")
+            painter.notice(f"no valid result: {result.reason}", result.reason)
         if status:
             painter.badge(status)
         return canvas

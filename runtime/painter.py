@@ -75,8 +75,10 @@ class Painter:
         width = self._width(text) + 2 * self._pad_px
         self._one_line(text, self._canvas.shape[1] - width - self._pad_px, self._pad_px, WHITE)
 
-    def notice(self, text: str) -> None:
-        """Paints a line of text, in red, into the middle."""
+    def notice(self, *texts: str) -> None:
+        """Paints a line of text, in red, into the middle: the first of several that has room, else the last."""
+        room = self._canvas.shape[1] - 2 * self._pad_px
+        text = next((text for text in texts if self._width(text) <= room), texts[-1])
         width, height = self._width(text) + 2 * self._pad_px, self._text_px + 2 * self._pad_px
         self._one_line(text, (self._canvas.shape[1] - width) // 2, (self._canvas.shape[0] - height) // 2, RED)
 

@@ -28,6 +28,7 @@ export class Drawing {
     if (this.canvas.width !== frame.width || this.canvas.height !== frame.height) {
       this.canvas.width = frame.width;
       this.canvas.height = frame.height;
+      this.canvas.parentElement.style.setProperty("--aspect", frame.width / frame.height);
     }
     this.paint();
   }

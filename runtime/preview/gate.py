@@ -79,7 +79,8 @@ class Gate:
         if not self._token or request.path in OPEN_PATHS:
             return None
         if request.path == "/" and _same(request.query.get("token", ""), self._token):
-            cookie = f"{self._cookie}={self._cookie_value}; Path=/; Max-Age={_COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
+            cookie = f"{self._cookie}={self._cookie_value}; Max-Age={_COOKIE_SECONDS}"
+            cookie += "; Path=/; HttpOnly; SameSite=Strict"
             if request.headers.get("x-forwarded-proto") == "https":
                 cookie += "; Secure"
             return Response(200, _SIGNED_IN, "text/html; charset=utf-8", (("set-cookie", cookie),))

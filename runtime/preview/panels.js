@@ -53,7 +53,7 @@ export class Legend {
       const filled = document.createElement("i");
       swatch.style.background = filled.style.background = `rgb(${rgb.join(" ")})`;
       bar.append(filled);
-      label.append(box, swatch, text, share, bar);
+      label.append(box, swatch, text, bar, share);
       item.append(label);
       return { item, label, box, share, filled, seen: classes.length <= MANY };
     });

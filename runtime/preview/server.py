@@ -20,7 +20,7 @@ from .app import App
 from .connections import Connections, protocol_class
 from .gate import Gate
 from .hub import Hub
-from .options import PreviewOptions, is_loopback
+from .options import PreviewOptions
 from .recording_switch import RecordingSwitch
 from .sink import PreviewSink
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NEEDS = ("uvicorn", "h11", "websockets", "prometheus_client")
+_ALL_ADDRESSES = ("0.0.0.0", "::")
 _MOST_HEADER_BYTES = 16 << 10
 _MOST_MESSAGE_BYTES = 4 << 10
 _SEND_BUFFER_BYTES = 256 << 10
@@ -108,7 +109,8 @@ class PreviewServer:
         """
         listener = _listen(self._options)
         port = int(listener.getsockname()[1])
-        self.url = f"http://{_in_url(self._options.host)}:{port}/"
+        host = self._options.host
+        self.url = f"http://{_in_url(_own_address(host) if host in _ALL_ADDRESSES else host)}:{port}/"
         self._thread = threading.Thread(
             target=self._run, args=(listener, port), name="edgeseg preview", daemon=True
         )
@@ -195,7 +197,7 @@ class PreviewServer:
         self._hub.ending = True
         for wake in self._hub.wakes:
             wake.set()
-        asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, self._end)
+        asyncio.get_running_loop().call_later(_GOODBYE_SECONDS if self._hub.wakes else 0, self._end)
 
     def _end(self) -> None:
         self._connections.abort_all()
@@ -205,7 +207,7 @@ class PreviewServer:
 
 def _listen(options: PreviewOptions) -> socket.socket:
     """A socket that listens, or OutputError in one line."""
-    where = f"{_in_url(options.host, known=True)}:{options.port}"
+    where = f"{_in_url(options.host)}:{options.port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -231,15 +233,13 @@ def _listen(options: PreviewOptions) -> socket.socket:
     return listener
 
 
-def _in_url(host: str, known: bool = False) -> str:
-    """A host as it stands in a URL; for all addresses, the one by which others are most likely to reach this machine."""
-    if not known and host in ("0.0.0.0", "::") and not is_loopback(host):
-        host = _own_address(host)
+def _in_url(host: str) -> str:
+    """A host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
 
 
 def _own_address(wildcard: str) -> str:
-    """The address towards the default route; nothing is sent to find it."""
+    """Where others are likely to reach this machine: the address towards the default route. Nothing is sent for it."""
     family, beyond = (socket.AF_INET, "192.0.2.1") if "." in wildcard else (socket.AF_INET6, "2001:db8::1")
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
