@@ -1,0 +1,64 @@
+"""The wish to end, in states in which Python answers no signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.run.stop import Stop, Stopped
+
+
+def test_work_gives_its_result_and_its_error() -> None:
+    stop = Stop()
+    assert stop.unless(lambda: 7) == 7
+
+    def fail() -> None:
+        raise BackendError("no device")
+
+    with pytest.raises(BackendError, match="no device"):
+        stop.unless(fail)
+
+
+def test_a_signal_leaves_work_that_hangs() -> None:
+    stop, release = Stop(), threading.Event()
+    before = signal.getsignal(signal.SIGTERM)
+    with stop.on_signals():
+        threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+        began_at = time.monotonic()
+        with pytest.raises(Stopped) as caught:
+            stop.unless(lambda: release.wait(20))
+    release.set()
+    assert caught.value.busy
+    assert time.monotonic() - began_at < 5
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_second_signal_interrupts() -> None:
+    stop = Stop()
+
+    def both() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not stop.event.is_set():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    with stop.on_signals(), pytest.raises(KeyboardInterrupt):
+        both()
+
+
+def test_it_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.runtime.run.stop._TICK_SECONDS", 0.02)
+    ticks: list[None] = []
+    enough = threading.Event()
+
+    def tick() -> None:
+        ticks.append(None)
+        if len(ticks) == 3:
+            enough.set()
+
+    assert Stop().unless(lambda: enough.wait(20), tick)
