@@ -128,7 +128,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     if len(data) > _MOST_BYTES:
         raise UsageError(f"--config {path}: larger than {_MOST_BYTES >> 20} MiB, which no configuration is")
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        values: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
+        return values
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
