@@ -5,7 +5,10 @@ const SVG = "http://www.w3.org/2000/svg";
 const SECONDS = 60;
 const MANY = 24;
 
-const percent = (share) => (share >= 0.0995 ? `${Math.round(share * 100)}%` : `${(share * 100).toFixed(1)}%`);
+function percent(share) {
+  if (share >= 0.0995) return `${Math.round(share * 100)}%`;
+  return share < 0.0005 ? "<0.1%" : `${(share * 100).toFixed(1)}%`;
+}
 const count = (number) => number.toLocaleString("en-GB");
 export const ms = (number) => (number >= 99.5 ? Math.round(number).toString() : number.toFixed(1));
 
@@ -132,7 +135,7 @@ export class Sparkline {
       parts.push(make("path", { d: line, class: index ? "thin" : "line" }));
     });
     this.svg.replaceChildren(...parts);
-    set(this.most, points.length ? `up to ${ms(Math.max(...values))}${this.unit}` : "");
+    set(this.most, points.length ? `most ${ms(Math.max(...values))}${this.unit}` : "");
   }
 }
 

@@ -81,7 +81,11 @@ def frame_of(step: int, size_hw: tuple[int, int] = (120, 160)) -> np.ndarray:
 
 
 def output_of(
-    step: int = 0, size_hw: tuple[int, int] = (120, 160), reason: str = "", source: int = 0, beat: bool = False
+    step: int = 0,
+    size_hw: tuple[int, int] = (120, 160),
+    reason: str = "",
+    source: int = 0,
+    beat: bool = False,
 ) -> Output:
     """An output whose classes move with each step: a car that drives over a road below trees."""
     classes = np.zeros(size_hw, np.uint8)
@@ -123,7 +127,9 @@ class Run:
         writes: so far.
     """
 
-    def __init__(self, options: PreviewOptions, numbers: tuple[int, ...] = (0,), size_hw: tuple[int, int] = (120, 160)):
+    def __init__(
+        self, options: PreviewOptions, numbers: tuple[int, ...] = (0,), size_hw: tuple[int, int] = (120, 160)
+    ):
         self.recording = Recording()
         self.said: list[str] = []
         self.lost = False
@@ -132,6 +138,7 @@ class Run:
         self.status_fields: dict[str, object] = {}
         self.slowest_write_seconds = 0.0
         self.writes = 0
+        self._newest_id: int | None = None
         self._numbers = numbers
         self._size_hw = size_hw
         self._period_seconds = 0.04
@@ -148,9 +155,15 @@ class Run:
         if self.status_fails:
             raise RuntimeError("the run cannot say")
         age = time.monotonic() - self._captured_at
-        fields = {"valid": False, "reason": SOURCE_LOST, "connected": False, "problem": "unplugged"} if self.lost else {}
+        fields = (
+            {"valid": False, "reason": SOURCE_LOST, "connected": False, "problem": "unplugged"}
+            if self.lost
+            else {}
+        )
         sources = [
-            source_status(number, age_seconds=age, frame_id=self.writes, name=f"camera {number}", **fields)
+            source_status(
+                number, age_seconds=age, frame_id=self._newest_id, name=f"camera {number}", **fields
+            )
             for number in self._numbers
         ]
         return run_status(*sources, **self.status_fields)
@@ -166,6 +179,7 @@ class Run:
         self._sinks[max(0, output.source - 1)].write(output)
         self.slowest_write_seconds = max(self.slowest_write_seconds, time.monotonic() - start)
         self.writes += 1
+        self._newest_id = output.result.frame_id
 
     def pause(self, paused: bool = True) -> None:
         self._paused.set() if paused else self._paused.clear()

@@ -13,7 +13,17 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 TOKEN = "a-token-of-the-test-0123456789"
-PATHS = ("/", "/page.js", "/status", "/readyz", "/metrics", "/snapshot", "/stream.mjpg", "/recording", "/nothing")
+PATHS = (
+    "/",
+    "/page.js",
+    "/status",
+    "/readyz",
+    "/metrics",
+    "/snapshot",
+    "/stream.mjpg",
+    "/recording",
+    "/nothing",
+)
 
 
 @pytest.fixture
@@ -70,14 +80,26 @@ def test_the_link_is_turned_into_a_cookie_that_does_not_hold_the_token(guarded: 
         name, _, value = cookie.split(";")[0].partition("=")
         with live(guarded.server.url, additional_headers={"cookie": f"{name}={value}"}) as socket_:
             assert '"hello"' in socket_.recv(20)
-    assert "Secure" in httpx.get(
-        f"{guarded.server.url}?token={TOKEN}", headers={"x-forwarded-proto": "https"}
-    ).headers["set-cookie"]
+    assert (
+        "Secure"
+        in httpx.get(f"{guarded.server.url}?token={TOKEN}", headers={"x-forwarded-proto": "https"}).headers[
+            "set-cookie"
+        ]
+    )
 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:80", "", "localhost.evil.example", "127.0.0.1@evil.example", "192.168.1.9", "[", "a:b"],
+    [
+        "evil.example",
+        "evil.example:80",
+        "",
+        "localhost.evil.example",
+        "127.0.0.1@evil.example",
+        "192.168.1.9",
+        "[",
+        "a:b",
+    ],
 )
 def test_other_hosts_are_refused(run: Any, host: str) -> None:
     assert httpx.get(run.server.url + "healthz", headers={"host": host}).status_code in (400, 421)
@@ -103,18 +125,29 @@ def test_a_second_host_header_does_not_pass(run: Any) -> None:
 
 def test_names_that_are_ours_pass(guarded: Any) -> None:
     port = urlsplit(guarded.server.url).port
-    for host in ("localhost", f"LOCALHOST:{port}", "[::1]:99", "127.0.0.1:9000", "cam.example", "cam.example."):
+    for host in (
+        "localhost",
+        f"LOCALHOST:{port}",
+        "[::1]:99",
+        "127.0.0.1:9000",
+        "cam.example",
+        "cam.example.",
+    ):
         assert httpx.get(guarded.server.url + "healthz", headers={"host": host}).status_code == 200, host
 
 
-def test_where_all_addresses_are_listened_on_any_may_be_used_but_no_name(make_run: Callable[..., Any]) -> None:
+def test_where_all_addresses_are_listened_on_any_may_be_used_but_no_name(
+    make_run: Callable[..., Any],
+) -> None:
     run = make_run(host="0.0.0.0", token=TOKEN).begin()
     url = f"http://127.0.0.1:{urlsplit(run.server.url).port}/healthz"
     assert httpx.get(url, headers={"host": "10.1.2.3:8080"}).status_code == 200
     assert httpx.get(url, headers={"host": "evil.example"}).status_code == 421
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1", "file://", "https://", "http://["])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:1", "file://", "https://", "http://["]
+)
 def test_other_origins_get_no_websocket_and_cannot_post(run: Any, origin: str) -> None:
     assert refusal(run.server.url, additional_headers={"origin": origin}) == 403
     answer = httpx.post(run.server.url + "recording", json={"active": True}, headers={"origin": origin})
@@ -138,10 +171,12 @@ def test_what_another_site_embeds_is_refused_and_what_it_links_to_is_not(run: An
     assert httpx.get(run.server.url, headers=linked).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["", "page.css", "status", "metrics", "nothing", "../options.py", "%2e%2e/gate.py"])
+@pytest.mark.parametrize(
+    "path", ["", "page.css", "status", "metrics", "nothing", "../options.py", "%2e%2e/gate.py"]
+)
 def test_every_answer_is_guarded_and_names_no_software(run: Any, path: str) -> None:
     answer = httpx.get(run.server.url + path)
-    assert answer.status_code == (404 if "no" in path or "." in path and "css" not in path else 200)
+    assert answer.status_code == (404 if "no" in path or ("." in path and "css" not in path) else 200)
     headers = answer.headers
     assert "default-src 'self'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"

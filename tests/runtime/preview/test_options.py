@@ -85,7 +85,12 @@ def test_what_cannot_work_is_told_in_one_line(words: list[str], message: str) ->
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"short", "has 5 characters"), (b"", "has 0 characters"), (b"a" * 5000, "one line"), (b"\xff" * 20, "one line")],
+    [
+        (b"short", "has 5 characters"),
+        (b"", "has 0 characters"),
+        (b"a" * 5000, "one line"),
+        (b"\xff" * 20, "one line"),
+    ],
 )
 def test_a_weak_or_odd_token_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "token"

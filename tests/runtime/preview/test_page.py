@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -63,7 +64,8 @@ def wait_for_state(page: Any, state: str) -> None:
 
 def wait_for_text(page: Any, selector: str, text: str) -> None:
     page.wait_for_function(
-        "([selector, text]) => document.querySelector(selector).textContent.includes(text)", arg=[selector, text]
+        "([selector, text]) => document.querySelector(selector).textContent.includes(text)",
+        arg=[selector, text],
     )
 
 
@@ -88,7 +90,9 @@ def redness(picture: np.ndarray) -> np.ndarray:
     return picture[..., 0] - picture[..., 1]
 
 
-def test_the_page_shows_masks_that_move_in_the_classes_colours(run: Any, open_page: Callable[..., Any]) -> None:
+def test_the_page_shows_masks_that_move_in_the_classes_colours(
+    run: Any, open_page: Callable[..., Any]
+) -> None:
     page = open_page(run.server.url)
     wait_for_state(page, "live")
     seen = []
@@ -96,7 +100,7 @@ def test_the_page_shows_masks_that_move_in_the_classes_colours(run: Any, open_pa
         seen.append(canvas_of(page))
         page.wait_for_timeout(200)
     assert seen[0].shape == (120, 160, 3)
-    moved = [np.abs(one - other).max(axis=2) > 40 for one, other in zip(seen, seen[1:], strict=False)]
+    moved = [np.abs(one - other).max(axis=2) > 40 for one, other in itertools.pairwise(seen)]
     assert any(each.mean() > 0.01 for each in moved), "the car drives"
     # Half the frame's colour (90, g, 90) and half the class's.
     picture = seen[-1]
@@ -138,6 +142,7 @@ def test_toggles_and_opacity_act_at_once_on_the_picture_that_is_there(
     page.locator("#opacity").fill("100")
     border = canvas_of(page)[29, 5:-5, 1]
     page.uncheck("#borders")
+    assert page.get_attribute("#screen", "data-state") == "live"
     assert np.median(canvas_of(page)[29, 5:-5, 1]) - np.median(border) > 60
     page.click("#none")
     assert np.median(canvas_of(page)[at]) == pytest.approx(plain_blue, abs=4)
@@ -145,7 +150,9 @@ def test_toggles_and_opacity_act_at_once_on_the_picture_that_is_there(
     assert np.median(canvas_of(page)[at]) == pytest.approx(128, abs=4)
 
 
-def test_losing_the_source_is_unmistakable_and_so_is_its_return(run: Any, open_page: Callable[..., Any]) -> None:
+def test_losing_the_source_is_unmistakable_and_so_is_its_return(
+    run: Any, open_page: Callable[..., Any]
+) -> None:
     page = open_page(run.server.url)
     wait_for_state(page, "live")
     live = screenshot_of(page)
@@ -154,15 +161,19 @@ def test_losing_the_source_is_unmistakable_and_so_is_its_return(run: Any, open_p
     wait_for_state(page, "bad")
     wait_for_text(page, "#verdict", "No valid result: source-lost")
     assert page.text_content("#why") == "The source is not there; it is being opened again."
-    assert page.text_content("#problem") == "unplugged"
-    assert page.text_content("#legend li:nth-child(1) output") == "–"
-    page.wait_for_function("() => /1\\.[1-9] s old|[2-9]\\.\\d s old/.test(document.getElementById('since').textContent)")
+    wait_for_text(page, "#problem", "unplugged")
+    wait_for_text(page, "#legend li:nth-child(1) output", "–")
+    page.wait_for_function(
+        "() => /1\\.[1-9] s old|[2-9]\\.\\d s old/.test(document.getElementById('since').textContent)"
+    )
     struck = screenshot_of(page)
     grey = struck.max(axis=2) - struck.min(axis=2) < 12
     assert grey.mean() > 0.85, "the picture is grey"
     height, width = struck.shape[:2]
     for y, x in ((0.15, 0.15), (0.85, 0.15), (0.15, 0.85)):
-        near = redness(struck)[int(y * height) - 6 : int(y * height) + 7, int(x * width) - 6 : int(x * width) + 7]
+        near = redness(struck)[
+            int(y * height) - 6 : int(y * height) + 7, int(x * width) - 6 : int(x * width) + 7
+        ]
         assert near.max() > 100, "struck through"
     run.lost = False
     wait_for_state(page, "live")
@@ -212,7 +223,9 @@ def test_a_page_without_a_place_says_so_and_takes_one_when_it_is_free(
     wait_for_state(second, "live")
 
 
-def test_the_token_is_asked_for_and_opens_the_page(make_run: Callable[..., Any], open_page: Callable[..., Any]) -> None:
+def test_the_token_is_asked_for_and_opens_the_page(
+    make_run: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
     run = make_run(token="a-token-of-the-test").begin()
     page = open_page(run.server.url)
     assert "needs its token" in page.text_content("body")
@@ -243,7 +256,9 @@ def test_buttons_save_a_snapshot_and_switch_the_recording(
     wait_for_text(page, "#toast", "could not be started: the disk is full")
 
 
-def test_several_sources_have_tabs_that_keys_reach(make_run: Callable[..., Any], open_page: Callable[..., Any]) -> None:
+def test_several_sources_have_tabs_that_keys_reach(
+    make_run: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
     run = make_run(numbers=(1, 2)).begin()
     page = open_page(run.server.url)
     wait_for_state(page, "live")
@@ -270,7 +285,10 @@ def test_it_fits_every_screen_in_both_schemes(
     run: Any, open_page: Callable[..., Any], scheme: str, width: int, height: int
 ) -> None:
     page = open_page(
-        run.server.url, color_scheme=scheme, viewport={"width": width, "height": height}, reduced_motion="reduce"
+        run.server.url,
+        color_scheme=scheme,
+        viewport={"width": width, "height": height},
+        reduced_motion="reduce",
     )
     wait_for_state(page, "live")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -36,7 +36,9 @@ def connected(url: str, request: bytes = b"") -> socket.socket:
 def test_a_port_that_is_taken_is_told_before_the_run(make_run: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OutputError, match=rf"--preview 127\.0\.0\.1:{port}: address already in use") as caught:
+        with pytest.raises(
+            OutputError, match=rf"--preview 127\.0\.0\.1:{port}: address already in use"
+        ) as caught:
             make_run(port=port).begin()
     assert "\n" not in str(caught.value)
 
@@ -106,7 +108,9 @@ def test_ready_follows_the_run(run: Any, until: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("how", ["hangs", "fails"])
-def test_a_run_that_does_not_answer_is_alive_and_not_ready(run: Any, until: Callable[..., None], how: str) -> None:
+def test_a_run_that_does_not_answer_is_alive_and_not_ready(
+    run: Any, until: Callable[..., None], how: str
+) -> None:
     until(lambda: httpx.get(run.server.url + "readyz").status_code == 200, "ready")
     if how == "hangs":
         run.status_hangs.set()
@@ -130,7 +134,9 @@ def test_the_status_is_whole_and_plain_json(run: Any, until: Callable[..., None]
     until(lambda: facts()["run"]["uptime_seconds"] is None, "null for what JSON does not know")
 
 
-def test_a_snapshot_holds_frame_mask_and_facts(make_run: Callable[..., Any], make_output: Callable[..., Any]) -> None:
+def test_a_snapshot_holds_frame_mask_and_facts(
+    make_run: Callable[..., Any], make_output: Callable[..., Any]
+) -> None:
     run = make_run(numbers=(1, 2)).begin(playing=False)
     assert httpx.get(run.server.url + "snapshot").status_code == 503
     output = make_output(3, (90, 120), source=2)
@@ -148,7 +154,9 @@ def test_a_snapshot_holds_frame_mask_and_facts(make_run: Callable[..., Any], mak
     assert sum(each["share"] for each in facts["classes"]) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_snapshot_of_what_is_not_valid_says_so(make_run: Callable[..., Any], make_output: Callable[..., Any]) -> None:
+def test_a_snapshot_of_what_is_not_valid_says_so(
+    make_run: Callable[..., Any], make_output: Callable[..., Any]
+) -> None:
     run = make_run().begin(playing=False)
     run.write(make_output(1, reason="frozen"))
     with zipfile.ZipFile(io.BytesIO(httpx.get(run.server.url + "snapshot").content)) as archive:
@@ -216,7 +224,9 @@ def test_it_closes_in_half_a_second_whatever_its_clients_do(make_run: Callable[.
     start = time.monotonic()
     run.server.close()
     assert time.monotonic() - start < CLOSE_SECONDS + SLACK_SECONDS
-    until(lambda: "edgeseg preview" not in [thread.name for thread in threading.enumerate()], "the thread's end")
+    until(
+        lambda: "edgeseg preview" not in [thread.name for thread in threading.enumerate()], "the thread's end"
+    )
     with pytest.raises(OSError, match="refused"):
         connected(run.server.url)
     for raw in stuck:

@@ -86,7 +86,9 @@ def raw_viewer(url: str, path: str) -> socket.socket:
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "Sec-WebSocket-Version: 13\r\n"
     )
-    raw.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade if path == '/live' else ''}\r\n".encode())
+    raw.sendall(
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade if path == '/live' else ''}\r\n".encode()
+    )
     return raw
 
 
@@ -194,7 +196,9 @@ def test_the_end_of_the_run_is_told(run: Any) -> None:
         assert page.text("bye") == {"type": "bye"}
 
 
-def test_places_are_counted_refused_and_given_back(make_run: Callable[..., Any], until: Callable[..., None]) -> None:
+def test_places_are_counted_refused_and_given_back(
+    make_run: Callable[..., Any], until: Callable[..., None]
+) -> None:
     run = make_run(clients=2).begin()
     url = run.server.url
     with Page(url) as page, httpx.stream("GET", url + "stream.mjpg", timeout=20) as stream:
