@@ -1,10 +1,21 @@
-/* Results of `edgeseg run --shm NAME` in POSIX shared memory, version 1. C11; see docs/outputs.md. */
+/* Results of `edgeseg run --shm NAME` in POSIX shared memory, version 1. For C11 and C++11; see docs/outputs.md. */
 #pragma once
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
+
+#ifdef __cplusplus
+#include <atomic>
+#define EDGESEG_ATOMIC(type) std::atomic<type>
+#define EDGESEG_ASSERT(truth) static_assert(truth, "layout")
+using std::atomic_load_explicit; using std::atomic_thread_fence;
+using std::memory_order_acquire; using std::memory_order_relaxed;
+#else
+#include <stdatomic.h>
+#define EDGESEG_ATOMIC(type) _Atomic(type)
+#define EDGESEG_ASSERT(truth) _Static_assert(truth, "layout")
+#endif
 
 enum { EDGESEG_OPEN = 1, EDGESEG_CLOSED = 2, EDGESEG_REPLACED = 3 };
 
@@ -20,13 +31,13 @@ typedef struct {
     uint32_t map_offset;        /* of the class map within a slot: uint8 [height][width], 255 is void */
     uint32_t frame_offset;      /* of the frame: uint8 [height][width][3] BGR; 0 where there is none */
     uint32_t writer_pid;
-    _Atomic uint32_t state;     /* EDGESEG_OPEN, _CLOSED or _REPLACED: open the name again */
-    _Atomic uint64_t heartbeat_ns;  /* CLOCK_MONOTONIC, when the writer last was alive */
-    _Atomic uint64_t newest;    /* results so far; number n lies in slot (n - 1) % slots */
+    EDGESEG_ATOMIC(uint32_t) state;     /* EDGESEG_OPEN, _CLOSED or _REPLACED: open the name again */
+    EDGESEG_ATOMIC(uint64_t) heartbeat_ns;  /* CLOCK_MONOTONIC, when the writer last was alive */
+    EDGESEG_ATOMIC(uint64_t) newest;    /* results so far; number n lies in slot (n - 1) % slots */
 } edgeseg_header;
 
 typedef struct {
-    _Atomic uint64_t sequence;  /* odd while the slot is written */
+    EDGESEG_ATOMIC(uint64_t) sequence;  /* odd while the slot is written */
     uint64_t number;
     int64_t frame_id;
     uint64_t captured_ns, published_ns;  /* CLOCK_MONOTONIC */
@@ -36,8 +47,8 @@ typedef struct {
     uint32_t source, has_frame;
 } edgeseg_slot;
 
-_Static_assert(offsetof(edgeseg_header, heartbeat_ns) == 72 && offsetof(edgeseg_header, newest) == 80, "layout");
-_Static_assert(sizeof(edgeseg_slot) == 64 && offsetof(edgeseg_slot, height) == 40, "layout");
+EDGESEG_ASSERT(offsetof(edgeseg_header, heartbeat_ns) == 72 && offsetof(edgeseg_header, newest) == 80);
+EDGESEG_ASSERT(sizeof(edgeseg_slot) == 64 && offsetof(edgeseg_slot, height) == 40);
 
 static inline uint64_t edgeseg_now_ns(void) {
     struct timespec now;
@@ -54,7 +65,7 @@ static inline uint64_t edgeseg_read(const edgeseg_header *shm, edgeseg_slot *hea
         edgeseg_slot *slot = (edgeseg_slot *)((char *)shm + shm->header_bytes + (newest - 1) % shm->slots * shm->slot_bytes);
         uint64_t before = atomic_load_explicit(&slot->sequence, memory_order_acquire);
         if (before & 1) continue;
-        memcpy(head, slot, sizeof *head);
+        memcpy((void *)head, (const void *)slot, sizeof *head);
         size_t size = (size_t)head->height * head->width;
         int fits = size <= room && shm->map_offset + size <= shm->slot_bytes;
         if (fits) memcpy(classes, (char *)slot + shm->map_offset, size);

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from ..errors import OutputError
+from ..outputs import discard
 from ..preprocess import Frame
 from .base import Output
 
@@ -41,6 +42,7 @@ class Mp4File:
         self._path = path
         self._writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, size_hw[::-1])
         if not self._writer.isOpened():
+            discard(partial)
             raise OutputError(
                 f"OpenCV cannot write {path}: its build lacks the MPEG-4 encoder, or the disk is full"
             )

@@ -82,6 +82,24 @@ int main(int count, char **words) {
 }
 """
 
+CPP = r"""
+#include <cstdio>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <vector>
+#include "edgeseg_shm.h"
+
+int main(int, char **words) {
+    int file = shm_open(words[1], O_RDONLY, 0);
+    auto shm = static_cast<const edgeseg_header *>(mmap(nullptr, 1 << 15, PROT_READ, MAP_SHARED, file, 0));
+    std::vector<uint8_t> classes(shm->max_height * shm->max_width);
+    edgeseg_slot head;
+    unsigned long long number = edgeseg_read(shm, &head, classes.data(), classes.size());
+    std::printf("%llu %lld %u %u %u %u %u\n", number, (long long)head.frame_id, head.height, head.width, head.valid,
+                head.reason, classes[0]);
+}
+"""
+
 
 @pytest.fixture
 def name() -> Iterator[str]:
@@ -347,6 +365,32 @@ def test_a_slot_that_is_being_written_is_not_read(
         assert following.communicate(timeout=60)[0] == "writer ended\n"
     finally:
         following.kill()
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler (c++)")
+def test_the_header_is_for_cpp_too(
+    name: str, tmp_path: Path, labels: LabelMap, make_output: Callable[..., Output]
+) -> None:
+    (tmp_path / "main.cpp").write_text(CPP)
+    flags = [
+        "-std=c++11",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-I{EXAMPLES}",
+        "-o",
+        str(tmp_path / "main"),
+    ]
+    done = subprocess.run(
+        ["c++", *flags, str(tmp_path / "main.cpp"), "-lrt"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    sink = SharedMemorySink(name, labels, (40, 60))
+    sink.write(make_output(5, reason="dark"))
+    done = subprocess.run([tmp_path / "main", name], capture_output=True, text=True, timeout=60)
+    sink.close(commit=True)
+    assert done.stdout == f"1 5 40 60 0 {CODES['dark']} 255\n"
 
 
 @needs_compiler
