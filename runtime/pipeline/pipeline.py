@@ -40,9 +40,9 @@ _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3
 """Batches of prepared frames at once: being prepared, waiting and being inferred; one frame more is to spare."""
 
-_STOP_SOURCES, _STOP_STAGES, _STOP_SINKS, _STOP_CLOSING = 0.25, 0.5, 0.7, 5.0
-"""Seconds after the end is asked for: until then a source may give its last frame, the stages may finish theirs, and
-sinks may write theirs; and what a sink that is closing its file may take on top."""
+_STOP_SOURCES, _STOP_STAGES, _STOP_SINKS, _STOP_CAPTURES, _STOP_CLOSING = 0.25, 0.5, 0.7, 0.85, 5.0
+"""Seconds after the end is asked for: until then a source may give its last frame, the stages may finish theirs, sinks
+may write theirs, and a source that gave no frame may return; and what a sink that is closing its file may take on top."""
 
 
 class Pipeline:
@@ -207,7 +207,7 @@ class Pipeline:
         self.stop()
         for lane in self._lanes:
             _interrupt(lane.source)
-        deadline = time.monotonic() + self._patience(_STOP_SOURCES)
+        deadline = time.monotonic() + self._patience(_STOP_CAPTURES)
         for lane, thread in captures.items():
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive() and not self._asked_to_end:
@@ -215,9 +215,9 @@ class Pipeline:
                     lane, SourceError(f"{lane.name} has not answered for {self._patience_seconds:g} s")
                 )
         heartbeat.join()
-        stuck = any(thread.is_alive() for thread in stages)
-        if not stuck:
+        if not any(thread.is_alive() for thread in stages):
             self._stages.network.close()
+        stuck = any(thread.is_alive() for thread in (*stages, *captures.values(), *sinks.values()))
         if self._error is not None and not isinstance(self._error, FlightError):
             raise self._error
         seconds = ended_at - (self._stages.first_result_at or ended_at)

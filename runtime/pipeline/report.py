@@ -27,7 +27,8 @@ class RunReport:
         kept: the names of the sinks whose output is whole.
         lost: the names of the live sources that are gone for good.
         ended_by: what ended a run with a live source before it was asked to end; else None.
-        stuck: whether inference has not answered to the end, so that the segmenter must not be closed.
+        stuck: whether a source, inference or a sink has not answered to the end: its thread is still inside a library,
+            so that neither the segmenter nor the sources may be closed, and only the end of the process frees them.
     """
 
     stats: Mapping[str, Any]

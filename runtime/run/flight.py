@@ -57,7 +57,7 @@ class Flight:
         say: tells people a line.
 
     Attributes:
-        stuck: whether inference has not answered to the end, so that only the end of the process ends it.
+        stuck: whether something has not answered to the end, so that only the end of the process ends it.
 
     Raises:
         UsageError: an option has a value that cannot work. Nothing has been opened then.
@@ -123,7 +123,7 @@ class Flight:
             )
             if report.stuck:
                 self.stuck = True
-                stack.pop_all()  # a device that does not answer cannot be closed either
+                stack.pop_all()  # what does not answer cannot be closed either
         self._status.clear()
         tell(report, segmenter, threads, batches, args, self._print)
         return conclude(report, args.trace, self._print)
