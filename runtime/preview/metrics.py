@@ -181,12 +181,10 @@ def _stages(status: Status) -> Metric:
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     """Cumulative, as Prometheus wants them."""
-    from prometheus_client.utils import floatToGoString
-
     buckets, so_far = [], 0
     for bound, count in zip([*histogram.bounds, math.inf], histogram.counts, strict=True):
         so_far += count
-        buckets.append((floatToGoString(bound), float(so_far)))
+        buckets.append(("+Inf" if bound == math.inf else repr(float(bound)), float(so_far)))
     return buckets
 
 

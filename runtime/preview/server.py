@@ -120,7 +120,7 @@ class PreviewServer:
             raise OutputError(f"the preview page did not start: {self._failure or 'it does not answer'}")
         token = f"?token={self._options.token}" if self._options.generated else ""
         self._say(f"preview: {self.url}{token}")
-        log.info(
+        log.debug(
             "The preview page is being served.",
             extra={"event": "preview-started", "fields": {"port": port, "token": bool(self._options.token)}},
         )
