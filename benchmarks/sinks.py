@@ -96,7 +96,7 @@ def _run(args: argparse.Namespace) -> None:
     with _opencv_in_one_thread(), Segmenter(args.bundle, threads=args.threads) as segmenter:
         outputs = segmented(segmenter, args.source, args.frames)
         labels, name = segmenter.labels, segmenter.bundle.name
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"sink": sink, **figures}
             for sink, figures in measure_sinks(SINKS, outputs, labels, args.rounds, args.disk).items()
         ]
@@ -148,7 +148,8 @@ def _run(args: argparse.Namespace) -> None:
 
 def segmented(segmenter: Segmenter, path: Path, frames: int) -> list[Output]:
     """The first frames of a video as a run hands them to its sinks, drawn already: the sinks share the overlay."""
-    overlay, outputs = Overlay(segmenter.labels), []
+    overlay = Overlay(segmenter.labels)
+    outputs: list[Output] = []
     with VideoSource(path) as video:
         while len(outputs) < frames and (frame_bgr := video.read()) is not None:
             frame_bgr = frame_bgr.copy()
@@ -212,7 +213,7 @@ def measure_forms(frames: Sequence[Frame]) -> dict[str, Packing]:
             writer.release()
             middle = time.perf_counter()
             capture = cv2.VideoCapture(str(path))
-            back = [capture.read()[1] for _ in frames]
+            back = [np.asarray(capture.read()[1], np.uint8) for _ in frames]
             capture.release()
             end = time.perf_counter()
             forms["FFV1, by OpenCV's FFmpeg"] = Packing(
@@ -249,10 +250,8 @@ def _timed(frames: Sequence[Frame], to: Callable[[Frame], bytes], back: Callable
     )
 
 
-def _same(frames: Sequence[Frame], back: Sequence[Frame | None]) -> bool:
-    return all(
-        other is not None and np.array_equal(frame, other) for frame, other in zip(frames, back, strict=True)
-    )
+def _same(frames: Sequence[Frame], back: Sequence[Frame]) -> bool:
+    return all(np.array_equal(frame, other) for frame, other in zip(frames, back, strict=True))
 
 
 def _to_png(frame_bgr: Frame, level: int) -> bytes:

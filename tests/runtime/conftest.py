@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from edgeseg.runtime import cuda
+from edgeseg.runtime import cuda, sources
 from edgeseg.runtime.cuda import pycuda_device
 from edgeseg.runtime.cuda.base import CudaDevice
 from edgeseg.runtime.manifest import file_sha256, write_manifest
@@ -154,16 +154,42 @@ def edit_manifest(bundle_folder: Path) -> Callable[[Callable[[dict[str, Any]], N
 
 
 FAKES = Path(__file__).resolve().parent / "fakes"
+SERVERS = Path(__file__).resolve().parent / "servers"
 
 
 def load_fake(name: str) -> ModuleType:
     """A module of the fakes, which belong to no package."""
-    spec = importlib.util.spec_from_file_location(f"fake_{name}", FAKES / f"{name}.py")
+    return load(f"fake_{name}", FAKES / f"{name}.py")
+
+
+def load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def mjpeg_server() -> Iterator[Any]:
+    """An HTTP server of moving pictures that can misbehave: tests/runtime/servers/mjpeg.py."""
+    with load("mjpeg_server", SERVERS / "mjpeg.py").MjpegServer() as server:
+        yield server
+
+
+@pytest.fixture
+def rtsp_server() -> Iterator[Any]:
+    """An RTSP server that can misbehave: tests/runtime/servers/rtsp.py."""
+    with load("rtsp_server", SERVERS / "rtsp.py").RtspServer() as server:
+        yield server
+
+
+@pytest.fixture
+def fake_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ``fakecam:FAULT`` be a live source whose library misbehaves: tests/runtime/servers/fake_captures.py."""
+    monkeypatch.syspath_prepend(str(SERVERS))
+    monkeypatch.setitem(sources._SCHEMES, "fakecam", "fake_captures:FakeCamera")
 
 
 @pytest.fixture(scope="session")

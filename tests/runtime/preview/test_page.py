@@ -211,6 +211,30 @@ def test_a_connection_that_falls_silent_is_told(run: Any, open_page: Callable[..
     wait_for_state(page, "live")
 
 
+def test_a_picture_that_stands_still_loses_its_mask_with_the_connection_and_has_it_again(
+    make_run: Callable[..., Any], make_output: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    run = make_run().begin(playing=False)
+    run.write(make_output(0))
+    page = open_page(run.server.url)
+    wait_for_state(page, "live")
+    masked = canvas_of(page)
+    run.status_hangs.set()
+    wait_for_state(page, "bad")
+    assert np.median(canvas_of(page)[34:58, 5:-5, 2]) == pytest.approx(90, abs=4)
+    run.status_hangs.clear()
+    page.wait_for_function("() => document.getElementById('verdict').textContent !== 'Connection lost'")
+    # Struck out meanwhile, if the silence was long enough for that; else as it was.
+    if page.get_attribute("#screen", "data-state") == "live":
+        np.testing.assert_array_equal(canvas_of(page), masked)
+    run.write(make_output(0))
+    wait_for_state(page, "live")
+    page.wait_for_function(
+        """() => { const [red] = document.getElementById("canvas").getContext("2d").getImageData(80, 45, 1, 1).data;
+        return red > 100; }"""
+    )
+
+
 def test_a_page_without_a_place_says_so_and_takes_one_when_it_is_free(
     make_run: Callable[..., Any], open_page: Callable[..., Any]
 ) -> None:

@@ -87,8 +87,8 @@ class FakeCamera(ChildSource):
     def __init__(self, rest: str) -> None:
         fault, after, once = [*rest.split(","), "", ""][:3]
         options = LiveOptions(
-            open_timeout_s=float(os.environ.get("EDGESEG_TEST_OPEN_TIMEOUT", "2")),
-            read_timeout_s=float(os.environ.get("EDGESEG_TEST_READ_TIMEOUT", "1")),
+            open_timeout_s=float(os.environ.get("EDGESEG_TEST_OPEN_TIMEOUT", "20")),
+            read_timeout_s=float(os.environ.get("EDGESEG_TEST_READ_TIMEOUT", "10")),
         )
         spec = {"fault": fault, "after": int(after or 3), "once": once}
         super().__init__("fake camera", "fake_captures:FakeCapture", spec, options, Interruption())

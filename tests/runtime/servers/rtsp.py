@@ -46,7 +46,8 @@ class RtspServer:
         user_password: "user:password" that are demanded; None for none.
         digest: whether they are to come by digest instead of in the open.
         status: answer this to DESCRIBE instead of 200.
-        h264: pictures in H.264 (see :func:`pictures_of`), which are sent over and over; None for JPEG. To be
+        location: where a redirect leads.
+        h264: pictures in H.264 (see :meth:`pictures_of`), which are sent over and over; None for JPEG. To be
             set before a client comes.
         connections: how many have come.
         requests: their heads.
@@ -56,7 +57,7 @@ class RtspServer:
         self.size_hw, self.fps, self.picture = size_hw, fps, "moving"
         self.stall = self.mute = self.refuse = False
         self.user_password: str | None = None
-        self.digest, self.status = True, 200
+        self.digest, self.status, self.location = True, 200, ""
         self.h264: list[list[bytes]] | None = None
         self.connections = 0
         self.requests: list[str] = []
@@ -66,6 +67,16 @@ class RtspServer:
         self._port = 0
         self._listener: socket.socket | None = None
         self.start()
+
+    @staticmethod
+    def pictures_of(stream: bytes) -> list[list[bytes]]:
+        """The pictures of an H.264 stream with start codes, one slice a picture: the NAL units of each."""
+        pictures: list[list[bytes]] = [[]]
+        for nal in re.split(rb"\x00*\x00\x00\x01", stream)[1:]:
+            pictures[-1].append(nal)
+            if nal[0] & 0x1F in (1, 5):  # a slice, which ends its picture
+                pictures.append([])
+        return pictures[:-1]
 
     @property
     def address(self) -> str:
@@ -207,6 +218,7 @@ class _Session:
             lines.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER")
         elif method == "DESCRIBE" and server.status != 200:
             status = f"{server.status} Told"
+            lines += [f"Location: {server.location}"] if server.location else []
         elif method == "DESCRIBE":
             body = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
             kind = "JPEG" if server.h264 is None else "H264"
@@ -290,16 +302,6 @@ def _tables_and_scan(data: bytes) -> tuple[bytes, bytes]:
         at += 2 + length
         if marker == 0xDA:
             return tables, data[at:-2]
-
-
-def pictures_of(stream: bytes) -> list[list[bytes]]:
-    """The pictures of an H.264 stream with start codes, one slice a picture: the NAL units of each."""
-    pictures: list[list[bytes]] = [[]]
-    for nal in re.split(rb"\x00*\x00\x00\x01", stream)[1:]:
-        pictures[-1].append(nal)
-        if nal[0] & 0x1F in (1, 5):  # a slice, which ends its picture
-            pictures.append([])
-    return pictures[:-1]
 
 
 def _nal_payloads(nals: list[bytes]) -> list[tuple[int, bytes]]:

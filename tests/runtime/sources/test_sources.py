@@ -1,9 +1,10 @@
-"""The contract of every source; a new one adds a maker to ``MAKERS``."""
+"""The contract of every source; a new one adds a maker to ``FILES`` or ``LIVE``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,9 @@ from edgeseg.runtime import sources
 from edgeseg.runtime.errors import SourceError
 from edgeseg.runtime.sources import camera, open_source
 from edgeseg.runtime.sources.base import Source
+
+SLOW = 0.5
+"""Seconds that a busy machine may take longer."""
 
 
 def picture(value: int, height: int = 40, width: int = 60) -> np.ndarray:
@@ -40,40 +44,119 @@ def make_video(folder: Path) -> str:
     return path
 
 
-MAKERS = [make_pictures, make_glob, make_video]
+def make_mjpeg(request: pytest.FixtureRequest, folder: Path) -> str:
+    return request.getfixturevalue("mjpeg_server").url.replace("//", "//joe:geheim@") + "?token=geheim"
 
 
-@pytest.mark.parametrize("make", MAKERS)
+def make_rtsp(request: pytest.FixtureRequest, folder: Path) -> str:
+    return request.getfixturevalue("rtsp_server").url.replace("//", "//joe:geheim@") + "?token=geheim"
+
+
+def make_camera(request: pytest.FixtureRequest, folder: Path) -> str:
+    request.getfixturevalue("fake_cameras")
+    return "fakecam:"
+
+
+FILES = [make_pictures, make_glob, make_video]
+LIVE = [make_mjpeg, make_rtsp, make_camera]
+
+
+@pytest.fixture
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """What a maker makes, ready to be opened."""
+    return request.param(request, tmp_path) if request.param in LIVE else request.param(tmp_path)
+
+
+every_source = pytest.mark.parametrize("uri", [*FILES, *LIVE], indirect=True)
+every_file = pytest.mark.parametrize("uri", FILES, indirect=True)
+every_live_source = pytest.mark.parametrize("uri", LIVE, indirect=True)
+
+
+@every_source
 class TestContract:
-    def test_it_gives_frames_then_none(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
-        with open_source(make(tmp_path)) as source:
+    def test_it_gives_frames_that_differ(self, uri: str) -> None:
+        with open_source(uri) as source:
             frames = [source.read() for _ in range(3)]
-            assert source.read() is None
-            assert source.read() is None
-        for frame in frames:
-            assert frame is not None
-            assert (frame.shape, frame.dtype) == ((40, 60, 3), np.uint8)
-        assert float(frames[0].mean()) < float(frames[1].mean()) < float(frames[2].mean())
+            for frame in frames:
+                assert frame is not None
+                assert (frame.shape[2:], frame.dtype) == ((3,), np.uint8)
+            assert not np.array_equal(frames[0], frames[2])
+            assert (source.connected, source.problem, source.frame_fault) == (True, "", "")
+            assert source.reconnects == 0
 
-    def test_frames_are_the_callers_to_keep(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
-        with open_source(make(tmp_path)) as source:
+    def test_frames_are_the_callers_to_keep(self, uri: str) -> None:
+        with open_source(uri) as source:
             first = source.read()
             assert first is not None
             kept = first.copy()
-            source.read()
+            for _ in range(2):
+                source.read()
             np.testing.assert_array_equal(first, kept)
+            first[:] = 0  # may be written to
 
-    def test_it_tells_what_it_is(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
-        with open_source(make(tmp_path)) as source:
+    def test_it_tells_what_it_is(self, uri: str, tmp_path: Path) -> None:
+        with open_source(uri) as source:
             assert isinstance(source, Source)
-            assert str(tmp_path) in source.name
-            assert source.live is False
-            assert source.fps in (None, 12.5)
+            assert source.name
+            assert source.live is (str(tmp_path) not in source.name)
+            assert source.fps is None or 5 < source.fps <= 100
+            assert "geheim" not in source.name
 
-    def test_closing_twice_is_harmless(self, tmp_path: Path, make: Callable[[Path], str]) -> None:
-        source = open_source(make(tmp_path))
+    def test_closing_is_quick_and_twice_is_harmless(self, uri: str) -> None:
+        source = open_source(uri)
+        start = time.monotonic()
         source.close()
         source.close()
+        assert time.monotonic() - start < 0.5 + SLOW
+
+    def test_interrupting_is_harmless_at_any_time(self, uri: str) -> None:
+        source = open_source(uri)
+        source.interrupt()
+        source.close()
+        source.interrupt()
+
+
+@every_file
+class TestFiles:
+    def test_it_gives_all_frames_then_none(self, uri: str) -> None:
+        with open_source(uri) as source:
+            frames = [source.read() for _ in range(3)]
+            assert source.read() is None
+            assert source.read() is None
+        assert [frame.shape for frame in frames] == [(40, 60, 3)] * 3
+        assert float(frames[0].mean()) < float(frames[1].mean()) < float(frames[2].mean())
+        assert source.frame_at is None
+
+
+@every_live_source
+class TestLive:
+    def test_each_frame_says_when_it_was_captured(self, uri: str) -> None:
+        before = time.monotonic()
+        with open_source(uri) as source:
+            times = []
+            for _ in range(3):
+                source.read()
+                times.append(source.frame_at)
+        assert before < times[0] < times[1] < times[2] <= time.monotonic()
+
+    def test_who_reads_rarely_gets_the_newest_frame(self, uri: str) -> None:
+        with open_source(uri) as source:
+            source.read()
+            time.sleep(0.4)
+            asked_at = time.monotonic()
+            source.read()
+            # Two of the slowest one's frames, and what a busy machine takes.
+            assert source.frame_at > asked_at - 0.1 - SLOW / 2
+            assert source.dropped > 0
+
+    def test_a_read_that_waits_ends_when_interrupted(self, uri: str) -> None:
+        with open_source(uri) as source:
+            threading.Timer(0.1, source.interrupt).start()
+            start = time.monotonic()
+            while source.read() is not None:
+                pass
+            assert time.monotonic() - start < 0.2 + SLOW
+            assert source.read() is None
 
 
 def test_a_videos_frames_are_used_again_once_nobody_holds_them(tmp_path: Path) -> None:
@@ -174,6 +257,18 @@ def test_unknown_schemes_and_names_are_answered() -> None:
         open_source("nowhere.mp4")
     with pytest.raises(SourceError, match="'aerial' is registered already"):
         sources.register("aerial", "a:B")
+
+
+def test_a_camera_that_may_not_be_opened_says_what_may_be_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if camera.camera_indices():
+        pytest.skip("this machine has cameras")
+    monkeypatch.setattr(camera, "camera_indices", lambda: [99])
+    with pytest.raises(
+        SourceError, match=r"camera 99 \(/dev/video99\) does not open; another program may hold it"
+    ):
+        open_source("99")
 
 
 def test_a_registered_scheme_opens_its_target(monkeypatch: pytest.MonkeyPatch) -> None:

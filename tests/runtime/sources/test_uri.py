@@ -1,0 +1,149 @@
+"""The grammar of sources: what each form means, what is refused and how, and what is never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from edgeseg.runtime.errors import SourceError
+from edgeseg.runtime.sources.uri import hide_credentials, parse
+
+
+@pytest.mark.parametrize(
+    ("uri", "scheme", "rest", "options", "name"),
+    [
+        ("0", "v4l2", "/dev/video0", {}, "camera 0"),
+        ("/dev/video12", "v4l2", "/dev/video12", {}, "camera 12"),
+        ("v4l2:///dev/video2", "v4l2", "/dev/video2", {}, "/dev/video2"),
+        (
+            "v4l2:///dev/v4l/by-id/usb-x?width=1280&height=720&fps=29.97&fourcc=MJPG",
+            "v4l2",
+            "/dev/v4l/by-id/usb-x",
+            {"width": "1280", "height": "720", "fps": "29.97", "fourcc": "MJPG"},
+            "/dev/v4l/by-id/usb-x",
+        ),
+        ("csi://0", "csi", "0", {}, "csi://0"),
+        ("csi://?flip=rotate-180", "csi", "0", {"flip": "rotate-180"}, "csi://0"),
+        ("csi://1?width=1920&mode=2", "csi", "1", {"width": "1920", "mode": "2"}, "csi://1"),
+        ("gst://videotestsrc ! fakesink", "gst", "videotestsrc ! fakesink", {}, "gst://videotestsrc ! fakesink"),
+        (f"gst://a name={'x' * 300} ! b", "gst", f"a name={'x' * 300} ! b", {}, "gst://a ! b"),
+        (
+            "gst://rtspsrc location=rtsp://joe:pw1@h/x?q=1 user-pw=geheim ! rtph264depay ! decodebin",
+            "gst",
+            "rtspsrc location=rtsp://joe:pw1@h/x?q=1 user-pw=geheim ! rtph264depay ! decodebin",
+            {},
+            "gst://rtspsrc ! rtph264depay ! decodebin",
+        ),
+        ("rtsp://h:8554/s", "rtsp", "rtsp://h:8554/s", {}, "rtsp://h:8554/s"),
+        (
+            "rtsp://joe:p%40ss@h/s?channel=1#transport=udp",
+            "rtsp",
+            "rtsp://joe:p%40ss@h/s?channel=1",
+            {"transport": "udp"},
+            "rtsp://h/s",
+        ),
+        ("RTSPS://h/s#verify=0&ca=/x.pem", "rtsps", "RTSPS://h/s", {"verify": "0", "ca": "/x.pem"}, "RTSPS://h/s"),
+        ("http://[::1]:80/a.mjpg?x=y", "http", "http://[::1]:80/a.mjpg?x=y", {}, "http://[::1]:80/a.mjpg"),
+        ("https://h/a#ca=c.pem", "https", "https://h/a", {"ca": "c.pem"}, "https://h/a"),
+        ("film.mp4", "video", "film.mp4", {}, "film.mp4"),
+        ("a/film.mp4?loop=1", "video", "a/film.mp4", {"loop": "1"}, "a/film.mp4"),
+        ("shots/*.png", "pictures", "shots/*.png", {}, "shots/*.png"),
+        ("shots/??.png", "pictures", "shots/??.png", {}, "shots/??.png"),
+        ("a.JPG", "pictures", "a.JPG", {}, "a.JPG"),
+        ("aerial:7?size=64x64", "aerial", "7?size=64x64", {}, "aerial:7?size=64x64"),
+    ],
+)  # fmt: skip
+def test_each_form(uri: str, scheme: str, rest: str, options: dict[str, str], name: str) -> None:
+    parsed = parse(uri, {"aerial"})
+    assert (parsed.scheme, parsed.rest, dict(parsed.options), parsed.public_name) == (
+        scheme,
+        rest,
+        options,
+        name,
+    )
+
+
+def test_files_that_are_there_win_over_any_other_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("what?.mp4", "take?loop=1", "aerial:7", "a[1].png", "[b]"):
+        Path(name).write_bytes(b"")
+    Path("folder.d").mkdir()
+    found = {
+        name: parse(name, {"aerial"})
+        for name in ("what?.mp4", "take?loop=1", "aerial:7", "a[1].png", "folder.d")
+    }
+    assert {name: (each.scheme, each.rest) for name, each in found.items()} == {
+        "what?.mp4": ("video", "what?.mp4"),
+        "take?loop=1": ("video", "take?loop=1"),
+        "aerial:7": ("video", "aerial:7"),
+        "a[1].png": ("pictures", "a[1].png"),
+        "folder.d": ("pictures", "folder.d"),
+    }
+    both = parse("what?.mp4?loop=1")
+    assert (both.rest, dict(both.options)) == ("what?.mp4", {"loop": "1"})
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("v4l2:///dev/video0?widht=640", r"unknown option 'widht'; did you mean 'width'\?"),
+        ("v4l2:///dev/video0?zoom=2", r"unknown option 'zoom'; known here: width, height, fps, fourcc"),
+        ("v4l2:///dev/video0?width=0", r"width=0 is not a whole number of 1 to 32768"),
+        ("v4l2:///dev/video0?width=1e3", r"width=1e3 is not a whole number"),
+        ("v4l2:///dev/video0?fps=0", r"fps=0 is not frames a second"),
+        ("v4l2:///dev/video0?fourcc=MJ", r"fourcc=MJ is not four letters"),
+        ("v4l2:///dev/video0?width=1&width=2", r"the option 'width' is given twice"),
+        ("v4l2:///dev/video0?width", r"cannot read the options 'width'"),
+        ("v4l2://dev/video0", r"expected a device with three slashes"),
+        ("csi://front", r"the sensor 'front' is not a number"),
+        ("csi://0?flip=up", r"flip=up is not none or counterclockwise or"),
+        ("csi://0?fps=30/1", r"fps=30/1 is not frames a second"),
+        ("gst:// ", r"gst:// lacks its pipeline"),
+        ("rtsp:///x", r"rtsp:///x names no host"),
+        ("rtsp://joe:geheim@h:99999/x", r"rtsp://h:99999/x: Port out of range"),
+        ("rtsp://joe:geheim@h/x#transprot=udp", r"unknown option 'transprot'; did you mean 'transport'"),
+        ("rtsp://joe:geheim@h/x#transport=quic", r"transport=quic is not tcp or udp"),
+        ("rtsps://joe:geheim@h/x#transport=udp", r"transport=udp is not tcp"),
+        ("http://joe:geheim@h/x#transport=udp", r"unknown option 'transport'; this kind of source has no options"),
+        ("http://h/a b", r"http://h/a b contains a blank"),
+        ("http://h/a\r\nHost:x", r"contains a blank or control character"),
+        ("rstp://joe:geheim@h/x?k=geheim", r"unknown scheme 'rstp' in rstp://h/x; did you mean 'rtsp'\?"),
+        ("ftp://joe:geheim@h/x", r"unknown scheme 'ftp' in ftp://h/x; known: aerial:…; or give a camera index"),
+        ("film.mp4?lop=1", r"unknown option 'lop'; did you mean 'loop'\?"),
+        ("film.mp4?loop=yes", r"loop=yes is not 0 or 1"),
+        ("a.png?loop=1", r"unknown option 'loop'; this kind of source has no options"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_without_credentials(uri: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as caught:
+        parse(uri, {"aerial"})
+    assert "geheim" not in str(caught.value)
+    assert "joe" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_what_libraries_say_is_shown_without_credentials() -> None:
+    uri = parse("rtsp://joe:p%40ss@h/s?token=abc123")
+    said = (
+        "cannot open 'rtsp://joe:p%40ss@h/s?token=abc123': joe p%40ss token=abc123, http://a:b@c/d?e=f#g done"
+    )
+    shown = uri.redacted(said)
+    for secret in ("joe", "p%40ss", "abc123", "a:b@", "e=f"):
+        assert secret not in shown
+    assert "rtsp://h/s" in shown
+    assert shown.endswith("http://c/d done")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://h/user=admin_password=geheim_channel=1.sdp", "rtsp://h/user=admin_password=…_channel=1.sdp"),
+        ("rtsp://a:b:c@d@h/x", "rtsp://h/x"),
+        ("see http://u@h and https://h/p?q", "see http://h and https://h/p"),
+        ("nothing to hide: 3 > 2 ? yes : no", "nothing to hide: 3 > 2 ? yes : no"),
+    ],
+)
+def test_credentials_are_hidden(text: str, shown: str) -> None:
+    assert hide_credentials(text) == shown
