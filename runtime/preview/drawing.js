@@ -9,6 +9,7 @@ export class Drawing {
     this.mask = document.createElement("canvas");
     this.opacity = 0.5;
     this.borders = true;
+    this.held = false;
     this.shown = [];
     this.colours = [];
     this.frame = null;
@@ -33,10 +34,10 @@ export class Drawing {
     this.paint();
   }
 
-  // No longer valid: the mask goes, and only what the camera saw stays.
-  dropMask() {
-    if (!this.classes) return;
-    this.classes = null;
+  // Not to be believed: only what the camera saw is drawn, until it may be believed again.
+  hold(held) {
+    if (this.held === held) return;
+    this.held = held;
     this.draw();
   }
 
@@ -56,7 +57,7 @@ export class Drawing {
     if (!this.frame) return;
     this.context.globalAlpha = 1;
     this.context.drawImage(this.frame, 0, 0);
-    if (!this.classes) return;
+    if (!this.classes || this.held) return;
     this.context.globalAlpha = this.opacity;
     this.context.drawImage(this.mask, 0, 0);
   }

@@ -193,7 +193,7 @@ const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` :
 function judge() {
   const [state, title, why, since] = verdict();
   $("screen").dataset.state = $("pill").dataset.state = state;
-  if (state === "bad") drawing.dropMask();
+  drawing.hold(state !== "live");
   for (const [id, text] of [["verdict", title], ["why", why], ["since", since]]) {
     if ($(id).textContent !== text) $(id).textContent = text;
   }

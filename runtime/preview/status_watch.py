@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import EdgesegError
 from ..status import SourceStatus, Status
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,12 @@ class StatusWatch:
         while not self._ending.wait(PERIOD_SECONDS):
             try:
                 status = self._status()
-            except Exception:  # told once; the page says that the run does not answer
+            except Exception as error:  # told once; the page says that the run does not answer
                 if not self._failing:
-                    log.exception(
-                        "The preview cannot learn how the run is doing.",
+                    log.warning(
+                        "The preview cannot learn how the run is doing: %s",
+                        error,
+                        exc_info=not isinstance(error, EdgesegError),  # a bug keeps its traceback
                         extra={"event": "preview-status-failed", "fields": {}},
                     )
                 self._failing = True
