@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+
 START, END = b"\xff\xd8", b"\xff\xd9"
 
 _SCAN = 0xDA
@@ -20,6 +24,16 @@ def size_hw(data: bytes | bytearray) -> tuple[int, int] | None:
         if marker in _FRAMES and at + _FRAME_HEADER_BYTES <= len(data):
             return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
     return None
+
+
+def decode(data: bytes) -> npt.NDArray[np.uint8] | None:
+    """The picture as uint8 [H, W, 3] BGR, in what remains of it grey; None where nothing can be decoded."""
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        # OpenCV raises where the header claims a size beyond its bound or that cannot be.
+        return None
+    return None if frame is None else np.asarray(frame, np.uint8)
 
 
 def find_end(data: bytes | bytearray, searched: int = 0) -> int:

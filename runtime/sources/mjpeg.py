@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -116,10 +115,10 @@ class MjpegSource(Source):
         whole = jpeg.find_end(part.data) > 0
         frame = None
         if claimed is not None and min(claimed) > 0:
-            frame = cv2.imdecode(np.frombuffer(part.data, np.uint8), cv2.IMREAD_COLOR)
+            frame = jpeg.decode(part.data)
         self.frame_fault = "" if whole and frame is not None else CORRUPT
         if frame is None:
             # Someone must hear that a frame came and was no good; before the first good one its size is unknown.
             return None if self._shape is None else np.zeros(self._shape, np.uint8)
         self._shape = frame.shape
-        return np.asarray(frame, np.uint8)
+        return frame

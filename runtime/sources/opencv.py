@@ -91,12 +91,12 @@ class V4l2Capture(OpenCvCapture):
             self._compressed = False
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
             return super().read(into)
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        frame = jpeg.decode(data)
         whole = frame is not None and jpeg.find_end(data) > 0
         if frame is None:
             width, height = (int(self._capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, _HEIGHT))
             frame = np.zeros((max(1, height), max(1, width), 3), np.uint8)
-        return Grabbed(np.asarray(frame, np.uint8), grabbed.at, "" if whole else CORRUPT)
+        return Grabbed(frame, grabbed.at, "" if whole else CORRUPT)
 
 
 _HEIGHT = cv2.CAP_PROP_FRAME_HEIGHT

@@ -77,7 +77,13 @@ def decode_picture(path: Path, mode: int) -> npt.NDArray[Any]:
     except OSError as error:
         raise SourceError(f"cannot read the picture {path}: {error.strerror}") from error
     whole = bool(data) and not _is_cut(data)
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if whole else None
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if whole else None
+    except cv2.error as error:
+        raise SourceError(
+            f"OpenCV refuses the picture {path}: {error.err or error}; one of more pixels than"
+            " OPENCV_IO_MAX_IMAGE_PIXELS is not read"
+        ) from error
     if picture is None:
         raise SourceError(
             f"the picture {path} is damaged or truncated; replace it or take it out of the folder"

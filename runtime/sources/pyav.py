@@ -35,7 +35,7 @@ class AvCapture(Capture):
         self._stream = self._container.streams.video[0]
         # Threads by frames would hold back as many frames as there are threads.
         self._stream.thread_type = "SLICE"
-        rate = self._stream.average_rate
+        rate = self._stream.guessed_rate
         self.fps = float(rate) if rate and 0 < rate < 1000 else None
         self._lag = Lag()
         self._damaged = False

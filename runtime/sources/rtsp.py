@@ -56,7 +56,8 @@ def ffmpeg_options(uri: SourceUri) -> dict[str, str]:
     """What FFmpeg is told: which protocols it may speak at all, the transport, and how certificates are checked."""
     transport = uri.options.get("transport", "tcp")
     protocols = ["rtsp", "rtp", "tcp"] + (["udp"] if transport == "udp" else [])
-    options = {"rtsp_transport": transport}
+    # By default FFmpeg looks at 20 frames before it gives the first: most of the second that a lost stream stays lost.
+    options = {"rtsp_transport": transport, "fpsprobesize": "3"}
     if uri.scheme == "rtsps":
         protocols += ["rtsps", "tls"]
         verify = uri.options.get("verify", "1")

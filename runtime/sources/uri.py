@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -106,7 +107,8 @@ def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
         return SourceUri("v4l2", f"/dev/video{int(uri)}", {}, f"camera {int(uri)}")
     if re.fullmatch(r"/dev/video\d+", uri):
         return SourceUri("v4l2", uri, {}, f"camera {uri.removeprefix('/dev/video')}")
-    if Path(uri).exists():
+    # A pipeline is longer than any path may be; this alone of the ways to ask calls that no file.
+    if os.path.exists(uri):
         return _file(uri, {})
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
     scheme = match[1] if match else ""
@@ -127,8 +129,10 @@ def _file(path: str, options: Mapping[str, str]) -> SourceUri:
 
 
 def _file_scheme(path: str) -> str:
-    pictures = Path(path).is_dir() or Path(path).suffix.lower() in PICTURE_SUFFIXES or _is_glob(path)
-    return "pictures" if pictures and not (_is_glob(path) and Path(path).is_file()) else "video"
+    picture = Path(path).suffix.lower() in PICTURE_SUFFIXES
+    if os.path.isfile(path):
+        return "pictures" if picture else "video"
+    return "pictures" if picture or os.path.isdir(path) or _is_glob(path) else "video"
 
 
 def _is_glob(path: str) -> bool:
