@@ -13,6 +13,7 @@ from .runtime.errors import (
     CheckpointError,
     DataError,
     EdgesegError,
+    FlightError,
     MissingDependencyError,
     ModelError,
     OutputError,
@@ -23,9 +24,13 @@ from .runtime.errors import (
 
 if TYPE_CHECKING:
     from .runtime.bundle import Bundle
+    from .runtime.health.limits import Limits
     from .runtime.labels import LabelMap
+    from .runtime.pipeline import Pipeline
     from .runtime.result import Segmentation
     from .runtime.segmenter import Segmenter
+    from .runtime.sinks.callback import CallbackSink
+    from .runtime.sources import open_source
 
 __version__ = "0.1.0"
 
@@ -33,26 +38,35 @@ __all__ = [
     "BackendError",
     "Bundle",
     "BundleError",
+    "CallbackSink",
     "CheckpointError",
     "DataError",
     "EdgesegError",
+    "FlightError",
     "LabelMap",
+    "Limits",
     "MissingDependencyError",
     "ModelError",
     "OutputError",
+    "Pipeline",
     "Segmentation",
     "Segmenter",
     "SourceError",
     "UsageError",
     "VerificationError",
     "__version__",
+    "open_source",
 ]
 
 _LAZY = {
     "Bundle": "bundle",
+    "CallbackSink": "sinks.callback",
     "LabelMap": "labels",
+    "Limits": "health.limits",
+    "Pipeline": "pipeline",
     "Segmentation": "result",
     "Segmenter": "segmenter",
+    "open_source": "sources",
 }
 
 

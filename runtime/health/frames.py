@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from ..preprocess import Frame
 from ..reasons import DARK, FROZEN, RESOLUTION_CHANGED, SATURATED
@@ -59,11 +58,15 @@ def content_fault(frame_bgr: Frame) -> str:
         frame_bgr: uint8 [H, W, 3].
     """
     step_y, step_x = (max(1, side // _SAMPLES_A_SIDE) for side in frame_bgr.shape[:2])
-    sample: npt.NDArray[np.uint8] = frame_bgr[::step_y, ::step_x].reshape(-1, 3)
-    if np.count_nonzero(sample.max(axis=1) <= _DARK_LEVEL) >= _SHARE * len(sample):
-        return DARK
-    if np.count_nonzero(sample.min(axis=1) >= _SATURATED_LEVEL) >= _SHARE * len(sample):
-        return SATURATED
+    blue, green, red = (frame_bgr[::step_y, ::step_x, channel].ravel() for channel in range(3))
+    enough = _SHARE * len(blue)
+    # One channel tells nearly always that nothing is amiss.
+    if np.count_nonzero(green <= _DARK_LEVEL) >= enough:
+        brightest = np.maximum(np.maximum(blue, green), red)
+        return DARK if np.count_nonzero(brightest <= _DARK_LEVEL) >= enough else ""
+    if np.count_nonzero(green >= _SATURATED_LEVEL) >= enough:
+        darkest = np.minimum(np.minimum(blue, green), red)
+        return SATURATED if np.count_nonzero(darkest >= _SATURATED_LEVEL) >= enough else ""
     return ""
 
 
