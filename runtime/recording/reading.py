@@ -86,16 +86,16 @@ class Recording:
         if not self.takes:
             which = "" if take is None else f" take {take}"
             raise DataError(f"{folder} holds no recording{which}; `edgeseg run --record {folder}` makes one")
-        heads = [head for head in map(self._head, self.takes) if head is not None]
+        heads = [(each, head) for each in self.takes if (head := self._head(each)) is not None]
         if not heads:
             raise DataError(f"nothing of {folder} can be read: {self.problems[0]}")
-        self.run: Mapping[str, Any] = heads[0]["run"]
-        maps = [_labels(head, each) for head, each in zip(heads, self.takes, strict=False)]
-        self.labels = maps[0]
-        for each, labels in zip(self.takes, maps, strict=False):
-            if labels != self.labels:
+        (first, head), *_ = heads
+        self.run: Mapping[str, Any] = {str(key): _plain(value) for key, value in head["run"].items()}
+        self.labels = _labels(head, first)
+        for each, head in heads:
+            if _labels(head, each) != self.labels:
                 raise DataError(
-                    f"{self.takes[0]} and {each} are of different classes; replay them one by one, with --take"
+                    f"{first} and {each} are of different classes; replay them one by one, with --take"
                 )
 
     def frames(self) -> Iterator[RecordedFrame]:
@@ -149,6 +149,13 @@ class Recording:
             self.problems.append(problem)
 
 
+def _plain(value: Any) -> Any:
+    """Text of a file that anyone may have written, without what a terminal would obey."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() else "?" for character in value)
+
+
 def _labels(head: Mapping[str, Any], take: Path) -> LabelMap:
     try:
         return LabelMap.from_pairs((label["name"], label["rgb"]) for label in head["labels"])
@@ -169,10 +176,10 @@ def _frame(record: Record, take: Path, segment: Path) -> RecordedFrame:
             frame_id=int(facts["frame_id"]),
             captured_at=float(facts["captured_at"]),
             valid=bool(facts["valid"]),
-            reason=str(facts["reason"]),
+            reason=_plain(str(facts["reason"])),
             name=str(facts["name"]),
             timings_ms={str(stage): float(ms) for stage, ms in facts["timings_ms"].items()},
-            variant=facts["variant"],
+            variant=None if facts["variant"] is None else _plain(str(facts["variant"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{segment}: a frame of it {error}") from error

@@ -1,4 +1,4 @@
-"""Where events go: standard output, a file, or datagrams."""
+"""Where events go: standard output, a file, a named pipe, or datagrams."""
 
 from __future__ import annotations
 
@@ -61,24 +61,30 @@ def open_target(text: str) -> Target:
         UsageError: it is none of these.
         OutputError: it cannot be written to.
     """
-    if text == STANDARD_OUTPUT:
-        return StandardOutput()
     if "://" in text:
         return Datagrams(*_address(text))
+    try:
+        if text == STANDARD_OUTPUT:
+            return Pipe(os.dup(1), "standard output")
+        if Path(text).is_fifo():
+            # For reading too, so that opening waits for nobody.
+            return Pipe(os.open(text, os.O_RDWR | os.O_CLOEXEC), text)
+    except OSError as error:
+        raise OutputError(f"cannot write events to {text}: {error.strerror}") from error
     return AppendedFile(Path(text))
 
 
-class StandardOutput(Target):
-    """Standard output, which whoever reads it may have stopped to read."""
+class Pipe(Target):
+    """Standard output, or a named pipe: whoever reads it may have stopped to read.
 
-    name = "standard output"
+    Args:
+        number: of the open file, which is closed with the target.
+        name: for people.
+    """
 
-    def __init__(self) -> None:
-        try:
-            self._number = os.dup(1)
-            self._is_file = stat.S_ISREG(os.fstat(self._number).st_mode)
-        except OSError as error:
-            raise OutputError(f"events cannot go to standard output: {error.strerror}") from error
+    def __init__(self, number: int, name: str) -> None:
+        self.name = name
+        self._number = number
         self._within_line = False
 
     def send(self, line: bytes) -> None:
@@ -90,18 +96,17 @@ class StandardOutput(Target):
         while rest:
             ready = poll.poll(max(0, round((deadline - time.monotonic()) * 1e3)))
             if not ready:
-                if len(rest) < len(line):
-                    self._within_line = True
-                raise OutputError(f"nobody has read events from standard output for {_PATIENCE_SECONDS:g} s")
+                self._within_line |= len(rest) < len(line)
+                raise OutputError(f"nobody has read events from {self.name} for {_PATIENCE_SECONDS:g} s")
             try:
                 if self._within_line:
                     os.write(self._number, b"\n")  # the line before was cut
                     self._within_line = False
                 rest = rest[os.write(self._number, rest[:_PIECE_BYTES]) :]
             except BrokenPipeError as error:
-                raise OutputError("whoever read the events from standard output has gone") from error
+                raise OutputError(f"whoever read the events from {self.name} has gone") from error
             except OSError as error:
-                raise OutputError(f"cannot write events to standard output: {error.strerror}") from error
+                raise OutputError(f"cannot write events to {self.name}: {error.strerror}") from error
 
     def close(self) -> None:
         """Leaves standard output itself open, for others."""

@@ -13,8 +13,11 @@ from edgeseg.cli import main
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.recording.comparison import Comparison, Milliseconds, summary_of
 from edgeseg.runtime.recording.pictures import Pictures
+from edgeseg.runtime.recording.reading import Recording
 from edgeseg.runtime.recording.records import FRAME, RecordWriter, read_records
-from edgeseg.runtime.recording.sink import FORMAT
+from edgeseg.runtime.recording.sink import FORMAT, RecordingSink
+from edgeseg.runtime.result import Segmentation
+from edgeseg.runtime.sinks.base import Output
 
 
 @pytest.fixture
@@ -163,6 +166,27 @@ def test_what_is_no_recording(
         writer.end()
         assert message in told(tmp_path / "bad")
     assert "Traceback" not in told(tmp_path / "bad")
+
+
+def test_takes_of_different_classes_are_not_mixed(
+    bundle_folder: Path,
+    record: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = record(bundle_folder, frames=2)
+    sink = RecordingSink(folder, LabelMap.generic(2), {"bundle": "\x1b[31mred"})
+    void = np.full((48, 64), 255, np.uint8)
+    frame = np.zeros((48, 64, 3), np.uint8)
+    sink.write(Output(frame, Segmentation(void, valid=False, reason="dark\x07"), "", lambda: frame))
+    sink.close(commit=True)
+    assert replay(folder, "--bundle", bundle_folder) == 2
+    assert "take-0001 and" in (err := capsys.readouterr().err)
+    assert "take-0002 are of different classes; replay them one by one, with --take" in err
+    assert replay(folder, "--take", 1, "--bundle", bundle_folder) == 0
+    other = Recording(folder, take=2)
+    assert other.run == {"bundle": "?[31mred"}  # what a terminal would obey is gone
+    assert [frame.reason for frame in other.frames()] == ["dark?"]
 
 
 def test_options_that_do_not_go_together(

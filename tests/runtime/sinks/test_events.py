@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -172,6 +173,33 @@ def test_a_full_disk_is_told(labels: LabelMap, make_output: Callable[..., Output
     with pytest.raises(OutputError, match=r"cannot write events to /dev/full: No space left on device"):
         sink.write(make_output(0))
     sink.close(commit=False)
+
+
+def test_a_named_pipe_that_nobody_reads_holds_nobody_up(
+    tmp_path: Path, labels: LabelMap, make_output: Callable[..., Output]
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    sink = EventsSink(str(path), labels)
+
+    def fill() -> None:
+        for number in range(10_000):
+            sink.write(make_output(number))
+
+    with pytest.raises(OutputError, match=r"nobody has read events from .*pipe for 0\.5 s"):
+        fill()
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    first = os.read(number, 1 << 20)
+    sink.write(make_output(7))
+    lines = (first + os.read(number, 1 << 20)).splitlines()
+    os.close(number)
+    sink.close(commit=True)
+    # The line that was cut is one line of its own; all others are whole.
+    parsed = [line for line in lines if line.startswith(b"{") and line.endswith(b"}")]
+    assert len(parsed) >= len(lines) - 1
+    for line in parsed:
+        VALID(json.loads(line))
+    assert json.loads(lines[-1])["frame_id"] == 7
 
 
 def test_datagrams_fit_and_say_what_was_cut(
