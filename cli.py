@@ -70,6 +70,7 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
         args = parse_with_config(parser, argv)
         as_json = getattr(args, "log_json", False)
         with _terminated_as_interrupted():
+            _bound_what_is_read()
             status = int(module.run(args))
             sys.stdout.flush()
             return status
@@ -83,6 +84,13 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     except KeyboardInterrupt:
         print(_told("info", f"{prog}: stopped", as_json), file=sys.stderr)
         return 130
+
+
+def _bound_what_is_read() -> None:
+    """Bounds pictures and streams, which OpenCV must know before it is imported."""
+    from .runtime.sources.limits import set_limits
+
+    set_limits()
 
 
 def _told(level: str, message: str, as_json: bool) -> str:

@@ -8,7 +8,6 @@ import sys
 from typing import NoReturn
 
 from ..errors import UsageError
-from ..sources.limits import set_limits
 from .options import configure
 from .stop import Stop, Stopped
 
@@ -29,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     # What goes wrong is told in one line; OpenCV and FFmpeg, loaded below, would tell it again in their own way.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    set_limits()
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
 
