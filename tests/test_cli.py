@@ -96,3 +96,22 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     command = f"{sys.executable} -m edgeseg.cli doctor --json | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_pictures_are_bounded_before_opencv_is_loaded(tmp_path: Path) -> None:
+    """A forged header of a few bytes can claim any size; OpenCV reads its bound once, when it is imported."""
+    code = (
+        "import os, sys\n"
+        "from edgeseg import cli\n"
+        "bound = cli._bound_what_is_read\n"
+        "def look():\n"
+        "    print('loaded before:', 'cv2' in sys.modules)\n"
+        "    bound()\n"
+        "    print('bound:', os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'])\n"
+        "cli._bound_what_is_read = look\n"
+        "cli.main(['run', '--bundle', 'absent'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert done.stdout.splitlines() == ["loaded before: False", f"bound: {2**28}"]

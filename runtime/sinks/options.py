@@ -8,11 +8,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..labels import LabelMap
-from .base import Sink
+
+if TYPE_CHECKING:
+    from ..labels import LabelMap
+    from .base import Sink
 
 PNG, NPZ = "png", "npz"
 
