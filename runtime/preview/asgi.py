@@ -137,6 +137,9 @@ def bounded(send: Send, seconds: float) -> Send:
     """A ``send`` that raises :class:`SlowClientError` where the client does not take the bytes in time."""
 
     async def send_in_time(message: MutableMapping[str, Any]) -> None:
+        if message["type"].startswith("websocket.http.response"):
+            await send(message)  # older servers take head and body of a refusal in one go alone; it is short
+            return
         try:
             await asyncio.wait_for(send(message), seconds)
         except asyncio.TimeoutError:
