@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from edgeseg.cli import main
 from edgeseg.runtime.recording.reading import Recording
+
+SHM = Path(f"/dev/shm/edgeseg-test-run-{os.getpid()}")
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def words(bundle: Path, source: str, out: Path) -> list[str]:
         "run", "--bundle", str(bundle), "--source", source, "--threads", "1", "--no-frame-checks",
         "--save", str(out / "v.mp4"), "--segment", "1", "--masks", str(out / "m"), "--masks-format", "npz",
         "--events", "-", "--events", str(out / "e.jsonl"), "--record", str(out / "r"),
-        "--shm", f"edgeseg-test-run-{os.getpid()}",
+        "--shm", SHM.name,
     ]  # fmt: skip
 
 
@@ -93,7 +95,13 @@ def test_a_kill_leaves_what_was_whole_and_the_next_run_goes_on(
     assert sum(1 for _ in recording.frames()) >= 2 * 75
     assert len(recording.problems) <= 2
     assert all("was not ended" in problem or "is cut short" in problem for problem in recording.problems)
-    Path(f"/dev/shm/edgeseg-test-run-{os.getpid()}").unlink()
+    assert SHM.exists()  # a killed run leaves it to the next
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_memory_stays() -> Iterator[None]:
+    yield
+    SHM.unlink(missing_ok=True)
 
 
 @pytest.fixture
