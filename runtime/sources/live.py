@@ -258,14 +258,15 @@ class LiveSource(Source):
         if self.connected:
             self._lost_at = time.monotonic()
         self.connected, self.problem = False, str(error)
+        why = self.problem.removeprefix(self.name).strip(" :")
         if inner is not None:
             self._dropped_before += inner.dropped
             inner.close()
             extra = {"event": "source-lost", "fields": {"source": self.name, "problem": self.problem}}
-            log.warning("lost %s: %s; it is being opened again", self.name, self.problem, extra=extra)
+            log.warning("lost %s: %s; it is being opened again", self.name, why, extra=extra)
         elif news:
             extra = {"event": "source-absent", "fields": {"source": self.name, "problem": self.problem}}
-            log.warning("%s is not there yet: %s", self.name, self.problem, extra=extra)
+            log.warning("%s is not there: %s", self.name, why, extra=extra)
 
     def _seek(self) -> None:
         """Pauses, then opens the source again."""

@@ -34,6 +34,8 @@ class VideoSource(Source):
         self.name = str(path)
         self._path, self._loop = path, loop
         self._frames, self._shape = ArrayPool(), (1, 1, 3)
+        self._first: npt.NDArray[np.uint8] | None = None
+        self._claimed = 0.0
         self._open()
 
     def read(self) -> npt.NDArray[np.uint8] | None:
