@@ -154,29 +154,29 @@ class Flight:
             recordable=self._preview is not None,
         )
         sinks = open_sinks(outputs, sources, segmenter.labels, self._say)
-        page = self._open_page(segmenter, sinks, lambda: pipeline.status()) if self._preview else None
-        pipeline = Pipeline(
-            [Stream(source, its) for source, its in zip(sources, sinks, strict=True)],
-            segmenter,
-            max_frames=frames,
-            on_result=self._status.update,
-            on_failure=_log_failure,
-            stopping=self._stop.event,
-            batch=batch,
-            trace=trace,
-            limits=self._limits,
-            degrade=steps,
-            on_beat=Watch(notifier, 2 * self._limits.inference_timeout_s),
-            board=now_and_then(BoardReader().read),
-        )
-        if page is not None:
-            try:
+        try:
+            page = self._open_page(segmenter, sinks, lambda: pipeline.status()) if self._preview else None
+            pipeline = Pipeline(
+                [Stream(source, its) for source, its in zip(sources, sinks, strict=True)],
+                segmenter,
+                max_frames=frames,
+                on_result=self._status.update,
+                on_failure=_log_failure,
+                stopping=self._stop.event,
+                batch=batch,
+                trace=trace,
+                limits=self._limits,
+                degrade=steps,
+                on_beat=Watch(notifier, 2 * self._limits.inference_timeout_s),
+                board=now_and_then(BoardReader().read),
+            )
+            if page is not None:
                 page.start()
-            except BaseException:
-                for sink in (sink for its in sinks for sink in its):
-                    sink.close(commit=False)
-                raise
-            stack.callback(page.close)
+                stack.callback(page.close)
+        except BaseException:
+            for sink in (sink for its in sinks for sink in its):
+                sink.close(commit=False)
+            raise
         notifier.ready(f"{segmenter.bundle.name}, {segmenter.variant.name} on {segmenter.backend.device}")
         return pipeline.run()
 
