@@ -14,8 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from ..runtime.overlay import Overlay
 from ..runtime.preprocess import Frame
 from ..runtime.recording.pixels import pack, unpack
 from ..runtime.recording.sink import RecordingSink
+from ..runtime.run.opening import opencv_in_one_thread
 from ..runtime.segmenter import Segmenter
 from ..runtime.sinks.base import Output, Sink
 from ..runtime.sinks.events import EventsSink
@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> None:
     if not args.source.is_file():
         raise UsageError(f"--source {args.source}: expected a video file")
     machine = describe_machine()
-    with _opencv_in_one_thread(), Segmenter(args.bundle, threads=args.threads) as segmenter:
+    with opencv_in_one_thread(), Segmenter(args.bundle, threads=args.threads) as segmenter:
         outputs = segmented(segmenter, args.source, args.frames)
         labels, name = segmenter.labels, segmenter.bundle.name
         rows: list[dict[str, Any]] = [
@@ -260,16 +260,6 @@ def _to_png(frame_bgr: Frame, level: int) -> bytes:
 
 def _from_picture(data: bytes) -> Frame:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-
-
-@contextmanager
-def _opencv_in_one_thread() -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 if __name__ == "__main__":

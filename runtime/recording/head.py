@@ -6,6 +6,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from ..console import head_of
 from ..segmenter import Segmenter
 
 _PACKAGES = (
@@ -27,15 +28,10 @@ def head_of_run(segmenter: Segmenter, source_name: str, threads: int | None = No
         source_name: for people; without credentials.
         threads: CPU threads of inference, so that a replay takes as many; unknown where None.
     """
-    backend, variant = segmenter.backend, segmenter.variant
     return {
         "source": source_name,
-        "bundle": segmenter.bundle.name,
-        "variant": variant.name,
-        "onnx_sha256": variant.sha256,
-        "backend": backend.name,
-        "device": backend.device,
-        "precision": backend.precision,
+        **head_of(segmenter),
+        "onnx_sha256": segmenter.variant.sha256,
         "threads": threads,
         "versions": versions(),
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..console import head_of
 from ..errors import DataError
 from ..labels import LabelMap
 from ..result import Segmentation
@@ -90,8 +91,8 @@ def replay(
             "recorded_variants": variants,
             "recorded_run": dict(recording.run),
             "versions": versions(),
-            "after": _head(segmenter),
-            "before": {"bundle": RECORDED} if against is None else _head(against),
+            "after": head_of(segmenter),
+            "before": {"bundle": RECORDED} if against is None else head_of(against),
             "after_not_finite": not_finite,
             **summary_of(comparison, names),
             "worst": [
@@ -127,14 +128,3 @@ def check_labels(recording: Recording, labels: LabelMap, bundle: str) -> None:
 
 def _run(segmenter: Segmenter, frame: RecordedFrame) -> Segmentation:
     return segmenter(frame.frame_bgr, captured_at=frame.captured_at, frame_id=frame.frame_id)
-
-
-def _head(segmenter: Segmenter) -> dict[str, str]:
-    backend, variant = segmenter.backend, segmenter.variant
-    return {
-        "bundle": segmenter.bundle.name,
-        "variant": variant.name,
-        "backend": backend.name,
-        "device": backend.device,
-        "precision": backend.precision,
-    }
