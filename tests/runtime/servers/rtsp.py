@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 
 _CLOCK = 90000
-_MOST_PAYLOAD = 1300
 _JPEG, _H264 = 26, 96
 _REALM, _NONCE = "test", "abc"
 
@@ -43,6 +42,8 @@ class RtspServer:
         stall: keep connections open and send nothing.
         mute: take each new connection and answer nothing.
         refuse: close each new connection at once.
+        lose: every how many packets one is lost; 0 for none.
+        most_payload: the most bytes of a picture that a packet has.
         user_password: "user:password" that are demanded; None for none.
         digest: whether they are to come by digest instead of in the open.
         status: answer this to DESCRIBE instead of 200.
@@ -56,6 +57,7 @@ class RtspServer:
     def __init__(self, size_hw: tuple[int, int] = (48, 64), fps: float = 25.0) -> None:
         self.size_hw, self.fps, self.picture = size_hw, fps, "moving"
         self.stall = self.mute = self.refuse = False
+        self.lose, self.most_payload = 0, 1300
         self.user_password: str | None = None
         self.digest, self.status, self.location = True, 200, ""
         self.h264: list[list[bytes]] | None = None
@@ -259,12 +261,17 @@ class _Session:
                 if not self._server.stall:
                     stamp = int((time.monotonic() - start) * _CLOCK) & 0xFFFFFFFF
                     h264 = self._server.h264
-                    payloads = _nal_payloads(h264[number % len(h264)]) if h264 else self._payloads(number)
+                    payloads = (
+                        _nal_payloads(h264[number % len(h264)], self._server.most_payload)
+                        if h264
+                        else self._payloads(number)
+                    )
                     for marker, payload in payloads:
                         kind = _H264 if h264 else _JPEG
                         head = struct.pack(">BBHII", 0x80, kind | marker << 7, sequence & 0xFFFF, stamp, 7)
-                        self._send(head + payload)
                         sequence += 1
+                        if not self._server.lose or sequence % self._server.lose:
+                            self._send(head + payload)
                     number += 1
                 time.sleep(1 / self._server.fps)
 
@@ -280,9 +287,9 @@ class _Session:
         height, width = self._server.size_hw
         data = cv2.imencode(".jpg", picture_of(number, (height, width), self._server.picture))[1].tobytes()
         tables, scan = _tables_and_scan(data)
-        payloads = []
-        for offset in range(0, len(scan), _MOST_PAYLOAD):
-            piece = scan[offset : offset + _MOST_PAYLOAD]
+        payloads, most = [], self._server.most_payload
+        for offset in range(0, len(scan), most):
+            piece = scan[offset : offset + most]
             # Type 1 is 4:2:0, which is how OpenCV writes; 255 says that the tables come along.
             head = struct.pack(">B3sBBBB", 0, offset.to_bytes(3, "big"), 1, 255, width // 8, height // 8)
             if offset == 0:
@@ -304,15 +311,15 @@ def _tables_and_scan(data: bytes) -> tuple[bytes, bytes]:
             return tables, data[at:-2]
 
 
-def _nal_payloads(nals: list[bytes]) -> list[tuple[int, bytes]]:
+def _nal_payloads(nals: list[bytes], most: int) -> list[tuple[int, bytes]]:
     """A picture in RTP payloads (RFC 6184): a NAL unit each, or its fragments."""
     payloads = []
     for nal in nals:
-        if len(nal) <= _MOST_PAYLOAD:
+        if len(nal) <= most:
             payloads.append(nal)
             continue
-        for at in range(1, len(nal), _MOST_PAYLOAD):
-            first, last = at == 1, at + _MOST_PAYLOAD >= len(nal)
+        for at in range(1, len(nal), most):
+            first, last = at == 1, at + most >= len(nal)
             head = bytes([nal[0] & 0xE0 | 28, first << 7 | last << 6 | nal[0] & 0x1F])
-            payloads.append(head + nal[at : at + _MOST_PAYLOAD])
+            payloads.append(head + nal[at : at + most])
     return [(int(number == len(payloads) - 1), payload) for number, payload in enumerate(payloads)]

@@ -141,6 +141,19 @@ def test_a_new_size_is_followed_and_said(rtsp_server: Any) -> None:
         assert shapes == {(64, 96, 3), (128, 192, 3)}
 
 
+def test_pictures_that_lack_packets_are_corrupt(rtsp_server: Any) -> None:
+    if importlib.util.find_spec("av") is None:
+        pytest.skip("PyAV is not installed; OpenCV hides damage")
+    rtsp_server.h264 = type(rtsp_server).pictures_of(TWO_SIZES.read_bytes())[:30]
+    rtsp_server.most_payload = 20
+    with open_source(rtsp_server.url, QUICK) as source:
+        source.read()
+        rtsp_server.lose = 9
+        read_until(source, lambda source, frame: source.frame_fault == "corrupt")
+        rtsp_server.lose = 0
+        read_until(source, lambda source, frame: source.frame_fault == "")
+
+
 def test_without_pyav_the_user_is_told_what_is_not_seen(
     rtsp_server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
