@@ -41,7 +41,7 @@ class RtspSource(ChildSource):
             interruption,
             child_environment(options.read_timeout_s, ffmpeg),
             uri.redacted,
-            explain,
+            explain_tls if uri.scheme == "rtsps" else explain,
         )
 
 
@@ -75,7 +75,19 @@ def explain(problem: str, said: str) -> str:
         return f"{problem}: the server answers 401: check user and password"
     if re.search(r"\b404\b|Not Found", text):
         return f"{problem}: the server answers 404: check the path"
-    for words in ("Connection refused", "No route to host", "Name or service not known", "certificate"):
+    for words in ("Connection refused", "No route to host", "Name or service not known"):
         if words in text and words not in problem:
             return f"{problem}: {words[0].lower()}{words[1:]}"
     return problem
+
+
+def explain_tls(problem: str, said: str) -> str:
+    """As :func:`explain`; and what to do where the reason may be a certificate, of which FFmpeg says little."""
+    told = explain(problem, said)
+    if "certificate" not in said and "Input/output error" not in told:
+        return told
+    base = told.partition(": Input/output error")[0]
+    return (
+        f"{base}; where its certificate is not trusted, give its authority's with #ca=FILE, or #verify=0 to trust"
+        " anyone"
+    )

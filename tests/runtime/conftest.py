@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -183,6 +184,15 @@ def rtsp_server() -> Iterator[Any]:
     """An RTSP server that can misbehave: tests/runtime/servers/rtsp.py."""
     with load("rtsp_server", SERVERS / "rtsp.py").RtspServer() as server:
         yield server
+
+
+@pytest.fixture
+def tls_before(tmp_path: Path) -> Iterator[Callable[[int], Any]]:
+    """Puts TLS before a port on loopback: tests/runtime/servers/tls.py."""
+    with ExitStack() as stack:
+        yield lambda port: stack.enter_context(
+            load("tls_server", SERVERS / "tls.py").TlsFront(port, tmp_path)
+        )
 
 
 @pytest.fixture

@@ -81,6 +81,10 @@ class RtspServer:
         return pictures[:-1]
 
     @property
+    def port(self) -> int:
+        return self._port
+
+    @property
     def address(self) -> str:
         return f"127.0.0.1:{self._port}"
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -274,51 +269,9 @@ def test_the_second_address_is_tried_where_the_first_does_not_answer(
         assert source.read() is not None
 
 
-@pytest.fixture
-def tls(mjpeg_server: Any, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A TLS server before the MJPEG server, and the certificate that it has signed itself."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    words += ["-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run(
-        [openssl, *words, "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-                threading.Thread(target=relay, args=(client,), daemon=True).start()
-            except OSError:
-                return
-
-    def relay(client: socket.socket) -> None:
-        try:
-            with (
-                context.wrap_socket(client, server_side=True) as safe,
-                socket.create_connection(("127.0.0.1", mjpeg_server.port)) as server,
-            ):
-                server.sendall(safe.recv(4096))
-                while data := server.recv(4096):
-                    safe.sendall(data)
-        except OSError:
-            pass
-
-    threading.Thread(target=serve, daemon=True).start()
-    with listener:
-        yield f"https://localhost:{listener.getsockname()[1]}/stream.mjpg", certificate
-
-
-def test_certificates_are_checked(tls: tuple[str, Path]) -> None:
-    url, certificate = tls
+def test_certificates_are_checked(mjpeg_server: Any, tls_before: Any) -> None:
+    front = tls_before(mjpeg_server.port)
+    url, certificate = f"https://{front.address}/stream.mjpg", front.certificate
     with pytest.raises(
         SourceError, match=r"certificate of localhost is not trusted \(self-signed certificate\)"
     ):

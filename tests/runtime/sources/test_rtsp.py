@@ -166,6 +166,18 @@ def test_without_pyav_the_user_is_told_what_is_not_seen(
     assert 'such a change may go unnoticed: pip install "edgeseg[rtsp]"' in caplog.text
 
 
+def test_certificates_are_checked(library: str, rtsp_server: Any, tls_before: Any) -> None:
+    front = tls_before(rtsp_server.port)
+    url = f"rtsps://{front.address}/stream"
+    with pytest.raises(
+        SourceError, match=r"does not open; where its certificate is not trusted, .* #ca=FILE"
+    ):
+        open_source(url, QUICK)
+    for fragment in (f"#ca={front.certificate}", "#verify=0"):
+        with open_source(url + fragment, QUICK) as source:
+            assert source.read() is not None
+
+
 def test_what_ffmpeg_is_allowed_and_told() -> None:
     assert rtsp.ffmpeg_options(parse("rtsp://h/s")) == {
         "protocol_whitelist": "rtsp,rtp,tcp",
