@@ -91,7 +91,7 @@ class Overview:
             captured=lane.frames_read,
             results=stats.frames,
             invalid=stats.invalid,
-            dropped=lane.captured.dropped,
+            dropped=lane.dropped,
             deadline_misses=stats.deadline_misses,
             latency_ms=stats.latency_ms,
             class_share=stats.class_share if verdict.valid else {},

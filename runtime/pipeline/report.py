@@ -93,7 +93,7 @@ def make_report(
 
 def _counts(lane: Lane) -> dict[str, int]:
     reconnects = getattr(lane.source, "reconnects", 0)
-    return {"captured": lane.frames_read, "dropped": lane.captured.dropped, "reconnects": reconnects}
+    return {"captured": lane.frames_read, "dropped": lane.dropped, "reconnects": reconnects}
 
 
 def _sinks(lane: Lane) -> dict[str, Any]:

@@ -140,10 +140,10 @@ class Stages:
                 at = now if captured_at is None else captured_at
                 if not lane.captured.put(Captured(lane, frame_bgr, key, asked_at, at, name, fault)):
                     break
-                if self._trace is not None and lane.captured.dropped > dropped:
-                    dropped = lane.captured.dropped
+                if self._trace is not None and lane.dropped > dropped:
+                    dropped = lane.dropped
                     self._trace.counter(
-                        "dropped", {each.capture.name: each.captured.dropped for each in self._lanes}
+                        "dropped", {each.capture.name: each.dropped for each in self._lanes}
                     )
         finally:
             lane.captured.close()

@@ -113,6 +113,12 @@ class Lane:
         under_way = self._taken - self.delivered
         return any([worker.is_full(under_way) for worker in self.workers])
 
+    @property
+    def dropped(self) -> int:
+        """How many frames gave way to newer ones, here or inside the source."""
+        # Sources may be of other classes than Source; those drop none.
+        return self.captured.dropped + int(getattr(self.source, "dropped", 0))
+
     def take(self) -> Captured | None:
         """The oldest captured frame, where there is one and the sinks have room for what becomes of it."""
         if not self.captured.waiting or self.held_back:
