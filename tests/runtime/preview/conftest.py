@@ -230,7 +230,17 @@ def labels() -> LabelMap:
 @pytest.fixture
 def make_run() -> Iterator[Callable[..., Run]]:
     """``make_run(clients=8, token="", …)``: a run with a server, not yet begun. All end with the test."""
-    runs = []
+    yield from _runs()
+
+
+@pytest.fixture(scope="module")
+def make_lasting_run() -> Iterator[Callable[..., Run]]:
+    """As ``make_run``, for all tests of a module."""
+    yield from _runs()
+
+
+def _runs() -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
 
     def make(
         numbers: tuple[int, ...] = (0,), size_hw: tuple[int, int] = (120, 160), **options: object

@@ -26,10 +26,16 @@ PATHS = (
 )
 
 
-@pytest.fixture
-def guarded(make_run: Callable[..., Any]) -> Any:
+@pytest.fixture(scope="module")
+def guarded(make_lasting_run: Callable[..., Any]) -> Any:
     """A run whose page needs a token; ``cam.example`` is a proxy's name for it."""
-    return make_run(token=TOKEN, hosts=("cam.example",)).begin()
+    return make_lasting_run(token=TOKEN, hosts=("cam.example",)).begin()
+
+
+@pytest.fixture(scope="module")
+def run(make_lasting_run: Callable[..., Any]) -> Any:
+    """A run that plays, on loopback."""
+    return make_lasting_run().begin()
 
 
 def live(url: str, **options: object) -> Any:
