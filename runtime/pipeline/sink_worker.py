@@ -147,7 +147,7 @@ class SinkWorker:
         keep = self.failure is None and commit()
         try:
             self.sink.close(commit=keep)
-            self.kept = keep
+            self.kept = keep and not (self.sink.idle and not self.written)
         except Exception as error:  # reported, so that the other outputs still end well
             self._disable(error)
 
@@ -161,8 +161,9 @@ class SinkWorker:
                 if announcement is not None and self.failure is None:
                     self.sink.announce(announcement)
                 if output is not None:
+                    idle = self.sink.idle
                     self.sink.write(output)
-                    self.written += not output.beat
+                    self.written += not (output.beat or idle)
                     self.stage.done(start, [FrameKey(output.source, output.result.frame_id)])
                 self._failures_in_a_row = 0
             except StopRequested:

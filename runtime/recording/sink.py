@@ -36,7 +36,7 @@ class RecordingSink(Sink):
     A recording is a folder of takes, each a folder of segments. Each record is whole by itself and a second's records
     are synced together: a kill loses the frame that was being written, a power cut about a second, never an earlier
     segment. Takes of earlier runs stay. Recording can be switched on and off while the run goes on, by any thread.
-    Where the disk is nearly full, recording stops; it can be started again.
+    Where the disk is nearly full, recording stops; it can be started again, and is reported at the end where it was not.
 
     Args:
         folder: of the takes.
@@ -82,6 +82,11 @@ class RecordingSink(Sink):
         if active:
             self.start()
 
+    @property
+    def idle(self) -> bool:
+        """Whether it records nothing now."""
+        return not self.active
+
     def start(self) -> str:
         """Begins a take, unless one is being recorded. Any thread may call it.
 
@@ -94,7 +99,7 @@ class RecordingSink(Sink):
         with self._lock:
             if not self.active:
                 self._take = new_take(self._folder)
-                self._segment, self._reason = 0, None
+                self._segment, self._reason, self._stopped_by = 0, None, None
                 self.active = True
                 self._log("recording-started", "Recording to %s")
             return str(self._take)
@@ -147,9 +152,9 @@ class RecordingSink(Sink):
                     self._append(NEWS, facts)
                 self._reason = result.reason
             except (OSError, OutputError) as error:
-                failure = self._failure(error)
+                self._stopped_by = self._failure(error)
                 self._give_up()
-                raise failure from error
+                raise self._stopped_by from error
 
     def announce(self, status: Status) -> None:
         """Learns which variant runs, where that changes."""
@@ -159,9 +164,11 @@ class RecordingSink(Sink):
         """Ends the take. It is kept even if the run failed: it shows how it came to that.
 
         Raises:
-            OutputError: its end cannot be written. What is before it stays.
+            OutputError: its end cannot be written, or recording had stopped for good before. What is before it stays.
         """
         self.stop()
+        if self._stopped_by is not None:
+            raise self._stopped_by
 
     def _append(self, kind: int, facts: Mapping[str, Any], frame: bytes = b"", classes: bytes = b"") -> None:
         now = time.monotonic()

@@ -76,6 +76,11 @@ class Sink(ABC):
     beats: bool = False
     most_failures: int = 1
 
+    @property
+    def idle(self) -> bool:
+        """Whether the sink takes nothing now, as a recording that is switched off; what it is given does not count."""
+        return False
+
     @abstractmethod
     def write(self, output: Output) -> None:
         """Takes one result.
