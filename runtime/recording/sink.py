@@ -78,6 +78,7 @@ class RecordingSink(Sink):
         self._file: RecordWriter | None = None
         self._begun_at = self._synced_at = 0.0
         self._reason: str | None = None
+        self._stopped_by: OutputError | None = None
         self._variant: str | None = self._head.get("variant")
         if active:
             self.start()
