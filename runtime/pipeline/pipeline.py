@@ -110,6 +110,7 @@ class Pipeline:
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
         self._asked_to_end = 0.0
+        self._impatient = False
         limits = limits or Limits()
         run = Conditions(
             segmenter.labels, max_frames, batch, patience_seconds, self.stop, on_failure, trace, limits
@@ -197,6 +198,7 @@ class Pipeline:
             self._attend(stages, foreground)
         except BaseException as error:  # a second Ctrl-C, say: shut everything, then raise it
             self._fail(error)
+            self._impatient = not isinstance(error, Exception) and self._notice_the_end()
         ended_at = time.monotonic()
         over.set()
         for worker in self._workers:
@@ -259,7 +261,7 @@ class Pipeline:
             if thread.is_alive() and self._asked_to_end:
                 worker.cancel()
                 thread.join(_POLL_SECONDS)
-                if worker.closing:
+                if worker.closing and not self._impatient:
                     thread.join(_STOP_CLOSING)
             if thread.is_alive():
                 worker.give_up()

@@ -24,7 +24,7 @@ class RunReport:
             world) added. One source is named in ``source``; several have an entry each in ``sources``, with the same
             keys, ``error`` among them.
         failures: the error of each sink that failed, and of each source that failed beside others, by its name.
-        kept: the names of the sinks whose output is whole.
+        kept: the names of the sinks whose output is whole; of those that leave any.
         lost: the names of the live sources that are gone for good.
         ended_by: what ended a run with a live source before it was asked to end; else None.
         stuck: whether a source, inference or a sink has not answered to the end: its thread is still inside a library,

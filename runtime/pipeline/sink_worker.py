@@ -147,7 +147,7 @@ class SinkWorker:
         keep = self.failure is None and commit()
         try:
             self.sink.close(commit=keep)
-            self.kept = keep and not (self.sink.idle and not self.written)
+            self.kept = keep and not self.sink.ephemeral and not (self.sink.idle and not self.written)
         except Exception as error:  # reported, so that the other outputs still end well
             self._disable(error)
 

@@ -17,6 +17,7 @@ class PreviewSink(Sink):
 
     lossless = False
     beats = True
+    ephemeral = True
     most_failures = 1000
 
     def __init__(self, feed: Feed) -> None:

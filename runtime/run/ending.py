@@ -60,8 +60,7 @@ def conclude(report: RunReport, trace: Path | None, print_line: Say) -> int:
     if trace is not None:
         print_line(f"wrote trace {trace}")
     for name in report.kept:
-        if not name.startswith("window"):
-            print_line(f"wrote {name}")
+        print_line(f"wrote {name}")
     for error in report.failures.values():
         if not isinstance(error, EdgesegError):
             raise error

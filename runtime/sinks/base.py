@@ -68,6 +68,7 @@ class Sink(ABC):
         beats: also wants to be told, several times a second, that there is no new frame: see :attr:`Output.beat`.
         most_failures: after so many :meth:`write` calls in a row that raised, the sink gets no more. 1 where what it
             writes would not be whole without the lost frame.
+        ephemeral: nothing is left at the end, as of a window.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Sink(ABC):
     foreground: bool = False
     beats: bool = False
     most_failures: int = 1
+    ephemeral: bool = False
 
     @property
     def idle(self) -> bool:

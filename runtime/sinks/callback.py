@@ -27,6 +27,7 @@ class CallbackSink(Sink):
     """
 
     most_failures = _MOST_FAILURES
+    ephemeral = True
 
     def __init__(
         self,

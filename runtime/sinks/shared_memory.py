@@ -48,6 +48,7 @@ class SharedMemorySink(Sink):
 
     lossless = False
     beats = True
+    ephemeral = True
     most_failures = 3
 
     def __init__(

@@ -40,6 +40,7 @@ class WindowSink(Sink):
     name = "window"
     lossless = False
     foreground = True
+    ephemeral = True
     beats = True
 
     def __init__(self, of: str = "") -> None:
