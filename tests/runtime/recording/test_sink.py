@@ -236,3 +236,10 @@ def test_a_disk_that_is_nearly_full_stops_the_recording_until_it_is_started_agai
     sink.write(make_output(2))
     sink.close(commit=True)
     assert ids(tmp_path / "r") == [2]
+
+
+def test_a_recording_that_was_never_begun_leaves_nothing(tmp_path: Path, three_labels: LabelMap) -> None:
+    sink = RecordingSink(tmp_path / "r", three_labels, {}, active=False)
+    assert sink.idle
+    sink.close(commit=True)
+    assert not (tmp_path / "r").exists()
