@@ -1,0 +1,157 @@
+"""Where faults are tried out: a folder, a bundle, and what most of them have in common."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ...runtime.reasons import STALE
+from .flight import Flight, Pace
+from .outcome import Outcome, expect
+
+_HOLD_SECONDS = 0.3
+"""A fault goes on for so long after it was told, to see that nothing valid comes meanwhile."""
+
+
+class Bench:
+    """Starts runs.
+
+    Args:
+        bundle: that they run.
+        folder: for all that they write.
+        pace: that they are given.
+    """
+
+    def __init__(self, bundle: Path, folder: Path, pace: Pace) -> None:
+        self.bundle, self.folder, self.pace = bundle.resolve(), folder, pace
+        self._numbers = itertools.count(1)
+        self._environment = {"EDGESEG_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+
+    def new_folder(self) -> Path:
+        """A folder of its own for one run."""
+        folder = self.folder / f"flight-{next(self._numbers):03d}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def fly(
+        self,
+        source: str,
+        *more: str,
+        sabotaged: bool = False,
+        folder: Path | None = None,
+        bundle: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        events: str = "file",
+        on: Sequence[str] = (),
+    ) -> Flight:
+        """Starts a run over a source.
+
+        Args:
+            source: ``--source``.
+            more: further options; they win over those here.
+            sabotaged, environment, events, on: as for :class:`Flight`.
+            folder: to run in; a new one where None.
+            bundle: another than the bench's.
+        """
+        arguments = [
+            "--bundle", str(bundle or self.bundle), "--source", source, "--threads", "1", "--batch", "1",
+            "--open-timeout", "2", "--read-timeout", "1", "--frozen-after", "1", "--inference-timeout", "1",
+            *self.pace.options, *more,
+        ]  # fmt: skip
+        return Flight(
+            arguments,
+            folder or self.new_folder(),
+            self.pace,
+            sabotaged,
+            {**self._environment, **(environment or {})},
+            events,
+            on,
+        )
+
+    def refused(self, *arguments: str, says: Sequence[str], status: int = 2) -> Outcome:
+        """Runs what must be refused at the start: one line that says why, and the exit status.
+
+        Args:
+            arguments: of ``run_camera.py``.
+            says: words that the line must have.
+            status: that it must exit with.
+        """
+        folder = self.new_folder()
+        before = set(os.listdir(folder))
+        with Flight(arguments, folder, self.pace, environment=self._environment, events="none") as flight:
+            got = flight.ends()
+            seconds = time.monotonic() - flight.began_at
+        lines = flight.log.strip().splitlines()
+        expect(got == status, f"exit status {got}, expected {status}: {flight.log}")
+        expect(
+            len(lines) == 1 and "Traceback" not in flight.log,
+            f"expected one line on stderr, got: {flight.log}",
+        )
+        missing = [word for word in says if word not in lines[0]]
+        expect(not missing, f"the message lacks {missing}: {lines[0]}")
+        left = set(os.listdir(folder)) - before - {"switches", "log.txt", "events.jsonl"}
+        expect(not left, f"it left {sorted(left)}")
+        return Outcome(f"exit status {got}: “{_shortened(lines[0], folder.parent, self.bundle)}”", seconds)
+
+    def disturb(
+        self,
+        flight: Flight,
+        begin: Callable[[], object],
+        end: Callable[[], object],
+        reasons: Sequence[str],
+        within_s: float | None = None,
+        comes_back: Callable[[], None] | None = None,
+        hold_s: float = _HOLD_SECONDS,
+        or_else: Sequence[str] = (),
+    ) -> Outcome:
+        """Lets a fault begin in a run that is well, and end; checks and measures what the run says.
+
+        Args:
+            flight: whose results are valid.
+            begin, end: of the fault.
+            reasons: that the run must give, one after the other; the first is the one that is timed. ``stale`` may
+                come before them: it is so, and told first where the cause is not known yet.
+            within_s: until the first reason must be told; ``--max-age`` and two heartbeats where None.
+            comes_back: further checks, once valid results are back.
+            hold_s: for how long the fault goes on after the last reason.
+            or_else: what may be told in time instead of the first reason, which must come nevertheless.
+
+        Raises:
+            UnexpectedOutcomeError: something else was said, or too late, or a valid result came meanwhile.
+        """
+        flight.valid(time.monotonic())
+        began_at = time.monotonic()
+        begin()
+        told = [flight.invalid(reason, began_at)["monotonic_s"] for reason in reasons]
+        told[0] = min([told[0], *(at for at, _, why in flight.verdicts(began_at, told[0]) if why in or_else)])
+        bound = within_s + self.pace.slack_s if within_s is not None else self.pace.told_s
+        expect(
+            told[0] - began_at <= bound,
+            f"{reasons[0]} was told after {told[0] - began_at:.2f} s, not {bound:.2f}",
+        )
+        time.sleep(hold_s)
+        ended_at = time.monotonic()
+        end()
+        said = flight.verdicts(told[0], ended_at)
+        others = {reason for _, valid, reason in said if not valid} - {*reasons, *or_else, STALE}
+        expect(not others, f"it also said {sorted(others)}, expected {list(reasons)}")
+        believed = [at - began_at for at, valid, _ in said if valid]
+        expect(not believed, f"it called results valid during the fault, {believed} s after it began")
+        back = flight.valid(ended_at)["monotonic_s"]
+        if comes_back is not None:
+            comes_back()
+        flight.check_ages()
+        expect(flight.process.poll() is None, "the run has ended")
+        return Outcome(
+            ", then ".join(f"`{reason}`" for reason in reasons), told[0] - began_at, back - ended_at
+        )
+
+
+def _shortened(line: str, folder: Path, bundle: Path) -> str:
+    """A message without the places of this machine."""
+    for place in (folder, bundle.parent):
+        line = line.replace(f"{place}/", "")
+    return line.partition("error: ")[2] or line

@@ -1,0 +1,146 @@
+"""Files, devices and ports that are not as they should be: all told before anything runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from .bench import Bench
+from .outcome import NotHereError, Outcome, fault
+from .servers import mjpeg_server
+
+_AERIAL = ("--source", "aerial:7?frames=1")
+_REFUSED = "status 2 and one line that says what is wrong; nothing is written"
+
+
+def _changed(bench: Bench, change: Callable[[Path], object]) -> Path:
+    """A copy of the bundle that something has been done to."""
+    folder = bench.new_folder() / "changed"
+    shutil.copytree(bench.bundle, folder)
+    change(folder)
+    return folder
+
+
+def _graph(folder: Path) -> Path:
+    manifest = json.loads((folder / "bundle.json").read_text("utf-8"))
+    return folder / str(manifest["variants"][manifest["default_variant"]]["file"])
+
+
+def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    def edit(folder: Path) -> None:
+        path = folder / "bundle.json"
+        manifest = json.loads(path.read_text("utf-8"))
+        change(manifest)
+        path.write_text(json.dumps(manifest), "utf-8")
+
+    return edit
+
+
+def _cut(folder: Path) -> None:
+    path = _graph(folder)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def _alter(folder: Path) -> None:
+    path = _graph(folder)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@fault("wrong bundle", "`--bundle` is a folder of something else", _REFUSED)
+def wrong_bundle(bench: Bench) -> Outcome:
+    """A folder that is no bundle."""
+    folder = bench.new_folder() / "pictures"
+    folder.mkdir()
+    return bench.refused("--bundle", str(folder), *_AERIAL, says=["bundle.json"])
+
+
+@fault("truncated bundle", "half of the ONNX file is missing", _REFUSED)
+def truncated_bundle(bench: Bench) -> Outcome:
+    """A copy that broke off."""
+    folder = _changed(bench, _cut)
+    return bench.refused("--bundle", str(folder), *_AERIAL, says=[_graph(folder).name])
+
+
+@fault("truncated manifest", "half of `bundle.json` is missing", _REFUSED)
+def truncated_manifest(bench: Bench) -> Outcome:
+    """The same of the manifest."""
+
+    def cut(folder: Path) -> None:
+        text = (folder / "bundle.json").read_text("utf-8")
+        (folder / "bundle.json").write_text(text[: len(text) // 2], "utf-8")
+
+    return bench.refused("--bundle", str(_changed(bench, cut)), *_AERIAL, says=["bundle.json"])
+
+
+@fault("altered bundle", "one bit of the ONNX file has changed", _REFUSED)
+def altered_bundle(bench: Bench) -> Outcome:
+    """A worn card, or somebody's hand."""
+    folder = _changed(bench, _alter)
+    return bench.refused("--bundle", str(folder), *_AERIAL, says=[_graph(folder).name])
+
+
+@fault("malformed label map", "two classes of `bundle.json` have one name", _REFUSED)
+def malformed_labels(bench: Bench) -> Outcome:
+    """Classes that cannot be told apart."""
+
+    def twice(manifest: dict[str, Any]) -> None:
+        manifest["labels"][1]["name"] = manifest["labels"][0]["name"]
+
+    return bench.refused("--bundle", str(_changed(bench, _edit(twice))), *_AERIAL, says=["label"])
+
+
+@fault("malformed labelmap.txt", "the folder of `--masks` has one that cannot be read", _REFUSED)
+def malformed_labelmap(bench: Bench) -> Outcome:
+    """A folder of masks that somebody has edited by hand."""
+    folder = bench.new_folder() / "masks"
+    folder.mkdir()
+    (folder / "labelmap.txt").write_text("road:1,2\n", "utf-8")
+    with mjpeg_server() as server:
+        arguments = ["--bundle", str(bench.bundle), "--source", server.url, "--masks", str(folder)]
+        return bench.refused(*arguments, says=["labelmap.txt"])
+
+
+def _configured(bench: Bench, text: str, says: list[str]) -> Outcome:
+    path = bench.new_folder() / "camera.toml"
+    path.write_text(text, "utf-8")
+    return bench.refused("--config", str(path), says=["camera.toml", *says])
+
+
+@fault("malformed configuration", "`--config` is no TOML", _REFUSED)
+def malformed_configuration(bench: Bench) -> Outcome:
+    """A file with a typing error."""
+    return _configured(bench, "source = [0\n", [])
+
+
+@fault("wrong key in the configuration", "`max_age` in `--config`", f"{_REFUSED}, and names the right key")
+def wrong_key(bench: Bench) -> Outcome:
+    """A word that is not known."""
+    return _configured(bench, "max_age = 1\n", ["max_age", "did you mean 'max-age'?"])
+
+
+@fault("provider that is not there", "`--device cuda` on a machine without", _REFUSED)
+def no_provider(bench: Bench) -> Outcome:
+    """A GPU that the installation cannot use."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        raise NotHereError("this machine has the CUDA provider")
+    return bench.refused("--bundle", str(bench.bundle), "--device", "cuda", *_AERIAL, says=["cuda"])
+
+
+@fault("port taken", "`--preview` names a port that another program listens on", _REFUSED)
+def port_taken(bench: Bench) -> Outcome:
+    """A port that is in use."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        outcome = bench.refused(
+            "--bundle", str(bench.bundle), *_AERIAL, "--preview", str(port), says=[str(port), "in use"]
+        )
+    return Outcome(outcome.observed.replace(str(port), "PORT"), outcome.told_seconds)

@@ -1,0 +1,103 @@
+"""Inference that is slow, fails, hangs or lies."""
+
+from __future__ import annotations
+
+from ...runtime.reasons import BACKEND_FAILED, NOT_FINITE, STALE
+from .bench import Bench
+from .flight import PATIENCE_SECONDS
+from .outcome import Outcome, expect, fault
+from .saboteur import INFER_HANGS, INFER_MEMORY, INFER_NAN, INFER_RAISES, INFER_SLOW
+
+_INSIDE = "inside of inference"
+
+
+def _sabotaged(
+    bench: Bench, switch: str, reason: str, *more: str, says: str = "", value: float = 1.0
+) -> Outcome:
+    with bench.fly("0", *more, sabotaged=True) as flight:
+        switches = flight.switches
+        outcome = bench.disturb(
+            flight, lambda: switches.on(switch, value), lambda: switches.off(switch), [reason]
+        )
+        expect(says in flight.log, f"it did not say {says!r}: {flight.log}")
+    return outcome
+
+
+@fault(
+    "slow network",
+    f"each frame waits for twice the age, {_INSIDE}",
+    "`stale`, each of them: never a mask that is too old",
+)
+def slow(bench: Bench) -> Outcome:
+    """A network that is too slow for what is promised."""
+    # What takes longer than --inference-timeout counts as hanging.
+    more = ("--inference-timeout", "5")
+    return _sabotaged(bench, INFER_SLOW, STALE, *more, value=2 * bench.pace.max_age_s)
+
+
+@fault(
+    "inference raises",
+    f"`BackendError` {_INSIDE}, for each frame",
+    "`backend-failed`; the network is opened again, and the run goes on",
+)
+def raises(bench: Bench) -> Outcome:
+    """A device that fails for a while."""
+    return _sabotaged(bench, INFER_RAISES, BACKEND_FAILED, says="the network has been opened again")
+
+
+@fault(
+    "inference raises for good",
+    f"`BackendError` {_INSIDE}, for each frame, for ever",
+    "`backend-failed`, then status 1: another process may do better",
+    slow=True,
+)
+def raises_for_good(bench: Bench) -> Outcome:
+    """A device that is broken."""
+    with bench.fly("0", sabotaged=True) as flight:
+        began_at = flight.valid()["monotonic_s"]
+        flight.switches.on(INFER_RAISES)
+        told = flight.invalid(BACKEND_FAILED, began_at)["monotonic_s"]
+        # Its attempts to open the network again are spread over some seconds.
+        status = flight.ends(2 * PATIENCE_SECONDS)
+        flight.check_ages()
+        expect(status == 1, f"exit status {status}, expected 1: {flight.log}")
+        expect("opening the network anew 5 times" in flight.log, f"it said {flight.log}")
+        expect("Traceback" not in flight.log, f"it said {flight.log}")
+    return Outcome("`backend-failed`, then exit status 1", told - began_at)
+
+
+@fault(
+    "inference hangs",
+    f"it never returns, inside the C library, {_INSIDE}",
+    "`stale` within the age and two heartbeats, `backend-failed` at `--inference-timeout`, status 1 after twice that",
+)
+def hangs(bench: Bench) -> Outcome:
+    """A device that does not answer."""
+    with bench.fly("0", sabotaged=True) as flight:
+        began_at = flight.valid()["monotonic_s"]
+        flight.switches.on(INFER_HANGS)
+        told = flight.invalid(STALE, began_at)["monotonic_s"] - began_at
+        flight.invalid(BACKEND_FAILED, began_at)
+        status = flight.ends()
+        flight.check_ages()
+        bound = bench.pace.told_s
+        expect(told <= bound, f"stale was told after {told:.2f} s, not {bound:.2f}")
+        expect(status == 1, f"exit status {status}, expected 1: {flight.log}")
+        expect("inference has not answered for" in flight.log, f"it said {flight.log}")
+    return Outcome("`stale`, then `backend-failed`, then exit status 1", told)
+
+
+@fault("inference gives NaN", f"each logit is NaN, {_INSIDE}", "`not-finite`, each of them")
+def not_finite(bench: Bench) -> Outcome:
+    """Numbers that are none."""
+    return _sabotaged(bench, INFER_NAN, NOT_FINITE)
+
+
+@fault(
+    "out of memory",
+    f"an allocation that fails, {_INSIDE}, for each frame",
+    "`backend-failed`, and what could not be allocated; the run goes on",
+)
+def out_of_memory(bench: Bench) -> Outcome:
+    """Memory that there is not."""
+    return _sabotaged(bench, INFER_MEMORY, BACKEND_FAILED, says="inference failed: Unable to allocate")

@@ -1,0 +1,175 @@
+"""Those who watch, and what they must not do to a run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import socket
+import threading
+import time
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from ...runtime.reasons import SOURCE_LOST
+from .bench import Bench
+from .flight import PATIENCE_SECONDS, Flight
+from .outcome import NotHereError, Outcome, expect, fault
+from .outputs import rate_of
+from .servers import mjpeg_server
+
+_SIZE_HW, _FPS = (480, 640), 15.0
+_SECONDS = 2.0
+_SLOWER = 0.9
+_WATCHING = 4
+
+
+class Watcher:
+    """A viewer of the plain stream that reads, in a thread of its own, and counts the pictures.
+
+    Args:
+        port: of the page.
+
+    Attributes:
+        pictures: that have come so far.
+        ended: whether the server has ended the connection.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.pictures, self.ended = 0, False
+        self._socket = never_reading(port, 1 << 16)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        tail = b""
+        try:
+            while data := self._socket.recv(1 << 16):
+                self.pictures += (tail + data).count(b"\xff\xd8\xff") - tail.count(b"\xff\xd8\xff")
+                tail = data[-2:]
+        except OSError:
+            pass  # closed by close(), or by the server
+        self.ended = True
+
+    def close(self) -> None:
+        """Goes."""
+        self._socket.close()
+
+
+def never_reading(port: int, buffer_bytes: int = 4096, path: str = "/stream.mjpg") -> socket.socket:
+    """A viewer that asks, and leaves it at that."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    raw.settimeout(PATIENCE_SECONDS)
+    raw.connect(("127.0.0.1", port))
+    upgrade = (
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n"
+    )
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade if path == '/live' else ''}\r\n"
+    raw.sendall(head.encode())
+    return raw
+
+
+def port_of(flight: Flight) -> int:
+    """The port of a run's page, from what it has printed."""
+    found: list[str] = []
+
+    def is_told() -> bool:
+        found[:] = re.findall(r"preview: http://127\.0\.0\.1:(\d+)/", flight.log)
+        return bool(found)
+
+    flight.until(is_told, "told where the page is")
+    return int(found[0])
+
+
+def ask(port: int, path: str) -> tuple[int, Any]:
+    """A page's status and what it says in JSON; None where it is none."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_SECONDS) as answer:
+            status, body = answer.status, answer.read()
+    except HTTPError as error:
+        status, body = error.code, error.read()
+    try:
+        return status, json.loads(body)
+    except ValueError:
+        return status, None
+
+
+def _check_installed() -> None:
+    for package in ("prometheus_client", "starlette", "uvicorn", "websockets"):
+        if importlib.util.find_spec(package) is None:
+            raise NotHereError(f"{package} is not installed, which the preview page needs")
+
+
+@fault(
+    "8 preview clients of which 4 never read",
+    "four viewers that ask and never read, two of the page and two of the plain stream, beside four that do",
+    "as many results a second as without; those who read get pictures; the others are dropped",
+    slow=True,
+)
+def clients(bench: Bench) -> Outcome:
+    """Phones that have gone to sleep."""
+    _check_installed()
+    with (
+        mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server,
+        bench.fly(server.url, "--preview", "0") as flight,
+    ):
+        port = port_of(flight)
+        before = rate_of(flight, flight.valid()["monotonic_s"], _SECONDS)
+        began_at = time.monotonic()
+        stuck = [
+            never_reading(port, path=path) for path in ("/live", "/live", "/stream.mjpg", "/stream.mjpg")
+        ]
+        watching = [Watcher(port) for _ in range(_WATCHING)]
+        flight.until(lambda: ask(port, "/status")[1]["viewers"] == 8, "eight viewers")
+        during = rate_of(flight, time.monotonic(), _SECONDS)
+        flight.until(lambda: ask(port, "/status")[1]["viewers"] == _WATCHING, "the stuck ones are dropped")
+        dropped_at = time.monotonic()
+        counts = [watcher.pictures for watcher in watching]
+        flight.until(
+            lambda: all(w.pictures > count + 5 for w, count in zip(watching, counts, strict=True)), "pictures"
+        )
+        bad = [each for each in flight.verdicts(began_at, time.monotonic()) if not each[1]]
+        flight.check_ages()
+        for each in (*stuck, *watching):
+            each.close()
+    expect(not bad, f"results were not valid: {bad[:3]}")
+    expect(during >= _SLOWER * before, f"{during:.1f} results a second with viewers, {before:.1f} without")
+    return Outcome(
+        f"{before:.1f} results a second without, {during:.1f} with; the four were dropped",
+        dropped_at - began_at,
+    )
+
+
+@fault(
+    "camera lost, asked through `/readyz`",
+    "real HTTP server ends its connections and its port, then is back",
+    "503 with `source-lost` within the age and two heartbeats; `/healthz` stays 200; 200 again afterwards",
+)
+def readiness(bench: Bench) -> Outcome:
+    """What a load balancer or a watch of one's own sees."""
+    _check_installed()
+    with (
+        mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
+        bench.fly(server.url, "--preview", "0") as flight,
+    ):
+        port = port_of(flight)
+        flight.until(lambda: ask(port, "/readyz")[0] == 200, "ready")
+        began_at = time.monotonic()
+        server.stop()
+        flight.until(lambda: ask(port, "/readyz")[0] == 503, "not ready")
+        told_s, bound = time.monotonic() - began_at, bench.pace.told_s
+        flight.until(
+            lambda: any(SOURCE_LOST in why for why in ask(port, "/readyz")[1]["why"]),
+            "not ready, source-lost",
+        )
+        health = ask(port, "/healthz")[0]
+        ended_at = time.monotonic()
+        server.start()
+        flight.until(lambda: ask(port, "/readyz")[0] == 200, "ready again")
+        recovered_s = time.monotonic() - ended_at
+    expect(told_s <= bound, f"503 came after {told_s:.2f} s, not {bound:.2f}")
+    expect(health == 200, f"/healthz answered {health}")
+    return Outcome("503, `source-lost`; `/healthz` 200", told_s, recovered_s)

@@ -1,0 +1,107 @@
+"""What befalls the whole process: kills, and clocks that are set."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from datetime import datetime
+from pathlib import Path
+
+import cv2
+
+from .bench import Bench
+from .clock import SteppedClock
+from .flight import Event
+from .outcome import Outcome, expect, fault
+from .outputs import frames_of, recorded
+from .servers import mjpeg_server
+
+_SIZE_HW, _FPS = (120, 160), 25.0
+_A_SECOND = 1.0
+_HOUR_S = 3600
+
+
+@fault(
+    "wall clock stepped by an hour",
+    "the C library's wall clock of the running process jumps on by an hour and back by two (`LD_PRELOAD`)",
+    "no result is lost, late or called old; only the field `time` of events follows the clock",
+)
+def wall_clock(bench: Bench) -> Outcome:
+    """A clock that is set while it flies, as when a GPS receiver has its first fix."""
+    folder = bench.new_folder()
+    clock = SteppedClock(folder)
+    server = mjpeg_server(size_hw=_SIZE_HW, fps=_FPS)
+    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as flight:
+        began_at = flight.valid()["monotonic_s"]
+        for offset_s in (_HOUR_S, -_HOUR_S):
+            at = clock.step(offset_s)
+            event = flight.valid(at)
+            hours = _wall_seconds(event) - (time.time() + at - time.monotonic())
+            expect(abs(hours - offset_s) < 60, f"the clock did not step: {event['time']}")
+            flight.valid(at + _A_SECOND)
+        ended_at = time.monotonic()
+        bad = [each for each in flight.verdicts(began_at, ended_at) if not each[1]]
+        at_s = [event["captured_at"] for event in flight.events if event["type"] == "result"]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(at_s)]
+        flight.check_ages()
+        flight.signal()
+        status = flight.ends()
+    expect(not bad, f"results were called not valid: {bad[:3]}")
+    expect(max(gaps) < bench.pace.told_s, f"results stayed away for {max(gaps):.2f} s")
+    expect(status == 0, f"exit status {status}: {flight.log}")
+    return Outcome(f"valid at every moment; no two results further apart than {max(gaps):.2f} s")
+
+
+def _wall_seconds(event: Event) -> float:
+    return datetime.fromisoformat(str(event["time"]).replace("Z", "+00:00")).timestamp()
+
+
+@fault(
+    "kill -9 in mid-recording",
+    "SIGKILL while a segmented video, masks, a recording and events are written; then started again in the same folder",
+    "all that bears its name is whole, and every record; the next run removes what is half-written and goes on",
+    slow=True,
+)
+def kill(bench: Bench) -> Outcome:
+    """A power cut, but for the disk."""
+    folder = bench.new_folder()
+    more = ("--save", "film.mp4", "--segment", "1", "--masks", "masks", "--record", "record")
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server:
+        with bench.fly(server.url, *more, folder=folder) as flight:
+            flight.wait(lambda event: len(list(folder.glob("film-*.mp4"))) >= 2, "wrote two segments")
+            flight.valid(time.monotonic())
+            results = sum(event["type"] == "result" for event in flight.events)
+            flight.signal(signal.SIGKILL)
+            flight.ends()
+        segments = _whole_videos(folder)
+        masks = sorted((folder / "masks").glob("*.png"))
+        damaged = [mask.name for mask in masks if cv2.imread(str(mask)) is None]
+        frames = recorded(folder / "record")
+        expect(len(segments) >= 2, f"{len(segments)} segments")
+        expect(masks and not damaged, f"masks that cannot be read: {damaged} of {len(masks)}")
+        # What the queues held is lost: a frame that is being written, and four that wait.
+        lost = results - min(frames, len(masks))
+        expect(lost <= 6, f"{results} results, but {frames} frames recorded and {len(masks)} masks")
+        with bench.fly(server.url, *more, folder=folder) as flight:
+            back = flight.valid()["monotonic_s"] - flight.began_at
+            flight.wait(lambda event: len(list(folder.glob("film-*.mp4"))) > len(segments), "wrote a segment")
+            flight.signal()
+            status = flight.ends()
+        left = [path.name for path in folder.rglob(".*partial*")]
+        expect(status == 0, f"the next run ended with {status}: {flight.log}")
+        expect(not left, f"half-written files stayed: {left}")
+        expect(len(_whole_videos(folder)) > len(segments), "the next run wrote no segment")
+        expect(recorded(folder / "record") > frames, "the next run recorded nothing")
+    return Outcome(
+        f"{len(segments)} segments, {len(masks)} masks, {frames} recorded frames of {results} results are whole",
+        None,
+        back,
+    )
+
+
+def _whole_videos(folder: Path) -> list[Path]:
+    videos = sorted(folder.glob("film-*.mp4"))
+    broken = [video.name for video in videos if frames_of(video) == 0]
+    expect(not broken, f"segments that cannot be read: {broken}")
+    return videos

@@ -1,0 +1,198 @@
+"""SIGTERM, in every state that a run can be in."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ...runtime.reasons import SOURCE_LOST
+from .bench import Bench
+from .cameras import OPEN_HANGS, UNPLUGGED
+from .flight import Event, Flight
+from .outcome import Outcome, expect, fault
+from .outputs import frames_of, recorded
+from .saboteur import BUNDLE_HANGS, INFER_HANGS, SINK_BLOCKS, SINK_CLOSE_BLOCKS
+from .servers import mjpeg_server, rtsp_server
+
+_SIZE_HW, _FPS = (120, 160), 25.0
+_A_SECOND = 1.0
+_TIMES = 10
+
+
+def _stopped(bench: Bench, flight: Flight, statuses: tuple[int, ...]) -> tuple[int, float]:
+    """Sends SIGTERM; checks the exit status and that it is there within a second; gives both."""
+    at = flight.signal()
+    status = flight.ends()
+    seconds = time.monotonic() - at
+    expect(status in statuses, f"exit status {status}, expected {statuses}: {flight.log}")
+    bound = _A_SECOND + bench.pace.slack_s
+    expect(seconds <= bound, f"it ended after {seconds:.2f} s, not {bound:.2f}")
+    expect("Traceback" not in flight.log and "Fatal" not in flight.log, f"it said {flight.log}")
+    return status, seconds
+
+
+def _term(status: int, seconds: float) -> Outcome:
+    return Outcome(f"exit status {status}", seconds)
+
+
+_WITHIN = "ends within a second"
+_BEFORE = f"{_WITHIN}, status 130: the run had not begun"
+_AFTER = f"{_WITHIN}, status 0"
+
+
+@fault(
+    "SIGTERM while importing",
+    "SIGTERM after 0.02 to 0.3 s, ten times",
+    f"{_WITHIN}: by the signal, or status 130",
+)
+def term_importing(bench: Bench) -> Outcome:
+    """The end is asked for before there is anything to end."""
+    worst, seen = 0.0, set()
+    with mjpeg_server() as server:
+        for number in range(_TIMES):
+            with bench.fly(server.url) as flight:
+                time.sleep(0.02 + 0.03 * number)
+                # After its imports a run may be open already, on a fast machine.
+                status, seconds = _stopped(bench, flight, (-signal.SIGTERM, 130, 0))
+                worst = max(worst, seconds)
+                seen.add(status)
+    return Outcome(f"exit status {', '.join(str(status) for status in sorted(seen))}; the slowest", worst)
+
+
+def _opening(bench: Bench, switch: str) -> Outcome:
+    with bench.fly("0", "--open-timeout", "30", sabotaged=True, on=(switch,)) as flight:
+        flight.until(lambda: flight.switches.is_reached(switch), "opened anything")
+        return _term(*_stopped(bench, flight, (130,)))
+
+
+@fault("SIGTERM while opening the bundle", "loading the bundle never returns, inside the C library", _BEFORE)
+def term_bundle(bench: Bench) -> Outcome:
+    """A disk that does not answer, an engine that takes minutes to build."""
+    return _opening(bench, BUNDLE_HANGS)
+
+
+@fault(
+    "SIGTERM while a camera hangs in its opening",
+    "opening never returns, inside the C library, in the capturing process",
+    _BEFORE,
+)
+def term_camera(bench: Bench) -> Outcome:
+    """A driver that hangs."""
+    return _opening(bench, OPEN_HANGS)
+
+
+def _muted(bench: Bench, make: Callable[..., Any]) -> Outcome:
+    with make() as server:
+        server.mute = True
+        with bench.fly(server.url, "--open-timeout", "30") as flight:
+            flight.until(lambda: server.connections, "asked the server")
+            time.sleep(0.1)  # until it waits for the answer
+            return _term(*_stopped(bench, flight, (130,)))
+
+
+@fault(
+    "SIGTERM while an HTTP server does not answer",
+    "real HTTP server takes the request and answers nothing",
+    _BEFORE,
+)
+def term_http(bench: Bench) -> Outcome:
+    """A camera in the network that hangs."""
+    return _muted(bench, mjpeg_server)
+
+
+@fault(
+    "SIGTERM while an RTSP server does not answer",
+    "real RTSP server takes the request and answers nothing",
+    _BEFORE,
+)
+def term_rtsp(bench: Bench) -> Outcome:
+    """The same over RTSP."""
+    return _muted(bench, rtsp_server)
+
+
+@fault("SIGTERM while running", "video, masks and a recording are written", f"{_AFTER}; all files whole")
+def term_running(bench: Bench) -> Outcome:
+    """The usual end."""
+    folder = bench.new_folder()
+    more = ("--save", "film.mp4", "--masks", "masks", "--record", "record")
+    with (
+        mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server,
+        bench.fly(server.url, *more, folder=folder) as flight,
+    ):
+        first = flight.valid()["monotonic_s"]
+        flight.valid(first + _A_SECOND)
+        outcome = _term(*_stopped(bench, flight, (0,)))
+    frames, masks = frames_of(folder / "film.mp4"), len(list((folder / "masks").glob("*.png")))
+    expect(frames > 0 and masks > 0, f"{frames} frames of video, {masks} masks")
+    expect(recorded(folder / "record") > 0, "nothing was recorded")
+    left = [path.name for path in folder.rglob(".*partial*")]
+    expect(not left, f"half-written files stayed: {left}")
+    return outcome
+
+
+@fault("SIGTERM while the camera is lost", "the camera is unplugged, and being sought", _AFTER)
+def term_lost(bench: Bench) -> Outcome:
+    """The end in the middle of a pause before the next attempt."""
+    with bench.fly("0", sabotaged=True) as flight:
+        flight.valid()
+        flight.switches.on(UNPLUGGED)
+        flight.invalid(SOURCE_LOST, time.monotonic())
+        return _term(*_stopped(bench, flight, (0,)))
+
+
+@fault(
+    "SIGTERM while a sink blocks",
+    "writing a mask never returns, inside the C library; a video is written beside it",
+    f"{_WITHIN}, status 2, because of the masks; the video is whole",
+)
+def term_sink(bench: Bench) -> Outcome:
+    """A disk that is gone at the end."""
+    folder = bench.new_folder()
+    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as flight:
+        flight.valid()
+        at = time.monotonic()
+        flight.switches.on(SINK_BLOCKS)
+        flight.wait(_drops_masks, "dropped masks", at)
+        outcome = _term(*_stopped(bench, flight, (2,)))
+    expect(frames_of(folder / "film.mp4") > 0, "the video is not whole")
+    return outcome
+
+
+def _drops_masks(event: Event) -> bool:
+    return any(sink["name"].startswith("masks") and sink["dropped"] for sink in event.get("sinks", ()))
+
+
+@fault(
+    "SIGTERM while inference hangs",
+    "inference never returns, inside the C library; ten times",
+    f"{_AFTER}; never by SIGABRT, as C++ destructors under a thread that is still at work would have it",
+    slow=True,
+)
+def term_inference(bench: Bench) -> Outcome:
+    """A thread that nothing ends, and the end of the interpreter beside it."""
+    worst = 0.0
+    for _ in range(_TIMES):
+        with bench.fly("0", sabotaged=True) as flight:
+            flight.valid()
+            at = time.monotonic()
+            flight.switches.on(INFER_HANGS)
+            flight.wait(lambda event: not event.get("valid", True), "hung", at)
+            worst = max(worst, _stopped(bench, flight, (0,))[1])
+    return Outcome("exit status 0, ten times; the slowest", worst)
+
+
+@fault(
+    "SIGTERM while stopping",
+    "a second SIGTERM while closing an output never returns, inside the C library",
+    f"{_WITHIN} of the second",
+)
+def term_stopping(bench: Bench) -> Outcome:
+    """Somebody who is impatient."""
+    with bench.fly("0", "--masks", "masks", sabotaged=True) as flight:
+        flight.valid()
+        flight.switches.on(SINK_CLOSE_BLOCKS)
+        flight.signal()
+        flight.until(lambda: flight.switches.is_reached(SINK_CLOSE_BLOCKS), "closed the masks")
+        return _term(*_stopped(bench, flight, (2, 130)))
