@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..errors import EdgesegError, FlightError, SourceError, UsageError
@@ -25,7 +25,9 @@ from ..segmenter import Segmenter
 from ..sinks.base import Sink
 from ..sources.base import Source
 from ..status import Board, Status
+from . import ending
 from .degrade import Degrader, steps_down
+from .ending import Ending
 from .heartbeat import Heartbeat
 from .network import Network
 from .overview import Overview
@@ -39,10 +41,6 @@ from .trace import Trace
 _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3
 """Batches of prepared frames at once: being prepared, waiting and being inferred; one frame more is to spare."""
-
-_STOP_SOURCES, _STOP_STAGES, _STOP_SINKS, _STOP_CAPTURES, _STOP_CLOSING = 0.25, 0.5, 0.7, 0.85, 5.0
-"""Seconds after the end is asked for: until then a source may give its last frame, the stages may finish theirs, sinks
-may write theirs, and a source that gave no frame may return; and what a sink that is closing its file may take on top."""
 
 
 class Pipeline:
@@ -109,8 +107,6 @@ class Pipeline:
         self._stopping = stopping or threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
-        self._asked_to_end = 0.0
-        self._impatient = False
         limits = limits or Limits()
         run = Conditions(
             segmenter.labels, max_frames, batch, patience_seconds, self.stop, on_failure, trace, limits
@@ -122,6 +118,7 @@ class Pipeline:
             name = _name_beside([lane.name for lane in self._lanes], stream.source.name)
             self._lanes.append(Lane(number, name, stream, run, intake.notify))
         intake.watch(self._lanes)
+        self._ending = Ending(self._lanes, self._stopping, patience_seconds)
         self._workers = [worker for lane in self._lanes for worker in lane.workers]
         self.stats = self._lanes[0].stats if len(streams) == 1 else RunStats(segmenter.labels)
         steps, smaller = steps_down(segmenter, degrade)
@@ -198,24 +195,19 @@ class Pipeline:
             self._attend(stages, foreground)
         except BaseException as error:  # a second Ctrl-C, say: shut everything, then raise it
             self._fail(error)
-            self._impatient = not isinstance(error, Exception) and self._notice_the_end()
+            self._ending.impatient = not isinstance(error, Exception) and self._ending.notice()
         ended_at = time.monotonic()
         over.set()
         for worker in self._workers:
             worker.end()
         for worker in foreground:
             worker.run(commits[worker])
-        self._await_sinks(sinks)
+        self._ending.await_sinks(sinks)
         self.stop()
-        for lane in self._lanes:
-            _interrupt(lane.source)
-        deadline = time.monotonic() + self._patience(_STOP_CAPTURES)
-        for lane, thread in captures.items():
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive() and not self._asked_to_end:
-                self._fail_lane(
-                    lane, SourceError(f"{lane.name} has not answered for {self._patience_seconds:g} s")
-                )
+        for lane in self._ending.await_captures(captures):
+            if not self._ending.asked:
+                waited = f"{self._patience_seconds:g} s"
+                self._fail_lane(lane, SourceError(f"{lane.name} has not answered for {waited}"))
         heartbeat.join()
         if not any(thread.is_alive() for thread in stages):
             self._stages.network.close()
@@ -230,47 +222,16 @@ class Pipeline:
         while any(thread.is_alive() for thread in stages):
             for worker in foreground:
                 worker.step(timeout=0)
-            if self._notice_the_end():
-                seconds = time.monotonic() - self._asked_to_end
-                # A source that hangs in read() cannot be asked to end: go on without its next frame.
-                if seconds > _STOP_SOURCES:
-                    for lane in self._lanes:
-                        lane.captured.close()
-                if seconds > _STOP_STAGES:
-                    self._stages.shut()
-                    return
+            self._overview.stopping = self._ending.notice()
+            # A source that hangs in read() cannot be asked to end: go on without its next frame.
+            if self._ending.is_over(ending.SOURCES):
+                for lane in self._lanes:
+                    lane.captured.close()
+            if self._ending.is_over(ending.STAGES):
+                self._stages.shut()
+                return
             stages[-1].join(_POLL_SECONDS)
-        self._notice_the_end()
-
-    def _notice_the_end(self) -> bool:
-        """Whether the end has been asked for; the first time, lets the sources know."""
-        if self._stopping.is_set() and not self._asked_to_end:
-            self._asked_to_end = time.monotonic()
-            self._overview.stopping = True
-            for lane in self._lanes:
-                _interrupt(lane.source)
-                if lane.live:
-                    lane.captured.cancel()
-        return bool(self._asked_to_end)
-
-    def _await_sinks(self, sinks: Mapping[SinkWorker, threading.Thread]) -> None:
-        """Lets the sinks write what waits and close; gives up those that do not answer."""
-        deadline = time.monotonic() + self._patience(_STOP_SINKS)
-        for worker, thread in sinks.items():
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive() and self._asked_to_end:
-                worker.cancel()
-                thread.join(_POLL_SECONDS)
-                if worker.closing and not self._impatient:
-                    thread.join(_STOP_CLOSING)
-            if thread.is_alive():
-                worker.give_up()
-
-    def _patience(self, once_stopped: float) -> float:
-        """Seconds that are left: many, or until so long after the run was stopped."""
-        if not self._asked_to_end:
-            return self._patience_seconds
-        return max(0.0, self._asked_to_end + once_stopped - time.monotonic())
+        self._ending.notice()
 
     def _succeeded(self, lane: Lane) -> bool:
         whole = self._error is None or isinstance(self._error, FlightError)
@@ -310,13 +271,6 @@ class Pipeline:
             self._stages.shut()
         else:
             self._stages.cancel()
-
-
-def _interrupt(source: Source) -> None:
-    # Sources may be of other classes than Source; those never wait.
-    interrupt = getattr(source, "interrupt", None)
-    if interrupt is not None:
-        interrupt()
 
 
 def _name_beside(others: Sequence[str], name: str) -> str:

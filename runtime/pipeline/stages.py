@@ -142,9 +142,7 @@ class Stages:
                     break
                 if self._trace is not None and lane.dropped > dropped:
                     dropped = lane.dropped
-                    self._trace.counter(
-                        "dropped", {each.capture.name: each.dropped for each in self._lanes}
-                    )
+                    self._trace.counter("dropped", {each.capture.name: each.dropped for each in self._lanes})
         finally:
             lane.captured.close()
 
