@@ -12,7 +12,7 @@ from .streams import Lane
 
 SOURCES, STAGES, SINKS, CAPTURES, CLOSING = 0.25, 0.5, 0.7, 0.85, 5.0
 """Seconds after the end is asked for: until then a source may give its last frame, the stages may finish theirs, sinks
-may write theirs, and a source that gave no frame may return. A sink that is closing its file may take the last on top."""
+may write theirs, and a source without a frame may return. A sink that is closing its file may take the last on top."""
 
 _POLL_SECONDS = 0.02
 
