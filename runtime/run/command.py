@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
     status, stop = StatusLine(live=not args.log_json), Stop()
     try:
-        with configure_logging(args.log_json, status.say, args.log_level) as say, stop.on_signals():
+        with configure_logging(args.log_json, status.say, args.log_level) as say:
             flight = Flight(args, stop, status, say)
             exit_status = flight.run()
     except Stopped as stopped:

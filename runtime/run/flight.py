@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,20 @@ log = logging.getLogger(__name__)
 _OUTPUTS = ("--save", "--masks", "--stats", "--trace", "--out", "--record")
 _MORE_SECONDS = 60.0
 """systemd is told every two seconds that opening may still take so long: building an engine takes minutes."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a run has opened before its outputs."""
+
+    segmenter: Segmenter
+    threads: ThreadChoice
+    steps: Sequence[Segmenter | float]
+    batches: BatchChoice
+    sources: Sequence[Source]
+    frames: int | None
+    trace: Trace | None
+    notifier: Notifier
 
 
 class Flight:
@@ -92,57 +107,53 @@ class Flight:
     def _tile(self) -> int:
         args = copy.copy(self._args)
         args.source = args.source[0]
-        with self._stop.unless(partial(open_segmenter, args, self._say))[0] as segmenter:
+        with open_segmenter(args, self._say)[0] as segmenter:
             return run_tiled(args, segmenter, self._say)
 
     def _fly(self) -> int:
-        args, stop = self._args, self._stop
+        args = self._args
         if args.stats is not None:
             prepare_output(args.stats, args.force)
         with ExitStack() as stack:
-            notifier = stack.enter_context(Notifier())
-            patience = partial(notifier.extend_timeout, _MORE_SECONDS)
-            trace = None
-            if args.trace is not None:
-                trace = Trace(args.trace, args.force)
-                stack.push(ends(trace, self._say))
-            network = partial(open_segmenter, args, self._say)
-            segmenter, threads = stop.unless(network, patience)
-            stack.enter_context(segmenter)
-            steps = stop.unless(partial(open_steps, args, segmenter), patience)
-            stack.callback(close_steps, steps)
-            if threads.threads is not None:
-                stack.enter_context(opencv_in_one_thread())
-            measure = partial(measure_batches, segmenter, len(read_names(args)))
-            batches = BatchChoice(self._batch) if self._batch else stop.unless(measure, patience)
-            sources, frames = stop.unless(partial(open_sources, args, self._say, stop.event), patience)
-            for source in sources:
-                stack.enter_context(source)
-            report = self._run(
-                stack, segmenter, steps, sources, frames, threads, batches.batch, trace, notifier
-            )
+            stack.enter_context(self._stop.on_signals())
+            opened = self._open(stack)
+            report = self._run(stack, opened)
             if report.stuck:
                 self.stuck = True
                 stack.pop_all()  # what does not answer cannot be closed either
+                if opened.trace is not None:
+                    opened.trace.close()
         self._status.clear()
-        tell(report, segmenter, threads, batches, args, self._print)
+        tell(report, opened.segmenter, opened.threads, opened.batches, args, self._print)
         return conclude(report, args.trace, self._print)
 
-    def _run(
-        self,
-        stack: ExitStack,
-        segmenter: Segmenter,
-        steps: Sequence[Segmenter | float],
-        sources: Sequence[Source],
-        frames: int | None,
-        threads: ThreadChoice,
-        batch: int,
-        trace: Trace | None,
-        notifier: Notifier,
-    ) -> RunReport:
+    def _open(self, stack: ExitStack) -> Opened:
+        """Opens everything but the outputs; the stack closes it."""
+        args, stop = self._args, self._stop
+        notifier = stack.enter_context(Notifier())
+        patience = partial(notifier.extend_timeout, _MORE_SECONDS)
+        trace = None
+        if args.trace is not None:
+            trace = Trace(args.trace, args.force)
+            stack.push(ends(trace, self._say))
+        segmenter, threads = stop.unless(partial(open_segmenter, args, self._say), patience)
+        stack.enter_context(segmenter)
+        steps = stop.unless(partial(open_steps, args, segmenter), patience)
+        stack.callback(close_steps, steps)
+        if threads.threads is not None:
+            stack.enter_context(opencv_in_one_thread())
+        measure = partial(measure_batches, segmenter, len(read_names(args)))
+        batches = BatchChoice(self._batch) if self._batch else stop.unless(measure, patience)
+        sources, frames = stop.unless(partial(open_sources, args, self._say, stop.event), patience)
+        for source in sources:
+            stack.enter_context(source)
+        return Opened(segmenter, threads, steps, batches, sources, frames, trace, notifier)
+
+    def _run(self, stack: ExitStack, opened: Opened) -> RunReport:
+        segmenter, sources = opened.segmenter, opened.sources
         args = self._args
         asked = (args.save, args.masks, args.stats, args.trace, self._preview, self._sinks.any_asked)
-        head = partial(head_of_run, segmenter, threads=threads.threads)
+        head = partial(head_of_run, segmenter, threads=opened.threads.threads)
         outputs = Outputs(
             args.save,
             args.masks,
@@ -159,15 +170,15 @@ class Flight:
             pipeline = Pipeline(
                 [Stream(source, its) for source, its in zip(sources, sinks, strict=True)],
                 segmenter,
-                max_frames=frames,
+                max_frames=opened.frames,
                 on_result=self._status.update,
                 on_failure=_log_failure,
                 stopping=self._stop.event,
-                batch=batch,
-                trace=trace,
+                batch=opened.batches.batch,
+                trace=opened.trace,
                 limits=self._limits,
-                degrade=steps,
-                on_beat=Watch(notifier, 2 * self._limits.inference_timeout_s),
+                degrade=opened.steps,
+                on_beat=Watch(opened.notifier, 2 * self._limits.inference_timeout_s),
                 board=now_and_then(BoardReader().read),
             )
             if page is not None:
@@ -177,7 +188,9 @@ class Flight:
             for sink in (sink for its in sinks for sink in its):
                 sink.close(commit=False)
             raise
-        notifier.ready(f"{segmenter.bundle.name}, {segmenter.variant.name} on {segmenter.backend.device}")
+        opened.notifier.ready(
+            f"{segmenter.bundle.name}, {segmenter.variant.name} on {segmenter.backend.device}"
+        )
         return pipeline.run()
 
     def _print(self, line: str) -> None:
