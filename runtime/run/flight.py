@@ -25,7 +25,6 @@ from ..segmenter import Segmenter
 from ..service.board import BoardReader
 from ..service.systemd import Notifier
 from ..sinks.base import Sink
-from ..sinks.opening import Outputs, check_apart, open_sinks
 from ..sinks.options import sink_options
 from ..sources.base import Source
 from ..status import Status
@@ -34,6 +33,7 @@ from ..tiling.command import is_tiled, run_tiled
 from .ending import conclude, ends, tell
 from .opening import close_steps, open_segmenter, open_sources, open_steps, opencv_in_one_thread, read_names
 from .options import limits_of, number_or_auto, steps_of
+from .outputs import Outputs, check_apart, open_sinks
 from .recordings import Recordings
 from .stop import Stop
 from .watch import Watch, now_and_then

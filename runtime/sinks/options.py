@@ -1,20 +1,14 @@
-"""The options of ``edgeseg run`` that say where results go, and the sinks that they ask for."""
+"""The options of ``edgeseg run`` that say where results go."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-
-if TYPE_CHECKING:
-    from ..labels import LabelMap
-    from .base import Sink
 
 PNG, NPZ = "png", "npz"
 
@@ -130,89 +124,6 @@ def sink_options(args: argparse.Namespace) -> SinkOptions:
         if args.record_limit is None
         else parse_bytes("--record-limit", args.record_limit),
     )
-
-
-def open_video(options: SinkOptions, path: Path, fps: float, live: bool, force: bool) -> Sink:
-    """The sink of ``--save``: one file, or segments.
-
-    Args:
-        options: as asked for.
-        path: of this source.
-        fps: that it plays at.
-        live: of the source.
-        force: whether one file may replace another; segments replace none.
-
-    Raises:
-        OutputError: as :class:`~edgeseg.runtime.sinks.video.VideoSink`.
-    """
-    from .video import SegmentedVideoSink, VideoSink
-
-    if options.segment_seconds is None:
-        return VideoSink(path, fps, live, force)
-    return SegmentedVideoSink(path, fps, options.segment_seconds, live, options.save_limit_bytes)
-
-
-def open_masks(options: SinkOptions, folder: Path, labels: LabelMap, live: bool, force: bool) -> Sink:
-    """The sink of ``--masks``: PNGs, all at the end of a file and at once of a live source; or arrays.
-
-    Args:
-        options: as asked for.
-        folder: of this source.
-        labels: the classes.
-        live: of the source.
-        force: whether PNGs of a file may replace others.
-
-    Raises:
-        OutputError: the folder cannot be written, or holds something else.
-    """
-    from .mask_arrays import MaskArraysSink
-    from .masks import LiveMasksSink, MasksSink
-
-    if options.masks_format == NPZ:
-        return MaskArraysSink(folder, labels)
-    return LiveMasksSink(folder, labels) if live else MasksSink(folder, labels, force)
-
-
-def open_others(
-    options: SinkOptions,
-    labels: LabelMap,
-    head: Mapping[str, Any],
-    source: int = 0,
-    named: Callable[[Path], Path] = lambda path: path,
-) -> list[Sink]:
-    """The sinks of ``--events``, ``--shm`` and ``--record``, in this order.
-
-    Args:
-        options: as asked for.
-        labels: the classes.
-        head: what runs, for the recording.
-        source: the source's number, from 1; 0 where there is but one.
-        named: gives an output its name for this source.
-
-    Raises:
-        UsageError: a target of events cannot be.
-        OutputError: an output cannot be written.
-    """
-    from ..recording.sink import RecordingSink
-    from .events import EventsSink
-    from .shared_memory import SharedMemorySink
-
-    sinks: list[Sink] = []
-    try:
-        # Events say which source they are of, and so share their target.
-        sinks += [EventsSink(target, labels, source) for target in options.events]
-        if options.shm is not None:
-            name = str(named(Path(options.shm)))
-            sinks.append(SharedMemorySink(name, labels, with_frames=options.shm_frames))
-        if options.record is not None:
-            sinks.append(
-                RecordingSink(named(options.record), labels, head, most_bytes=options.record_limit_bytes)
-            )
-    except BaseException:
-        for sink in sinks:
-            sink.close(commit=False)
-        raise
-    return sinks
 
 
 def parse_bytes(option: str, text: str) -> int:

@@ -4,20 +4,13 @@ import argparse
 from pathlib import Path
 
 import pytest
-from edgeseg.runtime.errors import OutputError, UsageError
-from edgeseg.runtime.labels import LabelMap
-from edgeseg.runtime.sinks.mask_arrays import MaskArraysSink
-from edgeseg.runtime.sinks.masks import LiveMasksSink, MasksSink
+from edgeseg.runtime.errors import UsageError
 from edgeseg.runtime.sinks.options import (
     SinkOptions,
     add_options,
-    open_masks,
-    open_others,
-    open_video,
     parse_bytes,
     sink_options,
 )
-from edgeseg.runtime.sinks.video import SegmentedVideoSink, VideoSink
 
 
 def parse(*words: str) -> SinkOptions:
@@ -73,33 +66,3 @@ def test_what_cannot_be(words: list[str], message: str) -> None:
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_bytes("--save-limit", text) == size
-
-
-def test_a_live_source_has_the_sinks_that_survive(tmp_path: Path, labels: LabelMap) -> None:
-    plain, split = SinkOptions(), SinkOptions(segment_seconds=5.0, masks_format="npz")
-    for live, kind in ((False, MasksSink), (True, LiveMasksSink)):
-        assert type(open_masks(plain, tmp_path / f"m{live}", labels, live, False)) is kind
-        assert type(open_masks(split, tmp_path / f"a{live}", labels, live, False)) is MaskArraysSink
-        video = open_video(plain, tmp_path / f"v{live}.mp4", 25, live, False)
-        segments = open_video(split, tmp_path / f"s{live}.mp4", 25, live, False)
-        assert (type(video), type(segments)) == (VideoSink, SegmentedVideoSink)
-        assert (video.beats, segments.beats) == (live, live)
-
-
-def test_the_others_bear_their_sources_name(tmp_path: Path, labels: LabelMap) -> None:
-    options = SinkOptions(events=(str(tmp_path / "e"),), shm="edgeseg-test-options", record=tmp_path / "r")
-    sinks = open_others(options, labels, {}, 2, lambda path: path.with_name(f"{path.name}-2"))
-    names = [sink.name for sink in sinks]
-    for sink in sinks:
-        sink.close(commit=True)
-    assert names == [
-        f"events {tmp_path / 'e'}", "shared memory edgeseg-test-options-2", f"recording {tmp_path / 'r-2'}",
-    ]  # fmt: skip
-
-
-def test_what_was_opened_is_closed_where_the_next_fails(tmp_path: Path, labels: LabelMap) -> None:
-    (tmp_path / "file").touch()
-    options = SinkOptions(shm="edgeseg-test-fails", record=tmp_path / "file")
-    with pytest.raises(OutputError, match="is a file; give the recording a folder"):
-        open_others(options, labels, {})
-    assert not Path("/dev/shm/edgeseg-test-fails").exists()

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import UsageError
 from ..labels import LabelMap
+from ..sinks.base import Sink
+from ..sinks.options import NPZ, SinkOptions
 from ..sources.base import Source
-from .base import Sink
-from .options import SinkOptions, open_masks, open_others, open_video
 
 NUMBER = "{source}"
 """Stands for the source's number, from 1, in an output's name."""
@@ -105,7 +105,7 @@ def open_sinks(
         OutputError: an output exists, or cannot be written.
     """
     from ..recording.sink import RecordingSink
-    from .window import WindowSink, why_no_window
+    from ..sinks.window import WindowSink, why_no_window
 
     count = len(sources)
     show, save = outputs.show or outputs.needed, outputs.save
@@ -149,3 +149,86 @@ def _free_name(name: str, sources: int) -> Path:
         number += 1
         path = path.with_name(f"{Path(name).stem}-{number}{path.suffix}")
     return path
+
+
+def open_video(options: SinkOptions, path: Path, fps: float, live: bool, force: bool) -> Sink:
+    """The sink of ``--save``: one file, or segments.
+
+    Args:
+        options: as asked for.
+        path: of this source.
+        fps: that it plays at.
+        live: of the source.
+        force: whether one file may replace another; segments replace none.
+
+    Raises:
+        OutputError: as :class:`~edgeseg.runtime.sinks.video.VideoSink`.
+    """
+    from ..sinks.video import SegmentedVideoSink, VideoSink
+
+    if options.segment_seconds is None:
+        return VideoSink(path, fps, live, force)
+    return SegmentedVideoSink(path, fps, options.segment_seconds, live, options.save_limit_bytes)
+
+
+def open_masks(options: SinkOptions, folder: Path, labels: LabelMap, live: bool, force: bool) -> Sink:
+    """The sink of ``--masks``: PNGs, all at the end of a file and at once of a live source; or arrays.
+
+    Args:
+        options: as asked for.
+        folder: of this source.
+        labels: the classes.
+        live: of the source.
+        force: whether PNGs of a file may replace others.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds something else.
+    """
+    from ..sinks.mask_arrays import MaskArraysSink
+    from ..sinks.masks import LiveMasksSink, MasksSink
+
+    if options.masks_format == NPZ:
+        return MaskArraysSink(folder, labels)
+    return LiveMasksSink(folder, labels) if live else MasksSink(folder, labels, force)
+
+
+def open_others(
+    options: SinkOptions,
+    labels: LabelMap,
+    head: Mapping[str, Any],
+    source: int = 0,
+    named: Callable[[Path], Path] = lambda path: path,
+) -> list[Sink]:
+    """The sinks of ``--events``, ``--shm`` and ``--record``, in this order.
+
+    Args:
+        options: as asked for.
+        labels: the classes.
+        head: what runs, for the recording.
+        source: the source's number, from 1; 0 where there is but one.
+        named: gives an output its name for this source.
+
+    Raises:
+        UsageError: a target of events cannot be.
+        OutputError: an output cannot be written.
+    """
+    from ..recording.sink import RecordingSink
+    from ..sinks.events import EventsSink
+    from ..sinks.shared_memory import SharedMemorySink
+
+    sinks: list[Sink] = []
+    try:
+        # Events say which source they are of, and so share their target.
+        sinks += [EventsSink(target, labels, source) for target in options.events]
+        if options.shm is not None:
+            name = str(named(Path(options.shm)))
+            sinks.append(SharedMemorySink(name, labels, with_frames=options.shm_frames))
+        if options.record is not None:
+            sinks.append(
+                RecordingSink(named(options.record), labels, head, most_bytes=options.record_limit_bytes)
+            )
+    except BaseException:
+        for sink in sinks:
+            sink.close(commit=False)
+        raise
+    return sinks

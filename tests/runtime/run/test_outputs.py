@@ -5,10 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import UsageError
+from edgeseg.runtime.errors import OutputError, UsageError
 from edgeseg.runtime.labels import LabelMap
+from edgeseg.runtime.run.outputs import (
+    Outputs,
+    check_apart,
+    name_of,
+    open_masks,
+    open_others,
+    open_sinks,
+    open_video,
+)
 from edgeseg.runtime.sinks import window
-from edgeseg.runtime.sinks.opening import Outputs, check_apart, name_of, open_sinks
+from edgeseg.runtime.sinks.mask_arrays import MaskArraysSink
+from edgeseg.runtime.sinks.masks import LiveMasksSink, MasksSink
+from edgeseg.runtime.sinks.options import SinkOptions
+from edgeseg.runtime.sinks.video import SegmentedVideoSink, VideoSink
 from edgeseg.runtime.sources.base import Source
 
 
@@ -96,3 +108,33 @@ def test_no_output_replaces_what_is_read(option: str, path: str, source: str) ->
     sources = ["other.mp4", source] if "film-2" in source else [source]
     with pytest.raises(UsageError, match=f"{option} .* would replace the source"):
         check_apart({option: Path(path)}, sources)
+
+
+def test_a_live_source_has_the_sinks_that_survive(tmp_path: Path, labels: LabelMap) -> None:
+    plain, split = SinkOptions(), SinkOptions(segment_seconds=5.0, masks_format="npz")
+    for live, kind in ((False, MasksSink), (True, LiveMasksSink)):
+        assert type(open_masks(plain, tmp_path / f"m{live}", labels, live, False)) is kind
+        assert type(open_masks(split, tmp_path / f"a{live}", labels, live, False)) is MaskArraysSink
+        video = open_video(plain, tmp_path / f"v{live}.mp4", 25, live, False)
+        segments = open_video(split, tmp_path / f"s{live}.mp4", 25, live, False)
+        assert (type(video), type(segments)) == (VideoSink, SegmentedVideoSink)
+        assert (video.beats, segments.beats) == (live, live)
+
+
+def test_the_others_bear_their_sources_name(tmp_path: Path, labels: LabelMap) -> None:
+    options = SinkOptions(events=(str(tmp_path / "e"),), shm="edgeseg-test-options", record=tmp_path / "r")
+    sinks = open_others(options, labels, {}, 2, lambda path: path.with_name(f"{path.name}-2"))
+    names = [sink.name for sink in sinks]
+    for sink in sinks:
+        sink.close(commit=True)
+    assert names == [
+        f"events {tmp_path / 'e'}", "shared memory edgeseg-test-options-2", f"recording {tmp_path / 'r-2'}",
+    ]  # fmt: skip
+
+
+def test_what_was_opened_is_closed_where_the_next_fails(tmp_path: Path, labels: LabelMap) -> None:
+    (tmp_path / "file").touch()
+    options = SinkOptions(shm="edgeseg-test-fails", record=tmp_path / "file")
+    with pytest.raises(OutputError, match="is a file; give the recording a folder"):
+        open_others(options, labels, {})
+    assert not Path("/dev/shm/edgeseg-test-fails").exists()
