@@ -92,7 +92,7 @@ class Bench:
         )
         missing = [word for word in says if word not in lines[0]]
         expect(not missing, f"the message lacks {missing}: {lines[0]}")
-        left = set(os.listdir(folder)) - before - {"switches", "log.txt", "events.jsonl"}
+        left = set(os.listdir(folder)) - before - {"switches", "events.jsonl"}
         expect(not left, f"it left {sorted(left)}")
         return Outcome(f"exit status {got}: “{_shortened(lines[0], folder.parent, self.bundle)}”", seconds)
 
@@ -138,8 +138,8 @@ class Bench:
         said = flight.verdicts(told[0], ended_at)
         others = {reason for _, valid, reason in said if not valid} - {*reasons, *or_else, STALE}
         expect(not others, f"it also said {sorted(others)}, expected {list(reasons)}")
-        believed = [at - began_at for at, valid, _ in said if valid]
-        expect(not believed, f"it called results valid during the fault, {believed} s after it began")
+        believed = [f"{at - began_at:.3f}" for at, valid, _ in said if valid]
+        expect(not believed, f"it called results valid {', '.join(believed)} s after the fault began")
         back = flight.valid(ended_at)["monotonic_s"]
         if comes_back is not None:
             comes_back()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ Event = Mapping[str, Any]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.005
+_PIPE_BYTES = 1 << 20
+"""Half a minute of events: nobody looks at them all the time."""
+
 PATIENCE_SECONDS = 30.0
 """Until something that must come has come; far beyond what any of it takes on a free machine."""
 
@@ -84,22 +89,24 @@ class Flight:
         for name in on:
             self.switches.on(name)
         self._events_path = folder / "events.jsonl"
-        self._log_path = folder / "log.txt"
         self._rest = b""
         self._reading = self._open(events)
         self.events: list[Event] = []
         door = ["-m", "edgeseg.benchmarks.faults.saboteur"] if sabotaged else [str(_ROOT / "run_camera.py")]
         written = ["--events", str(self._events_path)] if events != "none" else []
-        with self._log_path.open("ab") as log:
-            self.began_at = time.monotonic()
-            self.process = subprocess.Popen(
-                [sys.executable, *door, *arguments, *written],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, VARIABLE: str(folder / "switches"), **(environment or {})},
-            )
+        self._printed: list[bytes] = []
+        self.began_at = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, *door, *arguments, *written],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            # A pipe, which no full disk reaches.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, VARIABLE: str(folder / "switches"), **(environment or {})},
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> Flight:
         return self
@@ -110,13 +117,14 @@ class Flight:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._listener.join()
         self.poll()
         os.close(self._reading)
 
     @property
     def log(self) -> str:
         """What it has printed."""
-        return self._log_path.read_text("utf-8", "replace")
+        return b"".join(self._printed).decode("utf-8", "replace")
 
     def poll(self) -> None:
         """Takes in the events that have come."""
@@ -183,13 +191,13 @@ class Flight:
     def invalid(self, reason: str, since: float) -> Event:
         """The first event that says so, of that reason."""
         return self.wait(
-            lambda event: _verdict(event) == (False, reason), f"not valid because of {reason!r}", since
+            lambda event: verdict_of(event) == (False, reason), f"not valid because of {reason!r}", since
         )
 
     def verdicts(self, since: float, until: float) -> list[tuple[float, bool, str]]:
         """When, whether valid, and why not: of all that was said meanwhile."""
         self.poll()
-        found = [(event["monotonic_s"], *verdict) for event in self.events if (verdict := _verdict(event))]
+        found = [(event["monotonic_s"], *verdict) for event in self.events if (verdict := verdict_of(event))]
         return [each for each in found if since <= each[0] <= until]
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> float:
@@ -209,6 +217,7 @@ class Flight:
             self.poll()
             expect(time.monotonic() < until, f"the run did not end within {seconds:g} s: {self.log[-600:]}")
             time.sleep(_POLL_SECONDS)
+        self._listener.join()
         self.poll()
         return status
 
@@ -225,17 +234,25 @@ class Flight:
                 age_ms = event["latency_ms"] if event["type"] == "result" else event["age_ms"]
                 expect(age_ms <= most_ms, f"a valid {event['type']} was {age_ms:.0f} ms old: {event}")
 
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as printed:
+            while data := os.read(printed.fileno(), 1 << 16):
+                self._printed.append(data)
+
     def _open(self, events: str) -> int:
         """Where the events are read; those of an earlier run are not."""
         if events == "pipe":
             os.mkfifo(self._events_path)
-            return os.open(self._events_path, os.O_RDONLY | os.O_NONBLOCK)
+            number = os.open(self._events_path, os.O_RDONLY | os.O_NONBLOCK)
+            fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            return number
         number = os.open(self._events_path, os.O_RDONLY | os.O_CREAT, 0o644)
         os.lseek(number, 0, os.SEEK_END)
         return number
 
 
-def _verdict(event: Event) -> tuple[bool, str] | None:
+def verdict_of(event: Event) -> tuple[bool, str] | None:
     """Whether an event calls the newest result valid, and why not; None where it says nothing of that."""
     if event["type"] in ("result", "heartbeat"):
         return event["valid"], event["reason"]

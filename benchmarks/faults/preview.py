@@ -21,7 +21,7 @@ from .servers import mjpeg_server
 
 _SIZE_HW, _FPS = (480, 640), 15.0
 _SECONDS = 2.0
-_SLOWER = 0.9
+_SLOWER, _SLOWER_WHERE_BUSY = 0.9, 0.4
 _WATCHING = 4
 
 
@@ -136,7 +136,8 @@ def clients(bench: Bench) -> Outcome:
         for each in (*stuck, *watching):
             each.close()
     expect(not bad, f"results were not valid: {bad[:3]}")
-    expect(during >= _SLOWER * before, f"{during:.1f} results a second with viewers, {before:.1f} without")
+    share = _SLOWER_WHERE_BUSY if bench.pace.slack_s else _SLOWER
+    expect(during >= share * before, f"{during:.1f} results a second with viewers, {before:.1f} without")
     return Outcome(
         f"{before:.1f} results a second without, {during:.1f} with; the four were dropped",
         dropped_at - began_at,
@@ -146,7 +147,7 @@ def clients(bench: Bench) -> Outcome:
 @fault(
     "camera lost, asked through `/readyz`",
     "real HTTP server ends its connections and its port, then is back",
-    "503 with `source-lost` within the age and two heartbeats; `/healthz` stays 200; 200 again afterwards",
+    "503 with `source-lost` within the age and half a second; `/healthz` stays 200; 200 again afterwards",
 )
 def readiness(bench: Bench) -> Outcome:
     """What a load balancer or a watch of one's own sees."""
@@ -160,7 +161,8 @@ def readiness(bench: Bench) -> Outcome:
         began_at = time.monotonic()
         server.stop()
         flight.until(lambda: ask(port, "/readyz")[0] == 503, "not ready")
-        told_s, bound = time.monotonic() - began_at, bench.pace.told_s
+        # The page asks the run four times a second.
+        told_s, bound = time.monotonic() - began_at, bench.pace.max_age_s + 0.5 + bench.pace.slack_s
         flight.until(
             lambda: any(SOURCE_LOST in why for why in ask(port, "/readyz")[1]["why"]),
             "not ready, source-lost",

@@ -7,6 +7,7 @@ sabotaged a switch is looked at.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,9 @@ SINK_SLOW, SINK_RAISES, SINK_BLOCKS, SINK_CLOSE_BLOCKS = (
 
 def main() -> int:
     """Runs; returns the exit status."""
+    # As the verb itself does, before OpenCV is loaded.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     set_limits()
     from ... import cli
 

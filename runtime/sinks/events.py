@@ -48,6 +48,7 @@ class EventsSink(Sink):
         self._names = labels.names
         self._source = source
         self._reason: str | None = None
+        self._newest_id = -1
         self._known: dict[str, str] = {}
 
     def write(self, output: Output) -> None:
@@ -63,6 +64,7 @@ class EventsSink(Sink):
             self._change("validity", _validity(before), _validity(result.reason), result.reason)
         if output.beat:
             return
+        self._newest_id = result.frame_id
         event: dict[str, Any] = {
             **self._head("result"),
             "frame_id": result.frame_id,
@@ -82,6 +84,8 @@ class EventsSink(Sink):
     def announce(self, status: Status) -> None:
         """Writes a heartbeat, after the changes since the last one.
 
+        Nothing where a newer result than it tells of has been written meanwhile: what it says is over.
+
         Raises:
             OutputError: the target takes no more.
         """
@@ -90,6 +94,8 @@ class EventsSink(Sink):
         if source is None:
             return
         self._changes(status, source)
+        if self._newest_id > (-1 if source.frame_id is None else source.frame_id):
+            return
         self._send(
             {
                 **self._head("heartbeat"),

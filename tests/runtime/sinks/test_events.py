@@ -84,8 +84,11 @@ def test_results_heartbeats_and_changes(
     sink.write(make_output(8, reason="source-lost", beat=True))
     sink.write(make_output(8, reason="source-lost", beat=True))
     failed = SinkStatus("video v.mp4", 8, 0, errors=1, disabled=True, problem="the disk is full")
-    sink.announce(make_status(connected=False, problem="no answer", degraded="int8 for fp32", sinks=[failed]))
-    sink.announce(make_status(reconnects=1))
+    lost = make_status(
+        connected=False, problem="no answer", degraded="int8 for fp32", sinks=[failed], frame_id=8
+    )
+    sink.announce(lost)
+    sink.announce(make_status(reconnects=1, frame_id=8))
     sink.close(commit=False)
     events = read(tmp_path / "e.jsonl")
     told = [(e["type"], e.get("what"), e.get("from"), e.get("to"), e.get("detail")) for e in events]
@@ -288,3 +291,17 @@ def test_whoever_does_not_read_standard_output_cannot_hold_the_sink_for_long() -
     assert errors.count(b"nobody has read events from standard output for 0.5 s") == 2
     assert float(errors.split(b"longest ")[1]) < 10
     process.communicate(timeout=60)
+
+
+def test_a_heartbeat_that_a_newer_result_has_overtaken_is_not_written(
+    make_output: Callable[..., Output], make_status: Callable[..., Status], labels: LabelMap, tmp_path: Path
+) -> None:
+    sink = EventsSink(str(tmp_path / "e.jsonl"), labels)
+    sink.write(make_output(7))
+    sink.announce(make_status(frame_id=7))
+    sink.write(make_output(8, reason="dark"))
+    sink.announce(make_status(frame_id=7, valid=True))
+    sink.announce(make_status(frame_id=8, valid=False, reason="dark"))
+    sink.close(commit=True)
+    heartbeats = [event for event in read(tmp_path / "e.jsonl") if event["type"] == "heartbeat"]
+    assert [(event["frame_id"], event["valid"]) for event in heartbeats] == [(7, True), (8, False)]

@@ -1,0 +1,349 @@
+"""A long flight under faults at random: does it ever say what is not so, end, or grow?
+
+``python -m edgeseg.benchmarks.live_soak --minutes 10 --seed 7`` runs ``run_camera.py`` as a process over an HTTP
+camera, with a segmented video, masks, events and a preview page whose viewers come and go. One fault after the other
+befalls it, drawn from the seed, and a full disk at the end. Afterwards each tenth of each second is judged by the
+events that had come until then: a valid result that is young enough, or none, for the reason that there then was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime.errors import EdgesegError, UsageError
+from .describe import describe_machine, machine_lines
+from .faults.bench import Bench
+from .faults.disturbances import Disturbance, Happening, disturbances, drawn, full_disk
+from .faults.flight import Flight, Pace
+from .faults.judge import Judgement, judge
+from .faults.outcome import UnexpectedOutcomeError, expect
+from .faults.outputs import frames_of
+from .faults.page import write_part
+from .faults.preview import Watcher, port_of
+from .faults.servers import mjpeg_server
+from .soak import slope_mb_per_hour
+from .tables import Table, number
+
+_PROG = "python -m edgeseg.benchmarks.live_soak"
+_FPS, _SIZE_HW = 15.0, (480, 640)
+_FROZEN_AFTER_S = 2.0
+_MOST_VIEWERS = 3
+_STEP_SECONDS = 0.02
+_MEMORY_SECONDS = 1.0
+_WARM_UP_SHARE, _WARM_UP_S = 0.3, 120.0
+"""Of the time, and at most: until memory is looked at. Each kind of fault brings code and buffers with it once."""
+
+_LEAK_MB_PER_HOUR, _LEAK_MB = 60.0, 6.0
+"""A leak is both: so steep, and so much in all. Faults come at random, and with them buffers that come and go."""
+
+_FULL_DISK_SHARE = 0.95
+_SHOWN = 10
+
+
+@dataclass
+class Soak:
+    """A soak that has been.
+
+    Attributes:
+        judgement: of its seconds.
+        happenings: what befell it.
+        back_s: by disturbance, how long after its end results were valid again.
+        memory: float64 [n, 2]: seconds, and MB of the run and its children.
+        pictures: that viewers were sent.
+        segments: of video, that can be read.
+        problems: what else was wrong, a line each.
+    """
+
+    judgement: Judgement
+    happenings: list[Happening]
+    back_s: dict[str, list[float]]
+    memory: np.ndarray
+    pictures: int
+    segments: int
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def settled(self) -> np.ndarray:
+        """The memory after the warm-up."""
+        last = float(self.memory[-1, 0])
+        settled: np.ndarray = self.memory[self.memory[:, 0] >= min(_WARM_UP_S, _WARM_UP_SHARE * last)]
+        return settled
+
+    @property
+    def slope(self) -> float:
+        """MB an hour, by least squares, after the warm-up."""
+        return slope_mb_per_hour(self.settled)
+
+    @property
+    def grown_mb(self) -> float:
+        """What that slope comes to over the time that it was measured."""
+        return self.slope * float(self.settled[-1, 0] - self.settled[0, 0]) / 3600
+
+    @property
+    def leaks(self) -> bool:
+        """Whether memory grows."""
+        return self.slope > _LEAK_MB_PER_HOUR and self.grown_mb > _LEAK_MB
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Soaks; returns 0, 1 where something was wrong, 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(prog=_PROG, description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="default: %(default)g")
+    parser.add_argument(
+        "--seed", type=int, default=7, metavar="N", help="of the faults; default: %(default)s"
+    )
+    parser.add_argument(
+        "--bundle", type=Path, default=Path("bundle/lraspp"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--page", type=Path, metavar="FILE.md", help="write what came of it into this page")
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(words)
+    try:
+        if not 0.2 <= args.minutes <= 10_000:
+            raise UsageError(f"--minutes {args.minutes:g}: expected 0.2 to 10000")
+        if not (args.bundle / "bundle.json").is_file():
+            raise UsageError(
+                f"--bundle {args.bundle}: there is no bundle; python export.py --model lraspp makes one"
+            )
+        machine = machine_lines(describe_machine())
+        with tempfile.TemporaryDirectory(prefix="edgeseg-soak-") as folder:
+            pace = Pace(max_age_s=1.0, heartbeat_hz=5.0)
+            done = soak(args.bundle, Path(folder), 60 * args.minutes, args.seed, pace)
+        lines = read_out(done, pace)
+        print("\n".join([*machine, "", *lines, "", table(done).plain()]))
+        wrong = [*done.judgement.wrong, *done.problems, *(["memory grows"] if done.leaks else [])]
+        if wrong:
+            more = f"\nand {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            raise UnexpectedOutcomeError("this was wrong:\n" + "\n".join(wrong[:_SHOWN]) + more)
+        if args.page is not None:
+            command = shlex.join([*_PROG.split(), *words])
+            write_part(args.page, "soak", _markdown(done, lines, machine, command))
+            print(f"\nwrote {args.page}")
+    except EdgesegError as error:
+        print(f"{_PROG}: error: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> Soak:
+    """Flies under faults for so long, and judges the flight.
+
+    Args:
+        bundle: that runs.
+        folder: for all that is written.
+        seconds: how long.
+        seed: of the faults and of the viewers.
+        pace: of the run.
+
+    Raises:
+        UnexpectedOutcomeError: the run ended, or did not become valid at all.
+    """
+    bench, place = Bench(bundle, folder, pace), folder / "soak"
+    place.mkdir(parents=True)
+    more = (
+        "--save", "film.mp4", "--segment", "5", "--save-limit", "200M", "--masks", "masks", "--preview", "0",
+        "--frozen-after", str(_FROZEN_AFTER_S), "--read-timeout", "2", "--inference-timeout", "5",
+    )  # fmt: skip
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, ExitStack() as stack:
+        flight = stack.enter_context(
+            bench.fly(server.url, *more, sabotaged=True, folder=place, events="pipe")
+        )
+        port = port_of(flight)
+        began_at = flight.valid()["monotonic_s"]
+        storm = _Storm(flight, server, port, seed, pace, began_at, began_at + seconds)
+        storm.blow()
+        ended_at = time.monotonic()
+        viewers = storm.viewers
+        flight.signal()
+        status = flight.ends()
+        viewers.go()
+    problems = []
+    # The full disk at the end has ended outputs, which is told so.
+    if status != 2:
+        problems.append(
+            f"the run ended with status {status}, expected 2 after a full disk: {flight.log[-600:]}"
+        )
+    problems += [line for line in flight.log.splitlines() if re.search(r"Traceback|Fatal|core dumped", line)]
+    videos = sorted(place.glob("film-*.mp4"))
+    problems += [f"{video.name} cannot be read" for video in videos if not frames_of(video)]
+    return Soak(
+        judge(flight.events, storm.happenings, pace, began_at, ended_at),
+        storm.happenings,
+        storm.back_s,
+        np.array(storm.memory),
+        viewers.pictures,
+        len(videos),
+        problems,
+    )
+
+
+class _Storm:
+    """Lets one disturbance after the other befall a flight, and takes down what happens."""
+
+    def __init__(
+        self, flight: Flight, server: object, port: int, seed: int, pace: Pace, began_at: float, until: float
+    ) -> None:
+        self._flight, self._pace, self._began_at, self._until = flight, pace, began_at, until
+        self._random = random.Random(seed)
+        self._coming = drawn(
+            disturbances(server, flight, port, _FROZEN_AFTER_S, pace.max_age_s), random.Random(seed + 1)
+        )
+        self.viewers = _Viewers(port, random.Random(seed + 2))
+        self.happenings: list[Happening] = []
+        self.back_s: dict[str, list[float]] = {}
+        self.memory: list[tuple[float, float]] = []
+
+    def blow(self) -> None:
+        """Until the end, which a full disk comes before."""
+        full_at = self._began_at + _FULL_DISK_SHARE * (self._until - self._began_at)
+        while time.monotonic() < full_at:
+            self._happen(next(self._coming), full_at)
+            self._pass(self._random.uniform(0.5, 3.0))
+        self._happen(full_disk(self._flight), self._until)
+        self._pass(self._until - time.monotonic())
+
+    def _happen(self, what: Disturbance, no_later_than: float) -> None:
+        longest = max(what.shortest_s, min(what.longest_s, no_later_than - time.monotonic()))
+        seconds = self._random.uniform(what.shortest_s, longest)
+        happening = Happening(what, time.monotonic())
+        self.happenings.append(happening)
+        what.begin()
+        self._pass(seconds)
+        happening.ended_at = time.monotonic()
+        what.end()
+        self._come_back(what, happening.ended_at)
+
+    def _come_back(self, what: Disturbance, ended_at: float) -> None:
+        """Waits for the next valid result; the judge says whether it came in time."""
+        patience_s = what.back_s + self._pace.told_s + 30
+        while time.monotonic() < ended_at + patience_s:
+            self._pass(_STEP_SECONDS)
+            for event in reversed(self._flight.events):
+                if event["monotonic_s"] < ended_at:
+                    break
+                if event["type"] == "result" and event["valid"] and event["captured_at"] >= ended_at:
+                    self.back_s.setdefault(what.name, []).append(event["monotonic_s"] - ended_at)
+                    return
+        raise UnexpectedOutcomeError(
+            f"no valid result for {patience_s:.0f} s after {what.name}: {self._flight.log}"
+        )
+
+    def _pass(self, seconds: float) -> None:
+        """Lets time go by."""
+        until = time.monotonic() + seconds
+        while True:
+            expect(self._flight.process.poll() is None, f"the run has ended: {self._flight.log[-900:]}")
+            self._flight.poll()
+            now = time.monotonic()
+            if not self.memory or now - self._began_at - self.memory[-1][0] >= _MEMORY_SECONDS:
+                self.memory.append((now - self._began_at, resident_mb(self._flight.process.pid)))
+                self.viewers.come_and_go()
+            if now >= until:
+                return
+            time.sleep(min(_STEP_SECONDS, until - now))
+
+
+class _Viewers:
+    """Viewers of the preview page, who come and go."""
+
+    def __init__(self, port: int, generator: random.Random) -> None:
+        self._port, self._random = port, generator
+        self._here: list[Watcher] = []
+        self._sent = 0
+
+    @property
+    def pictures(self) -> int:
+        """That they all were sent."""
+        return self._sent + sum(each.pictures for each in self._here)
+
+    def come_and_go(self) -> None:
+        """One comes or goes, now and then."""
+        if self._random.random() > 0.3:
+            return
+        if len(self._here) < self._random.randint(0, _MOST_VIEWERS):
+            self._here.append(Watcher(self._port))
+        elif self._here:
+            self._leave(self._here.pop(0))
+
+    def go(self) -> None:
+        """All leave."""
+        while self._here:
+            self._leave(self._here.pop())
+
+    def _leave(self, viewer: Watcher) -> None:
+        viewer.close()
+        self._sent += viewer.pictures
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process and its descendants, in MB; 0 of one that has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("utf-8")
+        children = " ".join(path.read_text("utf-8") for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    match = re.search(r"^VmRSS:\s*(\d+) kB", status, re.MULTILINE)
+    own = int(match[1]) * 1024 / 1e6 if match else 0.0
+    return own + sum(resident_mb(int(child)) for child in children.split())
+
+
+def table(done: Soak) -> Table:
+    """What befell it, how often, and how soon valid results were back."""
+    rows = []
+    for name in sorted({each.what.name for each in done.happenings}):
+        times = [each for each in done.happenings if each.what.name == name]
+        back = done.back_s.get(name, [])
+        reasons = ", ".join(times[0].what.reasons) or "none: results stay valid"
+        rows.append(
+            [name, reasons, str(len(times)), number(statistics.median(back), 2), number(max(back), 2)]
+        )
+    heads = ("what befell it", "reasons that there may be", "times", "valid again, s: median", "worst")
+    return Table(heads, rows, left=2)
+
+
+def read_out(done: Soak, pace: Pace) -> list[str]:
+    """What the soak says, in words."""
+    judgement = done.judgement
+    told = ", ".join(f"{reason} {count}" for reason, count in sorted(judgement.reasons.items()))
+    minutes = float(done.settled[-1, 0] - done.settled[0, 0]) / 60
+    right = "each second was right" if not judgement.wrong else f"{len(judgement.wrong)} samples were wrong"
+    return [
+        f"{judgement.seconds} seconds under {len(done.happenings)} faults: {right}. {judgement.valid} had valid results"
+        f" throughout; in the others the reasons were, in seconds: {told or 'none'}.",
+        f"The oldest result that was called valid was {judgement.oldest_s:.2f} s old when it was looked at; the bound"
+        f" is {pace.told_s:.1f} s, which is `--max-age` and two heartbeats.",
+        f"Memory {'grows' if done.leaks else 'does not grow'}: {done.settled[:, 1].mean():.0f} MB resident on average,"
+        f" a slope of {done.slope:+.1f} MB an hour by least squares, {done.grown_mb:+.2f} MB over the last"
+        f" {minutes:.1f} minutes.",
+        f"The run did not end before it was asked to; {done.segments} segments of video are whole; viewers were sent"
+        f" {done.pictures} pictures.",
+    ]
+
+
+def _markdown(done: Soak, lines: Sequence[str], machine: Sequence[str], command: str) -> str:
+    return "\n".join(
+        [
+            "<!-- not run: it takes minutes, and its figures are of one machine -->",
+            "```bash", command, "```", "",
+            *(f"- {line}." for line in machine), "",
+            *(f"- {line}" for line in lines), "",
+            table(done).markdown(),
+        ]
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
