@@ -6,6 +6,7 @@ A verb's module has ``configure(parser)`` and ``run(args) -> int``, and imports 
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -39,6 +40,8 @@ VERBS = {
         "say what this machine has for edgeseg, and what is missing",
     ),
 }
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,12 +81,24 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
         print(_told("error", f"{prog}: error: {error}", as_json), file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:
-        # Whoever read the output, such as `head`, has enough; the interpreter must not find that out again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output, such as `head`, has enough.
+        _drop_standard_output()
         return 141
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _drop_standard_output()
+        message = f"{prog}: error: cannot write what there is to say: {error.strerror}; make room, or write elsewhere"
+        print(_told("error", message, as_json), file=sys.stderr)
+        return EdgesegError.exit_status
     except KeyboardInterrupt:
         print(_told("info", f"{prog}: stopped", as_json), file=sys.stderr)
         return 130
+
+
+def _drop_standard_output() -> None:
+    """Keeps the interpreter from finding out again, at its end, that nobody takes what is left to be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bound_what_is_read() -> None:

@@ -115,3 +115,20 @@ def test_pictures_are_bounded_before_opencv_is_loaded(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
     assert done.stdout.splitlines() == ["loaded before: False", f"bound: {2**28}"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgeseg.cli", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "edgeseg models: error: cannot write what there is to say: No space left on device;"
+        " make room, or write elsewhere\n"
+    )
