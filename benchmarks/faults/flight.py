@@ -194,6 +194,16 @@ class Flight:
             lambda event: verdict_of(event) == (False, reason), f"not valid because of {reason!r}", since
         )
 
+    def invalid_of(self, reasons: Sequence[str], since: float) -> Event:
+        """The first event that says so, of any of these reasons."""
+        return self.wait(
+            lambda event: (
+                (verdict := verdict_of(event)) is not None and not verdict[0] and verdict[1] in reasons
+            ),
+            f"not valid because of any of {list(reasons)}",
+            since,
+        )
+
     def verdicts(self, since: float, until: float) -> list[tuple[float, bool, str]]:
         """When, whether valid, and why not: of all that was said meanwhile."""
         self.poll()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from ...runtime.reasons import BACKEND_FAILED, NOT_FINITE, STALE
+import re
+import resource
+from pathlib import Path
+
+from ...runtime.reasons import BACKEND_FAILED, CORRUPT, NOT_FINITE, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 from .bench import Bench
 from .flight import PATIENCE_SECONDS
 from .outcome import Outcome, expect, fault
 from .saboteur import INFER_HANGS, INFER_MEMORY, INFER_NAN, INFER_RAISES, INFER_SLOW
+from .servers import mjpeg_server
 
 _INSIDE = "inside of inference"
 
@@ -101,3 +106,31 @@ def not_finite(bench: Bench) -> Outcome:
 def out_of_memory(bench: Bench) -> Outcome:
     """Memory that there is not."""
     return _sabotaged(bench, INFER_MEMORY, BACKEND_FAILED, says="inference failed: Unable to allocate")
+
+
+@fault(
+    "no more memory for the process",
+    "`RLIMIT_AS` of the running process, at what it has; the HTTP camera then sends 3840 x 2160 instead of 160 x 120",
+    "no result of such a frame is valid; the run goes on, and follows once there is memory",
+)
+def no_memory(bench: Bench) -> Outcome:
+    """Frames that there is no room for."""
+    small_hw, large_hw = (120, 160), (2160, 3840)
+    with mjpeg_server(size_hw=small_hw, fps=25.0) as server, bench.fly(server.url) as flight:
+        flight.valid()
+        pid = flight.process.pid
+        status = Path(f"/proc/{pid}/status").read_text("utf-8")
+        size_kib = int(re.findall(r"VmSize:\s*(\d+) kB", status)[0])
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+
+        def begin() -> None:
+            resource.prlimit(pid, resource.RLIMIT_AS, (1024 * size_kib, hard))
+            server.size_hw = large_hw
+
+        def end() -> None:
+            server.size_hw = small_hw
+            resource.prlimit(pid, resource.RLIMIT_AS, (soft, hard))
+
+        # It depends on who asks first: OpenCV says of such a picture what it says of a damaged one.
+        reasons = (CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, BACKEND_FAILED)
+        return bench.disturb(flight, begin, end, (), or_else=reasons, hold_s=1.0)

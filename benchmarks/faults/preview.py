@@ -133,8 +133,10 @@ def clients(bench: Bench) -> Outcome:
         )
         bad = [each for each in flight.verdicts(began_at, time.monotonic()) if not each[1]]
         flight.check_ages()
-        for each in (*stuck, *watching):
-            each.close()
+        for viewer in stuck:
+            viewer.close()
+        for watcher in watching:
+            watcher.close()
     expect(not bad, f"results were not valid: {bad[:3]}")
     share = _SLOWER_WHERE_BUSY if bench.pace.slack_s else _SLOWER
     expect(during >= share * before, f"{during:.1f} results a second with viewers, {before:.1f} without")

@@ -8,14 +8,17 @@ sabotaged a switch is looked at.
 from __future__ import annotations
 
 import os
-import sys
+import runpy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ...runtime.sources.limits import set_limits
 from .switches import Switches
+
+_DOOR = Path(__file__).resolve().parents[2] / "run_camera.py"
 
 INFER_SLOW, INFER_RAISES, INFER_HANGS, INFER_NAN = "infer-slow", "infer-raises", "infer-hangs", "infer-nan"
 INFER_MEMORY, BUNDLE_HANGS = "infer-memory", "bundle-hangs"
@@ -27,19 +30,18 @@ SINK_SLOW, SINK_RAISES, SINK_BLOCKS, SINK_CLOSE_BLOCKS = (
 )
 
 
-def main() -> int:
-    """Runs; returns the exit status."""
+def main() -> None:
+    """Runs ``run_camera.py``, which ends the process."""
     # As the verb itself does, before OpenCV is loaded.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     set_limits()
-    from ... import cli
 
     switches = Switches.of_environment()
     _sabotage_cameras()
     _sabotage_network(switches)
     _sabotage_masks(switches)
-    return cli.run_verb("run", sys.argv[1:], prog="run_camera.py")
+    runpy.run_path(str(_DOOR), run_name="__main__")
 
 
 def _sabotage_cameras() -> None:
@@ -121,4 +123,4 @@ def _sabotage_masks(switches: Switches) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -17,17 +17,19 @@ from .saboteur import BUNDLE_HANGS, INFER_HANGS, SINK_BLOCKS, SINK_CLOSE_BLOCKS
 from .servers import mjpeg_server, rtsp_server
 
 _SIZE_HW, _FPS = (120, 160), 25.0
-_A_SECOND = 1.0
+_A_SECOND, _CLOSING_S = 1.0, 5.0
 _TIMES = 10
 
 
-def _stopped(bench: Bench, flight: Flight, statuses: tuple[int, ...]) -> tuple[int, float]:
-    """Sends SIGTERM; checks the exit status and that it is there within a second; gives both."""
+def _stopped(
+    bench: Bench, flight: Flight, statuses: tuple[int, ...], within_s: float = _A_SECOND
+) -> tuple[int, float]:
+    """Sends SIGTERM; checks the exit status and that it is there in time; gives both."""
     at = flight.signal()
     status = flight.ends()
     seconds = time.monotonic() - at
     expect(status in statuses, f"exit status {status}, expected {statuses}: {flight.log}")
-    bound = _A_SECOND + bench.pace.slack_s
+    bound = within_s + bench.pace.slack_s
     expect(seconds <= bound, f"it ended after {seconds:.2f} s, not {bound:.2f}")
     expect("Traceback" not in flight.log and "Fatal" not in flight.log, f"it said {flight.log}")
     return status, seconds
@@ -196,3 +198,20 @@ def term_stopping(bench: Bench) -> Outcome:
         flight.signal()
         flight.until(lambda: flight.switches.is_reached(SINK_CLOSE_BLOCKS), "closed the masks")
         return _term(*_stopped(bench, flight, (2, 130)))
+
+
+@fault(
+    "SIGTERM, and an output that never closes",
+    "closing the masks never returns, inside the C library; a video is written beside them",
+    "ends within six seconds, status 2, because of the masks; the video is whole",
+    slow=True,
+)
+def term_closing(bench: Bench) -> Outcome:
+    """A card that takes the last bytes for ever. A file that is being closed is given five seconds more."""
+    folder = bench.new_folder()
+    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as flight:
+        flight.valid()
+        flight.switches.on(SINK_CLOSE_BLOCKS)
+        outcome = _term(*_stopped(bench, flight, (2,), _A_SECOND + _CLOSING_S))
+    expect(frames_of(folder / "film.mp4") > 0, "the video is not whole")
+    return outcome

@@ -195,6 +195,9 @@ class LiveSource(Source):
             except SourceError as error:
                 self._lose(error)
                 continue
+            except MemoryError:
+                self._lose(SourceError(f"there was no memory for what {self.name} gives"))
+                continue
             if frame is not None:
                 return frame
         return None

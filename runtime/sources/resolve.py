@@ -19,7 +19,7 @@ def resolve(host: str, port: int, until: float, interruption: Interruption) -> l
         interruption: ends the wait; raises Interrupted.
 
     Raises:
-        SourceError: the name is unknown, or the answer takes too long.
+        SourceError: the name is unknown, the answer takes too long, or it cannot even be asked for.
     """
     found: list[Address] = []
     problem: list[str] = []
@@ -35,7 +35,10 @@ def resolve(host: str, port: int, until: float, interruption: Interruption) -> l
             done.set()
 
     # A lookup that outlives its deadline ends by itself later; nobody waits for it.
-    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+    try:
+        threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+    except RuntimeError as error:  # memory or threads have run out, which may pass
+        raise SourceError(f"cannot resolve {host}: {error}") from error
     if not interruption.wait_for(done, until):
         raise SourceError(f"the name {host} is not resolved in time; is the network up?")
     if problem or not found:

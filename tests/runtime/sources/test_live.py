@@ -104,6 +104,14 @@ def test_an_end_of_a_live_stream_is_a_loss() -> None:
     assert source.reconnects == 1
 
 
+def test_memory_that_there_is_not_is_a_loss_and_not_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = Scripted((4, 6), MemoryError()), Scripted((4, 6))
+    source = LiveSource("cam", opener_of(first, MemoryError(), second), QUICK)
+    assert [source.read().shape, source.read().shape] == [(4, 6, 3)] * 2
+    assert (source.reconnects, first.closed) == (1, 1)
+    assert "there was no memory for what cam gives" in caplog.text
+
+
 def test_the_same_problem_is_told_once_however_often_it_is_met(caplog: pytest.LogCaptureFixture) -> None:
     steps = [Scripted(GONE), *[SourceError("refused")] * 20, Scripted((4, 6))]
     source = LiveSource("cam", opener_of(*steps), LiveOptions(first_pause_s=0.001, most_pause_s=0.001))
