@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -148,13 +149,13 @@ class Bench:
             comes_back()
         flight.check_ages()
         expect(flight.process.poll() is None, "the run has ended")
-        return Outcome(
-            ", then ".join(f"`{reason}`" for reason in reasons), told[0] - began_at, back - ended_at
-        )
+        seen = dict.fromkeys(reason for _, valid, reason in said if not valid)
+        words = ", then ".join(f"`{reason}`" for reason in reasons or seen)
+        return Outcome(words, told[0] - began_at, back - ended_at)
 
 
 def _shortened(line: str, folder: Path, bundle: Path) -> str:
     """A message without the places of this machine."""
-    for place in (folder, bundle.parent):
-        line = line.replace(f"{place}/", "")
+    line = re.sub(re.escape(f"{folder}/") + r"flight-\d+/", "", line).replace(f"{bundle.parent}/", "")
+    line = re.sub(r"\bflight-\d+/", "", line)
     return line.partition("error: ")[2] or line

@@ -183,7 +183,7 @@ def _new_size(bench: Bench, flight: Flight, begin: Callable[[], object]) -> Outc
     expect(told_s <= bound, f"told {told_s:.2f} s after the frame, not {bound:.2f}")
     return Outcome(
         f"`resolution-changed`, then class maps of {width} x {height}",
-        told["monotonic_s"] - began_at,
+        told_s,
         back["monotonic_s"] - told["captured_at"],
     )
 
