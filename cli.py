@@ -65,14 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     """Parses ``argv`` for one verb and runs it. A user's mistake is one line on stderr, without a traceback."""
     module_name, text = VERBS[verb]
-    module = importlib.import_module(module_name)
-    parser = argparse.ArgumentParser(prog=prog, description=text[0].upper() + text[1:] + ".")
-    module.configure(parser)
     as_json = "--log-json" in argv
     try:
-        args = parse_with_config(parser, argv)
-        as_json = getattr(args, "log_json", False)
         with _terminated_as_interrupted():
+            module = importlib.import_module(module_name)
+            parser = argparse.ArgumentParser(prog=prog, description=text[0].upper() + text[1:] + ".")
+            module.configure(parser)
+            args = parse_with_config(parser, argv)
+            as_json = getattr(args, "log_json", False)
             _bound_what_is_read()
             status = int(module.run(args))
             sys.stdout.flush()

@@ -58,7 +58,7 @@ class Pipeline:
     Args:
         source: open; the caller closes it. Or several, each with its sinks, that share the segmenter in turn.
         segmenter: open; the caller closes it.
-        sinks: of the one source; not yet written to; the pipeline closes them.
+        sinks: of the one source, or its one sink; not yet written to; the pipeline closes them.
         max_frames: end each source after so many results; with its end where None.
         on_result: called after each result with the statistics so far, in the decode thread.
         on_failure: called for each sink that fails, with its name and error, in some thread; and for each source
@@ -82,7 +82,7 @@ class Pipeline:
         self,
         source: Source | Sequence[Stream],
         segmenter: Segmenter,
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Sink] | Sink = (),
         max_frames: int | None = None,
         on_result: Callable[[RunStats], None] = lambda stats: None,
         on_failure: Callable[[str, Exception], None] = lambda name, error: None,
@@ -95,6 +95,7 @@ class Pipeline:
         on_beat: Callable[[Status], None] = lambda status: None,
         board: Callable[[], Board] = Board,
     ) -> None:
+        sinks = [sinks] if isinstance(sinks, Sink) else sinks
         streams = list(source) if isinstance(source, Sequence) else [Stream(source, sinks)]
         if not streams or batch < 1:
             raise UsageError(
@@ -234,8 +235,8 @@ class Pipeline:
         self._ending.notice()
 
     def _succeeded(self, lane: Lane) -> bool:
-        whole = self._error is None or isinstance(self._error, FlightError)
-        return whole and (lane.error is None or lane.live)
+        """Whether a stream's sinks keep what they have; what a camera gave cannot be had again."""
+        return lane.live or (self._error is None and lane.error is None)
 
     def _start(
         self,

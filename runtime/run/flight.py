@@ -86,7 +86,8 @@ class Flight:
         self._batch = number_or_auto("--batch", args.batch)
         number_or_auto("--threads", args.threads)
         self._tiled = is_tiled(args)
-        check_apart({name: getattr(args, name[2:]) for name in _OUTPUTS}, read_names(args))
+        outputs = {name: getattr(args, name[2:]) for name in _OUTPUTS}
+        check_apart({**outputs, "--events": sink_options(args).event_files}, read_names(args))
         if self._tiled and len(args.source) > 1:
             raise UsageError(f"--tile takes one picture; got {len(args.source)} times --source")
         steps_of(args.degrade)

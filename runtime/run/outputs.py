@@ -62,11 +62,11 @@ def name_of(path: Path, number: int, sources: int) -> Path:
     return path if sources == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def check_apart(options: Mapping[str, Path | None], sources: Sequence[str]) -> None:
+def check_apart(options: Mapping[str, Path | Sequence[Path] | None], sources: Sequence[str]) -> None:
     """Checks that no two outputs have one name, and that none would replace what is read.
 
     Args:
-        options: what is named, by its option; some have a name for each source.
+        options: what is named, by its option; some have a name for each source, some are given more than once.
         sources: as they were typed.
 
     Raises:
@@ -74,11 +74,10 @@ def check_apart(options: Mapping[str, Path | None], sources: Sequence[str]) -> N
     """
     taken: dict[Path, str] = {}
     count = len(sources)
-    for option, path in options.items():
-        if path is None:
-            continue
-        each = range(1, count + 1) if option in _NUMBERED else [1]
-        for name in [name_of(path, number, count) if len(each) > 1 else path for number in each]:
+    for option, given in options.items():
+        paths = [given] if isinstance(given, Path) else given or []
+        names = [name for path in paths for name in _names_of(option, path, count)]
+        for name in names:
             other = taken.setdefault(name.resolve(), option)
             if other != option:
                 raise UsageError(f"{other} and {option} would both write {name}; give each a name of its own")
@@ -88,6 +87,13 @@ def check_apart(options: Mapping[str, Path | None], sources: Sequence[str]) -> N
                     raise UsageError(
                         f"{option} {name} would replace the source {source}; give it another name"
                     )
+
+
+def _names_of(option: str, path: Path, sources: int) -> list[Path]:
+    """What an option writes, for all sources."""
+    if option not in _NUMBERED or sources == 1:
+        return [path]
+    return [name_of(path, number, sources) for number in range(1, sources + 1)]
 
 
 def open_sinks(

@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 _POLL_SECONDS = 0.02
 _TICK_SECONDS = 2.0
+_SAME_WISH_SECONDS = 0.3
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,7 +30,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop:
-    """The wish to end. The first Ctrl-C or SIGTERM sets it, the second interrupts whatever goes on.
+    """The wish to end. The first Ctrl-C or SIGTERM sets it, the next interrupts whatever goes on.
+
+    What comes right after the first is the same wish: a key that is held, or a terminal and a wrapper that both tell.
 
     Attributes:
         event: set once the end is asked for.
@@ -45,10 +48,16 @@ class Stop:
             yield
             return
 
+        first_at = 0.0
+
         def handle(number: int, frame: FrameType | None) -> None:
-            for each in previous:
-                signal.signal(each, signal.default_int_handler)
-            self.event.set()
+            nonlocal first_at
+            now = time.monotonic()
+            if not self.event.is_set():
+                first_at = now
+                self.event.set()
+            elif now - first_at > _SAME_WISH_SECONDS:
+                signal.default_int_handler(number, frame)
 
         previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

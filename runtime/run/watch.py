@@ -26,7 +26,7 @@ class Watch:
     def __init__(self, notifier: Notifier, patience_seconds: float) -> None:
         self._notifier, self._patience_seconds = notifier, patience_seconds
         self._stopping = False
-        self._valid: dict[int, bool] = {}
+        self._told: dict[int, str] = {}
         self._seen: dict[int, tuple[int, int]] = {}
         self._got_on_at: dict[int, float] = {}
 
@@ -52,10 +52,10 @@ class Watch:
         return now - self._got_on_at[source.number] <= self._patience_seconds
 
     def _tell(self, source: SourceStatus, several: bool) -> None:
-        before = self._valid.get(source.number)
-        self._valid[source.number] = source.valid
-        if before == source.valid or (before is None and (source.valid or not source.results)):
+        before = self._told.get(source.number, "")
+        if source.reason == before or not source.results:
             return
+        self._told[source.number] = source.reason
         of = f"{source.name}: " if several else ""
         fields = {"source": source.name, "reason": source.reason}
         if source.valid:

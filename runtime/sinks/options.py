@@ -47,6 +47,11 @@ class SinkOptions:
         return bool(self.events or self.shm or self.record)
 
     @property
+    def event_files(self) -> list[Path]:
+        """The targets of events that are files."""
+        return [Path(target) for target in self.events if target != "-" and not target.startswith("udp:")]
+
+    @property
     def take_standard_output(self) -> bool:
         """Whether events go to standard output, so that nothing else may."""
         return "-" in self.events

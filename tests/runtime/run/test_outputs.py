@@ -54,6 +54,8 @@ def test_no_two_outputs_have_one_name() -> None:
     check_apart({"--save": Path("o.mp4"), "--stats": Path("o-1.mp4")}, ["aerial:7"])
     with pytest.raises(UsageError, match=r"^--save and --stats would both write o-2\.mp4; give each"):
         check_apart({"--save": Path("o.mp4"), "--stats": Path("o-2.mp4")}, ["0", "1"])
+    with pytest.raises(UsageError, match=r"^--save and --events would both write f\.mp4"):
+        check_apart({"--save": Path("f.mp4"), "--events": [Path("e.jsonl"), Path("f.mp4")]}, ["0"])
     with pytest.raises(UsageError, match=r"^--stats and --trace would both write"):
         check_apart({"--stats": Path("x/../t.json"), "--trace": Path("t.json")}, ["0"])
 

@@ -44,11 +44,15 @@ def test_the_second_signal_interrupts() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         while not stop.event.is_set():
             time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)  # a held key: the same wish
+        time.sleep(0.4)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
+    began_at = time.monotonic()
     with stop.on_signals(), pytest.raises(KeyboardInterrupt):
         both()
+    assert 0.4 <= time.monotonic() - began_at < 4
 
 
 def test_it_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,10 +83,12 @@ def test_the_status_line_and_the_end_are_told(systemd: Systemd) -> None:
 def test_the_log_tells_changes_alone(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger=module.__name__)
     watch = Watch(Notifier({}), patience_seconds=5)
-    for reason in ["", "", "dark", "dark", "", ""]:
+    watch(status(1, 0, "stale"))  # there is no result yet
+    for reason in ["", "", "dark", "dark", "saturated", "", ""]:
         watch(status(1, 1, reason))
     assert [(record.event, record.getMessage()) for record in caplog.records] == [
         ("not-valid", "no valid result: dark (the frame is black)"),
+        ("not-valid", "no valid result: saturated (the frame is white)"),
         ("valid", "results are valid again"),
     ]
 
