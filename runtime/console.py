@@ -80,11 +80,16 @@ def summary_table(stats: Mapping[str, Any]) -> str:
         stats: of :class:`~edgeseg.runtime.pipeline.RunReport`.
     """
     sources = stats.get("sources", [])
+    steps = list(stats.get("steps", {}).items())
     lines = [
         f"{'sources':18}{len(sources)}" if sources else f"{'source':18}{stats['source']}",
         f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid",
         f"{'rate':18}{stats['fps']:.1f} frames a second",
         f"{'bottleneck':18}{_bottleneck(stats)}",
+        *(
+            f"{'' if number else 'steps':18}{count} results with {step}"
+            for number, (step, count) in enumerate(steps)
+        ),
     ]
     if sources:
         lines += ["", *_sources_table(sources)]

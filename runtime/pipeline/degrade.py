@@ -85,6 +85,14 @@ class Degrader:
         self._calm_since: float | None = None
         self._back_at: float | None = None
         self._number = 0
+        self._results = [0] * len(steps)
+
+    @property
+    def results(self) -> dict[str, int]:
+        """How many live results each step gave; empty where there is but one step."""
+        if len(self._steps) == 1:
+            return {}
+        return {step.text: count for step, count in zip(self._steps, self._results, strict=True)}
 
     @property
     def step(self) -> Step:
@@ -106,6 +114,7 @@ class Degrader:
         Returns:
             Whether the deadline was missed.
         """
+        self._results[self._number] += 1
         if self._deadline_ms is None:
             return False
         missed = latency_ms > self._deadline_ms

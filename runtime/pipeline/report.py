@@ -85,7 +85,7 @@ def make_report(
     }
     busiest = max(busy, key=lambda name: busy[name])
     stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
-    stats |= {"inference_errors": dict(stages.network.errors)}
+    stats |= {"inference_errors": dict(stages.network.errors), "steps": stages.degrader.results}
     kept = [worker.sink.name for lane in lanes for worker in lane.workers if worker.kept]
     lost = [lane.name for lane in lanes if lane.live and lane.error is not None]
     return RunReport(stats, failures, kept, lost, ended_by, stuck)

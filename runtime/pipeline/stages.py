@@ -85,6 +85,7 @@ class Stages:
     Attributes:
         all: the stages whose work is measured.
         overlay: draws results.
+        network, degrader: as given.
         first_result_at: ``time.monotonic()`` in seconds, from when on it is.
     """
 
@@ -106,7 +107,7 @@ class Stages:
         self._decode_stage = Stage("decode", Order.DECODE, trace)
         self._lanes, self._intake = lanes, intake
         self._batch, self._total, self._on_result = batch, total, on_result
-        self._stopping, self._trace, self._degrader = stopping, trace, degrader
+        self._stopping, self._trace, self.degrader = stopping, trace, degrader
         self._max_age_s = limits.max_age_s
         self._prepare_ahead = not any(lane.live for lane in lanes)
         sinks = [worker.stage for lane in lanes for worker in lane.workers]
@@ -153,7 +154,7 @@ class Stages:
         while self._prepare_ahead or self._prepared.wait_until_wanted():
             self._rest(time.monotonic() - freed_at)
             freed_at = time.monotonic()
-            self.network.level = self._degrader.step.level
+            self.network.level = self.degrader.step.level
             items, ended = self._intake.take(self._batch)
             batch = Batch([Work(item, self.network.current, item.fault) for item in items], ended)
             if not batch.frames and not batch.ended:
@@ -218,8 +219,8 @@ class Stages:
 
     def _rest(self, busy_seconds: float) -> None:
         """Leaves the network idle after a frame, where a lower rate was chosen."""
-        if self._degrader.step.rate < 1 and not self._prepare_ahead:
-            self._stopping.wait(busy_seconds * (1 / self._degrader.step.rate - 1))
+        if self.degrader.step.rate < 1 and not self._prepare_ahead:
+            self._stopping.wait(busy_seconds * (1 / self.degrader.step.rate - 1))
 
     def _survive(self, work: Work, step: Callable[[Work], Segmentation | None]) -> Segmentation | None:
         """Does a step of a frame; one that fails costs the frame, where the run survives it."""
@@ -250,7 +251,7 @@ class Stages:
             result = replace(result, classes=_void(item), valid=False, reason=STALE)
         elif result.reason == NOT_FINITE:
             self.network.count_not_finite()
-        if lane.live and not work.fault and self._degrader.record(latency_ms, finished_at):
+        if lane.live and not work.fault and self.degrader.record(latency_ms, finished_at):
             lane.stats.deadline_misses += 1
             if self._total is not lane.stats:
                 self._total.deadline_misses += 1
