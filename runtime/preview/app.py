@@ -89,16 +89,19 @@ class App:
         refusal = self._gate.answer(request)
         if refusal is not None:
             await refusal.send(send, request.websocket)
-        elif request.websocket:
+            return
+        try:
+            await self._serve_allowed(request, receive, send)
+        except BadRequestError as error:  # raised before anything was sent
+            await Response(error.status, f"{error}\n".encode()).send(send, request.websocket)
+
+    async def _serve_allowed(self, request: Request, receive: Receive, send: Send) -> None:
+        if request.websocket:
             await self._view(request, receive, send)
         elif request.path == "/stream.mjpg" and request.method == "GET":
             await self._stream(request, receive, send)
         else:
-            try:
-                response = await self._answer(request, receive)
-            except BadRequestError as error:
-                response = Response(error.status, f"{error}\n".encode())
-            await response.send(send)
+            await (await self._answer(request, receive)).send(send)
 
     async def _answer(self, request: Request, receive: Receive) -> Response:
         if request.path == "/recording":
@@ -204,12 +207,15 @@ class App:
         return _json({"active": switch.active, "where": where})
 
     def _number(self, request: Request) -> int:
+        """The source that is asked for; the first where none is."""
         text = request.query.get("source", "")
-        return (
-            int(text)
-            if text.isascii() and text.isdigit() and len(text) < 6
-            else min(self._hub.feeds, default=0)
-        )
+        if not text:
+            return min(self._hub.feeds, default=0)
+        for number in self._hub.feeds:
+            if text == str(number):
+                return number
+        known = ", ".join(map(str, sorted(self._hub.feeds))) or "none"
+        raise BadRequestError(404, f"there is no source of this number; there is {known}")
 
 
 def _json(value: object, status: int = 200) -> Response:

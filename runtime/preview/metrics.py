@@ -162,7 +162,10 @@ def _kinds(sinks: Sequence[SinkStatus]) -> list[str]:
     seen: Counter[str] = Counter()
     kinds = []
     for sink in sinks:
-        kind = (sink.name.split() or ["sink"])[0].split(":")[0]
+        if sink.name.startswith("shared memory "):
+            kind = "shared-memory"
+        else:
+            kind = (sink.name.split() or ["sink"])[0].split(":")[0]
         seen[kind] += 1
         kinds.append(kind if seen[kind] == 1 else f"{kind}-{seen[kind]}")
     return kinds

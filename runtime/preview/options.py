@@ -18,7 +18,8 @@ _DEFAULT_CLIENTS = 8
 _MOST_CLIENTS = 1000
 _FEWEST_TOKEN_CHARACTERS = 16
 _MOST_TOKEN_BYTES = 4096
-_FORM = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:\s/]+):)?(?P<port>\d{1,5})", re.ASCII)
+_LAST_PORT = 65535
+_FORM = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:\s/]+):)?(?P<port>\d{1,9})", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]+\]?", re.ASCII)
 
 
@@ -89,6 +90,11 @@ def preview_options(args: argparse.Namespace) -> PreviewOptions | None:
     if args.preview_token_file is not None:
         token = _read_token(args.preview_token_file)
     elif not is_loopback(host):
+        if getattr(args, "log_json", False):
+            raise UsageError(
+                f"--preview {args.preview} with --log-json needs --preview-token-file FILE: a token that is made up"
+                " would have to be told, and a log is kept; make one with: openssl rand -hex 24"
+            )
         token, generated = secrets.token_urlsafe(24), True
     return PreviewOptions(host, port, token, generated, _host_names(args.preview_hosts), args.preview_clients)
 
@@ -105,7 +111,9 @@ def is_loopback(host: str) -> bool:
 
 def _address(text: str) -> tuple[str, int]:
     match = _FORM.fullmatch(text)
-    if match is None or int(match["port"]) > 65535:
+    if match is not None and int(match["port"]) > _LAST_PORT:
+        raise UsageError(f"--preview {text}: ports end at {_LAST_PORT}")
+    if match is None:
         raise UsageError(
             f"--preview {text}: expected a port, or HOST:PORT with an IPv6 address in brackets, such as 8080,"
             " 0.0.0.0:8080 or [::1]:8080"

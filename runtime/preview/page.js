@@ -33,6 +33,7 @@ let meanings = {};
 let history = {};
 let busy = false;
 let waiting = null;
+const asked = new Set(); // buttons whose answer is still to come
 
 // ---- the connection
 
@@ -68,7 +69,9 @@ async function explain() {
     if (answer.status === 401) [lost, lostWhy] = ["The token is not known", "Open the link that the run printed when it began."];
     else if (answer.status === 421) [lost, lostWhy] = ["This name is not allowed", await answer.text()];
     else if (answer.ok) {
-      const { viewers, most_viewers: most } = await answer.json();
+      const { viewers, most_viewers: most, run: now } = await answer.json();
+      // A run that was started anew may lack the source that was watched.
+      if (now && !now.sources.some(({ number }) => number === chosen)) chosen = null;
       if (viewers >= most) [lost, lostWhy] = ["All places are taken", `${viewers} others are watching; waiting for a place.`];
     }
   } catch {
@@ -110,7 +113,6 @@ async function take(data) {
       picture = { ...parsed.head, heardAt: at };
       validity = picture;
       drawing.show(frame, classes);
-      legend.update(picture.shares);
       judge();
     } else frame.close();
   } catch (error) {
@@ -140,7 +142,6 @@ function status(message) {
     showTabs(sources, run.sources, chosen, choose);
     if (mine) {
       validity = { valid: mine.valid, reason: mine.reason, meaning: meanings[mine.reason] ?? mine.reason };
-      if (!mine.valid) legend.update([]);
       showSource(mine, run);
     }
   }
@@ -155,7 +156,6 @@ function choose(number) {
   chosen = number;
   picture = null;
   drawing.clear();
-  legend.update([]);
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ watch: number }));
   if (run) status({ run, points: {}, recording: undefined });
   judge();
@@ -192,6 +192,10 @@ const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` :
 
 function judge() {
   const [state, title, why, since] = verdict();
+  // Shares are of a picture that may be acted on, or of none; buttons are for a run that can hear them.
+  legend.update(state === "live" ? picture.shares : []);
+  const deaf = Boolean(lost) || performance.now() - heardAt > QUIET_MS;
+  for (const id of ["snapshot", "record"]) $(id).disabled = deaf || asked.has(id);
   $("screen").dataset.state = $("pill").dataset.state = state;
   drawing.hold(state !== "live");
   for (const [id, text] of [["verdict", title], ["why", why], ["since", since]]) {
@@ -244,7 +248,8 @@ function toast(text, bad = false) {
 }
 
 $("snapshot").onclick = async () => {
-  $("snapshot").disabled = true;
+  asked.add("snapshot");
+  judge();
   try {
     const answer = await fetch(`snapshot?source=${chosen ?? ""}`);
     if (!answer.ok) throw new Error((await answer.text()).trim());
@@ -257,7 +262,8 @@ $("snapshot").onclick = async () => {
   } catch (error) {
     toast(`No snapshot: ${error.message}`, true);
   }
-  $("snapshot").disabled = false;
+  asked.delete("snapshot");
+  judge();
 };
 
 function showRecording(recording) {
@@ -270,7 +276,8 @@ function showRecording(recording) {
 
 $("record").onclick = async () => {
   const active = $("record").getAttribute("aria-pressed") !== "true";
-  $("record").disabled = true;
+  asked.add("record");
+  judge();
   try {
     const answer = await fetch("recording", { method: "POST", body: JSON.stringify({ active }) });
     const text = await answer.text();
@@ -281,7 +288,8 @@ $("record").onclick = async () => {
   } catch (error) {
     toast(`The recording could not be ${active ? "started" : "stopped"}: ${error.message}`, true);
   }
-  $("record").disabled = false;
+  asked.delete("record");
+  judge();
 };
 
 if ("DecompressionStream" in window) connect();

@@ -48,6 +48,7 @@ def source_status(number: int = 0, **fields: object) -> SourceStatus:
             SinkStatus("events udp://user:secret@10.0.0.9:99", 80, 1, 2, True, "no route to host"),
             SinkStatus("video a.mp4", 5, 6),
             SinkStatus("video b.mp4", 7, 8),
+            SinkStatus("shared memory front", 3, 0),
         ),
     )
     return replace(plain, **fields)

@@ -53,6 +53,7 @@ def scraped(make_status: Callable[..., Any], make_source: Callable[..., Any]) ->
         ("seg_sink_disabled", {"source": "1", "sink": "events"}, 1),
         ("seg_sink_dropped_total", {"source": "1", "sink": "video"}, 6),
         ("seg_sink_dropped_total", {"source": "1", "sink": "video-2"}, 8),
+        ("seg_sink_written_total", {"source": "1", "sink": "shared-memory"}, 3),
         ("seg_ready", {}, 0),
         ("seg_up", {}, 1),
         ("seg_preview_clients", {}, 3),

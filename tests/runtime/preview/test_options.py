@@ -12,6 +12,7 @@ from edgeseg.runtime.preview.options import PreviewOptions, add_options, preview
 def parse(*words: str) -> PreviewOptions | None:
     parser = argparse.ArgumentParser()
     add_options(parser)
+    parser.add_argument("--log-json", action="store_true")
     return preview_options(parser.parse_args(words))
 
 
@@ -45,7 +46,7 @@ def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
     path.write_text("0123456789abcdef\nwhatever\n")
     path.chmod(0o600)
     for where in ("8080", "0.0.0.0:8080"):
-        options = parse("--preview", where, "--preview-token-file", str(path))
+        options = parse("--preview", where, "--preview-token-file", str(path), "--log-json")
         assert options is not None
         assert (options.token, options.generated) == ("0123456789abcdef", False)
 
@@ -68,7 +69,9 @@ def test_a_token_that_all_users_can_read_is_warned_of(
         (["--preview", "host"], "expected a port, or HOST:PORT"),
         (["--preview", "::1:80"], "expected a port, or HOST:PORT"),
         (["--preview", "1:2:3"], "expected a port, or HOST:PORT"),
-        (["--preview", "70000"], "expected a port, or HOST:PORT"),
+        (["--preview", "99999"], "--preview 99999: ports end at 65535"),
+        (["--preview", "[::1]:655360"], "ports end at 65535"),
+        (["--preview", "0.0.0.0:80", "--log-json"], "with --log-json needs --preview-token-file FILE"),
         (["--preview", "http://a:80"], "expected a port, or HOST:PORT"),
         (["--preview", "1", "--preview-clients", "0"], "expected 1 to 1000"),
         (["--preview", "1", "--preview-hosts", "http://a"], "without http://"),

@@ -188,13 +188,22 @@ def test_a_server_that_is_gone_is_told_and_its_return_needs_no_hand(
     port = urlsplit(first.server.url).port
     page = open_page(first.server.url)
     wait_for_state(page, "live")
+    wait_for_text(page, "#legend li:nth-child(3) output", "25%")
+    assert page.is_enabled("#snapshot")
+    assert page.is_enabled("#record")
     page.uncheck("#legend li:nth-child(2) input")
     first.end()
     wait_for_state(page, "bad")
     assert page.text_content("#verdict") == "The run has ended"
     assert page.text_content("#pill-text") == "Ended"
+    assert page.text_content("#legend li:nth-child(3) output") == "–"
+    assert page.is_disabled("#snapshot")
+    assert page.is_disabled("#record")
     make_run(port=port).begin()
     wait_for_state(page, "live")
+    wait_for_text(page, "#legend li:nth-child(3) output", "25%")
+    assert page.is_enabled("#snapshot")
+    assert page.is_enabled("#record")
     assert page.text_content("#pill-text") == "Live"
     assert page.text_content("#hidden-classes") == "1 class hidden"
 
@@ -292,6 +301,21 @@ def test_several_sources_have_tabs_that_keys_reach(
     wait_for_text(page, "#source-name", "camera 2")
     wait_for_state(page, "live")
     assert page.get_attribute("#tabs button:nth-child(2)", "aria-selected") == "true"
+
+
+def test_a_source_that_the_next_run_lacks_is_not_waited_for(
+    make_run: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    first = make_run(numbers=(1, 2)).begin()
+    page = open_page(first.server.url)
+    wait_for_state(page, "live")
+    page.click("#tabs button:nth-child(2)")
+    wait_for_text(page, "#source-name", "camera 2")
+    first.end()
+    wait_for_state(page, "bad")
+    make_run(port=urlsplit(first.server.url).port).begin()
+    wait_for_state(page, "live")
+    wait_for_text(page, "#source-name", "camera 0")
 
 
 def test_what_runs_less_well_is_announced(run: Any, open_page: Callable[..., Any], make_status: Any) -> None:

@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import cv2
 import httpx
@@ -20,6 +20,8 @@ from edgeseg.runtime.errors import MissingDependencyError, OutputError
 from edgeseg.runtime.preview.options import PreviewOptions
 from edgeseg.runtime.preview.server import PreviewServer
 from PIL import Image
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 CLOSE_SECONDS = 0.5
 SLACK_SECONDS = 0.5
@@ -120,6 +122,19 @@ def test_a_run_that_does_not_answer_is_alive_and_not_ready(
     assert httpx.get(run.server.url + "readyz").json()["why"] == ["the run does not answer"]
     assert httpx.get(run.server.url + "healthz").status_code == 200
     assert httpx.get(run.server.url + "status").json()["run"] is None
+
+
+@pytest.mark.parametrize("number", ["9", "x", "01", "-1", "\N{SUPERSCRIPT TWO}"])
+def test_a_source_that_is_not_there_is_told(make_run: Callable[..., Any], number: str) -> None:
+    run = make_run(numbers=(1, 2)).begin()
+    told = "there is no source of this number; there is 1, 2\n"
+    for path in ("snapshot", "stream.mjpg"):
+        answer = httpx.get(run.server.url + path, params={"source": number})
+        assert (answer.status_code, answer.text) == (404, told)
+    address = run.server.url.replace("http", "ws", 1) + f"live?source={quote(number)}"
+    with pytest.raises(InvalidStatus) as refused, connect(address, open_timeout=20):
+        pass
+    assert (refused.value.response.status_code, refused.value.response.body.decode()) == (404, told)
 
 
 def test_the_status_is_whole_and_plain_json(run: Any, until: Callable[..., None]) -> None:
