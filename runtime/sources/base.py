@@ -21,7 +21,7 @@ class Source(ABC):
             not know, and the moment that :meth:`read` returned counts.
         frame_fault: why the frame last read is not to be believed, a word of :mod:`edgeseg.runtime.reasons`; else
             empty.
-        connected: whether the device or server is there. Only live sources lose it.
+        connected: whether the device or server is there. Only live sources lose it; they are back with a frame.
         problem: why it is not connected, in one line without credentials; else empty.
         reconnects: how often the source came back.
         dropped: frames that the source itself let go because newer ones had come, before anyone could read them.

@@ -134,6 +134,8 @@ class BackOff:
 class LiveSource(Source):
     """Keeps a live source open: :meth:`read` gives frames, and while there is none to be had, waits and opens again.
 
+    One that was lost is ``connected`` again once a frame has come, not as soon as it can be opened.
+
     Args:
         name: for people, without credentials.
         opener: opens the source anew. It raises SourceError where that fails, :class:`HopelessError` where it always
@@ -166,6 +168,7 @@ class LiveSource(Source):
         self.connected = False
         try:
             self._open()
+            self.connected = self._was_there = True
         except HopelessError:
             raise
         except SourceError as error:
@@ -226,6 +229,9 @@ class LiveSource(Source):
             if self._interruption.is_set():
                 return None
             raise SourceError(f"{self.name} ended its stream")
+        # Not sooner: a server may let everyone in and send nothing. Not after a close in another thread either.
+        if not self.connected and self._inner is inner:
+            self._come_back()
         self.frame_at, self.frame_name, self.frame_fault = inner.frame_at, inner.frame_name, inner.frame_fault
         self.dropped = self._dropped_before + inner.dropped
         changed = self._shape not in (None, frame.shape)
@@ -245,10 +251,13 @@ class LiveSource(Source):
         inner = self._opener(self._interruption)
         self._inner, self._opened_at = inner, time.monotonic()
         self.fps = inner.fps
+
+    def _come_back(self) -> None:
+        """A frame has come from a source that was lost, or that was waited for."""
         self.connected, self.problem = True, ""
         if self._was_there:
             self.reconnects += 1
-            gone = self._opened_at - self._lost_at
+            gone = time.monotonic() - self._lost_at
             fields = {"source": self.name, "gone_seconds": round(gone, 3), "reconnects": self.reconnects}
             extra = {"event": "source-back", "fields": fields}
             log.warning("%s is back after %.1f s", self.name, gone, extra=extra)
@@ -257,14 +266,15 @@ class LiveSource(Source):
     def _lose(self, error: SourceError) -> None:
         """Lets what is left of the source go, and says why."""
         inner, self._inner = self._inner, None
-        news = str(error) != self.problem
-        if self.connected:
+        was_connected, news = self.connected, str(error) != self.problem
+        if was_connected:
             self._lost_at = time.monotonic()
         self.connected, self.problem = False, str(error)
         why = self.problem.removeprefix(self.name).strip(" :")
         if inner is not None:
             self._dropped_before += inner.dropped
             inner.close()
+        if was_connected:
             extra = {"event": "source-lost", "fields": {"source": self.name, "problem": self.problem}}
             log.warning("lost %s: %s; it is being opened again", self.name, why, extra=extra)
         elif news:

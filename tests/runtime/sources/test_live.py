@@ -177,6 +177,37 @@ def test_a_source_that_flaps_is_given_up_from_its_last_loss_on() -> None:
     assert source.reconnects == 19
 
 
+def test_what_opens_and_gives_no_frame_is_not_back(caplog: pytest.LogCaptureFixture) -> None:
+    opened: list[tuple[bool, str, int]] = []
+
+    def open_it(interruption: Interruption) -> Source:
+        if opened:
+            opened.append((source.connected, source.problem, source.reconnects))
+        else:
+            opened.append((True, "", 0))
+        return Scripted((4, 6), GONE) if len(opened) == 1 else Scripted(GONE)
+
+    options = LiveOptions(give_up_after_s=0.3, first_pause_s=0.01, most_pause_s=0.05)
+    source = LiveSource("cam", open_it, options)
+    source.read()
+    start = time.monotonic()
+    with pytest.raises(SourceError, match=r"cam has been gone for 0\.3 s, and is given up: the cable is out"):
+        source.read()
+    assert 0.3 <= time.monotonic() - start < 5
+    assert len(opened) > 3
+    assert set(opened[1:]) == {(False, "the cable is out", 0)}
+    assert events(caplog) == ["source-lost"]
+
+
+def test_what_never_gave_a_frame_is_given_up_as_well() -> None:
+    options = LiveOptions(give_up_after_s=0.2, first_pause_s=0.01, wait_for_source=True)
+    for first in (Scripted(GONE), SourceError("refused")):
+        source = LiveSource("cam", opener_of(first, *[Scripted(GONE) for _ in range(100)]), options)
+        with pytest.raises(SourceError, match="is given up: the cable is out"):
+            source.read()
+        assert (source.connected, source.reconnects) == (False, 0)
+
+
 @pytest.mark.parametrize("moment", ["pausing", "opening", "reading"])
 def test_an_interrupted_read_ends_soon(moment: str) -> None:
     waits = threading.Event()

@@ -72,6 +72,21 @@ def test_a_server_that_stalls_is_lost_after_the_read_timeout(
     assert "no whole frame came within 1 s" in caplog.text
 
 
+def test_a_server_that_lets_everyone_in_and_sends_nothing_is_given_up(
+    mjpeg_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = LiveOptions(open_timeout_s=20, read_timeout_s=0.3, give_up_after_s=1.5, first_pause_s=0.02)
+    with open_source(mjpeg_server.url, options) as source:
+        source.read()
+        mjpeg_server.stall = True
+        with pytest.raises(SourceError, match=r"has been gone for 1\.5 s, and is given up: no whole frame came"):
+            while True:
+                source.read()
+        assert (source.connected, source.reconnects) == (False, 0)
+    assert mjpeg_server.connections > 2
+    assert [record.event for record in caplog.records] == ["source-lost"]
+
+
 @pytest.mark.parametrize("length", [True, False])
 def test_bytes_that_trickle_in_are_no_frame(length: bool) -> None:
     """A server that sends a byte now and then keeps any read alive, but no frame."""

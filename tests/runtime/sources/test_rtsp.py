@@ -105,6 +105,17 @@ def test_a_stream_that_stalls_is_lost_and_comes_back(library: str, rtsp_server: 
         read_until(source, lambda source, frame: source.reconnects > 0)
 
 
+def test_a_server_that_lets_everyone_in_and_sends_nothing_is_given_up(library: str, rtsp_server: Any) -> None:
+    options = LiveOptions(open_timeout_s=3, read_timeout_s=0.5, give_up_after_s=1.5, first_pause_s=0.02)
+    with open_source(rtsp_server.url, options) as source:
+        source.read()
+        rtsp_server.stall = True
+        with pytest.raises(SourceError, match=r"has been gone for 1\.5 s, and is given up"):
+            while True:
+                source.read()
+        assert (source.connected, source.reconnects) == (False, 0)
+
+
 def test_a_read_of_a_stalled_stream_ends_when_interrupted_and_closes_soon(
     library: str, rtsp_server: Any
 ) -> None:
