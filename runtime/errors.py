@@ -58,6 +58,10 @@ class OutputError(EdgesegError):
     """A file or folder cannot be written."""
 
 
+class OutputGoneError(OutputError):
+    """What an output writes to takes nothing any more, as a pipe whose reader has gone."""
+
+
 class FlightError(EdgesegError):
     """A run that had begun well was ended by the world: a camera gone for good, a network that fails again and again.
 

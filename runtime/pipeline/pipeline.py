@@ -14,6 +14,7 @@ slow sink holds back its own source and no other.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ from .stages import Stages
 from .stats import RunStats
 from .streams import Conditions, Intake, Lane, Stream
 from .trace import Trace
+
+log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3
@@ -262,6 +265,9 @@ class Pipeline:
             return
         assert isinstance(error, Exception)
         lane.fail(error)
+        log.error(
+            "%s failed: %s", lane.name, error, extra={"event": "disabled", "fields": {"name": lane.name}}
+        )
         self._on_failure(lane.name, error)
 
     def _fail(self, error: BaseException) -> None:

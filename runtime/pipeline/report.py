@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .sink_worker import described
 from .stages import Stages
 from .stats import RunStats
 from .streams import Lane
@@ -24,7 +25,7 @@ class RunReport:
             world) added. One source is named in ``source``; several have an entry each in ``sources``, with the same
             keys, ``error`` among them.
         failures: the error of each sink that failed, and of each source that failed beside others, by its name.
-        kept: the names of the sinks whose output is whole; of those that leave any.
+        kept: what the sinks whose output is whole have left.
         lost: the names of the live sources that are gone for good.
         ended_by: what ended a run with a live source before it was asked to end; else None.
         stuck: whether a source, inference or a sink has not answered to the end: its thread is still inside a library,
@@ -80,13 +81,17 @@ def make_report(
         ]
         counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped")}
         stats = {**counts, **total.summary(), "sources": sources}
+    workers = [worker for lane in lanes for worker in lane.workers]
+    unused = {id(worker.stage) for worker in workers if worker.sink.idle and not worker.written}
     busy = {
-        stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0 for stage in stages.all
+        stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0
+        for stage in stages.all
+        if id(stage) not in unused
     }
     busiest = max(busy, key=lambda name: busy[name])
     stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
     stats |= {"inference_errors": dict(stages.network.errors), "steps": stages.degrader.results}
-    kept = [worker.sink.name for lane in lanes for worker in lane.workers if worker.kept]
+    kept = [worker.kept_as for lane in lanes for worker in lane.workers if worker.kept_as]
     lost = [lane.name for lane in lanes if lane.live and lane.error is not None]
     return RunReport(stats, failures, kept, lost, ended_by, stuck)
 
@@ -102,7 +107,7 @@ def _sinks(lane: Lane) -> dict[str, Any]:
             "written": worker.written,
             "dropped": worker.dropped,
             "errors": worker.errors,
-            "error": str(worker.failure) if worker.failure else None,
+            "error": described(worker.failure) if worker.failure else None,
         }
         for worker in lane.workers
     }

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from ..errors import OutputError
+from ..errors import EdgesegError, OutputError, OutputGoneError
 from ..sinks.base import Output, Sink, StopRequested
 from ..status import SinkStatus, Status
 from .mailbox import Mailbox
@@ -51,7 +51,8 @@ class SinkWorker:
         self.stage = stage
         self.failure: Exception | None = None
         self.written = self.errors = 0
-        self.kept = self.closing = False
+        self.closing = False
+        self.kept_as = ""
         self._newest_wins = newest_wins
         self._room = _BACKLOG if newest_wins else max(2 * _BACKLOG, _UNDER_WAY * batch)
         self._mailbox: Mailbox[Output] = Mailbox(self._room, newest_wins, on_change)
@@ -147,7 +148,8 @@ class SinkWorker:
         keep = self.failure is None and commit()
         try:
             self.sink.close(commit=keep)
-            self.kept = keep and not self.sink.ephemeral and not (self.sink.idle and not self.written)
+            if keep and (self.written or (self.sink.beats and not self.sink.idle)):
+                self.kept_as = self.sink.kept_as
         except Exception as error:  # reported, so that the other outputs still end well
             self._disable(error)
 
@@ -176,18 +178,32 @@ class SinkWorker:
     def _failed(self, error: Exception) -> None:
         self.errors += 1
         self._failures_in_a_row += 1
-        self._last_error = str(error)
-        if self._failures_in_a_row >= self.sink.most_failures:
+        self._last_error = described(error)
+        if isinstance(error, OutputGoneError) or self._failures_in_a_row >= self.sink.most_failures:
             self._disable(error)
             return
         log.warning(
-            "%s failed: %s", self.sink.name, error,
+            "%s failed: %s", self.sink.name, self._last_error,
             extra={"event": "sink-failed", "fields": {"sink": self.sink.name, "errors": self.errors}},
         )  # fmt: skip
+        if not isinstance(error, EdgesegError):
+            log.debug("%s failed there", self.sink.name, exc_info=error)
 
     def _disable(self, error: Exception) -> None:
         self._mailbox.cancel()
         if self.failure is None:
             self.failure = error
-            self._last_error = str(error)
+            self._last_error = described(error)
+            again = self._failures_in_a_row > 1 and not self.closing
+            suffix = "; it gets no more" if again else ""
+            log.error(
+                "%s failed: %s%s", self.sink.name, self._last_error, suffix,
+                exc_info=error if not isinstance(error, EdgesegError) and log.isEnabledFor(logging.DEBUG) else None,
+                extra={"event": "disabled", "fields": {"name": self.sink.name}},
+            )  # fmt: skip
             self._on_failure(self.sink.name, error)
+
+
+def described(error: Exception) -> str:
+    """An error for people: one that is not ours with its kind, without which its text may say nothing."""
+    return str(error) if isinstance(error, EdgesegError) else f"{type(error).__name__}: {error}"

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", metavar="B", help="default: the recorded one")
     parser.add_argument("--device", metavar="D", help="default: the recorded one where the backend is, too")
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="CPU threads for inference; default: as recorded, else 1"
+        "--threads", metavar="N", help="CPU threads for inference; default: as recorded, else 1"
     )
     parser.add_argument("--take", type=int, metavar="N", help="only this take; default: all")
     parser.add_argument(
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     status = StatusLine()
     recording = Recording(args.recording, args.take)
     recorded = {key: value for key, value in recording.run.items() if isinstance(value, str)}
-    threads = args.threads or _recorded_threads(recording.run) or 1
+    threads = int(args.threads or 0) or _recorded_threads(recording.run) or 1
     bundle = Bundle.load(args.bundle)
     check_labels(recording, bundle.labels, bundle.name)
     backend = args.backend or recorded.get("backend") or "onnxruntime"
@@ -178,8 +178,9 @@ def _check(args: argparse.Namespace) -> None:
         )
     if not 0 <= args.worst <= _MOST_WORST:
         raise UsageError(f"--worst {args.worst}: expected 0 to {_MOST_WORST}")
-    if args.threads is not None and args.threads < 1:
-        raise UsageError(f"--threads {args.threads}: expected 1 or more")
+    threads = args.threads
+    if threads is not None and not (threads.isascii() and threads.isdigit() and int(threads) > 0):
+        raise UsageError(f"--threads {threads}: expected a number of 1 or more")
 
 
 def _write_pictures(

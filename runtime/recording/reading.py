@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..errors import DataError
 from ..labels import LabelMap
 from ..preprocess import Frame
-from .folder import number_of, segments_of, takes_of
+from .folder import SEGMENT_SUFFIX, number_of, segments_of, takes_of
 from .pixels import unpack
 from .records import END, FRAME, HEAD, Record, read_records
 from .sink import FORMAT
@@ -68,6 +68,12 @@ class Recording:
     """
 
     def __init__(self, folder: Path, take: int | None = None) -> None:
+        if folder.is_file():
+            is_segment = folder.suffix == SEGMENT_SUFFIX
+            wanted = (
+                f"the folder of its take is wanted, {folder.parent}" if is_segment else "a folder is wanted"
+            )
+            raise DataError(f"{folder} is a file; {wanted}, or the one that --record named")
         if not folder.is_dir():
             raise DataError(f"there is no recording {folder}: no such folder")
         self.problems: list[str] = []
@@ -75,17 +81,12 @@ class Recording:
             self._segments = {each: segments_of(each) for each in takes_of(folder) or [folder]}
         except OSError as error:
             raise DataError(f"cannot read {folder}: {error.strerror}") from error
-        if take is not None:
-            self._segments = {
-                each: files
-                for each, files in self._segments.items()
-                if each != folder and number_of(each) == take
-            }
         self._segments = {each: files for each, files in self._segments.items() if files}
+        if not self._segments:
+            raise DataError(f"{folder} holds no recording; `edgeseg run --record {folder}` makes one")
+        if take is not None:
+            self._segments = _only(take, self._segments, folder)
         self.takes = list(self._segments)
-        if not self.takes:
-            which = "" if take is None else f" take {take}"
-            raise DataError(f"{folder} holds no recording{which}; `edgeseg run --record {folder}` makes one")
         heads = [(each, head) for each in self.takes if (head := self._head(each)) is not None]
         if not heads:
             raise DataError(f"nothing of {folder} can be read: {self.problems[0]}")
@@ -147,6 +148,20 @@ class Recording:
     def _report(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _only(take: int, segments: Mapping[Path, list[Path]], folder: Path) -> dict[Path, list[Path]]:
+    """One take of a recording, by its number.
+
+    Raises:
+        DataError: there is none of this number.
+    """
+    numbers = {number_of(each): each for each in segments if each != folder}
+    if not numbers:
+        raise DataError(f"{folder} is one take by itself; leave --take out, or name the folder above it")
+    if take not in numbers:
+        raise DataError(f"{folder} holds no take {take}; it holds {', '.join(map(str, sorted(numbers)))}")
+    return {numbers[take]: segments[numbers[take]]}
 
 
 def _plain(value: Any) -> Any:

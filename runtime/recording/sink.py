@@ -36,7 +36,7 @@ class RecordingSink(Sink):
     A recording is a folder of takes, each a folder of segments. Each record is whole by itself and a second's records
     are synced together: a kill loses the frame that was being written, a power cut about a second, never an earlier
     segment. Takes of earlier runs stay. Recording can be switched on and off while the run goes on, by any thread.
-    Where the disk is nearly full, recording stops; it can be started again, and is reported at the end where it was not.
+    Where the disk is nearly full, recording stops; it can be started again, and where it was not, the end says so.
 
     Args:
         folder: of the takes.

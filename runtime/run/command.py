@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
 
     from ..console import StatusLine
-    from ..service.logs import configure_logging
+    from ..service.logs import configure_logging, json_line
     from .flight import Flight
 
     status, stop = StatusLine(live=not args.log_json), Stop()
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
             exit_status = flight.run()
     except Stopped as stopped:
         if stopped.busy:
-            print("edgeseg run: stopped", file=sys.stderr)
+            told = "edgeseg run: stopped"
+            print(json_line("info", __name__, "ended", told) if args.log_json else told, file=sys.stderr)
             _leave(_INTERRUPTED)
         raise
     if flight.stuck:

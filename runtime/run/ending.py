@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from ..batching import BatchChoice
 from ..console import head_line, head_of, summary_table
@@ -30,25 +29,35 @@ def tell(
     args: argparse.Namespace,
     print_line: Say,
 ) -> None:
-    """Prints what was measured, and writes it where that is asked for.
+    """Tells what was measured, in one record of a log that machines read, else as a table; writes it where asked for.
 
     Raises:
         OutputError: the statistics cannot be written.
     """
-    print_line(head_line(segmenter))
-    if threads.threads is not None:
-        print_line(f"{'threads':18}{threads.line}")
-    if "sources" in report.stats or batches.batch > 1:
-        print_line(f"{'batch':18}{batches.line}")
-    print_line(summary_table(report.stats) + "\n")
+    tuned = {"threads": threads.summary(), "batch": batches.summary()}
+    measured = {**head_of(segmenter), **tuned, **report.stats}
+    if args.log_json:
+        stats = report.stats
+        log.info(
+            "%d frames at %.1f a second, %d dropped, %d not valid",
+            stats["frames"],
+            stats["fps"],
+            stats["dropped"],
+            stats["invalid_frames"],
+            extra={"event": "report", "fields": measured},
+        )
+    else:
+        print_line(head_line(segmenter))
+        if threads.threads is not None:
+            print_line(f"{'threads':18}{threads.line}")
+        if "sources" in report.stats or batches.batch > 1:
+            print_line(f"{'batch':18}{batches.line}")
+        print_line(summary_table(report.stats) + "\n")
     if args.stats is not None:
-        tuned = {"threads": threads.summary(), "batch": batches.summary()}
-        text = json.dumps({**head_of(segmenter), **tuned, **report.stats}, indent=2) + "\n"
-        write_atomically(args.stats, text.encode(), args.force)
-        print_line(f"wrote statistics {args.stats}")
+        write_atomically(args.stats, (json.dumps(measured, indent=2) + "\n").encode(), args.force)
 
 
-def conclude(report: RunReport, trace: Path | None, print_line: Say) -> int:
+def conclude(report: RunReport, args: argparse.Namespace, print_line: Say) -> int:
     """Says what was written, and what ended the run.
 
     Returns:
@@ -57,9 +66,11 @@ def conclude(report: RunReport, trace: Path | None, print_line: Say) -> int:
     Raises:
         Exception: a bug, which keeps its traceback.
     """
-    if trace is not None:
-        print_line(f"wrote trace {trace}")
-    for name in report.kept:
+    written = [f"{kind} {path}" for kind, path in (("statistics", args.stats), ("trace", args.trace)) if path]
+    written += report.kept
+    if args.log_json and written:
+        log.info("wrote %s", ", ".join(written), extra={"event": "wrote", "fields": {"outputs": written}})
+    for name in () if args.log_json else written:
         print_line(f"wrote {name}")
     for error in report.failures.values():
         if not isinstance(error, EdgesegError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -40,8 +39,6 @@ from .watch import Watch, now_and_then
 
 if TYPE_CHECKING:
     from ..preview.server import PreviewServer
-
-log = logging.getLogger(__name__)
 
 _OUTPUTS = ("--save", "--masks", "--stats", "--trace", "--out", "--record")
 _MORE_SECONDS = 60.0
@@ -126,7 +123,7 @@ class Flight:
                     opened.trace.close()
         self._status.clear()
         tell(report, opened.segmenter, opened.threads, opened.batches, args, self._print)
-        return conclude(report, args.trace, self._print)
+        return conclude(report, args, self._print)
 
     def _open(self, stack: ExitStack) -> Opened:
         """Opens everything but the outputs; the stack closes it."""
@@ -173,7 +170,6 @@ class Flight:
                 segmenter,
                 max_frames=opened.frames,
                 on_result=self._status.update,
-                on_failure=_log_failure,
                 stopping=self._stop.event,
                 batch=opened.batches.batch,
                 trace=opened.trace,
@@ -210,7 +206,3 @@ class Flight:
         for number, its in enumerate(sinks, 0 if len(sinks) == 1 else 1):
             its.append(page.sink(number))
         return page
-
-
-def _log_failure(name: str, error: Exception) -> None:
-    log.error("%s failed: %s", name, error, extra={"event": "disabled", "fields": {"name": name}})

@@ -141,7 +141,12 @@ def open_sinks(
             head = outputs.head(source.name)
             sinks += open_others(outputs.options, labels, head, order, named)
             if outputs.recordable and outputs.options.record is None:
-                sinks.append(RecordingSink(named(_FALLBACK_RECORDING), labels, head, active=False))
+                most_bytes = outputs.options.record_limit_bytes
+                sinks.append(
+                    RecordingSink(
+                        named(_FALLBACK_RECORDING), labels, head, most_bytes=most_bytes, active=False
+                    )
+                )
     except BaseException:
         for sink in (sink for its in opened for sink in its):
             sink.close(commit=False)

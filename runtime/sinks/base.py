@@ -83,12 +83,18 @@ class Sink(ABC):
         """Whether the sink takes nothing now, as a recording that is switched off; what it is given does not count."""
         return False
 
+    @property
+    def kept_as(self) -> str:
+        """What is left once the sink was closed, for people, as after "wrote"; empty where nothing is."""
+        return "" if self.ephemeral else self.name
+
     @abstractmethod
     def write(self, output: Output) -> None:
         """Takes one result.
 
         Raises:
             OutputError: it cannot be written. After :attr:`most_failures` of these the sink gets no more.
+            OutputGoneError: nor can anything that comes after. The sink gets no more at once.
             StopRequested: the run is to end.
         """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..errors import UsageError
 from .base import Output, Sink
 
 _MOST_FAILURES = 5
@@ -24,6 +25,9 @@ class CallbackSink(Sink):
         name: for people.
         lossless: of a source that is not live, wants every frame.
         beats: also call it, several times a second, to say that there is no new frame: see ``Output.beat``.
+
+    Raises:
+        UsageError: ``function`` cannot be called.
     """
 
     most_failures = _MOST_FAILURES
@@ -36,6 +40,8 @@ class CallbackSink(Sink):
         lossless: bool = True,
         beats: bool = False,
     ) -> None:
+        if not callable(function):
+            raise UsageError(f"CallbackSink takes a function of one output, got {type(function).__name__}")
         self.name = name
         self.lossless = lossless
         self.beats = beats

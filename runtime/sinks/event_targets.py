@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import select
 import socket
 import stat
@@ -13,7 +14,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import OutputError, UsageError
+from ..errors import OutputError, OutputGoneError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ MOST_DATAGRAM_BYTES = 1400
 _PIECE_BYTES = 512
 """POSIX's least PIPE_BUF: a pipe that is ready to be written takes so much at once."""
 _PATIENCE_SECONDS = 0.5
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NEARLY_A_URL = re.compile(r"[Uu][Dd][Pp]:/?(?!/)(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
 
 
 class Target(ABC):
@@ -54,6 +57,22 @@ class Target(ABC):
         """Lets the target go."""
 
 
+def check_target(text: str) -> None:
+    """Checks the form of what was typed after ``--events``; opens nothing.
+
+    Raises:
+        UsageError: it is none of those that :func:`open_target` takes.
+    """
+    if "://" in text:
+        _address(text)
+        return
+    nearly = _NEARLY_A_URL.fullmatch(text)
+    if nearly is not None:
+        raise UsageError(f"--events {text}: did you mean udp://{nearly[1]}:{nearly[2]}")
+    if not text:
+        raise UsageError("--events is empty: expected -, a file, or udp://HOST:PORT")
+
+
 def open_target(text: str) -> Target:
     """Opens what was typed after ``--events``: ``-``, a file's name, or ``udp://HOST:PORT``.
 
@@ -61,6 +80,7 @@ def open_target(text: str) -> Target:
         UsageError: it is none of these.
         OutputError: it cannot be written to.
     """
+    check_target(text)
     if "://" in text:
         return Datagrams(*_address(text))
     try:
@@ -104,9 +124,9 @@ class Pipe(Target):
                     self._within_line = False
                 rest = rest[os.write(self._number, rest[:_PIECE_BYTES]) :]
             except BrokenPipeError as error:
-                raise OutputError(f"whoever read the events from {self.name} has gone") from error
+                raise OutputGoneError(f"whoever read the events from {self.name} has gone") from error
             except OSError as error:
-                raise OutputError(f"cannot write events to {self.name}: {error.strerror}") from error
+                raise _failure(self.name, error) from error
 
     def close(self) -> None:
         """Leaves standard output itself open, for others."""
@@ -139,7 +159,7 @@ class AppendedFile(Target):
                 os.write(self._number, line[written:])  # tells why the rest has no place
                 raise OSError(errno.EIO, "the line was cut")
         except OSError as error:
-            raise OutputError(f"cannot write events to {self._path}: {error.strerror}") from error
+            raise _failure(self.name, error) from error
 
     def refresh(self) -> None:
         """Begins the file anew where it was moved away or removed."""
@@ -150,7 +170,7 @@ class AppendedFile(Target):
                 os.close(self._number)
                 self._number = number
         except OSError as error:
-            raise OutputError(f"cannot write events to {self._path}: {error.strerror}") from error
+            raise _failure(self.name, error) from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -212,6 +232,11 @@ class Datagrams(Target):
     def close(self) -> None:
         """Closes the socket."""
         self._socket.close()
+
+
+def _failure(name: str, error: OSError) -> OutputError:
+    kind = OutputGoneError if error.errno in _FULL else OutputError
+    return kind(f"cannot write events to {name}: {error.strerror}")
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
+from .event_targets import check_target
 
 PNG, NPZ = "png", "npz"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _LEAST_BYTES = 10**7
 _LONGEST_SEGMENT_SECONDS = 86_400.0
+SHM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What shared memory may be called."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--record-limit",
         metavar="BYTES",
-        help="with --record: the oldest segments go beyond so much, such as 50G",
+        help="with --record, or a recording that the page of --preview begins: the oldest segments go beyond so much,"
+        " such as 50G",
     )
 
 
@@ -107,12 +111,20 @@ def sink_options(args: argparse.Namespace) -> SinkOptions:
     Raises:
         UsageError: a value cannot be, or an option stands without the one that it belongs to.
     """
-    for option, needed in (
-        ("segment", "save"), ("save_limit", "segment"), ("shm_frames", "shm"), ("record_limit", "record"),
-    ):  # fmt: skip
+    for option, needed in (("segment", "save"), ("save_limit", "segment"), ("shm_frames", "shm")):
         if getattr(args, option) and not getattr(args, needed):
             flag, other = (f"--{name.replace('_', '-')}" for name in (option, needed))
             raise UsageError(f"{flag} goes with {other} alone; give {other} too, or leave it out")
+    if args.record_limit and not args.record and getattr(args, "preview", None) is None:
+        raise UsageError(
+            "--record-limit goes with --record, or with --preview, whose page can record; give one, or leave it out"
+        )
+    if args.shm is not None and not SHM_NAME.fullmatch(args.shm.replace("{source}", "1")):
+        raise UsageError(
+            f"--shm {args.shm!r}: expected a name of letters, digits, '.', '_' and '-', such as front-camera"
+        )
+    for target in args.events or ():
+        check_target(target)
     if args.masks_format != PNG and not args.masks:
         raise UsageError("--masks-format goes with --masks alone; give --masks too, or leave it out")
     if len(args.events or ()) != len(set(args.events or ())):

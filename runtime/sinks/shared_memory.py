@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import re
 import threading
 import time
 from pathlib import Path
@@ -19,10 +18,10 @@ from ..labels import VOID, LabelMap
 from ..reasons import CODES
 from ..status import Status
 from .base import Output, Sink
+from .options import SHM_NAME
 from .shm_layout import CLOSED, HEADER, MAGIC, OPEN, REPLACED, SLOT, SLOTS, VERSION, Layout, encode_names
 
 _FOLDER = Path("/dev/shm")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FIRST_SIZE_HW = (720, 1280)
 _UNKNOWN_REASON = 0xFFFFFFFF
 _STATE_OFFSET = 68
@@ -58,7 +57,7 @@ class SharedMemorySink(Sink):
         max_size_hw: tuple[int, int] | None = None,
         with_frames: bool = False,
     ) -> None:
-        if not _NAME.fullmatch(name):
+        if not SHM_NAME.fullmatch(name):
             raise OutputError(
                 f"{name!r} cannot name shared memory: expected letters, digits, '.', '_' and '-', such as front-camera"
             )

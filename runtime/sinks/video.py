@@ -56,7 +56,13 @@ class VideoSink(Sink):
         self._fps = fps
         self._pace = Pace(fps, in_real_time)
         self._file: Mp4File | None = None
+        self._whole = False
         self._checked_at = -_SECONDS_PER_SPACE_CHECK
+
+    @property
+    def kept_as(self) -> str:
+        """The file; empty where no frame came."""
+        return self.name if self._whole else ""
 
     def write(self, output: Output) -> None:
         """Appends an overlay.
@@ -64,6 +70,8 @@ class VideoSink(Sink):
         Raises:
             OutputError: the video cannot be begun, or the disk is nearly full.
         """
+        if self._file is None and output.beat:
+            return  # no frame has come: there is no picture to strike through, nor a size for it
         if self._file is None:
             self._file = Mp4File(self._partial, self._path, self._fps, even_size(output.overlay_bgr))
         now = time.monotonic()
@@ -78,7 +86,8 @@ class VideoSink(Sink):
         """Ends the video, counts its frames and gives it its name.
 
         Raises:
-            OutputError: no frame came, or fewer are on the disk than were written, as when it is full.
+            OutputError: no frame came of a source that is not live, or fewer are on the disk than were written, as
+                when it is full.
         """
         try:
             if not commit:
@@ -86,9 +95,12 @@ class VideoSink(Sink):
                     self._file.abandon()
                 return
             if self._file is None:
+                if self.beats:
+                    return
                 raise OutputError(f"no frame came, so there is no {self._path}")
             self._file.end("nothing was kept")
             os.replace(self._partial, self._path)
+            self._whole = True
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
         finally:
@@ -129,7 +141,16 @@ class SegmentedVideoSink(Sink):
         self._pace = Pace(fps, in_real_time)
         self._series = Series(path, most_bytes)
         self._file: Mp4File | None = None
+        self._written: list[Path] = []
         self._checked_at = -_SECONDS_PER_SPACE_CHECK
+
+    @property
+    def kept_as(self) -> str:
+        """The first and the last file of this run that are there; empty where there is none."""
+        there = [path for path in self._written if path.exists()]
+        if not there:
+            return ""
+        return f"video {there[0]}" + (f" to {there[-1].name}" if len(there) > 1 else "")
 
     def write(self, output: Output) -> None:
         """Appends an overlay, in a new file where the last has its length or another size.
@@ -137,6 +158,8 @@ class SegmentedVideoSink(Sink):
         Raises:
             OutputError: the disk is nearly full or fails. Files that were whole before stay.
         """
+        if output.beat and self._file is None and not self._written:
+            return  # no frame has come: there is no picture to strike through, nor a size for it
         try:
             self._check_room()
             overlay_bgr = output.overlay_bgr
@@ -184,6 +207,7 @@ class SegmentedVideoSink(Sink):
         try:
             file.end("the segments before it are kept")
             path = self._series.finish(file.partial)
+            self._written.append(path)
         finally:
             discard(file.partial)
         log.debug(

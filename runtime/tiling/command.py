@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..segmenter import Segmenter
+
+log = logging.getLogger(__name__)
 
 _NETWORK = "network"
 _LARGEST_PX = 16384
@@ -86,7 +89,7 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
     tiling = Tiling.of(segmenter.bundle, _tile_px(args.tile), args.overlap)
     if args.stats is not None:
         prepare_output(args.stats, args.force)
-    status = StatusLine()
+    status = StatusLine(live=not args.log_json)
     with open_picture(args.source, tiling.tile_hw) as picture:
         out = args.out or Path(f"{Path(args.source).stem}-classes{class_map_suffixes(picture)[0]}")
         with open_class_map(out, picture, segmenter.labels, args.force) as class_map:
@@ -113,12 +116,19 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
     }
     if report.not_finite_tiles:
         say(f"{report.not_finite_tiles} tiles gave logits that are not finite; their pixels are void")
-    print(head_line(segmenter))
-    print(_table(measured))
-    print(f"\nwrote class map {out}")
+    written = [f"class map {out}"]
     if args.stats is not None:
         write_atomically(args.stats, (json.dumps(measured, indent=2) + "\n").encode(), args.force)
-        print(f"wrote statistics {args.stats}")
+        written.append(f"statistics {args.stats}")
+    if args.log_json:
+        tiles, seconds = measured["tiles"], measured["seconds"]
+        log.info("%d tiles in %.1f s", tiles, seconds, extra={"event": "report", "fields": measured})
+        log.info("wrote %s", ", ".join(written), extra={"event": "wrote", "fields": {"outputs": written}})
+        return 0
+    print(head_line(segmenter))
+    print(_table(measured) + "\n")
+    for each in written:
+        print(f"wrote {each}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import tracemalloc
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError, SourceError
+from edgeseg.runtime.errors import OutputError, OutputGoneError, SourceError
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.recycle import ArrayPool
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
+from edgeseg.runtime.sinks.callback import CallbackSink
 from edgeseg.runtime.sources.base import Source
 
 pytestmark = pytest.mark.timeout(30)
@@ -212,6 +214,46 @@ def test_a_failing_sink_stops_nothing_else(segmenter: Segmenter) -> None:
         "errors": 1,
         "error": "the disk is full",
     }
+
+
+def test_a_function_that_raises_is_told_by_kind_and_once_more_when_it_is_called_no_more(
+    segmenter: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raising(output: Output) -> None:
+        raise KeyError("x")
+
+    with caplog.at_level(logging.DEBUG, "edgeseg"):
+        report = Pipeline(FakeSource(20), segmenter, [CallbackSink(raising, "steering")]).run()
+    assert report.stats["sinks"]["steering"]["error"] == "KeyError: 'x'"
+    told = [(record.levelname, record.getMessage(), bool(record.exc_info)) for record in caplog.records]
+    told = [each for each in told if each[1].startswith("steering")]
+    assert told == [
+        *[("WARNING", "steering failed: KeyError: 'x'", False), ("DEBUG", "steering failed there", True)] * 4,
+        ("ERROR", "steering failed: KeyError: 'x'; it gets no more", True),
+    ]
+
+
+def test_a_target_that_has_gone_ends_its_sink_at_once(
+    segmenter: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(output: Output) -> None:
+        raise OutputGoneError("whoever read it has gone")
+
+    sink, good = CallbackSink(gone, "steering"), FakeSink("good")
+    report = Pipeline(FakeSource(20), segmenter, [sink, good]).run()
+    assert report.stats["sinks"]["steering"]["errors"] == 1
+    assert good.ids == list(range(20))
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["steering failed: whoever read it has gone"]
+
+
+def test_a_sink_that_was_idle_all_the_time_is_not_among_the_busy(segmenter: Segmenter) -> None:
+    class Idle(FakeSink):
+        idle = True
+
+    report = Pipeline(FakeSource(5), segmenter, [Idle("idle"), FakeSink("good")]).run()
+    assert "good" in report.stats["busy"]
+    assert "idle" not in report.stats["busy"]
 
 
 def test_a_sink_that_fails_to_close_is_reported(segmenter: Segmenter) -> None:

@@ -132,8 +132,13 @@ def test_takes_can_be_replayed_one_by_one(
     for words, frames in (((folder,), 5), ((folder, "--take", 2), 3), ((folder / "take-0001",), 2)):
         assert replay(*words, "--bundle", bundle_folder) == 0
         assert f", {frames} frames of " in capsys.readouterr().out
+    assert replay(folder / "take-0001", "--take", 1, "--bundle", bundle_folder) == 2
+    assert "is one take by itself; leave --take out" in capsys.readouterr().err
+    segment = folder / "take-0001" / "segment-000001.edgerec"
+    assert replay(segment, "--bundle", bundle_folder) == 2
+    assert f"is a file; the folder of its take is wanted, {segment.parent}" in capsys.readouterr().err
     assert replay(folder, "--take", 9, "--bundle", bundle_folder) == 2
-    assert "holds no recording take 9" in capsys.readouterr().err
+    assert "holds no take 9; it holds 1, 2" in capsys.readouterr().err
 
 
 def test_what_is_no_recording(
@@ -195,7 +200,8 @@ def test_options_that_do_not_go_together(
     for words, message in (
         (("--against-variant", "fp32"), "go with --against alone"),
         (("--worst", "-1"), "--worst -1: expected 0 to 1000"),
-        (("--threads", "0"), "--threads 0: expected 1 or more"),
+        (("--threads", "0"), "--threads 0: expected a number of 1 or more"),
+        (("--threads", "x"), "--threads x: expected a number of 1 or more"),
     ):
         assert replay(tmp_path, "--bundle", bundle_folder, *words) == 2
         assert message in capsys.readouterr().err

@@ -125,6 +125,19 @@ def test_a_service_from_its_start_to_its_end(service: Callable[..., Service]) ->
     assert all(json.loads(line)["message"] for line in run.stderr.read_text().splitlines())
 
 
+def test_all_that_a_service_tells_is_json(service: Callable[..., Service], tmp_path: Path) -> None:
+    config = 'source = "aerial:7?size=48x48&frames=12"\nevents = "-"\nsave = "v.mp4"\nsegment = "1"\nstats = "s.json"'
+    run = service(config)
+    assert run.process.wait(60) == 0
+    told = [json.loads(line) for line in run.stderr.read_text().splitlines()]
+    (report,) = (line for line in told if line["event"] == "report")
+    assert report["fields"] == json.loads((tmp_path / "s.json").read_text())
+    assert report["fields"]["frames"] == 12
+    assert report["message"].startswith("12 frames at ")
+    (wrote,) = (line for line in told if line["event"] == "wrote")
+    assert wrote["fields"]["outputs"] == ["statistics s.json", "video v-000001.mp4", "events standard output"]
+
+
 def test_a_wrong_key_ends_a_service_with_status_2_and_a_line_of_json(service: Callable[..., Service]) -> None:
     run = service("max-aeg = 1")
     assert run.process.wait(60) == 2

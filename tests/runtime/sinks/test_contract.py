@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from edgeseg.runtime.errors import EdgesegError, OutputError
+from edgeseg.runtime.errors import EdgesegError, OutputError, UsageError
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.recording.sink import RecordingSink
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
@@ -143,6 +143,8 @@ def test_a_callback_is_called_with_each_output_and_may_end_the_run(
 
     with pytest.raises(StopRequested):
         CallbackSink(end).write(outputs[0])
+    with pytest.raises(UsageError, match="takes a function of one output, got int"):
+        CallbackSink(3)
 
 
 def test_a_port_that_nobody_listens_at_is_no_failure(

@@ -15,7 +15,7 @@ from typing import Any
 
 import fastjsonschema
 import pytest
-from edgeseg.runtime.errors import OutputError
+from edgeseg.runtime.errors import OutputError, OutputGoneError
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.reasons import MEANING
 from edgeseg.runtime.sinks.base import Output
@@ -173,7 +173,7 @@ def test_a_file_is_added_to_after_a_cut_line_and_follows_a_rotation(
 
 def test_a_full_disk_is_told(labels: LabelMap, make_output: Callable[..., Output]) -> None:
     sink = EventsSink("/dev/full", labels)
-    with pytest.raises(OutputError, match=r"cannot write events to /dev/full: No space left on device"):
+    with pytest.raises(OutputGoneError, match=r"cannot write events to /dev/full: No space left on device"):
         sink.write(make_output(0))
     sink.close(commit=False)
 

@@ -17,6 +17,7 @@ def parse(*words: str) -> SinkOptions:
     parser = argparse.ArgumentParser()
     parser.add_argument("--save", type=Path)
     parser.add_argument("--masks", type=Path)
+    parser.add_argument("--preview")
     add_options(parser)
     return sink_options(parser.parse_args(words))
 
@@ -39,13 +40,24 @@ def test_everything_is_asked_for() -> None:
     assert options.take_standard_output
 
 
+def test_the_limit_is_of_a_recording_that_the_page_begins_too() -> None:
+    assert parse("--preview", "0", "--record-limit", "20G").record_limit_bytes == 20 * 10**9
+    assert parse("--shm", "front-{source}").shm == "front-{source}"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--segment", "60"], "--segment goes with --save alone"),
         (["--save", "v.mp4", "--save-limit", "20G"], "--save-limit goes with --segment alone"),
         (["--shm-frames"], "--shm-frames goes with --shm alone"),
-        (["--record-limit", "20G"], "--record-limit goes with --record alone"),
+        (["--record-limit", "20G"], "--record-limit goes with --record, or with --preview"),
+        (["--shm", ""], "--shm '': expected a name of letters"),
+        (["--shm", "a/b"], "--shm 'a/b': expected a name of letters"),
+        (["--events", "udp:127.0.0.1:9"], "--events udp:127.0.0.1:9: did you mean udp://127.0.0.1:9$"),
+        (["--events", "UDP:/[::1]:9"], r"--events UDP:/\[::1\]:9: did you mean udp://\[::1\]:9$"),
+        (["--events", "tcp://h:9"], "--events tcp://…: expected -, a file, or udp://HOST:PORT"),
+        (["--events", ""], "--events is empty"),
         (["--masks-format", "npz"], "--masks-format goes with --masks alone"),
         (["--save", "v.mp4", "--segment", "soon"], r"--segment soon: expected 1 to 86400 seconds"),
         (["--save", "v.mp4", "--segment", "0"], r"--segment 0: expected 1 to 86400 seconds"),

@@ -15,7 +15,7 @@ import pytest
 from edgeseg.runtime.errors import OutputError
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.series import Series
-from edgeseg.runtime.sinks.video import SegmentedVideoSink
+from edgeseg.runtime.sinks.video import SegmentedVideoSink, VideoSink
 
 WRITER = """
 import resource, signal, sys, time
@@ -96,6 +96,30 @@ def test_a_live_run_plays_in_real_time_and_shows_that_nothing_came(
     assert [len(frames) for frames in written] == [10, 10, 1]  # two seconds and the last frame
     means = [float(frame.mean()) for frames in written for frame in frames]
     assert means == pytest.approx([20] + [180] * 18 + [40, 40], abs=5)
+
+
+def test_before_the_first_frame_nothing_is_written_and_the_end_names_what_was(
+    tmp_path: Path, make_output: Callable[..., Output]
+) -> None:
+    waiting = make_output(0, (720, 1280), reason="source-lost", beat=True, at=100.0)
+    for came in (False, True):
+        for sink in (
+            SegmentedVideoSink(tmp_path / "v.mp4", fps=10, segment_seconds=0.5, in_real_time=True),
+            VideoSink(tmp_path / "whole.mp4", fps=10, in_real_time=True),
+        ):
+            sink.write(waiting)
+            for tenth in range(8 if came else 0):
+                sink.write(make_output(tenth, at=101 + tenth / 10))
+            sink.close(commit=True)
+            if not came:
+                assert sink.kept_as == ""
+                assert list(tmp_path.iterdir()) == []
+            elif isinstance(sink, VideoSink):
+                assert sink.kept_as == f"video {tmp_path / 'whole.mp4'}"
+                assert [frame.shape for frame in frames_of(tmp_path / "whole.mp4")] == [(40, 60, 3)] * 8
+            else:
+                assert sink.kept_as == f"video {tmp_path / 'v-000001.mp4'} to v-000002.mp4"
+                assert [len(frames_of(path)) for path in segments(tmp_path)] == [5, 3]
 
 
 def test_a_long_pause_without_news_is_shortened(tmp_path: Path, make_output: Callable[..., Output]) -> None:
