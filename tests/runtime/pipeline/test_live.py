@@ -173,7 +173,8 @@ def test_what_the_camera_shows_is_judged_and_the_class_map_is_void(start: Callab
     report, _ = run.stop()
     invalid = [output.result for output in run.watcher.outputs if not output.result.valid]
     told = {result.reason for result in invalid}
-    assert told - {"stale"} == {"dark", "saturated", "frozen", "corrupt"}  # stale it is before the first frame
+    # Stale it is before the first frame.
+    assert told - {"stale"} == {"dark", "saturated", "frozen", "corrupt"}
     assert all((result.classes == 255).all() for result in invalid)
     assert report.stats["invalid"].keys() == {"dark", "saturated", "frozen", "corrupt"}
     assert run.watcher.commits == [True]
