@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import importlib
+import numbers
+import os
 import threading
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 from ..errors import SourceError
 from .base import Source
 from .live import Interruption, LiveOptions, LiveSource
-from .uri import FORMS, PICTURE_SUFFIXES, SourceUri, parse
+from .uri import PICTURE_SUFFIXES, SourceUri, forms, parse, shown
 
 _SCHEMES: dict[str, str] = {}
 _LIVE = {
@@ -45,19 +47,24 @@ def register(scheme: str, target: str) -> None:
     _SCHEMES[scheme] = target
 
 
-def open_source(uri: str, live: LiveOptions | None = None, stopping: threading.Event | None = None) -> Source:
+def open_source(
+    uri: str | int | os.PathLike[str],
+    live: LiveOptions | None = None,
+    stopping: threading.Event | None = None,
+) -> Source:
     """Opens a source.
 
     Args:
-        uri: a camera index (``0``) or device (``/dev/video0``), a video file, a picture, a folder or glob of
-            pictures, a URL of :mod:`edgeseg.runtime.sources.uri`, or a registered ``scheme:REST`` such as ``aerial:7``.
+        uri: a camera index (``0``, also as a number) or device (``/dev/video0``), a video file, a picture, a folder or glob of
+            pictures, a URL of :mod:`edgeseg.runtime.sources.uri`, or a registered ``scheme:REST`` such as ``aerial:7``;
+            or a path.
         live: how long a camera or server is waited for.
         stopping: once set, a camera or server is not waited for any more: its ``read`` returns None.
 
     Raises:
         SourceError: nothing of the kind is there or can be read; the message says what was looked for.
     """
-    options, parsed = live or LiveOptions(), parse(uri, _SCHEMES)
+    options, parsed = live or LiveOptions(), parse(_text_of(uri), _SCHEMES)
     interruption = Interruption(stopping)
     if parsed.scheme in _LIVE:
         opener = partial(_open_live, parsed, options)
@@ -66,11 +73,25 @@ def open_source(uri: str, live: LiveOptions | None = None, stopping: threading.E
         return _open_registered(parsed, options, interruption)
     if parsed.scheme == "pictures":
         return _open_pictures(parsed.rest)
-    if not Path(parsed.rest).exists():
-        raise SourceError(f"there is no {parsed.rest}: expected {FORMS}, or {_known_schemes()}")
+    if not os.path.exists(parsed.rest):
+        raise SourceError(f"there is no {shown(parsed.rest)}: expected {forms(_SCHEMES)}")
     from .video import VideoSource
 
     return VideoSource(Path(parsed.rest), loop=parsed.options.get("loop") == "1")
+
+
+def _text_of(uri: object) -> str:
+    if isinstance(uri, os.PathLike):
+        uri = os.fspath(uri)
+    if isinstance(uri, str):
+        return uri
+    if isinstance(uri, numbers.Integral) and not isinstance(uri, bool):
+        index = int(uri)
+        if index >= 0:
+            return str(index)
+        raise SourceError(f"there is no camera {index}; expected a number from 0 on")
+    kind = type(uri).__name__
+    raise SourceError(f"a source is a text, a path or a camera's number, not of type {kind}")
 
 
 def _open_live(uri: SourceUri, options: LiveOptions, interruption: Interruption) -> Source:
@@ -95,24 +116,21 @@ def _open_registered(uri: SourceUri, options: LiveOptions, interruption: Interru
 def _open_pictures(path: str) -> Source:
     from .pictures import PicturesSource
 
-    place = Path(path)
-    if place.is_dir():
-        found = sorted(p for p in place.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
+    if os.path.isdir(path):
+        found = sorted(
+            p for p in Path(path).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()
+        )
         return PicturesSource(found, name=path)
-    if place.exists():
-        return PicturesSource([place], name=path)
+    if os.path.exists(path):
+        return PicturesSource([Path(path)], name=path)
     if any(character in path for character in "*?["):
-        return PicturesSource(sorted(Path(p) for p in glob.glob(path, recursive=True)), name=path)
-    raise SourceError(f"there is no {path}: expected {FORMS}, or {_known_schemes()}")
+        return PicturesSource(sorted(Path(p) for p in glob.glob(path, recursive=True)), name=shown(path))
+    raise SourceError(f"there is no {shown(path)}: expected {forms(_SCHEMES)}")
 
 
 def _load(target: str) -> Any:
     module_name, class_name = target.split(":")
     return getattr(importlib.import_module(module_name), class_name)
-
-
-def _known_schemes() -> str:
-    return ", ".join(f"{scheme}:…" for scheme in _SCHEMES)
 
 
 register("aerial", "edgeseg.data.aerial.source:AerialSource")

@@ -72,7 +72,7 @@ def explain(problem: str, said: str) -> str:
     text = f"{problem}\n{said}"
     problem = problem.partition(": Server returned")[0]
     if re.search(r"\b401\b|Unauthorized", text):
-        return f"{problem}: the server answers 401: check user and password"
+        return f"{problem}: the server answers 401: check user and password, as in rtsp://USER:PASSWORD@HOST/PATH"
     if re.search(r"\b404\b|Not Found", text):
         return f"{problem}: the server answers 404: check the path"
     for words in ("Connection refused", "No route to host", "Name or service not known"):

@@ -17,13 +17,22 @@ FORMS = (
     "a camera index, a video file, a folder or glob of pictures, v4l2:///dev/video0, csi://0, gst://PIPELINE,"
     " rtsp://HOST/PATH, http://HOST/stream.mjpg"
 )
+_EXAMPLES = {
+    "rtsp": "rtsp://HOST/PATH",
+    "rtsps": "rtsps://HOST/PATH",
+    "http": "http://HOST/stream.mjpg",
+    "https": "https://HOST/stream.mjpg",
+    "v4l2": "v4l2:///dev/video0",
+    "csi": "csi://0",
+    "gst": "gst://PIPELINE",
+}
 _FLIPS = ("none", "counterclockwise", "rotate-180", "clockwise", "horizontal-flip", "vertical-flip")
 _MOST_SIDE = 32768
 
 
 def _whole(low: int, high: int) -> tuple[Callable[[str], bool], str]:
     def fits(text: str) -> bool:
-        return text.isascii() and text.isdigit() and low <= int(text) <= high
+        return re.fullmatch("[0-9]{1,9}", text) is not None and low <= int(text) <= high
 
     return fits, f"a whole number of {low} to {high}"
 
@@ -51,7 +60,7 @@ _OPTIONS: dict[str, dict[str, tuple[Callable[[str], bool], str]]] = {
     },
     "rtsp": {"transport": _one_of("tcp", "udp")},
     "rtsps": {"transport": _one_of("tcp"), **_TLS},
-    "http": {},
+    "http": _TLS,  # of a server that it redirects to
     "https": _TLS,
     "video": {"loop": _one_of("0", "1")},
     "pictures": {},
@@ -103,29 +112,37 @@ def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
         >>> parse("v4l2:///dev/video2?width=1280&height=720").options["width"]
         '1280'
     """
-    if uri.isascii() and uri.isdigit():
+    if re.fullmatch("[0-9]{1,9}", uri):
         return SourceUri("v4l2", f"/dev/video{int(uri)}", {}, f"camera {int(uri)}")
     if re.fullmatch(r"/dev/video\d+", uri):
         return SourceUri("v4l2", uri, {}, f"camera {uri.removeprefix('/dev/video')}")
     # A pipeline is longer than any path may be; this alone of the ways to ask calls that no file.
     if os.path.exists(uri):
         return _file(uri, {})
+    if not uri.strip():
+        raise SourceError(f"the source is empty; expected {forms(schemes)}")
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
     scheme = match[1] if match else ""
     if scheme in schemes:
         return SourceUri(scheme, uri[len(scheme) + 1 :], {}, hide_credentials(uri))
     if uri[len(scheme) :].startswith("://"):
         return _url(uri, scheme.lower(), schemes)
+    sloppy = re.match(rf"(?i)({'|'.join(_EXAMPLES)})(:|//)", uri)
+    if sloppy:
+        name = sloppy[1].lower()
+        slashes = "three slashes" if name == "v4l2" else "two slashes"
+        needs = slashes if sloppy[2] == ":" else "a colon"
+        raise SourceError(f"{shown(uri)}: {name} needs {needs}, as in {_EXAMPLES[name]}")
     path, mark, query = uri.rpartition("?")
     if mark and re.match(r"[A-Za-z_]+=", query):
-        return _file(path, _options(hide_credentials(uri), Path(path).suffix and _file_scheme(path), query))
+        return _file(path, _options(shown(uri), Path(path).suffix and _file_scheme(path), query))
     if match is not None and not _is_glob(uri):
         raise _unknown_scheme(uri, scheme, schemes)
     return _file(uri, {})
 
 
 def _file(path: str, options: Mapping[str, str]) -> SourceUri:
-    return SourceUri(_file_scheme(path), path, options, path)
+    return SourceUri(_file_scheme(path), path, options, path if os.path.exists(path) else shown(path))
 
 
 def _file_scheme(path: str) -> str:
@@ -150,33 +167,42 @@ def _url(uri: str, scheme: str, schemes: Collection[str]) -> SourceUri:
     if scheme not in ("v4l2", "csi"):
         raise _unknown_scheme(uri, scheme, schemes)
     place, _, query = rest.partition("?")
-    options = _options(uri, scheme, query)
+    options = _options(shown(uri), scheme, query)
     if scheme == "csi":
         place = place or "0"
         if not (place.isascii() and place.isdigit()):
-            raise SourceError(
-                f"{uri}: the sensor {place!r} is not a number; expected as in csi://0?width=1280"
-            )
+            raise SourceError(f"{shown(uri)}: the sensor is not a number; expected as in csi://0?width=1280")
         return SourceUri(scheme, place, options, f"csi://{place}")
     if not place.startswith("/dev/"):
-        raise SourceError(f"{uri}: expected a device with three slashes, as in v4l2:///dev/video0?width=1280")
+        raise SourceError(
+            f"{shown(uri)}: expected a device with three slashes, as in v4l2:///dev/video0?width=1280"
+        )
     return SourceUri(scheme, place, options, place)
 
 
 def _network(uri: str, scheme: str) -> SourceUri:
     bare, _, fragment = uri.partition("#")
-    public = hide_credentials(bare)
+    public, typed, expected = hide_credentials(bare), shown(uri), f"expected {scheme}://HOST[:PORT]/PATH"
+    if "@" in uri:
+        expected += "; a user's or password's own / ? # @ and blank are written %2F %3F %23 %40 %20"
     try:
         parts = urlsplit(bare)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise SourceError(f"{public}: {error}; expected {scheme}://HOST[:PORT]/PATH") from None
+        # Other messages quote what may be the password.
+        why = str(error) if str(error).startswith("Port out of range") else "host or port cannot be read"
+        raise SourceError(f"{typed}: {why}; {expected}") from None
     if not host:
-        raise SourceError(f"{public} names no host; expected {scheme}://HOST[:PORT]/PATH")
+        raise SourceError(f"{typed} names no host; {expected}")
     if re.search(r"[\x00-\x20\x7f]", bare):
-        raise SourceError(f"{public} contains a blank or control character; write it as %20 and the like")
+        raise SourceError(f"{typed} contains a blank or control character; write it as %20 and the like")
+    if port is not None and "@" not in parts.netloc and "@" in (parts.path or parts.query):
+        # USER:12/34@HOST reads as the port 12 of a host USER.
+        raise SourceError(
+            f"{typed}: an @ after a port may end a password; {expected}, and an @ of the path %40"
+        )
     secrets = tuple(filter(None, (parts.username, parts.password, parts.query, _userinfo(bare))))
-    return SourceUri(scheme, bare, _options(public, scheme, fragment), public, secrets)
+    return SourceUri(scheme, bare, _options(typed, scheme, fragment), public, secrets)
 
 
 def _userinfo(url: str) -> str:
@@ -190,17 +216,17 @@ def _options(uri: str, scheme: str, query: str) -> dict[str, str]:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError:
         raise SourceError(
-            f"{uri}: cannot read the options {query!r}; expected as in width=1280&height=720"
+            f"{uri}: cannot read the options {_cut(query)!r}; expected as in width=1280&height=720"
         ) from None
     options: dict[str, str] = {}
     for name, value in pairs:
         if name not in known:
-            raise SourceError(f"{uri}: unknown option {name!r}; {_nearest(name, known)}")
+            raise SourceError(f"{uri}: unknown option {_cut(name)!r}; {_nearest(name, known)}")
         if name in options:
             raise SourceError(f"{uri}: the option {name!r} is given twice")
         fits, form = known[name]
         if not fits(value):
-            raise SourceError(f"{uri}: {name}={value} is not {form}")
+            raise SourceError(f"{uri}: {name}={_cut(value)} is not {form}")
         options[name] = value
     return options
 
@@ -213,12 +239,22 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 
 def _unknown_scheme(uri: str, scheme: str, schemes: Collection[str]) -> SourceError:
-    close = difflib.get_close_matches(scheme, (*_URLS, "v4l2", "csi", "gst", *schemes), n=1, cutoff=0.7)
-    nearest = f"did you mean {close[0]!r}? " if close else ""
-    known = ", ".join(f"{name}:…" for name in schemes)
-    return SourceError(
-        f"unknown scheme {scheme!r} in {hide_credentials(uri)}; {nearest}known: {known}; or give {FORMS}"
-    )
+    close = _nearest_scheme(scheme, schemes)
+    if "@" in uri and not close and "://" not in uri:
+        # What stands before the colon may be a user's name.
+        return SourceError(f"{shown(uri)} has no scheme; expected as in rtsp://USER:PASSWORD@HOST/PATH")
+    then = f"did you mean {close!r}?" if close else f"expected {forms(schemes)}"
+    return SourceError(f"unknown scheme {scheme!r} in {shown(uri)}; {then}")
+
+
+def _nearest_scheme(scheme: str, schemes: Collection[str] = ()) -> str:
+    close = difflib.get_close_matches(scheme.lower(), (*_EXAMPLES, *schemes), n=1, cutoff=0.7)
+    return close[0] if close else ""
+
+
+def forms(schemes: Collection[str]) -> str:
+    """What a source may be, for people: the built-in forms, then the schemes that are registered."""
+    return ", ".join((FORMS, *(f"{scheme}:7" if scheme == "aerial" else f"{scheme}:…" for scheme in schemes)))
 
 
 def _elements(pipeline: str) -> str:
@@ -233,6 +269,31 @@ def _secrets_of_pipeline(pipeline: str) -> tuple[str, ...]:
         r"(?i)\b[\w-]*(?:pw|pass|passwd|password|user|id|token|key)[\w-]*\s*=\s*\"?([^\s\"!]{3,})", pipeline
     )
     return tuple(named) + tuple(re.findall(r"://([^\s/@]+)@", pipeline))
+
+
+def shown(uri: str) -> str:
+    """A source's name as it was typed, however malformed, for an error: what may be a secret is left out.
+
+    All up to the last ``@`` counts as user and password, whether or not the slashes are there that make it so.
+
+    Example:
+        >>> shown("http:/pilot:s3cret@host/a?key=1")
+        'http:/***@host/a'
+    """
+    text, head = uri, re.match(r"([A-Za-z][A-Za-z0-9+.-]*)(:/{0,2}|//)", uri)
+    if head or "@" in uri:
+        # What stands before a colon alone may be a user.
+        known = head is not None and (head[2] == "://" or _nearest_scheme(head[1]) != "")
+        start = head.end() if head is not None and known else 0
+        text = uri[:start] + re.split(r"[?#]", _cut(uri[start:]), maxsplit=1)[0]
+    text = re.sub(r"(?i)([\w-]*(?:pw|pass|user|token|key|secret)[\w-]*\s*=\s*)[^\s&/_?!]+", r"\1…", text)
+    return re.sub(r"[\x00-\x1f\x7f]", lambda control: f"\\x{ord(control[0]):02x}", text)
+
+
+def _cut(text: str) -> str:
+    """A text without all up to its last ``@``."""
+    at = text.rfind("@")
+    return text if at < 0 else f"***{text[at:]}"
 
 
 def hide_credentials(text: str) -> str:

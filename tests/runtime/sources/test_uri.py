@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from edgeseg.runtime.errors import SourceError
+from edgeseg.runtime.sources import open_source
 from edgeseg.runtime.sources.uri import hide_credentials, parse
 
 
@@ -97,20 +100,41 @@ def test_files_that_are_there_win_over_any_other_reading(
         ("v4l2:///dev/video0?width=1&width=2", r"the option 'width' is given twice"),
         ("v4l2:///dev/video0?width", r"cannot read the options 'width'"),
         ("v4l2://dev/video0", r"expected a device with three slashes"),
-        ("csi://front", r"the sensor 'front' is not a number"),
+        ("csi://front", r"csi://front: the sensor is not a number"),
         ("csi://0?flip=up", r"flip=up is not none or counterclockwise or"),
         ("csi://0?fps=30/1", r"fps=30/1 is not frames a second"),
         ("gst:// ", r"gst:// lacks its pipeline"),
         ("rtsp:///x", r"rtsp:///x names no host"),
-        ("rtsp://joe:geheim@h:99999/x", r"rtsp://h:99999/x: Port out of range"),
+        ("rtsp://joe:geheim@h:99999/x", r"rtsp://\*\*\*@h:99999/x: Port out of range"),
         ("rtsp://joe:geheim@h/x#transprot=udp", r"unknown option 'transprot'; did you mean 'transport'"),
         ("rtsp://joe:geheim@h/x#transport=quic", r"transport=quic is not tcp or udp"),
         ("rtsps://joe:geheim@h/x#transport=udp", r"transport=udp is not tcp"),
-        ("http://joe:geheim@h/x#transport=udp", r"unknown option 'transport'; this kind of source has no options"),
+        ("http://joe:geheim@h/x#transport=udp", r"unknown option 'transport'; known here: verify, ca"),
+        ("http://joe:geheim@h/x#verfy=0", r"unknown option 'verfy'; did you mean 'verify'\?"),
         ("http://h/a b", r"http://h/a b contains a blank"),
         ("http://h/a\r\nHost:x", r"contains a blank or control character"),
-        ("rstp://joe:geheim@h/x?k=geheim", r"unknown scheme 'rstp' in rstp://h/x; did you mean 'rtsp'\?"),
-        ("ftp://joe:geheim@h/x", r"unknown scheme 'ftp' in ftp://h/x; known: aerial:…; or give a camera index"),
+        ("rstp://joe:geheim@h/x?k=geheim", r"unknown scheme 'rstp' in rstp://\*\*\*@h/x; did you mean 'rtsp'\?"),
+        ("ftp://joe:geheim@h/x", r"unknown scheme 'ftp' in ftp://\*\*\*@h/x; expected a camera index, .*, aerial:7$"),
+        ("http:/joe:geheim@h/a", r"^http:/\*\*\*@h/a: http needs two slashes, as in http://HOST/stream\.mjpg$"),
+        ("http:/h/a?key=geheim", r"^http:/h/a: http needs two slashes"),
+        ("http//joe:geheim@h/a?key=geheim", r"^http//\*\*\*@h/a: http needs a colon, as in"),
+        ("http:joe:geheim@h/*", r"^http:\*\*\*@h/\*: http needs two slashes"),
+        ("v4l2:/dev/video0", r"v4l2 needs three slashes, as in v4l2:///dev/video0"),
+        ("gst:rtspsrc location=rtsp://joe:geheim@h/x user-pw=geheim", r"as in gst://PIPELINE"),
+        ("htpp:/joe:geheim@h/a", r"unknown scheme 'htpp' in htpp:/\*\*\*@h/a; did you mean 'http'\?"),
+        ("gts://rtspsrc user-id=joe user-pw=geheim", r"unknown scheme 'gts' in .*; expected a camera index"),
+        ("joe:geheim@h:1/a", r"^\*\*\*@h:1/a has no scheme; expected as in rtsp://USER:PASSWORD@HOST/PATH$"),
+        ("host:8554/a?key=geheim", r"^host:8554/a: unknown option 'key'"),
+        ("http://joe:ge heim@h/a", r"^http://\*\*\*@h/a contains a blank .* %20"),
+        ("http://joe:geheim/geheim@h/a", r"^http://\*\*\*@h/a: host or port cannot be read; .* %2F"),
+        ("http://joe:12/geheim@h/a", r"^http://\*\*\*@h/a: an @ after a port may end a password; .* %2F"),
+        ("http://joe:12?geheim@h/a", r"^http://\*\*\*@h/a: an @ after a port may end a password"),
+        ("http://joe:geheim#geheim@h/a", r"^http://\*\*\*@h/a: host or port cannot be read; .* %23"),
+        ("http://joe:12#geheim@h/a", r"^http://\*\*\*@h/a: cannot read the options '\*\*\*@h/a'"),
+        ("http://joe:12#geheim@h/a=1", r"unknown option '\*\*\*@h/a'"),
+        ("http://joe:[geheim@h/a", r"^http://\*\*\*@h/a: host or port cannot be read"),
+        ("", r"^the source is empty; expected a camera index"),
+        (" ", r"^the source is empty; expected a camera index"),
         ("film.mp4?lop=1", r"unknown option 'lop'; did you mean 'loop'\?"),
         ("film.mp4?loop=yes", r"loop=yes is not 0 or 1"),
         ("a.png?loop=1", r"unknown option 'loop'; this kind of source has no options"),
@@ -122,6 +146,35 @@ def test_what_is_wrong_is_said_without_credentials(uri: str, message: str) -> No
     assert "geheim" not in str(caught.value)
     assert "joe" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["joe//geheim@h/a", "joe:geheim@h/*.png", "a/joe:geheim@h", "joe geheim@h.mp4", "joe:geheim@h\0.mp4", "9" * 9999],
+)  # fmt: skip
+def test_what_is_not_there_is_said_without_credentials(uri: str) -> None:
+    with pytest.raises(SourceError, match=r"there is no|no pictures|has no scheme|does not|none") as caught:
+        open_source(uri)
+    assert "geheim" not in str(caught.value)
+    assert "joe" not in str(caught.value)
+    assert "\0" not in str(caught.value)
+
+
+def test_a_source_is_also_a_number_or_a_path(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 6, 3), np.uint8))
+    with open_source(tmp_path / "a.png") as source:
+        assert source.read().shape == (4, 6, 3)
+    with pytest.raises(SourceError, match=r"/dev/video4711|camera 4711"):
+        open_source(4711)
+    for wrong, message in (
+        (None, "NoneType"),
+        (True, "bool"),
+        (b"0", "bytes"),
+        (1.5, "float"),
+        (-1, "no camera -1"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            open_source(wrong)
 
 
 def test_what_libraries_say_is_shown_without_credentials() -> None:
