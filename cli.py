@@ -15,8 +15,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .runtime.errors import EdgesegError
+from .runtime.errors import EdgesegError, UsageError
 from .runtime.service.config import parse_with_config
+from .runtime.service.parser import VerbParser
 
 VERBS = {
     "models": ("edgeseg.models.command", "list the networks: parameters, GFLOPs, stride, weights"),
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``edgeseg VERB …`` and returns its exit status: 0 done, 1 refused by a gate, 2 the user's mistake."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] not in VERBS:
-        top = argparse.ArgumentParser(
+        top = VerbParser(
             prog="edgeseg",
             description="Semantic segmentation from PyTorch to a camera.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -58,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         top.add_argument(
             "verb", choices=list(VERBS), metavar="VERB", help="what to do; `edgeseg VERB --help` tells more"
         )
-        top.parse_args(args[:1] or ["--help"])
+        try:
+            top.parse_args(args[:1] or ["--help"])
+        except UsageError as error:
+            print(_told("error", f"edgeseg: error: {error}", False), file=sys.stderr)
+            return error.exit_status
     return run_verb(args[0], args[1:], prog=f"edgeseg {args[0]}")
 
 
@@ -69,8 +74,9 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     try:
         with _terminated_as_interrupted():
             module = importlib.import_module(module_name)
-            parser = argparse.ArgumentParser(prog=prog, description=text[0].upper() + text[1:] + ".")
+            parser = VerbParser(prog=prog, description=text[0].upper() + text[1:] + ".")
             module.configure(parser)
+            parser.refuse_unknown_flags(argv)
             args = parse_with_config(parser, argv)
             as_json = getattr(args, "log_json", False)
             _bound_what_is_read()

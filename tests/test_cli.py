@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def test_an_unknown_verb_lists_the_known_ones() -> None:
     assert done.returncode == 2
     assert "invalid choice: 'fly'" in done.stderr
     assert all(verb in done.stderr for verb in VERBS)
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -79,6 +81,19 @@ def test_a_front_door_answers_under_its_own_name(door: str) -> None:
         (["data", "check", "nowhere"], "nowhere"),
         (["train", "--model", "lraspp", "--data", "nowhere", "--out", "out"], "nowhere"),
         (["models", "--size", "0x0"], "0x0"),
+        (["models", "--size"], "argument --size: expected one argument; see edgeseg models --help"),
+        (
+            ["run", "--surce", "http://joe:geheim@h/a"],
+            "--surce (did you mean --source?); see edgeseg run --help",
+        ),
+        (["run", "--surce=http://joe:ge heim@h/a"], "arguments: --surce (did you mean --source?); see"),
+        (["run", "http:/joe:geheim@h/a"], "unrecognized arguments: http:/***@h/a; see edgeseg run --help"),
+        (["run", "http//joe:geheim@h/a"], "unrecognized arguments: http//***@h/a; see edgeseg run --help"),
+        (["run", "http://joe:ge heim@h/a"], "unrecognized arguments: http://***@h/a; see"),
+        (["run", "--frames", "joe:geheim@h"], "invalid int value: '***@h'; see"),
+        (["run", "--source", "http//joe:geheim@h/a", "--bundle", "b"], "b"),
+        (["export", "--modle", "lraspp"], "--modle (did you mean --model?); see edgeseg export --help"),
+        (["data", "check", "--xyzzy", "x"], "unrecognized arguments: --xyzzy; see edgeseg data --help"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -88,8 +103,18 @@ def test_a_users_mistake_is_one_line_and_exit_2(args: list[str], told: str, tmp_
     assert not done.stdout.strip()
     assert done.stderr.startswith(f"edgeseg {args[0]}: error: ")
     assert told in done.stderr
+    assert "heim" not in done.stderr
+    assert "joe" not in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
+
+
+def test_a_log_for_machines_has_the_mistake_as_json(tmp_path: Path) -> None:
+    done = edgeseg_command("run", "--log-json", "--surce", "http://joe:geheim@h/a", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    record = json.loads(done.stderr)
+    assert (record["level"], record["event"]) == ("error", "ended")
+    assert "--surce (did you mean --source?)" in record["message"]
 
 
 def test_a_reader_that_has_enough_is_no_error() -> None:

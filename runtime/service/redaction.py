@@ -13,6 +13,17 @@ HIDDEN = "***"
 
 _WORD = re.compile(r"\S+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
+_SLOPPY_SCHEME = re.compile(r"\b(?:https?|rtsps?)(?::/?|//)", re.IGNORECASE)
+"""As people mistype it."""
+
+_SPLIT_PASSWORD = re.compile(
+    # A user, and a password with a blank in it. A port before the blank is none.
+    r"(?<=://)[^\s/?#@:]{1,64}:(?!\d+[\s:,;.)])[^/?#@\r\n]{0,64}[ \t][^/?#@\r\n]{0,64}(?=@)"
+)
+_BEFORE_A_USER = "=\"'`([{<,;"
+_ADVICE = "USER:PASSWORD"
+"""What edgeseg itself writes, where it says how a URL is to look."""
+
 _HARMLESS_QUERIES = ("v4l2://", "csi://", "file://")
 """What follows their question mark are options of edgeseg's own, such as a camera's size."""
 
@@ -26,6 +37,7 @@ _SECRET_KEY = re.compile(rf"{_SECRET_NAME}|(?:proxy-)?authorization|(?:set-)?coo
 
 def redact_users(text: str) -> str:
     """A text whose URLs have neither users nor passwords; their queries stay."""
+    text = _SPLIT_PASSWORD.sub(HIDDEN, text)
     return _WORD.sub(lambda word: _redact_url(word[0], queries=False), text)
 
 
@@ -37,22 +49,33 @@ def redact(text: str) -> str:
         'cannot open rtsp://***@10.0.0.2/cam?***'
     """
     text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
+    text = _SPLIT_PASSWORD.sub(HIDDEN, text)
     text = _WORD.sub(lambda word: _redact_url(word[0]), text)
     return _ASSIGNED.sub(rf"\1{HIDDEN}", text)
 
 
 def _redact_url(word: str, queries: bool = True) -> str:
-    scheme = _SCHEME.search(word)
+    scheme = _SCHEME.search(word) or _SLOPPY_SCHEME.search(word)
     if scheme is None:
-        return word
-    head, rest = word[: scheme.end()], word[scheme.end() :]
+        return _redact_user(word)
+    head, rest = _redact_user(word[: scheme.end()]), word[scheme.end() :]
     # To the last @: a password may hold any of / ? # and @ where its owner did not encode it.
     at, query = rest.rfind("@"), -1
-    if at >= 0:
+    if at >= 0 and rest[:at] != _ADVICE:
         rest = HIDDEN + rest[at:]
     if queries and (scheme[0].lower() not in _HARMLESS_QUERIES or "://" in rest):
         query = rest.find("?")
     return head + (rest if query < 0 else f"{rest[:query]}?{HIDDEN}")
+
+
+def _redact_user(word: str) -> str:
+    """A word that may be a URL without its scheme: ``USER:PASSWORD@HOST``."""
+    at = word.rfind("@")
+    colon = word.find(":", 0, max(at, 0))
+    if colon < 0:
+        return word
+    start = max(word.rfind(mark, 0, colon) for mark in _BEFORE_A_USER) + 1
+    return word if start == colon else f"{word[:start]}{HIDDEN}{word[at:]}"
 
 
 def redact_value(value: object) -> object:
