@@ -55,9 +55,8 @@ def open_source(
     """Opens a source.
 
     Args:
-        uri: a camera index (``0``, also as a number) or device (``/dev/video0``), a video file, a picture, a folder or glob of
-            pictures, a URL of :mod:`edgeseg.runtime.sources.uri`, or a registered ``scheme:REST`` such as ``aerial:7``;
-            or a path.
+        uri: a camera's number or device (``/dev/video0``), a video file, a picture, a folder or glob of pictures, a
+            URL of :mod:`edgeseg.runtime.sources.uri`, or a registered ``scheme:REST`` such as ``aerial:7``.
         live: how long a camera or server is waited for.
         stopping: once set, a camera or server is not waited for any more: its ``read`` returns None.
 
