@@ -18,7 +18,7 @@ _SLOPPY_SCHEME = re.compile(r"\b(?:https?|rtsps?)(?::/?|//)", re.IGNORECASE)
 
 _SPLIT_PASSWORD = re.compile(
     # A user, and a password with a blank in it. A port before the blank is none.
-    r"(?<=://)[^\s/?#@:]{1,64}:(?!\d+[\s:,;.)])[^/?#@\r\n]{0,64}[ \t][^/?#@\r\n]{0,64}(?=@)"
+    r"(?:(?<=://)|(?<=[ps]//)|(?<=[ps]:/))[^\s/?#@:]{1,64}:(?!\d+[\s:,;.)])[^/?#@\r\n]{0,64}[ \t][^/?#@\r\n]{0,64}(?=@)"
 )
 _BEFORE_A_USER = "=\"'`([{<,;"
 _ADVICE = "USER:PASSWORD"

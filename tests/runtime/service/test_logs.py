@@ -224,6 +224,8 @@ def test_kinds_without_end_take_no_memory_without_end() -> None:
         ("no me:pw@h:1/a here", "no ***@h:1/a here"),
         ("--surce='me:p=w@h:1/a'", "--surce='***@h:1/a'"),
         ("no http://me:p w x@h/a here", "no http://***@h/a here"),
+        ("no http:/me:p w@h/a here", "no http:/***@h/a here"),
+        ("no http//me:p w@h/a here", "no http//***@h/a here"),
         ("http://cam:80 is down, ask me@h", "http://cam:80 is down, ask me@h"),
         ("http://a:80/x and rtsp://me:pw@h/y", "http://a:80/x and rtsp://***@h/y"),
         ("as in http://USER:PASSWORD@HOST/", "as in http://USER:PASSWORD@HOST/"),
