@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import EdgesegError, FlightError
 from ..health.limits import Limits
+from ..memory import give_back
 from ..reasons import NOT_FINITE
 from ..segmenter import Inference, Prepared, Segmenter
 from ..service.restarts import RestartBudget
@@ -113,18 +114,23 @@ class Network:
     def succeeded(self) -> None:
         """Notes that a frame has a class map."""
         with self._lock:
-            self._in_a_row = self._reopened = 0
+            self._in_a_row, self._reopened, self._cause = 0, 0, None
 
-    def mend(self) -> None:
+    def mend(self) -> bool:
         """Opens the network again where failures persist.
 
+        Returns:
+            Whether that was tried, so that frames that were prepared for the one before are of no use.
+
         Raises:
-            FlightError: that has been done too often.
+            FlightError: it has been done too often.
         """
         with self._lock:
             cause, broken = self._cause, self._in_a_row >= _FAILURES_BEFORE_REOPENING
-        if broken and time.monotonic() >= self._next_try_at:
-            self._reopen(cause)
+        if not broken or time.monotonic() < self._next_try_at:
+            return False
+        self._reopen(cause)
+        return True
 
     def count(self, kind: str) -> None:
         """Counts an error."""
@@ -172,17 +178,20 @@ class Network:
         if not self._when_idle():
             return
         level = self.level
+        broken = self._segmenters[level]
+        # What it holds may be just what the next one needs, on a device above all.
+        broken.close()
+        give_back()
         try:
-            fresh = self._segmenters[level].again()
+            fresh = broken.again()
             fresh.warmup()
         except (EdgesegError, MemoryError, RuntimeError) as error:
             log.error("the network does not open again: %s", error, extra={"event": "network-lost"})
             return
         fresh.keep_frames(self._keep_frames)
-        self._segmenters[level] = fresh
-        if level in self._opened:
-            self._opened[level].close()
-        self._opened[level] = fresh
+        self._segmenters[level] = self._opened[level] = fresh
+        with self._lock:
+            self._in_a_row = 0
         log.warning("the network has been opened again", extra={"event": "network-back"})
 
 

@@ -176,7 +176,9 @@ class Stages:
     def infer(self) -> None:
         """Runs the network."""
         while (batch := self._prepared.get()) is not None:
-            self.network.mend()
+            if self.network.mend():
+                for work in batch.frames:
+                    work.prepared, work.fault = None, work.fault or BACKEND_FAILED
             start = time.monotonic()
             sound = [work for work in batch.frames if work.prepared is not None]
             if sound:
