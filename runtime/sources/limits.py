@@ -10,6 +10,7 @@ MOST_PIXELS = 1 << 28
 
 _FFMPEG = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _PICTURES = "OPENCV_IO_MAX_IMAGE_PIXELS"
+_LOG_LEVELS = ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_LOG_LEVEL")
 _V4L2 = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
@@ -33,6 +34,9 @@ def child_environment(read_timeout_s: float, ffmpeg_options: dict[str, str]) -> 
         ffmpeg_options: of FFmpeg's protocols and demuxers, ``protocol_whitelist`` among them.
     """
     environment = dict(os.environ)
+    # What FFmpeg says of a failure is read there, and told in one line; the run itself hears nothing of it.
+    for name in _LOG_LEVELS:
+        environment.pop(name, None)
     environment[_PICTURES] = os.environ.get(_PICTURES, str(MOST_PIXELS))
     environment[_V4L2] = str(max(1, math.ceil(read_timeout_s)))
     environment[_FFMPEG] = "|".join(f"{name};{value}" for name, value in ffmpeg_options.items())
