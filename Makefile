@@ -46,9 +46,10 @@ demo: $(INSTALLED)
 		--save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force
 	@$(BIN)/python -m edgeseg.export.demo_summary $(DEMO)
 
-# A process a core, each with one thread: libraries that start a thread a core in each of them would only get in the way.
+# A process a core and one more, for many tests wait. Each has one thread: libraries that start a thread a core in each
+# of them would only get in the way.
 test: $(INSTALLED)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_OPTIONS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist worksteal $(PYTEST_OPTIONS)
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
