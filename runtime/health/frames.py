@@ -29,7 +29,7 @@ class FrameChecks:
     def __init__(self, live: bool, frozen_after_s: float, contents: bool = True) -> None:
         self._live, self._frozen_after_s, self._contents = live, frozen_after_s, contents
         self._newest: Frame | None = None
-        self._unchanged_since = 0.0
+        self._newest_at = self._unchanged_since = 0.0
 
     def check(self, frame_bgr: Frame, captured_at: float) -> str:
         """Why a frame is not to be believed, a word of :mod:`edgeseg.runtime.reasons`; empty where nothing is wrong.
@@ -39,10 +39,12 @@ class FrameChecks:
             captured_at: ``time.monotonic()`` in seconds.
         """
         before, self._newest = self._newest, frame_bgr if self._live else None
+        pause, self._newest_at = captured_at - self._newest_at, captured_at
         if self._live and before is not None and before.shape != frame_bgr.shape:
             self._unchanged_since = captured_at
             return RESOLUTION_CHANGED
-        if before is None or not _same(before, frame_bgr):
+        # After a pause, as of a camera that was lost, one frame like the last says nothing yet.
+        if before is None or pause > self._frozen_after_s or not _same(before, frame_bgr):
             self._unchanged_since = captured_at
         reason = content_fault(frame_bgr) if self._contents else ""
         if reason:

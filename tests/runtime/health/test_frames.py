@@ -63,7 +63,14 @@ def test_a_repeated_frame_is_frozen_after_a_while_and_a_new_one_is_not() -> None
     other = same.copy()
     other[101, 7, 1] ^= 1  # a single pixel between the rows that are looked at first
     assert checks.check(other, 5.0) == ""
-    assert checks.check(other.copy(), 7.5) == "frozen"
+    assert [checks.check(other.copy(), at) for at in (6.0, 7.0, 7.5)] == ["", "", "frozen"]
+
+
+def test_a_frame_like_the_last_is_not_frozen_after_a_pause() -> None:
+    checks = FrameChecks(live=True, frozen_after_s=2.0)
+    same = noise(0, 255)
+    found = [checks.check(same.copy(), at) for at in (0.0, 1.0, 30.0, 31.0, 32.5)]
+    assert found == ["", "", "", "", "frozen"]
 
 
 def test_a_file_may_repeat_a_frame_and_change_its_size() -> None:
