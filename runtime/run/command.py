@@ -32,9 +32,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
 
     from ..console import StatusLine
+    from ..memory import share_arenas
     from ..service.logs import configure_logging, json_line
     from .flight import Flight
 
+    share_arenas()
     status, stop = StatusLine(live=not args.log_json), Stop()
     try:
         with configure_logging(args.log_json, status.say, args.log_level) as say:
