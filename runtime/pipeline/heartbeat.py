@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +16,8 @@ from ..result import Segmentation
 from ..sinks.base import Output
 from ..status import Status
 from .streams import Lane
+
+log = logging.getLogger(__name__)
 
 _SIZE_BEFORE_THE_FIRST_FRAME_HW = (360, 480)
 
@@ -53,7 +56,10 @@ class Heartbeat:
         next_at = time.monotonic() + self._seconds
         while not wait(max(0.0, next_at - time.monotonic())):
             next_at = max(next_at + self._seconds, time.monotonic())
-            self.beat()
+            try:
+                self.beat()
+            except MemoryError:  # the next beat may find room
+                log.warning("no memory to say how the run is doing", extra={"event": "out-of-memory"})
 
     def beat(self) -> None:
         """Does what is done on each beat."""

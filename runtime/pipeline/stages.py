@@ -198,7 +198,12 @@ class Stages:
         """Makes the class maps, counts them and offers them to the sinks."""
         while (batch := self._inferred.get()) is not None:
             for work in batch.frames:
-                self._finish(work)
+                try:
+                    self._finish(work)
+                except (
+                    MemoryError
+                ) as error:  # there is no room even for a result that says so; the heartbeat tells
+                    self.network.failed(error)
             for lane in batch.ended:
                 for worker in lane.workers:
                     worker.end()

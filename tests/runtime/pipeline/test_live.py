@@ -242,6 +242,28 @@ def test_inference_that_fails_costs_frames_and_not_the_run(
     assert report.stats["invalid"]["backend-failed"] >= 3
 
 
+def test_without_memory_for_any_result_the_run_goes_on(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+
+    def no_room(*args: object, **more: object) -> np.ndarray:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edgeseg.runtime.pipeline.heartbeat.np.full", no_room)
+        run.camera.fault = (
+            "corrupt"  # whose void class map there is no room for, neither here nor in the heartbeat
+        )
+        run.becomes("stale")
+        count = run.pipeline.status().inference_errors["out-of-memory"]
+        run.wait_for(
+            lambda: run.pipeline.status().inference_errors["out-of-memory"] > count, "it went no further"
+        )
+    run.camera.fault = ""
+    run.becomes("")
+
+
 def test_a_network_that_fails_for_good_ends_the_run_and_keeps_what_there_is(
     start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
