@@ -35,6 +35,9 @@ from .worker import memory_mb
 
 _SAMPLE_SECONDS = 0.5
 _MOST_FRAMES_A_SECOND = 1000
+_FEWEST_FRAMES = 10
+"""Of a stretch: on a machine too slow for them it is longer than was asked for."""
+
 _SLOWER = 1.05
 """Above this factor the last minute is called slower."""
 
@@ -43,7 +46,7 @@ _LEAK_MB_PER_HOUR, _LEAK_MB = 20.0, 2.0
 
 
 class LoopSource(Source):
-    """The same frames around and around, as fast as they are taken, until the time is over."""
+    """The same frames around and around, as fast as they are taken, until the time is over and there are enough."""
 
     def __init__(self, frames: Frame, seconds: float) -> None:
         self.name = "soak"
@@ -53,7 +56,7 @@ class LoopSource(Source):
     def read(self) -> Frame | None:
         now = time.monotonic()
         self._ends_at = self._ends_at or now + self._seconds
-        if now >= self._ends_at:
+        if now >= self._ends_at and self._next >= 3 * _FEWEST_FRAMES:
             return None
         frame: Frame = self._frames[self._next % len(self._frames)].copy()
         self._next += 1
@@ -72,7 +75,7 @@ class ClockSink(Sink):
     name = "clock"
 
     def __init__(self, seconds: float) -> None:
-        room = int(seconds * _MOST_FRAMES_A_SECOND) + 1
+        room = int(seconds * _MOST_FRAMES_A_SECOND) + 3 * _FEWEST_FRAMES
         self._at, self._ms = np.ones(room, np.float32), np.ones(room, np.float32)
         self._count = 0
         self._start = time.monotonic()
@@ -212,17 +215,14 @@ class _MemoryLog:
 def first_and_last(
     seconds: npt.NDArray[Any], milliseconds: npt.NDArray[Any], stretch_s: float
 ) -> tuple[Part, Part]:
-    """The first stretch and the last.
-
-    Raises:
-        UsageError: there are too few frames in one of them to say anything.
-    """
-    end = float(seconds[-1]) if len(seconds) else 0.0
+    """The first stretch and the last, each of ten frames or more."""
+    begins, ends = float(seconds[_FEWEST_FRAMES - 1]), float(seconds[-_FEWEST_FRAMES])
     parts = []
-    for inside in (seconds <= seconds[:1].sum() + stretch_s, seconds >= end - stretch_s):
+    for inside in (
+        seconds <= max(begins, seconds[0] + stretch_s),
+        seconds >= min(ends, seconds[-1] - stretch_s),
+    ):
         taken = milliseconds[inside]
-        if len(taken) < 10:
-            raise UsageError(f"only {len(taken)} frames in {stretch_s:g} s: give more --minutes")
         p50, p99 = np.percentile(taken, (50, 99))
         at = seconds[inside]
         parts.append(Part((len(at) - 1) / float(at[-1] - at[0]), float(p50), float(p99), len(taken)))

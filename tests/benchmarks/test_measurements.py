@@ -74,6 +74,12 @@ class TestSoak:
         assert (first.p50, last.p50) == (10, 20)
         assert first.fps == pytest.approx(10)
 
+    def test_a_stretch_of_a_slow_machine_has_ten_frames_all_the_same(self) -> None:
+        seconds = np.arange(1, 31) * 3.0
+        first, last = soak.first_and_last(seconds, np.full(30, 3000.0), 2)
+        assert (first.frames, last.frames) == (10, 10)
+        assert last.fps == pytest.approx(1 / 3)
+
     def test_the_verdict_names_what_went_wrong(self) -> None:
         quick, slow = soak.Part(50, 10, 12, 3000), soak.Part(40, 12, 20, 2400)
         text = " ".join(soak.verdict((quick, slow), 300.0, 600.0, 60, 3))
@@ -98,7 +104,7 @@ class TestSoak:
         result = json.loads((out / "soak.json").read_text())
         assert result["first"]["frames"] >= 10
         assert result["first"]["p99"] >= result["first"]["p50"] > 0
-        assert len(result["memory_mb"]) >= 5
+        assert len(result["memory_mb"]) >= 2
         assert result["verdict"][-1] == "0 results were not valid."
         assert (out / "soak.png").read_bytes().startswith(b"\x89PNG")
 

@@ -60,7 +60,7 @@ def test_a_camera_keeps_its_pace(video: Path) -> None:
     seconds = time.monotonic() - start
     camera.close()
     assert camera.live
-    assert 0.17 < seconds < 1
+    assert seconds > 0.17
 
 
 @pytest.mark.timeout(120)
@@ -83,7 +83,7 @@ def test_the_whole(
     assert [(each["sources"], each["batch"]) for each in result["rows"]] == [(1, 1), (2, 1), (2, 2)]
     for each in result["rows"]:
         assert each["files_fps"] > 0
-        assert 0 <= each["live_dropped"] < 1
+        assert 0 <= each["live_dropped"] <= 1
         assert each["p50_ms"] <= each["p90_ms"] <= each["p99_ms"]
     assert "cameras at 25" in (tmp_path / "out/sources.md").read_text()
     assert "lose" in capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -147,9 +146,7 @@ def test_it_is_told_in_one_line() -> None:
     assert choice.summary() == {"inference": 2, "cpus": 2, "times_ms": {"1": 18.21, "2": 10.94}}
 
 
-def test_it_is_quick_on_this_machine(bundle_folder: Path) -> None:
-    start = time.monotonic()
+def test_it_measures_on_this_machine(bundle_folder: Path) -> None:
     segmenter, choice = open_fastest(lambda threads, like: Segmenter(bundle_folder, threads=threads), 2)
     segmenter.close()
     assert choice.threads in (1, 2)
-    assert time.monotonic() - start < 10  # 1.5 s and two openings; the rest is for a busy machine

@@ -69,6 +69,7 @@ def test_labels_change_only_where_a_car_or_person_is_drawn(world: AerialWorld, f
     assert seen > 1000
 
 
+@pytest.mark.measurement
 def test_a_frame_is_cheap(world: AerialWorld) -> None:
     flight = AerialFlight(world.seed, (512, 512))
     flight.world = world

@@ -47,10 +47,8 @@ class TestGuard:
             release_it.wait()
             return []
 
-        started = time.monotonic()
         findings = examine(make_machine(bare).host(), (Probe("stuck", "Stuck", hang),), seconds=0.1)
         release_it.set()
-        assert time.monotonic() - started < 5
         ((finding,),) = findings.values()
         assert finding.status == "problem"
         assert "did not end within 0.1 s" in finding.text
@@ -73,15 +71,15 @@ class TestPrograms:
     def test_one_that_hangs_is_cut_off_with_its_children(
         self, bin_folder: Callable[[str, str], None], tmp_path: Path
     ) -> None:
-        alive = tmp_path / "alive"
-        bin_folder("hang", f"(sleep 2; touch {alive}) & wait")
-        started = time.monotonic()
-        outcome = run_program(["hang"], seconds=0.3)
+        number = tmp_path / "number"
+        bin_folder("hang", f"sleep 3600 & echo $! > {number}.new; mv {number}.new {number}; wait")
+        outcome = run_program(["hang"], seconds=1.0)
         assert outcome.timed_out
         assert outcome.found
-        assert time.monotonic() - started < 1.9
-        time.sleep(2)
-        assert not alive.exists()
+        child = Path("/proc", number.read_text().strip(), "stat")
+        # A killed process stays a zombie, state Z, where nobody takes its status.
+        while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
 
     def test_one_that_cannot_be_started(self, tmp_path: Path) -> None:
         (tmp_path / "plain").write_text("text")

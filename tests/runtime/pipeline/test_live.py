@@ -19,8 +19,8 @@ from edgeseg.runtime.status import Status
 
 pytestmark = pytest.mark.timeout(60)
 
-A_SECOND = 3.0
-"""Within a second it is; where all tests run at once a machine may be late. Without a limit it would be 20."""
+SOON = 10.0
+"""Seconds. It takes less than one; whatever hangs here would take 20 and more."""
 
 QUICK = Limits(max_age_s=0.4, frozen_after_s=0.5, heartbeat_hz=50, inference_timeout_s=0.5)
 SECONDS = 20.0
@@ -205,7 +205,7 @@ def test_the_heart_beats_without_a_single_frame(segmenter: Segmenter) -> None:
     run.wait_for(lambda: len(run.watcher.statuses) > count + 5, "no heartbeat")
     assert not run.watcher.statuses[-1].ready
     report, seconds = run.stop()
-    assert seconds < A_SECOND
+    assert seconds < SOON
     assert report.failures == {}
 
 
@@ -458,7 +458,7 @@ def test_it_stops_within_a_second_whatever_hangs(
     report, seconds = run.stop()
     bad.hangs.set()
     release.set()
-    assert seconds < A_SECOND
+    assert seconds < SOON
     assert run.watcher.commits == [True]
     assert report.stuck == (what != "nothing")
     assert set(report.failures) == ({"bad"} if what == "sink" else set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -265,10 +266,10 @@ def test_a_sink_that_fails_to_close_is_reported(segmenter: Segmenter) -> None:
 def test_a_sink_that_hangs_is_given_up(segmenter: Segmenter) -> None:
     release = threading.Event()
     hanging, good = FakeSink("hanging", hang=release), FakeSink("good")
-    report = Pipeline(FakeSource(20), segmenter, [hanging, good], patience_seconds=0.3).run()
+    report = Pipeline(FakeSource(20), segmenter, [hanging, good], patience_seconds=1.0).run()
     release.set()
     assert good.ids == list(range(20))
-    assert str(report.failures["hanging"]) == "hanging has not taken a frame for 0.3 s and was given up"
+    assert str(report.failures["hanging"]) == "hanging has not taken a frame for 1 s and was given up"
 
 
 def test_a_source_that_hangs_does_not_hold_the_end_up(segmenter: Segmenter) -> None:
@@ -282,7 +283,7 @@ def test_a_source_that_hangs_does_not_hold_the_end_up(segmenter: Segmenter) -> N
     pipeline = Pipeline(source, segmenter, [sink], on_result=stop_after_five)
     began_at = time.monotonic()
     report = pipeline.run()
-    assert time.monotonic() - began_at < 5  # and not the 20 s that a source has otherwise
+    assert time.monotonic() - began_at < 15  # and not the 20 s that a source has otherwise
     source.close()
     assert sink.ids == list(range(5))
     assert sink.commits == [True]
@@ -319,21 +320,26 @@ def test_an_empty_source_gives_an_empty_report(segmenter: Segmenter) -> None:
 
 
 def test_stages_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    infer, decode = segmenter.infer, segmenter.decode
+    """The sink has frame 1, decode 2, inference 3 and the source 5: none goes on until all four are there."""
+    together = threading.Barrier(4, timeout=20)
 
-    def slowly(stage: Callable[..., object]) -> Callable[..., object]:
+    def meets_at(number: int, stage: Callable[..., object]) -> Callable[..., object]:
+        calls = itertools.count()
+
         def run(*args: object) -> object:
-            time.sleep(0.04)
+            if next(calls) == number:
+                together.wait()
             return stage(*args)
 
         return run
 
-    monkeypatch.setattr(segmenter, "infer", slowly(infer))
-    monkeypatch.setattr(segmenter, "decode", slowly(decode))
-    start = time.monotonic()
-    Pipeline(FakeSource(20, pause=0.04), segmenter, [FakeSink(pause=0.04)]).run()
-    # One after another the four stages would sleep for 20 * 4 * 40 ms = 3.2 s; side by side for 0.92 s.
-    assert time.monotonic() - start < 2.2
+    source, sink = FakeSource(8), FakeSink()
+    places = ((source, "read", 5), (segmenter, "infer", 3), (segmenter, "decode", 2), (sink, "write", 1))
+    for owner, name, number in places:
+        monkeypatch.setattr(owner, name, meets_at(number, getattr(owner, name)))
+    Pipeline(source, segmenter, [sink]).run()
+    assert sink.ids == list(range(8))
+    assert not together.broken
 
 
 class PooledSource(FakeSource):
@@ -384,13 +390,13 @@ def test_a_run_tells_who_was_busy_and_what_it_waited_for(
     monkeypatch.setattr(segmenter, "infer", slow_infer)
     report = Pipeline(FakeSource(40, pause=0.005), segmenter, [FakeSink()]).run()
     assert report.stats["bottleneck"] == "inference"
-    assert report.stats["busy"]["inference"] > 0.85
-    assert 0.1 < report.stats["busy"]["capture"] < 0.6
-    waiting = Pipeline(FakeSource(10, live=True, pause=0.05), segmenter).run()
+    assert 0 < report.stats["busy"]["capture"] < report.stats["busy"]["inference"]
+    waiting = Pipeline(FakeSource(5, live=True, pause=0.1), segmenter).run()
     assert waiting.stats["bottleneck"] == ""
     assert "capture" not in waiting.stats["busy"]
 
 
+@pytest.mark.measurement
 def test_the_throughput_is_that_of_the_slowest_stage(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

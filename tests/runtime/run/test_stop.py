@@ -33,7 +33,7 @@ def test_a_signal_leaves_work_that_hangs() -> None:
             stop.unless(lambda: release.wait(20))
     release.set()
     assert caught.value.busy
-    assert time.monotonic() - began_at < 5
+    assert time.monotonic() - began_at < 15  # and not 20
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -47,12 +47,12 @@ def test_the_second_signal_interrupts() -> None:
         os.kill(os.getpid(), signal.SIGINT)  # a held key: the same wish
         time.sleep(0.4)
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
+        time.sleep(60)
 
     began_at = time.monotonic()
     with stop.on_signals(), pytest.raises(KeyboardInterrupt):
         both()
-    assert 0.4 <= time.monotonic() - began_at < 4
+    assert 0.4 <= time.monotonic() - began_at < 30
 
 
 def test_it_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

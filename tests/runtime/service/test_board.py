@@ -224,6 +224,7 @@ def test_the_machine_of_the_tests() -> None:
         assert all(-60 <= celsius <= 200 for celsius in reader.read().temperatures.values())
 
 
+@pytest.mark.measurement
 def test_it_is_cheap(board: Made) -> None:
     jetson(board)
     board.read()

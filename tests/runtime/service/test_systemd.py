@@ -157,10 +157,8 @@ def test_systemd_that_goes_away_is_told_once(tmp_path: Path, caplog: pytest.LogC
 def test_systemd_that_reads_nothing_blocks_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     systemd = Systemd(str(tmp_path / "notify"))
     with Notifier(environ(systemd)) as notifier:
-        began = time.monotonic()
-        for number in range(2000):
+        for number in range(2000):  # one that waited would do so for ever
             notifier.status(f"status {number}")
-        assert time.monotonic() - began < 5
     systemd.socket.close()
     assert [record.event for record in caplog.records] == ["notify-failed"]
 
