@@ -24,6 +24,7 @@ from .runtime.errors import (
 
 if TYPE_CHECKING:
     from .runtime.bundle import Bundle
+    from .runtime.clock import now
     from .runtime.health.limits import Limits
     from .runtime.labels import LabelMap
     from .runtime.pipeline import Pipeline
@@ -55,6 +56,7 @@ __all__ = [
     "UsageError",
     "VerificationError",
     "__version__",
+    "now",
     "open_source",
 ]
 
@@ -66,6 +68,7 @@ _LAZY = {
     "Pipeline": "pipeline",
     "Segmentation": "result",
     "Segmenter": "segmenter",
+    "now": "clock",
     "open_source": "sources",
 }
 

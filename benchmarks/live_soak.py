@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..runtime.clock import now
 from ..runtime.errors import EdgesegError, UsageError
 from .describe import describe_machine, machine_lines
 from .faults.bench import Bench
@@ -165,7 +166,7 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
         began_at = flight.valid()["monotonic_s"]
         storm = _Storm(flight, server, port, seed, pace, began_at, began_at + seconds)
         storm.blow()
-        ended_at = time.monotonic()
+        ended_at = now()
         viewers = storm.viewers
         flight.signal()
         status = flight.ends()
@@ -209,27 +210,27 @@ class _Storm:
     def blow(self) -> None:
         """Until the end, which a full disk comes before."""
         full_at = self._began_at + _FULL_DISK_SHARE * (self._until - self._began_at)
-        while time.monotonic() < full_at:
+        while now() < full_at:
             self._happen(next(self._coming), full_at)
             self._pass(self._random.uniform(0.5, 3.0))
         self._happen(full_disk(self._flight), self._until)
-        self._pass(self._until - time.monotonic())
+        self._pass(self._until - now())
 
     def _happen(self, what: Disturbance, no_later_than: float) -> None:
-        longest = max(what.shortest_s, min(what.longest_s, no_later_than - time.monotonic()))
+        longest = max(what.shortest_s, min(what.longest_s, no_later_than - now()))
         seconds = self._random.uniform(what.shortest_s, longest)
-        happening = Happening(what, time.monotonic())
+        happening = Happening(what, now())
         self.happenings.append(happening)
         what.begin()
         self._pass(seconds)
-        happening.ended_at = time.monotonic()
+        happening.ended_at = now()
         what.end()
         self._come_back(what, happening.ended_at)
 
     def _come_back(self, what: Disturbance, ended_at: float) -> None:
         """Waits for the next valid result; the judge says whether it came in time."""
         patience_s = what.back_s + self._pace.told_s + 30
-        while time.monotonic() < ended_at + patience_s:
+        while now() < ended_at + patience_s:
             self._pass(_STEP_SECONDS)
             for event in reversed(self._flight.events):
                 if event["monotonic_s"] < ended_at:
@@ -243,17 +244,17 @@ class _Storm:
 
     def _pass(self, seconds: float) -> None:
         """Lets time go by."""
-        until = time.monotonic() + seconds
+        until = now() + seconds
         while True:
             expect(self._flight.process.poll() is None, f"the run has ended: {self._flight.log[-900:]}")
             self._flight.poll()
-            now = time.monotonic()
-            if not self.memory or now - self._began_at - self.memory[-1][0] >= _MEMORY_SECONDS:
-                self.memory.append((now - self._began_at, resident_mb(self._flight.process.pid)))
+            at = now()
+            if not self.memory or at - self._began_at - self.memory[-1][0] >= _MEMORY_SECONDS:
+                self.memory.append((at - self._began_at, resident_mb(self._flight.process.pid)))
                 self.viewers.come_and_go()
-            if now >= until:
+            if at >= until:
                 return
-            time.sleep(min(_STEP_SECONDS, until - now))
+            time.sleep(min(_STEP_SECONDS, until - at))
 
 
 class _Viewers:

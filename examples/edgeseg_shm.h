@@ -1,4 +1,4 @@
-/* Results of `edgeseg run --shm NAME` in POSIX shared memory, version 1. For C11 and C++11; see docs/outputs.md. */
+/* Results of `edgeseg run --shm NAME` in POSIX shared memory, version 2. For C11 and C++11; see docs/outputs.md. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -17,11 +17,13 @@ using std::memory_order_acquire; using std::memory_order_relaxed;
 #define EDGESEG_ASSERT(truth) _Static_assert(truth, "layout")
 #endif
 
+/* Version 1 had times of CLOCK_MONOTONIC, by which a mask from before a suspend looks young. */
+enum { EDGESEG_VERSION = 2 };
 enum { EDGESEG_OPEN = 1, EDGESEG_CLOSED = 2, EDGESEG_REPLACED = 3 };
 
 typedef struct {
     char magic[8];              /* "EDGESEG1" */
-    uint32_t version;           /* 1 */
+    uint32_t version;           /* EDGESEG_VERSION */
     uint32_t header_bytes;      /* where slot 0 begins */
     uint64_t total_bytes, slot_bytes;
     uint32_t slots;
@@ -32,7 +34,7 @@ typedef struct {
     uint32_t frame_offset;      /* of the frame: uint8 [height][width][3] BGR; 0 where there is none */
     uint32_t writer_pid;
     EDGESEG_ATOMIC(uint32_t) state;     /* EDGESEG_OPEN, _CLOSED or _REPLACED: open the name again */
-    EDGESEG_ATOMIC(uint64_t) heartbeat_ns;  /* CLOCK_MONOTONIC, when the writer last was alive */
+    EDGESEG_ATOMIC(uint64_t) heartbeat_ns;  /* CLOCK_BOOTTIME, when the writer last was alive */
     EDGESEG_ATOMIC(uint64_t) newest;    /* results so far; number n lies in slot (n - 1) % slots */
 } edgeseg_header;
 
@@ -40,7 +42,7 @@ typedef struct {
     EDGESEG_ATOMIC(uint64_t) sequence;  /* odd while the slot is written */
     uint64_t number;
     int64_t frame_id;
-    uint64_t captured_ns, published_ns;  /* CLOCK_MONOTONIC */
+    uint64_t captured_ns, published_ns;  /* CLOCK_BOOTTIME */
     uint32_t height, width;
     uint32_t valid;             /* 0: do not act on it; the class map is void */
     uint32_t reason;            /* why not; 0 where valid. docs/outputs.md has the numbers */
@@ -52,8 +54,14 @@ EDGESEG_ASSERT(sizeof(edgeseg_slot) == 64 && offsetof(edgeseg_slot, height) == 4
 
 static inline uint64_t edgeseg_now_ns(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_BOOTTIME, &now);  /* goes on while the machine sleeps */
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Nanoseconds since a moment; 0 where the writer set it after this process looked at the clock. */
+static inline uint64_t edgeseg_age_ns(uint64_t at_ns) {
+    uint64_t now_ns = edgeseg_now_ns();
+    return now_ns > at_ns ? now_ns - at_ns : 0;
 }
 
 /* Copies the newest result whole: its head, and its class map (at most `room` bytes).

@@ -16,7 +16,7 @@ static const edgeseg_header *open_shm(const char *name) {
     if (file < 0 || fstat(file, &info) != 0) return NULL;
     const edgeseg_header *shm = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, file, 0);
     close(file);
-    return shm == MAP_FAILED || memcmp(shm->magic, "EDGESEG1", 8) || shm->version != 1 ? NULL : shm;
+    return shm == MAP_FAILED || memcmp(shm->magic, "EDGESEG1", 8) || shm->version != EDGESEG_VERSION ? NULL : shm;
 }
 
 int main(int count, char **words) {
@@ -26,7 +26,7 @@ int main(int count, char **words) {
     uint8_t *classes = malloc(room);
     edgeseg_slot head;
     for (uint64_t seen = 0, number = 0; atomic_load(&shm->state) == EDGESEG_OPEN; usleep(2000)) {
-        if (edgeseg_now_ns() - atomic_load(&shm->heartbeat_ns) > 2000000000u) return puts("writer dead"), 1;
+        if (edgeseg_age_ns(atomic_load(&shm->heartbeat_ns)) > 2000000000u) return puts("writer dead"), 1;
         number = edgeseg_read(shm, &head, classes, room);
         if (number == seen) continue;
         seen = number;

@@ -19,7 +19,7 @@ class Segmentation:
         valid: whether ``classes`` may be acted on.
         reason: why not, in one word of the vocabulary (``not-finite``, …); empty where valid.
         frame_id: the source's running number of the frame, from 0.
-        captured_at: ``time.monotonic()`` in seconds when the frame was captured.
+        captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
         timings_ms: milliseconds of each stage (``preprocess``, ``inference``, ``decode``).
         margin: float32 [H, W], top-1 minus top-2 logit of each pixel, where asked for.
     """

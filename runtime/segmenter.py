@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy.typing as npt
 from .backends import AUTO, backend_class
 from .backends.base import Say
 from .bundle import Bundle
+from .clock import CLOCK_SLACK_SECONDS, now
 from .decode import Decoder
-from .errors import BackendError
+from .errors import BackendError, DataError
 from .labels import VOID, LabelMap
 from .preprocess import Frame, resize_into
 from .recycle import ArrayPool
@@ -33,7 +33,7 @@ class Prepared:
             :attr:`Segmenter.FRAMES_KEPT` frames are kept, or as many as :meth:`Segmenter.keep_frames` asked for.
         frame_size_hw: height and width of the frame in pixels.
         frame_id: the frame's running number.
-        captured_at: ``time.monotonic()`` in seconds when the frame was captured.
+        captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
         preprocess_ms: milliseconds that this took.
     """
 
@@ -54,7 +54,7 @@ class Inference:
         logits: float32 [C, h, w]; None where the backend decoded and they were not asked for.
         frame_size_hw: height and width of the frame in pixels.
         frame_id: the frame's running number.
-        captured_at: ``time.monotonic()`` in seconds when the frame was captured.
+        captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
         timings_ms: milliseconds of ``preprocess`` and ``inference``; frames that were inferred together have the same.
         classes: uint8 [H, W], where the backend decoded to the frame's size; else None.
         finite: whether all logits are, where the backend decoded; else None, and the logits tell.
@@ -155,12 +155,13 @@ class Segmenter:
 
         Args:
             frame_bgr: uint8 [H, W, 3], any size.
-            captured_at: ``time.monotonic()`` when it was captured; now where None.
+            captured_at: ``edgeseg.now()`` when it was captured; now where None. A moment of ``time.monotonic()`` makes
+                the result look older than it is where the machine has slept; one of ``time.time()`` is refused.
             frame_id: the source's number of the frame; counted from 0 where None.
             margin: also give each pixel's margin, which takes a few times as long as the class map.
 
         Raises:
-            DataError: the frame is no such array.
+            DataError: the frame is no such array, or was captured later than now.
             BackendError: inference failed.
         """
         return self.decode(self.infer(self.prepare(frame_bgr, captured_at, frame_id), logits=margin), margin)
@@ -174,9 +175,14 @@ class Segmenter:
             frame_bgr, captured_at, frame_id: as for :meth:`__call__`.
 
         Raises:
-            DataError: the frame is no such array.
+            DataError: as for :meth:`__call__`.
         """
-        start = time.monotonic()
+        start = now()
+        if captured_at is not None and not captured_at - start <= CLOCK_SLACK_SECONDS:
+            raise DataError(
+                f"a frame was captured at {captured_at:.3f}, and it is {start:.3f} now; captured_at is a moment of"
+                " edgeseg.now()"
+            )
         frame_nhwc = next(self._inputs)
         resize_into(frame_bgr, frame_nhwc[0])
         if frame_id is None:
@@ -186,7 +192,7 @@ class Segmenter:
             frame_size_hw=(frame_bgr.shape[0], frame_bgr.shape[1]),
             frame_id=frame_id,
             captured_at=start if captured_at is None else captured_at,
-            preprocess_ms=(time.monotonic() - start) * 1e3,
+            preprocess_ms=(now() - start) * 1e3,
         )
 
     def infer(self, prepared: Prepared, logits: bool = False) -> Inference:
@@ -210,7 +216,7 @@ class Segmenter:
             prepared: frames, no more than are kept.
             logits: give them even where the backend decodes.
         """
-        start = time.monotonic()
+        start = now()
         frames_nhwc = self._together(prepared)
         sizes_hw = {frame.frame_size_hw for frame in prepared}
         all_logits = maps = None
@@ -219,7 +225,7 @@ class Segmenter:
             all_logits = maps.logits
         else:
             all_logits = self.backend.infer(frames_nhwc)
-        inference_ms = (time.monotonic() - start) * 1e3
+        inference_ms = (now() - start) * 1e3
         if all_logits is not None:
             self._check_logits(all_logits.shape[1:])
         return [
@@ -243,7 +249,7 @@ class Segmenter:
         Raises:
             BackendError: a margin is asked for, and the logits were not when the frame was inferred.
         """
-        start = time.monotonic()
+        start = now()
         size_hw, logits = inference.frame_size_hw, inference.logits
         if logits is None and (margin or inference.classes is None):
             raise BackendError("a margin needs the logits; ask for them: infer(prepared, logits=True)")
@@ -266,7 +272,7 @@ class Segmenter:
             captured_at=inference.captured_at,
             valid=valid,
             reason="" if valid else "not-finite",
-            timings_ms={**inference.timings_ms, "decode": (time.monotonic() - start) * 1e3},
+            timings_ms={**inference.timings_ms, "decode": (now() - start) * 1e3},
             margin=margins,
         )
 

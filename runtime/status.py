@@ -1,7 +1,7 @@
 """What a run is doing at one moment: the one picture that events, the preview page, metrics and systemd are fed from.
 
 :meth:`edgeseg.runtime.pipeline.Pipeline.status` makes it; everything here is plain data. Times are in seconds,
-ages by the monotonic clock.
+ages by :func:`edgeseg.now`.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ import argparse
 import shlex
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...runtime.clock import now
 from ...runtime.errors import EdgesegError, UsageError
 from ..describe import describe_machine, machine_lines
 from ..tables import Table, number
@@ -64,7 +64,7 @@ def _is_asked_for(each: Fault, words: Sequence[str]) -> bool:
 
 
 def _run(chosen: Sequence[Fault], args: argparse.Namespace, command: str) -> int:
-    pace, began_at, failed = Pace(), time.monotonic(), 0
+    pace, began_at, failed = Pace(), now(), 0
     rows: list[tuple[Fault, Outcome | str]] = []
     with tempfile.TemporaryDirectory(prefix="edgeseg-faults-") as folder:
         bench = Bench(args.bundle, Path(folder), pace)
@@ -79,7 +79,7 @@ def _run(chosen: Sequence[Fault], args: argparse.Namespace, command: str) -> int
             rows.append((each, outcome))
             print(_line(each, outcome), flush=True)
     done = sum(isinstance(outcome, Outcome) for _, outcome in rows)
-    seconds, absent = time.monotonic() - began_at, len(rows) - done - failed
+    seconds, absent = now() - began_at, len(rows) - done - failed
     summary = f"{done} faults as expected, {failed} not, {absent} not run, in {seconds:.0f} s"
     print(f"\n{summary}")
     if failed:

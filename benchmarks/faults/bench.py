@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ...runtime.clock import now
 from ...runtime.reasons import STALE
 from .flight import Flight, Pace
 from .outcome import Outcome, expect
@@ -84,7 +85,7 @@ class Bench:
         before = set(os.listdir(folder))
         with Flight(arguments, folder, self.pace, environment=self._environment, events="none") as flight:
             got = flight.ends()
-            seconds = time.monotonic() - flight.began_at
+            seconds = now() - flight.began_at
         lines = flight.log.strip().splitlines()
         expect(got == status, f"exit status {got}, expected {status}: {flight.log}")
         expect(
@@ -123,8 +124,8 @@ class Bench:
         Raises:
             UnexpectedOutcomeError: something else was said, or too late, or a valid result came meanwhile.
         """
-        flight.valid(time.monotonic())
-        began_at = time.monotonic()
+        flight.valid(now())
+        began_at = now()
         begin()
         told = [flight.invalid(reason, began_at)["monotonic_s"] for reason in reasons]
         if or_else:
@@ -137,7 +138,7 @@ class Bench:
             f"it was told after {told[0] - began_at:.2f} s, not {bound:.2f}",
         )
         time.sleep(hold_s)
-        ended_at = time.monotonic()
+        ended_at = now()
         end()
         said = flight.verdicts(told[0], ended_at)
         others = {reason for _, valid, reason in said if not valid} - {*reasons, *or_else, STALE}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.clock import now
 from ...runtime.sources.capture import Capture, CaptureError, Frame, Grabbed
 from .switches import Switches
 
@@ -45,7 +46,7 @@ class FaultyCapture(Capture):
         if self._switches.value(CRASHES):
             os.kill(os.getpid(), signal.SIGSEGV)
         self._number += 1
-        return Grabbed(stripes(self._number, _SIZE_HW), time.monotonic())
+        return Grabbed(stripes(self._number, _SIZE_HW), now())
 
     def close(self) -> None:
         """There is nothing to let go."""

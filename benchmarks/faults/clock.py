@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...runtime.clock import now
 from .outcome import NotHereError
 
 _SOURCE = r"""
@@ -84,7 +84,7 @@ class SteppedClock:
         self.environment: Mapping[str, str] = {"LD_PRELOAD": str(library), "EDGESEG_CLOCK": str(self._offset)}
 
     def step(self, offset_s: int) -> float:
-        """Sets the clock to so many seconds beside the right time, at once; returns ``time.monotonic()`` then."""
+        """Sets the clock to so many seconds beside the right time, at once; returns ``edgeseg.now()`` then."""
         with self._offset.open("r+b", buffering=0) as file:
             file.write(struct.pack("l", offset_s))
-        return time.monotonic()
+        return now()

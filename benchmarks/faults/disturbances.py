@@ -63,7 +63,7 @@ class Happening:
 
     Attributes:
         what: it is.
-        began_at, ended_at: ``time.monotonic()`` in seconds.
+        began_at, ended_at: ``edgeseg.now()`` in seconds.
     """
 
     what: Disturbance

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ...runtime.clock import now
 from .outcome import UnexpectedOutcomeError, expect
 from .switches import VARIABLE, Switches
 
@@ -69,7 +70,7 @@ class Flight:
         events: "file", "pipe" where no file of it may grow, or "none".
 
     Attributes:
-        began_at: ``time.monotonic()`` when it was started.
+        began_at: ``edgeseg.now()`` when it was started.
         switches: of its weak spots.
     """
 
@@ -95,7 +96,7 @@ class Flight:
         door = ["-m", "edgeseg.benchmarks.faults.saboteur"] if sabotaged else [str(_ROOT / "run_camera.py")]
         written = ["--events", str(self._events_path)] if events != "none" else []
         self._printed: list[bytes] = []
-        self.began_at = time.monotonic()
+        self.began_at = now()
         self.process = subprocess.Popen(
             [sys.executable, *door, *arguments, *written],
             cwd=folder,
@@ -145,7 +146,7 @@ class Flight:
         Raises:
             UnexpectedOutcomeError: it does not come, or the run ends before.
         """
-        seen, until = 0, time.monotonic() + seconds
+        seen, until = 0, now() + seconds
         while True:
             ended = self.process.poll() is not None
             self.poll()
@@ -153,7 +154,7 @@ class Flight:
                 if event["monotonic_s"] >= since and wanted(event):
                     return event
             seen = len(self.events)
-            if ended or time.monotonic() > until:
+            if ended or now() > until:
                 last = self.events[-1] if self.events else "no event"
                 state = (
                     f"the run ended with {self.process.returncode}" if ended else f"not within {seconds:g} s"
@@ -169,13 +170,13 @@ class Flight:
         Raises:
             UnexpectedOutcomeError: it does not come, or the run ends before.
         """
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = now() + PATIENCE_SECONDS
         while not condition():
             expect(
                 self.process.poll() is None,
                 f"never {what}: the run has ended: {self.log}",
             )
-            expect(time.monotonic() < until, f"never {what}: {self.log}")
+            expect(now() < until, f"never {what}: {self.log}")
             self.poll()
             time.sleep(_POLL_SECONDS)
 
@@ -211,8 +212,8 @@ class Flight:
         return [each for each in found if since <= each[0] <= until]
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Sends a signal; returns ``time.monotonic()`` then."""
-        at = time.monotonic()
+        """Sends a signal; returns ``edgeseg.now()`` then."""
+        at = now()
         self.process.send_signal(number)
         return at
 
@@ -222,10 +223,10 @@ class Flight:
         Raises:
             UnexpectedOutcomeError: it does not end.
         """
-        until = time.monotonic() + seconds
+        until = now() + seconds
         while (status := self.process.poll()) is None:
             self.poll()
-            expect(time.monotonic() < until, f"the run did not end within {seconds:g} s: {self.log[-600:]}")
+            expect(now() < until, f"the run did not end within {seconds:g} s: {self.log[-600:]}")
             time.sleep(_POLL_SECONDS)
         self._listener.join()
         self.poll()

@@ -59,7 +59,7 @@ def judge(
         events: of the run.
         happenings: what befell it.
         pace: of the run.
-        began_at, ended_at: ``time.monotonic()`` in seconds.
+        began_at, ended_at: ``edgeseg.now()`` in seconds.
     """
     known = [each for event in events if (each := _known(event)) is not None]
     times = [each.at for each in known]

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 
+from ...runtime.clock import now
 from ...runtime.recording.reading import Recording
 from .bench import Bench
 from .flight import Event, Flight
@@ -29,7 +30,7 @@ _UNHARMED = "results stay valid at the camera's rate"
 
 def rate_of(flight: Flight, since: float, seconds: float = _SECONDS) -> float:
     """Valid results a second, from a moment on."""
-    time.sleep(max(0.0, since + seconds - time.monotonic()))
+    time.sleep(max(0.0, since + seconds - now()))
     flight.poll()
     valid = [
         event
@@ -49,7 +50,7 @@ def _unharmed(flight: Flight, began_at: float, rate: float) -> float:
     during = rate_of(flight, began_at)
     share = _SLOWER_WHERE_BUSY if flight.pace.slack_s else _SLOWER
     expect(during >= share * rate, f"{during:.0f} results a second under the fault, {rate:.0f} before")
-    bad = [each for each in flight.verdicts(began_at, time.monotonic()) if not each[1]]
+    bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
     expect(not bad, f"results were not valid under the fault: {bad[:3]}")
     flight.check_ages()
     return during
@@ -61,7 +62,7 @@ def _masks(bench: Bench, switch: str, value: float, told: Callable[[dict[str, An
     more = ("--masks", "masks", "--save", "film.mp4")
     with bench.fly("0", *more, sabotaged=True, folder=folder) as flight:
         rate = rate_of(flight, flight.valid()["monotonic_s"])
-        began_at = time.monotonic()
+        began_at = now()
         flight.switches.on(switch, value)
 
         def is_told(event: Event) -> bool:
@@ -153,7 +154,7 @@ def disk_full(bench: Bench) -> Outcome:
     ):
         rate = rate_of(flight, flight.valid()["monotonic_s"])
         flight.wait(lambda event: list(folder.glob("film-*.mp4")), "wrote a segment")
-        began_at = time.monotonic()
+        began_at = now()
         _limit_files(flight.process.pid, 4096)
 
         def is_told(event: Event) -> bool:

@@ -7,11 +7,11 @@ import json
 import re
 import socket
 import threading
-import time
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from ...runtime.clock import now
 from ...runtime.reasons import SOURCE_LOST
 from .bench import Bench
 from .flight import PATIENCE_SECONDS, Flight
@@ -118,20 +118,20 @@ def clients(bench: Bench) -> Outcome:
     ):
         port = port_of(flight)
         before = rate_of(flight, flight.valid()["monotonic_s"], _SECONDS)
-        began_at = time.monotonic()
+        began_at = now()
         stuck = [
             never_reading(port, path=path) for path in ("/live", "/live", "/stream.mjpg", "/stream.mjpg")
         ]
         watching = [Watcher(port) for _ in range(_WATCHING)]
         flight.until(lambda: ask(port, "/status")[1]["viewers"] == 8, "eight viewers")
-        during = rate_of(flight, time.monotonic(), _SECONDS)
+        during = rate_of(flight, now(), _SECONDS)
         flight.until(lambda: ask(port, "/status")[1]["viewers"] == _WATCHING, "the stuck ones are dropped")
-        dropped_at = time.monotonic()
+        dropped_at = now()
         counts = [watcher.pictures for watcher in watching]
         flight.until(
             lambda: all(w.pictures > count + 5 for w, count in zip(watching, counts, strict=True)), "pictures"
         )
-        bad = [each for each in flight.verdicts(began_at, time.monotonic()) if not each[1]]
+        bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
         flight.check_ages()
         for viewer in stuck:
             viewer.close()
@@ -160,20 +160,20 @@ def readiness(bench: Bench) -> Outcome:
     ):
         port = port_of(flight)
         flight.until(lambda: ask(port, "/readyz")[0] == 200, "ready")
-        began_at = time.monotonic()
+        began_at = now()
         server.stop()
         flight.until(lambda: ask(port, "/readyz")[0] == 503, "not ready")
         # The page asks the run four times a second.
-        told_s, bound = time.monotonic() - began_at, bench.pace.max_age_s + 0.5 + bench.pace.slack_s
+        told_s, bound = now() - began_at, bench.pace.max_age_s + 0.5 + bench.pace.slack_s
         flight.until(
             lambda: any(SOURCE_LOST in why for why in ask(port, "/readyz")[1]["why"]),
             "not ready, source-lost",
         )
         health = ask(port, "/healthz")[0]
-        ended_at = time.monotonic()
+        ended_at = now()
         server.start()
         flight.until(lambda: ask(port, "/readyz")[0] == 200, "ready again")
-        recovered_s = time.monotonic() - ended_at
+        recovered_s = now() - ended_at
     expect(told_s <= bound, f"503 came after {told_s:.2f} s, not {bound:.2f}")
     expect(health == 200, f"/healthz answered {health}")
     return Outcome("503, `source-lost`; `/healthz` 200", told_s, recovered_s)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 
+from ...runtime.clock import now
 from .bench import Bench
 from .clock import SteppedClock
 from .flight import Event
@@ -37,10 +38,10 @@ def wall_clock(bench: Bench) -> Outcome:
         for offset_s in (_HOUR_S, -_HOUR_S):
             at = clock.step(offset_s)
             event = flight.valid(at)
-            hours = _wall_seconds(event) - (time.time() + at - time.monotonic())
+            hours = _wall_seconds(event) - (time.time() + at - now())
             expect(abs(hours - offset_s) < 60, f"the clock did not step: {event['time']}")
             flight.valid(at + _A_SECOND)
-        ended_at = time.monotonic()
+        ended_at = now()
         bad = [each for each in flight.verdicts(began_at, ended_at) if not each[1]]
         at_s = [event["captured_at"] for event in flight.events if event["type"] == "result"]
         gaps = [later - earlier for earlier, later in itertools.pairwise(at_s)]
@@ -70,7 +71,7 @@ def kill(bench: Bench) -> Outcome:
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server:
         with bench.fly(server.url, *more, folder=folder) as flight:
             flight.wait(lambda event: len(list(folder.glob("film-*.mp4"))) >= 2, "wrote two segments")
-            flight.valid(time.monotonic())
+            flight.valid(now())
             results = sum(event["type"] == "result" for event in flight.events)
             flight.signal(signal.SIGKILL)
             flight.ends()

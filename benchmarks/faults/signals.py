@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ...runtime.clock import now
 from ...runtime.reasons import SOURCE_LOST
 from .bench import Bench
 from .cameras import OPEN_HANGS, UNPLUGGED
@@ -30,7 +31,7 @@ def _stopped(
     """Sends SIGTERM; checks the exit status and that it is there in time; gives both."""
     at = flight.signal()
     status = flight.ends()
-    seconds = time.monotonic() - at
+    seconds = now() - at
     expect(status in statuses, f"exit status {status}, expected {statuses}: {flight.log}")
     bound = within_s + bench.pace.slack_s
     expect(seconds <= bound, f"it ended after {seconds:.2f} s, not {bound:.2f}")
@@ -143,7 +144,7 @@ def term_lost(bench: Bench) -> Outcome:
     with bench.fly("0", sabotaged=True) as flight:
         flight.valid()
         flight.switches.on(UNPLUGGED)
-        flight.invalid(SOURCE_LOST, time.monotonic())
+        flight.invalid(SOURCE_LOST, now())
         return _term(*_stopped(bench, flight, (0,)))
 
 
@@ -157,7 +158,7 @@ def term_sink(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as flight:
         flight.valid()
-        at = time.monotonic()
+        at = now()
         flight.switches.on(SINK_BLOCKS)
         flight.wait(_drops_masks, "dropped masks", at)
         outcome = _term(*_stopped(bench, flight, (2,)))
@@ -181,7 +182,7 @@ def term_inference(bench: Bench) -> Outcome:
     for _ in range(_TIMES):
         with bench.fly("0", sabotaged=True) as flight:
             flight.valid()
-            at = time.monotonic()
+            at = now()
             flight.switches.on(INFER_HANGS)
             flight.wait(lambda event: not event.get("valid", True), "hung", at)
             worst = max(worst, _stopped(bench, flight, (0,))[1])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Callable
 from typing import Any
 
+from ...runtime.clock import now
 from ...runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 from .bench import Bench
 from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED
@@ -41,7 +41,7 @@ def open_hangs(bench: Bench) -> Outcome:
             flight.switches.on(OPEN_HANGS)
             flight.switches.on(UNPLUGGED)
             # The device is back, but does not answer.
-            flight.wait(lambda event: event.get("to") == "lost", "lost", time.monotonic())
+            flight.wait(lambda event: event.get("to") == "lost", "lost", now())
             flight.switches.off(UNPLUGGED)
 
         # Three seconds are one whole opening that is killed at its deadline of two.
@@ -58,7 +58,7 @@ def open_hangs(bench: Bench) -> Outcome:
 def open_hangs_at_the_start(bench: Bench) -> Outcome:
     """A camera that hangs whoever opens it first."""
     with bench.fly("0", sabotaged=True, on=(OPEN_HANGS,)) as flight:
-        status, seconds = flight.ends(), time.monotonic() - flight.began_at
+        status, seconds = flight.ends(), now() - flight.began_at
     expect(status == 2, f"exit status {status}, expected 2: {flight.log}")
     expect("camera 0 does not open within 2 s" in flight.log, f"it said {flight.log}")
     return Outcome("exit status 2: “camera 0 does not open within 2 s”", seconds)
@@ -162,7 +162,7 @@ for _what, _server, _make in (("HTTP", _HTTP, mjpeg_server), ("RTSP", _RTSP, rts
 def _new_size(bench: Bench, flight: Flight, begin: Callable[[], object]) -> Outcome:
     """A stream that changes its size. The fault is over as soon as it has begun: there is nothing to wait for."""
     before = flight.valid()["size_hw"]
-    began_at = time.monotonic()
+    began_at = now()
     begin()
     told = flight.wait(
         lambda event: event["type"] == "result" and event["reason"] == RESOLUTION_CHANGED,

@@ -36,7 +36,7 @@ class FrameChecks:
 
         Args:
             frame_bgr: uint8 [H, W, 3]. The newest is kept to be compared with the next.
-            captured_at: ``time.monotonic()`` in seconds.
+            captured_at: ``edgeseg.now()`` in seconds.
         """
         before, self._newest = self._newest, frame_bgr if self._live else None
         pause, self._newest_at = captured_at - self._newest_at, captured_at

@@ -54,7 +54,7 @@ class Validity:
         """Judges the newest result.
 
         Args:
-            now: ``time.monotonic()`` in seconds.
+            now: ``edgeseg.now()`` in seconds.
             connected: whether the source is there.
             inferring: whether inference answers.
         """

@@ -109,7 +109,7 @@ class Degrader:
 
         Args:
             latency_ms: from capture to class map.
-            now: ``time.monotonic()`` in seconds.
+            now: ``edgeseg.now()`` in seconds.
 
         Returns:
             Whether the deadline was missed.

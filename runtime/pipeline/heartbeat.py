@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from ..clock import now
 from ..labels import VOID
 from ..overlay import Overlay
 from ..preprocess import Frame
@@ -75,7 +76,7 @@ class Heartbeat:
         self._on_beat(status)
 
     def _nothing_new(self, lane: Lane, reason: str) -> Output:
-        now = time.monotonic()
+        at = now()
         newest, frame_bgr = lane.validity.newest, lane.newest_bgr
         if frame_bgr is None:
             frame_bgr = self._blank.setdefault(
@@ -84,11 +85,11 @@ class Heartbeat:
         result = Segmentation(
             np.full(frame_bgr.shape[:2], VOID, np.uint8),
             frame_id=newest.frame_id if newest is not None else 0,
-            captured_at=newest.captured_at if newest is not None else now,
+            captured_at=newest.captured_at if newest is not None else at,
             valid=False,
             reason=reason,
         )
         shares = np.zeros(self._classes, np.float64)
-        text = f"for {now - result.captured_at:.1f} s"
+        text = f"for {at - result.captured_at:.1f} s"
         draw = partial(self._overlay.draw, frame_bgr, result, shares, text)
-        return Output(frame_bgr, result, "", draw, lane.number, shares, beat=True, finished_at=now)
+        return Output(frame_bgr, result, "", draw, lane.number, shares, beat=True, finished_at=at)

@@ -141,16 +141,18 @@ class Network:
         """Counts a result whose logits were not finite."""
         self.count(NOT_FINITE)
 
-    def answers(self, now: float) -> bool:
+    def answers(self) -> bool:
         """Whether inference is not overdue.
 
         Raises:
             FlightError: it has not answered for so long that it never will.
         """
         began_at = self._began_at
-        if began_at is None or now - began_at <= self._limits.inference_timeout_s:
+        if began_at is None:
             return True
-        seconds = now - began_at
+        seconds = time.monotonic() - began_at
+        if seconds <= self._limits.inference_timeout_s:
+            return True
         if not self._told_hung:
             self._told_hung = True
             self.count(HUNG)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
+from ..clock import now
 from ..status import RUNNING, STARTING, STOPPING, Board, SourceStatus, Status
 from .degrade import Degrader
 from .network import Network
@@ -38,7 +38,7 @@ class Overview:
     ) -> None:
         self._lanes, self._network, self._degrader, self._total = lanes, network, degrader, total
         self._deadline_ms, self._board = deadline_ms, board
-        self._began_at = time.monotonic()
+        self._began_at = now()
         self.stopping = False
 
     def status(self) -> Status:
@@ -47,15 +47,15 @@ class Overview:
         Raises:
             FlightError: inference has not answered for so long that the run must end.
         """
-        now = time.monotonic()
-        inferring = self._network.answers(now)
-        sources = [self._source(lane, now, inferring) for lane in self._lanes]
+        at = now()
+        inferring = self._network.answers()
+        sources = [self._source(lane, at, inferring) for lane in self._lanes]
         segmenter = self._network.current
         started = any(lane.frames_read for lane in self._lanes)
         return Status(
             state=STOPPING if self.stopping else RUNNING if started else STARTING,
             ready=not self.stopping and all(source.valid for source in sources),
-            uptime_seconds=now - self._began_at,
+            uptime_seconds=at - self._began_at,
             sources=sources,
             stages=self._total.histograms(),
             inference_errors=self._network.errors,
@@ -69,11 +69,11 @@ class Overview:
             board=self._board(),
         )
 
-    def _source(self, lane: Lane, now: float, inferring: bool) -> SourceStatus:
+    def _source(self, lane: Lane, at: float, inferring: bool) -> SourceStatus:
         source, stats, newest_bgr = lane.source, lane.stats, lane.newest_bgr
         # Sources may be of other classes than Source; what these lack has its default.
         connected = getattr(source, "connected", True) and lane.error is None
-        verdict = lane.validity.judge(now, connected, inferring)
+        verdict = lane.validity.judge(at, connected, inferring)
         newest = lane.validity.newest
         return SourceStatus(
             number=lane.number,
@@ -87,7 +87,7 @@ class Overview:
             age_seconds=verdict.age_seconds,
             frame_id=None if newest is None else newest.frame_id,
             size_hw=None if newest_bgr is None else (newest_bgr.shape[0], newest_bgr.shape[1]),
-            fps=stats.fps_at(now),
+            fps=stats.fps_at(at),
             captured=lane.frames_read,
             results=stats.frames,
             invalid=stats.invalid,

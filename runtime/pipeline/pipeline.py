@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..clock import now
 from ..errors import EdgesegError, FlightError, SourceError, UsageError
 from ..health.limits import Limits
 from ..segmenter import Segmenter
@@ -200,7 +200,7 @@ class Pipeline:
         except BaseException as error:  # a second Ctrl-C, say: shut everything, then raise it
             self._fail(error)
             self._ending.impatient = not isinstance(error, Exception) and self._ending.notice()
-        ended_at = time.monotonic()
+        ended_at = now()
         over.set()
         for worker in self._workers:
             worker.end()

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from ..clock import now
 from ..errors import EdgesegError, OutputError, OutputGoneError
 from ..sinks.base import Output, Sink, StopRequested
 from ..status import SinkStatus, Status
@@ -89,10 +90,10 @@ class SinkWorker:
         if self._newest_wins or self._mailbox.closed or waiting + under_way < self._room:
             self._full_since = None
             return False
-        now = time.monotonic()
+        looked_at = time.monotonic()
         if not waiting or self._full_since is None:
-            self._full_since = now
-        elif now - self._full_since > self._patience_seconds:
+            self._full_since = looked_at
+        elif looked_at - self._full_since > self._patience_seconds:
             self.give_up()
             return False
         return True
@@ -158,7 +159,7 @@ class SinkWorker:
         output = self._mailbox.get(timeout)
         announcement, self._announcement = self._announcement, None
         if output is not None or announcement is not None:
-            self._busy_since = start = time.monotonic()
+            self._busy_since, start = time.monotonic(), now()
             try:
                 if announcement is not None and self.failure is None:
                     self.sink.announce(announcement)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from enum import IntEnum
 
+from ..clock import now
 from .trace import FrameKey, Trace
 
 
@@ -46,7 +46,7 @@ class Stage:
         """Notes that frames have been worked on since ``start``.
 
         Args:
-            start: ``time.monotonic()`` in seconds.
+            start: ``edgeseg.now()`` in seconds.
             frames: which.
             step: of their arrows, as :meth:`.trace.Track.arrow` has it; none where empty.
             verb: the slice's name; the stage's where empty.
@@ -54,7 +54,7 @@ class Stage:
         Returns:
             Now.
         """
-        end = time.monotonic()
+        end = now()
         self._busy_seconds += end - start
         if self._track is not None:
             self._track.slice(verb or self.name, start, end, frames)

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from ..clock import CLOCK_SLACK_SECONDS, now
 from ..health.limits import Limits
 from ..labels import VOID
 from ..overlay import Overlay
@@ -86,7 +87,7 @@ class Stages:
         all: the stages whose work is measured.
         overlay: draws results.
         network, degrader: as given.
-        first_result_at: ``time.monotonic()`` in seconds, from when on it is.
+        first_result_at: ``edgeseg.now()`` in seconds, from when on it is.
     """
 
     def __init__(
@@ -126,19 +127,21 @@ class Stages:
         source = lane.source
         try:
             while not self._stopping.is_set():
-                asked_at = time.monotonic()
+                asked_at = now()
                 frame_bgr = source.read()
                 if frame_bgr is None:
                     break
                 key = FrameKey(lane.number, lane.frames_read)
-                now = lane.capture.done(asked_at, [key])
+                read_at = lane.capture.done(asked_at, [key])
                 # Sources may be of other classes than Source; what these lack has its default.
                 captured_at = getattr(source, "frame_at", None)
                 fault, name = getattr(source, "frame_fault", ""), getattr(source, "frame_name", "")
                 if not lane.frames_read:
                     lane.capture.mark()  # what a source takes to begin says nothing of its pace
                 lane.frames_read += 1
-                at = now if captured_at is None else captured_at
+                at = read_at if captured_at is None else captured_at
+                if not at - read_at <= CLOCK_SLACK_SECONDS:
+                    at, fault = read_at, fault or self._from_the_future(lane, at)
                 if not lane.captured.put(Captured(lane, frame_bgr, key, asked_at, at, name, fault)):
                     break
                 if self._trace is not None and lane.dropped > dropped:
@@ -160,7 +163,7 @@ class Stages:
             if not batch.frames and not batch.ended:
                 break
             for work in batch.frames:
-                start, item = time.monotonic(), work.item
+                start, item = now(), work.item
                 item.lane.newest_bgr = item.frame_bgr
                 work.fault = work.fault or item.lane.checks.check(item.frame_bgr, item.at)
                 if not work.fault:
@@ -179,7 +182,7 @@ class Stages:
             if self.network.mend():
                 for work in batch.frames:
                     work.prepared, work.fault = None, work.fault or BACKEND_FAILED
-            start = time.monotonic()
+            start = now()
             sound = [work for work in batch.frames if work.prepared is not None]
             if sound:
                 prepared = [work.prepared for work in sound if work.prepared is not None]
@@ -224,6 +227,17 @@ class Stages:
         self._prepared.cancel()
         self._inferred.cancel()
 
+    def _from_the_future(self, lane: Lane, at: float) -> str:
+        """Tells once of a source whose clock is not ours; by what it says no frame would ever grow old."""
+        if lane.clock_is_ours:
+            lane.clock_is_ours = False
+            log.error(
+                "%s says that a frame was captured at %.3f, which is still to come; frame_at is a moment of"
+                " edgeseg.now()", lane.name, at,
+                extra={"event": "clock", "fields": {"source": lane.name, "frame_at": at}},
+            )  # fmt: skip
+        return STALE
+
     def _rest(self, busy_seconds: float) -> None:
         """Leaves the network idle after a frame, where a lower rate was chosen."""
         if self.degrader.step.rate < 1 and not self._prepare_ahead:
@@ -246,11 +260,11 @@ class Stages:
         return None if work.inference is None else work.segmenter.decode(work.inference)
 
     def _finish(self, work: Work) -> None:
-        start, item, lane = time.monotonic(), work.item, work.item.lane
+        start, item, lane = now(), work.item, work.item.lane
         result = None if work.fault else self._survive(work, self._decoded)
         if result is not None:
             self.network.succeeded()
-        finished_at = time.monotonic()
+        finished_at = now()
         latency_ms = (finished_at - item.at) * 1e3
         if result is None:
             result = _nothing(item, work.fault)

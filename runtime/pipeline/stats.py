@@ -50,7 +50,7 @@ class RunStats:
 
         Args:
             result: of one frame.
-            finished_at: ``time.monotonic()`` when its class map was there.
+            finished_at: ``edgeseg.now()`` when its class map was there.
             shares: what this returned where it was recorded before; counted where None.
 
         Returns:
@@ -88,7 +88,7 @@ class RunStats:
             )
 
     def fps_at(self, now: float) -> float:
-        """As :attr:`recent_fps`, but no more than the pause since the last frame allows; ``now`` is monotonic."""
+        """As :attr:`recent_fps`, but no more than the pause since the last frame allows; by :func:`edgeseg.now`."""
         fps = self.recent_fps
         with self._lock:
             pause = now - self._last_at

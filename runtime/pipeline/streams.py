@@ -74,6 +74,7 @@ class Lane:
         error: why the source failed.
         checks: of its frames.
         validity: of its newest result.
+        clock_is_ours: whether the source has never said that a frame was captured later than now.
         newest_bgr: the newest frame that was taken, uint8 [H, W, 3]; None before the first.
     """
 
@@ -103,6 +104,7 @@ class Lane:
         self.error: Exception | None = None
         self.checks = FrameChecks(self.live, run.limits.frozen_after_s, run.limits.check_frames)
         self.validity = Validity(self.live, run.limits.max_age_s)
+        self.clock_is_ours = True
         self.newest_bgr: Frame | None = None
         self._max_frames = run.max_frames
         self._taken = 0
@@ -153,7 +155,7 @@ class Captured:
         lane: whose it is.
         frame_bgr: uint8 [H, W, 3].
         key: which it is.
-        asked_at, at: ``time.monotonic()`` in seconds when it was asked for, and when it was there.
+        asked_at, at: ``edgeseg.now()`` in seconds when it was asked for, and when it was there.
         name: of the frame, where frames have names.
         fault: why the source does not believe the frame; else empty.
     """

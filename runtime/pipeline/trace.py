@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..clock import now
 from ..errors import OutputError
 from ..outputs import discard, prepare_output
 
@@ -33,7 +33,7 @@ class FrameKey(NamedTuple):
 class Trace:
     """Writes a trace, which appears under its name once it is whole. Any thread may add to it.
 
-    All times are ``time.monotonic()`` in seconds.
+    All times are ``edgeseg.now()`` in seconds.
 
     Args:
         path: of the JSON file.
@@ -55,7 +55,7 @@ class Trace:
         self._tracks = 0
         self._bytes = 0
         self._failure: OSError | None = None
-        self._start = time.monotonic()
+        self._start = now()
         try:
             self._file = self._partial.open("w", encoding="ascii")
         except OSError as error:
@@ -74,7 +74,7 @@ class Trace:
 
     def counter(self, name: str, values: Mapping[str, int]) -> None:
         """Adds the present values of a counter."""
-        self._add(f'"ph":"C","ts":{self._us(time.monotonic())},"name":"{name}","args":{json.dumps(values)}')
+        self._add(f'"ph":"C","ts":{self._us(now())},"name":"{name}","args":{json.dumps(values)}')
 
     def close(self) -> None:
         """Ends the file and gives it its name. Closing twice is harmless.

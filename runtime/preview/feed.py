@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
+from ..clock import now
 from ..labels import LabelMap
 from ..sinks.base import Output
 from .picture import Picture
@@ -50,7 +50,7 @@ class Feed:
     def offer(self, output: Output) -> None:
         """Takes an output. Costs microseconds, watched or not."""
         self._newest = Picture(output, self._labels, self._newest)
-        self._offered_at = time.monotonic()
+        self._offered_at = now()
         if self._watchers:
             with self._loop_lock:
                 if self._loop is not None:
@@ -64,7 +64,7 @@ class Feed:
     @property
     def quiet_seconds(self) -> float:
         """Since the newest output came."""
-        return time.monotonic() - self._offered_at
+        return now() - self._offered_at
 
     def watch(self, wake: asyncio.Event) -> None:
         """Sets an event with each picture from now on, and for the newest one."""
@@ -83,7 +83,7 @@ class Feed:
         """Shows the newest picture now, or when the next one is due."""
         if self._under_way:
             return
-        due = self._shown_at + 1 / _MOST_PICTURES_A_SECOND - time.monotonic()
+        due = self._shown_at + 1 / _MOST_PICTURES_A_SECOND - now()
         if due <= 0:
             self._show()
         else:
@@ -92,7 +92,7 @@ class Feed:
 
     def _show(self) -> None:
         self._under_way = False
-        self._shown_at = time.monotonic()
+        self._shown_at = now()
         self.shown = self._newest
         for wake in self._watchers:
             wake.set()

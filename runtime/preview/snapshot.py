@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from datetime import datetime, timezone
 from typing import Any
 
 import cv2
 
+from ..clock import now
 from ..errors import OutputError
 from ..labels import VOID, LabelMap
 from ..palette_png import encode
@@ -46,7 +46,7 @@ def snapshot(output: Output, labels: LabelMap, status: Status | None) -> bytes:
 
 def _result(output: Output, labels: LabelMap, status: Status | None) -> dict[str, Any]:
     result = output.result
-    age_seconds = max(0.0, time.monotonic() - result.captured_at)
+    age_seconds = max(0.0, now() - result.captured_at)
     facts: dict[str, Any] = {
         "source": output.source,
         "frame_id": result.frame_id,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ..clock import now
 from ..errors import EdgesegError
 from ..status import SourceStatus, Status
 
@@ -51,7 +51,7 @@ class StatusWatch:
     def newest(self) -> Status | None:
         """The newest status; None where there is none that speaks of now."""
         newest = self._newest
-        if newest is None or time.monotonic() - newest[1] > SILENT_SECONDS:
+        if newest is None or now() - newest[1] > SILENT_SECONDS:
             return None
         return newest[0]
 
@@ -81,10 +81,10 @@ class StatusWatch:
                 self._failing = True
                 continue
             self._failing = False
-            now = time.monotonic()
-            self._newest = (status, now)
-            if now >= next_point_at:
-                next_point_at = max(next_point_at + 1, now + 0.5)
+            at = now()
+            self._newest = (status, at)
+            if at >= next_point_at:
+                next_point_at = max(next_point_at + 1, at + 0.5)
                 self._add_points(status)
             self._on_status()
 

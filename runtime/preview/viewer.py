@@ -14,6 +14,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..clock import now
 from .asgi import Receive, Send, SlowClientError
 from .picture import Packet, Picture
 
@@ -124,7 +125,7 @@ class Viewer:
 
 
 def _message(packet: Packet, picture: Picture, number: int) -> bytes:
-    age_seconds = max(0.0, time.monotonic() - picture.output.result.captured_at)
+    age_seconds = max(0.0, now() - picture.output.result.captured_at)
     head: dict[str, Any] = {**packet.head, "source": number, "age_ms": round(age_seconds * 1e3)}
     text = json.dumps(head).encode()
     return b"".join((struct.pack("<I", len(text)), text, packet.jpeg, packet.classes))

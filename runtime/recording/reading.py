@@ -30,7 +30,7 @@ class RecordedFrame:
         frame_bgr: uint8 [H, W, 3], as captured.
         classes: uint8 [H, W].
         frame_id: the run's number of the frame.
-        captured_at: ``time.monotonic()`` in seconds, of the machine that recorded.
+        captured_at: ``edgeseg.now()`` in seconds, of the machine that recorded.
         valid: whether the class map could be acted on.
         reason: why not; else empty.
         name: of the frame, where frames have names.

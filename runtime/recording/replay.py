@@ -127,4 +127,4 @@ def check_labels(recording: Recording, labels: LabelMap, bundle: str) -> None:
 
 
 def _run(segmenter: Segmenter, frame: RecordedFrame) -> Segmentation:
-    return segmenter(frame.frame_bgr, captured_at=frame.captured_at, frame_id=frame.frame_id)
+    return segmenter(frame.frame_bgr, frame_id=frame.frame_id)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..clock import now
 from ..errors import OutputError
 from ..labels import LabelMap
 from ..sinks.base import Output, Sink
@@ -172,15 +172,15 @@ class RecordingSink(Sink):
             raise self._stopped_by
 
     def _append(self, kind: int, facts: Mapping[str, Any], frame: bytes = b"", classes: bytes = b"") -> None:
-        now = time.monotonic()
-        if self._file is not None and (now - self._begun_at >= self._seconds or self._is_large(self._file)):
+        at = now()
+        if self._file is not None and (at - self._begun_at >= self._seconds or self._is_large(self._file)):
             self._end_segment()
         if self._file is None:
-            self._begin_segment(now)
+            self._begin_segment(at)
         assert self._file is not None
         self._file.append(kind, facts, frame, classes)
-        if now - self._synced_at >= _SYNC_SECONDS:
-            self._synced_at = now
+        if at - self._synced_at >= _SYNC_SECONDS:
+            self._synced_at = at
             self._file.sync()
             check_room(self._folder, self._folder, "recording stopped", _RESERVE_BYTES)
             if self._most_bytes is not None:
@@ -189,16 +189,16 @@ class RecordingSink(Sink):
     def _is_large(self, file: RecordWriter) -> bool:
         return self._most_bytes is not None and file.bytes >= self._most_bytes // _SEGMENTS_PER_BOUND
 
-    def _begin_segment(self, now: float) -> None:
+    def _begin_segment(self, at: float) -> None:
         check_room(self._folder, self._folder, "recording stopped", _RESERVE_BYTES)
         self._segment += 1
-        self._begun_at = self._synced_at = now
+        self._begun_at = self._synced_at = at
         head = {
             "format": FORMAT,
             "take": self._take.name,
             "segment": self._segment,
             "begun": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            "begun_monotonic_s": now,
+            "begun_monotonic_s": at,
             "labels": self._labels,
             "run": self._head,
         }

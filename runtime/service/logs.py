@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
+from ..clock import now
 from .rate_limit import RateLimit
 from .redaction import redact, redact_users, redact_value
 
@@ -104,7 +105,7 @@ def _as_json(at: float, level: str, logger: str, event: str, message: str, field
     moment = datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
     line = {
         "time": moment.replace("+00:00", "Z"),
-        "monotonic": round(time.monotonic(), 6),
+        "monotonic": round(now(), 6),
         "level": level,
         "logger": logger,
         "event": event,

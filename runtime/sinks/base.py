@@ -32,7 +32,7 @@ class Output:
         shares: the share of the frame that each class covers, float64 [C], each 0 to 1.
         beat: whether there is no new frame: the run says that the last result is no longer valid, and why.
             ``frame_bgr`` is then the newest frame there was, or black where there was none.
-        finished_at: ``time.monotonic()`` in seconds when the result was there.
+        finished_at: ``edgeseg.now()`` in seconds when the result was there.
     """
 
     frame_bgr: Frame

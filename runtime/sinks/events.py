@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from ..clock import now
 from ..labels import LabelMap
 from ..status import SourceStatus, Status
 from .base import Output, Sink
@@ -58,7 +58,7 @@ class EventsSink(Sink):
             OutputError: the target takes no more.
         """
         result = output.result
-        finished_at = output.finished_at or time.monotonic()
+        finished_at = output.finished_at or now()
         if result.reason != self._reason:
             before, self._reason = self._reason, result.reason
             self._change("validity", _validity(before), _validity(result.reason), result.reason)
@@ -71,7 +71,7 @@ class EventsSink(Sink):
             "valid": result.valid,
             "reason": result.reason,
             "captured_at": round(result.captured_at, _SECONDS_DIGITS),
-            "age_ms": round(max(0.0, time.monotonic() - result.captured_at) * 1e3, _MS_DIGITS),
+            "age_ms": round(max(0.0, now() - result.captured_at) * 1e3, _MS_DIGITS),
             "latency_ms": round(max(0.0, finished_at - result.captured_at) * 1e3, _MS_DIGITS),
             "size_hw": list(result.classes.shape),
             "timings_ms": {name: round(ms, _MS_DIGITS) for name, ms in result.timings_ms.items()},
@@ -169,7 +169,7 @@ class EventsSink(Sink):
             "schema": SCHEMA,
             "type": kind,
             "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "monotonic_s": round(time.monotonic(), _SECONDS_DIGITS),
+            "monotonic_s": round(now(), _SECONDS_DIGITS),
             "source": self._source,
         }
 

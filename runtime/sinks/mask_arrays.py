@@ -29,7 +29,7 @@ class MaskArraysSink(Sink):
     """Writes class maps to a folder of ``masks-000001.npz`` and on, beside ``labelmap.txt``.
 
     Each file holds ``classes`` uint8 [N, H, W] (void where not valid), ``frame_id`` int64 [N], ``captured_at`` float64
-    [N] (seconds of the monotonic clock), ``valid`` bool [N], and the text arrays ``reason`` and ``name`` [N];
+    [N] (seconds of :func:`edgeseg.now`), ``valid`` bool [N], and the text arrays ``reason`` and ``name`` [N];
     ``numpy.load(path, allow_pickle=False)`` reads it. It is whole, and on the disk, before it bears its name: a power
     cut loses at most the segment in memory. Numbers go on after a restart; a change of size begins a new file.
 

@@ -6,13 +6,13 @@ import fcntl
 import mmap
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..clock import now_ns
 from ..errors import OutputError
 from ..labels import VOID, LabelMap
 from ..reasons import CODES
@@ -115,7 +115,7 @@ class SharedMemorySink(Sink):
         head["number"][0] = self._published
         head["frame_id"][0] = result.frame_id
         head["captured_ns"][0] = round(result.captured_at * 1e9)
-        head["published_ns"][0] = time.monotonic_ns()
+        head["published_ns"][0] = now_ns()
         head["height"][0], head["width"][0] = height, width
         head["valid"][0] = valid
         head["reason"][0] = 0 if valid else CODES.get(result.reason, _UNKNOWN_REASON)
@@ -225,14 +225,14 @@ class _Memory:
             "frame_offset": layout.frame_offset,
             "writer_pid": os.getpid(),
             "state": OPEN,
-            "heartbeat_ns": time.monotonic_ns(),
+            "heartbeat_ns": now_ns(),
         }
         for name, value in fields.items():
             self.head[name][0] = value
 
     def beat(self) -> None:
         """Tells readers that the writer lives."""
-        self.head["heartbeat_ns"][0] = time.monotonic_ns()
+        self.head["heartbeat_ns"][0] = now_ns()
 
     def end(self, state: int) -> None:
         """Tells readers why no more comes."""

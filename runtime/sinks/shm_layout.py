@@ -1,8 +1,8 @@
-"""How results lie in shared memory: version 1 of what ``examples/edgeseg_shm.h`` says in C.
+"""How results lie in shared memory: version 2 of what ``examples/edgeseg_shm.h`` says in C.
 
 A header of :data:`HEADER` bytes, the names of the classes, then a ring of slots. All numbers are in the machine's own
-byte order and lie at multiples of their size. Times are nanoseconds of CLOCK_MONOTONIC, which Python's
-``time.monotonic_ns`` and C's ``clock_gettime`` share.
+byte order and lie at multiples of their size. Times are nanoseconds of CLOCK_BOOTTIME, which goes on while
+the machine sleeps; version 1 had those of CLOCK_MONOTONIC, which does not, and was otherwise the same.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MAGIC = b"EDGESEG1"
-VERSION = 1
+VERSION = 2
 SLOTS = 3
 
 OPEN, CLOSED, REPLACED = 1, 2, 3

@@ -17,7 +17,7 @@ class Source(ABC):
         live: frames come at the world's pace, and one that is not read in time is gone. Otherwise they wait.
         fps: frames a second that the source claims, or None where it does not know.
         frame_name: of the frame last read, where frames have names, as pictures have; else empty.
-        frame_at: ``time.monotonic()`` in seconds when the frame last read was captured; None where the source does
+        frame_at: ``edgeseg.now()`` in seconds when the frame last read was captured; None where the source does
             not know, and the moment that :meth:`read` returned counts.
         frame_fault: why the frame last read is not to be believed, a word of :mod:`edgeseg.runtime.reasons`; else
             empty.

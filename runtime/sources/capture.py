@@ -32,7 +32,7 @@ class Grabbed:
 
     Attributes:
         frame: uint8 [H, W, 3] BGR.
-        at: ``time.monotonic()`` in seconds when it was captured.
+        at: ``edgeseg.now()`` in seconds when it was captured.
         fault: a word of :mod:`edgeseg.runtime.reasons`; else empty.
     """
 

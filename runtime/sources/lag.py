@@ -28,7 +28,7 @@ class Lag:
         self._last_at = self._last_stamp = float("-inf")
 
     def captured_at(self, at: float, stamp_s: float | None) -> float:
-        """When a frame was captured, in seconds of ``time.monotonic()``.
+        """When a frame was captured, in seconds of ``edgeseg.now()``.
 
         Args:
             at: when it arrived.

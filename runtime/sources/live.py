@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..clock import slept_seconds
 from ..errors import SourceError
 from ..reasons import RESOLUTION_CHANGED
 from .base import Source
@@ -23,6 +24,9 @@ _SLICE_SECONDS = 0.05
 """How long any wait may go on before it looks whether it was interrupted."""
 
 _GROWTH = 2.0
+
+_SLEEP_SECONDS = 0.1
+"""A machine that slept for longer has frames from before in buffers that do not say when they were filled."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ class BackOff:
 class LiveSource(Source):
     """Keeps a live source open: :meth:`read` gives frames, and while there is none to be had, waits and opens again.
 
-    One that was lost is ``connected`` again once a frame has come, not as soon as it can be opened.
+    One that was lost is ``connected`` again once a frame has come, not as soon as it can be opened. After the machine
+    slept the source counts as lost: what drivers and sockets kept from before must not pass for new.
 
     Args:
         name: for people, without credentials.
@@ -164,6 +169,7 @@ class LiveSource(Source):
         self._opened_at = self._lost_at = time.monotonic()
         self._was_there = False
         self._dropped_before = 0
+        self._slept_before = slept_seconds()
         self._shape: tuple[int, ...] | None = None
         self.connected = False
         try:
@@ -225,9 +231,12 @@ class LiveSource(Source):
         if inner is None:
             raise Interrupted
         frame = inner.read()
+        if frame is None and self._interruption.is_set():
+            return None
+        slept = slept_seconds() - self._slept_before
+        if slept > _SLEEP_SECONDS:
+            raise SourceError(f"{self.name}: the machine slept for {slept:.1f} s")
         if frame is None:
-            if self._interruption.is_set():
-                return None
             raise SourceError(f"{self.name} ended its stream")
         # Not sooner: a server may let everyone in and send nothing. Not after a close in another thread either.
         if not self.connected and self._inner is inner:
@@ -248,6 +257,7 @@ class LiveSource(Source):
         return frame
 
     def _open(self) -> None:
+        self._slept_before = slept_seconds()
         inner = self._opener(self._interruption)
         self._inner, self._opened_at = inner, time.monotonic()
         self.fps = inner.fps

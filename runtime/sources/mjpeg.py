@@ -7,6 +7,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from .. import clock
 from ..errors import SourceError
 from ..reasons import CORRUPT
 from . import jpeg
@@ -92,7 +93,7 @@ class MjpegSource(Source):
                     break
                 if not data or self._parser.ended:
                     raise SourceError("the server ended the stream")
-                parts += self._parser.feed(data, now)
+                parts += self._parser.feed(data, clock.now())
             except SourceError as error:
                 # It is told after the last good frame.
                 self._failure = error

@@ -20,7 +20,7 @@ class Part:
 
     Attributes:
         data: its bytes.
-        at: ``time.monotonic()`` in seconds when its first byte was there.
+        at: ``edgeseg.now()`` in seconds when its first byte was there.
     """
 
     data: bytes

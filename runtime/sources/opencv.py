@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..clock import now
 from ..reasons import CORRUPT
 from . import jpeg
 from .capture import Capture, CaptureError, Frame, Grabbed
@@ -40,7 +40,7 @@ class OpenCvCapture(Capture):
         """Waits for the next frame."""
         if not self._capture.grab():
             raise CaptureError(self._lost())
-        at = time.monotonic()
+        at = now()
         good, frame = self._capture.retrieve(into)
         if not good or frame is None:
             raise CaptureError(self._lost())

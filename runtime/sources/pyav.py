@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..clock import now
 from ..reasons import CORRUPT
 from .capture import Capture, CaptureError, Frame, Grabbed
 from .lag import Lag, skip_backlog
@@ -58,7 +58,7 @@ class AvCapture(Capture):
             raise CaptureError(f"{self._name} gives no frames any more: {error.strerror}") from error
         if frame is None:
             raise CaptureError(f"{self._name} ended its stream")
-        at = self._lag.captured_at(time.monotonic(), frame.time)
+        at = self._lag.captured_at(now(), frame.time)
         damaged, self._damaged = self._damaged or frame.is_corrupt, False
         return Grabbed(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), at, CORRUPT if damaged else "")
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from edgeseg import Segmenter
 from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.clock import now
 from edgeseg.runtime.errors import BackendError, BundleError, DataError
 
 
@@ -37,7 +37,7 @@ def test_classes_follow_the_picture(bundle_folder: Path) -> None:
 
 def test_a_result_tells_its_frame_time_and_stages(bundle_folder: Path) -> None:
     with Segmenter(Bundle.load(bundle_folder)) as seg:
-        before = time.monotonic()
+        before = now()
         first, second = seg(halves(20, 20)), seg(halves(20, 20))
         third = seg(halves(20, 20), captured_at=12.5, frame_id=40)
     assert (first.frame_id, second.frame_id, third.frame_id) == (0, 1, 40)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from edgeseg.runtime.clock import now
 from edgeseg.runtime.errors import OutputError
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.preview.options import PreviewOptions
@@ -95,9 +96,9 @@ def output_of(
     classes[size_hw[0] // 2 : size_hw[0] * 3 // 4, left : left + size_hw[1] // 4] = 1
     if reason:
         classes[:] = 255
-    result = Segmentation(classes, step, time.monotonic(), not reason, reason, {"inference": 5.0})
+    result = Segmentation(classes, step, now(), not reason, reason, {"inference": 5.0})
     frame = frame_of(step, size_hw)
-    return Output(frame, result, "", frame.copy, source, result.shares(len(LABELS)), beat, time.monotonic())
+    return Output(frame, result, "", frame.copy, source, result.shares(len(LABELS)), beat, now())
 
 
 class Recording:
@@ -145,7 +146,7 @@ class Run:
         self._period_seconds = 0.04
         self._ending = threading.Event()
         self._paused = threading.Event()
-        self._captured_at = time.monotonic()
+        self._captured_at = now()
         self.server = PreviewServer(options, LABELS, self.status, self.recording, self.said.append)
         self._sinks: list[Sink] = [self.server.sink(number) for number in numbers]
         self._thread = threading.Thread(target=self._play, daemon=True)
@@ -155,7 +156,7 @@ class Run:
             time.sleep(0.02)
         if self.status_fails:
             raise RuntimeError("the run cannot say")
-        age = time.monotonic() - self._captured_at
+        age = now() - self._captured_at
         fields = (
             {"valid": False, "reason": SOURCE_LOST, "connected": False, "problem": "unplugged"}
             if self.lost
@@ -200,7 +201,7 @@ class Run:
                 if self.lost:
                     self.write(output_of(step, self._size_hw, SOURCE_LOST, number, beat=True))
                 else:
-                    self._captured_at = time.monotonic()
+                    self._captured_at = now()
                     self.write(output_of(step, self._size_hw, source=number))
             step += 1
 

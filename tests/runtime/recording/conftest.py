@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeseg.runtime.clock import now
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.recording.head import head_of_run
 from edgeseg.runtime.recording.sink import RecordingSink
@@ -44,8 +44,8 @@ def make_output() -> Callable[..., Output]:
         frame = noisy_frame(frame_id, size_hw)
         classes = np.full(size_hw, 255, np.uint8) if reason else (frame[..., 0] // 90).astype(np.uint8)
         timings = {"preprocess": 0.5, "inference": 8.0 + frame_id, "decode": 0.25}
-        result = Segmentation(classes, frame_id, time.monotonic(), not reason, reason, timings)
-        return Output(frame, result, name, lambda: frame, beat=beat, finished_at=time.monotonic())
+        result = Segmentation(classes, frame_id, now(), not reason, reason, timings)
+        return Output(frame, result, name, lambda: frame, beat=beat, finished_at=now())
 
     return make
 

@@ -31,7 +31,7 @@ from edgeseg.runtime.sinks.base import Output
 def output(number):
     frame = np.random.Generator(np.random.PCG64(number)).integers(0, 256, (24, 32, 3), np.uint8)
     classes = np.full((24, 32), number % 3, np.uint8)
-    return Output(frame, Segmentation(classes, number, time.monotonic()), "", lambda: frame)
+    return Output(frame, Segmentation(classes, number, now()), "", lambda: frame)
 
 sink = RecordingSink(Path(sys.argv[1]), LabelMap.generic(3), {"bundle": "tiny"}, 0.2)
 """

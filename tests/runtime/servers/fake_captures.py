@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from edgeseg.runtime.clock import now
 from edgeseg.runtime.sources.capture import Capture, CaptureError, Grabbed
 from edgeseg.runtime.sources.child_source import ChildSource
 from edgeseg.runtime.sources.live import Interruption, LiveOptions
@@ -54,7 +55,7 @@ class FakeCapture(Capture):
         frame = np.full((self._height, self._width, 3), 128, np.uint8)
         frame[0, 0] = self._number % 256
         self._number += 1
-        return Grabbed(frame, time.monotonic(), "corrupt" if self._fault == "corrupt" else "")
+        return Grabbed(frame, now(), "corrupt" if self._fault == "corrupt" else "")
 
     def _misbehave(self) -> None:
         if self._fault == "stalls":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from edgeseg.runtime.clock import now
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.status import Board, SinkStatus, SourceStatus, Status
@@ -28,7 +28,7 @@ def make_output() -> Callable[..., Output]:
         name: str = "",
         source: int = 0,
     ) -> Output:
-        at = time.monotonic() if at is None else at
+        at = now() if at is None else at
         if noise:
             frame = generator.integers(0, 256, (*size_hw, 3), np.uint8)
         else:

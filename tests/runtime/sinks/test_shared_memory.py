@@ -32,6 +32,7 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C comp
 WRITER = """
 import select, sys, time
 import numpy as np
+from edgeseg.runtime.clock import now
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output
@@ -43,7 +44,7 @@ maps = [np.full((64 - number % 7, 96 - number % 5), number % 200, np.uint8) for 
 frame, number = np.zeros((64, 96, 3), np.uint8), 0
 print("ready", flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:
-    sink.write(Output(frame, Segmentation(maps[number % 1400], number % 1400, time.monotonic()), "", lambda: frame))
+    sink.write(Output(frame, Segmentation(maps[number % 1400], number % 1400, now()), "", lambda: frame))
     number += 1
     time.sleep(pause)
 sink.close(commit=True)

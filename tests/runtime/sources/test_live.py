@@ -289,6 +289,7 @@ def test_pauses_grow_while_a_server_lets_everyone_in_and_drops_them() -> None:
 def test_pauses_begin_anew_once_a_source_has_stayed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("edgeseg.runtime.sources.live.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("edgeseg.runtime.sources.live.slept_seconds", lambda: 0.0)
     pauses: list[float] = []
 
     class Noting(Interruption):
