@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..runtime.errors import DataError, OutputError
+from ..runtime.files import read_regular
 from .graph import Graph
+
+_MOST_BYTES = 4 << 20
 
 
 def write_exclusions(
@@ -56,8 +59,10 @@ def read_exclusions(path: Path, graph: Graph) -> tuple[str, ...]:
         DataError: the file cannot be read, or names what the graph does not have; the message gives the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path, _MOST_BYTES).decode("utf-8")
+    except OSError as error:
+        raise DataError(f"cannot read the exclusion list {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise DataError(f"cannot read the exclusion list {path}: {error}") from error
     names = []
     for number, line in enumerate(text.splitlines(), 1):

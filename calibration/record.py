@@ -18,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.errors import DataError, OutputError
+from ..runtime.files import read_regular
 from .graph import Graph
 from .pictures import CalibrationSet, picture_sha256
 
 SCHEMA = 1
 _HASH_DIGITS = 16
+_MOST_BYTES = 256 << 20
 PREPROCESSING = "stretch to the input size, linear, BGR bytes"
 """What the runtime does to a frame before the graph; it changes when ``runtime.preprocess`` does."""
 
@@ -156,7 +158,7 @@ class Record:
             DataError: it is missing, malformed or of another schema.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_regular(path, _MOST_BYTES).decode("utf-8"))
         except OSError as error:
             raise DataError(f"cannot read the calibration {path}: {error.strerror}") from error
         except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.errors import DataError
+from ..runtime.files import is_hidden_copy
 from ..runtime.labels import VOID, LabelMap
 from .masks import read_frame, read_mask
 from .voc import find_root, picture_path, read_labels, read_split, split_names
@@ -122,7 +123,8 @@ def _find_leaks(report: DatasetReport, digests: dict[str, dict[str, str]]) -> No
 
 def _find_unlisted(report: DatasetReport) -> None:
     listed = {name for split in report.splits for name in read_split(report.root, split)}
-    stored = {path.stem for path in (report.root / "JPEGImages").iterdir() if path.is_file()}
+    files = (path for path in (report.root / "JPEGImages").iterdir() if path.is_file())
+    stored = {path.stem for path in files if not is_hidden_copy(path.name)}
     if stored - listed:
         report.notes.append(
             f"{len(stored - listed)} pictures are in no split, such as {min(stored - listed)}"

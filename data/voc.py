@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.errors import DataError
+from ..runtime.files import is_hidden_copy, read_regular
 from ..runtime.labels import LabelMap, voc_labels
 from .masks import read_frame, read_mask
 
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp")
+_MOST_LIST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def read_labels(root: Path) -> LabelMap:
 
 def split_names(root: Path) -> list[str]:
     """The names of the splits there are, sorted."""
-    return sorted(path.stem for path in (root / "ImageSets" / "Segmentation").glob("*.txt"))
+    lists = (root / "ImageSets" / "Segmentation").glob("*.txt")
+    return sorted(path.stem for path in lists if not is_hidden_copy(path.name))
 
 
 def read_split(root: Path, split: str) -> list[str]:
@@ -118,11 +121,15 @@ def read_split(root: Path, split: str) -> list[str]:
         DataError: there is no such split (the message lists those there are), or it names no picture.
     """
     path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if not path.is_file():
+    if not path.exists():
         known = ", ".join(split_names(root)) or "none"
         raise DataError(f"{root} has no split {split!r}: {path} is missing; splits there: {known}")
     # CVAT may write "ID 1" a line; what counts is the first word.
-    ids = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = read_regular(path, _MOST_LIST_BYTES).decode("utf-8")
+    except OSError as error:
+        raise DataError(f"cannot read the list {path}: {error.strerror}") from error
+    ids = [line.split()[0] for line in text.splitlines() if line.strip()]
     if not ids:
         raise DataError(f"the split {split!r} of {root} names no picture; write one id a line into {path}")
     return ids

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..runtime.errors import CheckpointError, OutputError
+from ..runtime.files import open_regular
 from ..runtime.labels import LabelMap
 from . import registry
 from .base import SegmentationNetwork
@@ -161,7 +162,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         CheckpointError: the file is missing, truncated or of another format.
     """
     try:
-        head = path.open("rb").read(4)
+        with open_regular(path) as file:
+            head = file.read(4)
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     if head[:2] == b"\x80\x02" or head == b"PK\x03\x04" or path.suffix in _PICKLE_SUFFIXES:

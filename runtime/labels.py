@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import DataError
+from .files import read_regular
 
 VOID = 255
 """Class id of pixels that carry no label."""
@@ -95,15 +96,11 @@ class LabelMap:
             DataError: the file is missing, or a line is malformed.
         """
         try:
-            if path.exists() and not path.is_file():
-                raise DataError(f"cannot read the label map {path}: it is no file")
-            with path.open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-            text = data.decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_regular(path, _MOST_BYTES).decode("utf-8")
+        except OSError as error:
+            raise DataError(f"cannot read the label map {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
             raise DataError(f"cannot read the label map {path}: {error}") from error
-        if len(data) > _MOST_BYTES:
-            raise DataError(f"{path} is larger than {_MOST_BYTES >> 10} KiB, which no label map is")
         pairs: list[tuple[str, tuple[int, ...]]] = []
         for number, raw in enumerate(text.splitlines(), start=1):
             line = raw.strip()

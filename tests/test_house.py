@@ -19,7 +19,7 @@ PARTS = ("benchmarks", "calibration", "data", "export", "models", "runtime", "tr
 DOORS = ("cli.py", "export.py", "run_camera.py")
 """The front doors: they may ask for everything, and nothing may ask for them."""
 
-WORDS = ("runtime.errors", "runtime.labels", "runtime.palette_png", "runtime.sizes")
+WORDS = ("runtime.errors", "runtime.files", "runtime.labels", "runtime.palette_png", "runtime.sizes")
 """What all parts speak in. Of the runtime, the parts that do not run a network may import these alone."""
 
 MAY_IMPORT = {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import os
 import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
+from ..files import open_regular
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +135,9 @@ def _host_names(text: str | None) -> tuple[str, ...]:
 
 def _read_token(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_MOST_TOKEN_BYTES + 1)
-        mode = path.stat().st_mode
+            mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise UsageError(f"cannot read --preview-token-file {path}: {error.strerror}") from error
     token = data.split(b"\n", 1)[0].strip().decode("ascii", "replace")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ..errors import DataError
+from ..files import open_regular
 
 MAGIC = b"EDGEREC1"
 HEAD, FRAME, NEWS, END = 1, 2, 3, 4
@@ -119,7 +120,7 @@ def read_records(path: Path) -> Iterator[Record]:
             given; the message says how many.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield from _records(file, path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error

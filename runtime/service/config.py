@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import EdgesegError, UsageError
+from ..files import read_regular
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -119,14 +120,9 @@ def _settled_by(parser: argparse.ArgumentParser, action: argparse.Action) -> set
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"--config {path}: expected a TOML file, and this is none")
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        data = read_regular(path, _MOST_BYTES)
     except OSError as error:
         raise UsageError(f"--config {path}: cannot read it: {error.strerror}") from error
-    if len(data) > _MOST_BYTES:
-        raise UsageError(f"--config {path}: larger than {_MOST_BYTES >> 20} MiB, which no configuration is")
     try:
         values: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
         return values

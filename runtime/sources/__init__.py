@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SourceError
+from ..files import check_regular
 from .base import Source
 from .live import Interruption, LiveOptions, LiveSource
 from .uri import PICTURE_SUFFIXES, SourceUri, forms, parse, shown
@@ -72,8 +73,12 @@ def open_source(
         return _open_registered(parsed, options, interruption)
     if parsed.scheme == "pictures":
         return _open_pictures(parsed.rest)
-    if not os.path.exists(parsed.rest):
+    if not os.path.lexists(parsed.rest):
         raise SourceError(f"there is no {shown(parsed.rest)}: expected {forms(_SCHEMES)}")
+    try:
+        check_regular(parsed.rest)
+    except OSError as error:
+        raise SourceError(f"cannot read {shown(parsed.rest)}: {error.strerror}") from error
     from .video import VideoSource
 
     return VideoSource(Path(parsed.rest), loop=parsed.options.get("loop") == "1")
@@ -116,14 +121,12 @@ def _open_pictures(path: str) -> Source:
     from .pictures import PicturesSource
 
     if os.path.isdir(path):
-        found = sorted(
-            p for p in Path(path).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()
-        )
-        return PicturesSource(found, name=path)
+        suitable = (p for p in Path(path).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+        return PicturesSource([p for p in suitable if not p.is_dir()], name=path)
     if os.path.exists(path):
         return PicturesSource([Path(path)], name=path)
     if any(character in path for character in "*?["):
-        return PicturesSource(sorted(Path(p) for p in glob.glob(path, recursive=True)), name=shown(path))
+        return PicturesSource([Path(p) for p in glob.glob(path, recursive=True)], name=shown(path))
     raise SourceError(f"there is no {shown(path)}: expected {forms(_SCHEMES)}")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SourceError
+from ..files import is_hidden_copy
 from .base import Source
 from .uri import PICTURE_SUFFIXES
 
@@ -21,10 +22,10 @@ _PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
 class PicturesSource(Source):
-    """Pictures in the order given. One that cannot be read whole is an error, never skipped.
+    """Pictures in the order of their names. One that cannot be read whole is an error, never skipped.
 
     Args:
-        paths: the pictures.
+        paths: the pictures. Companions that macOS leaves beside files, ``._NAME``, are left out: they hold none.
         name: what they are to be called in messages.
 
     Raises:
@@ -32,12 +33,12 @@ class PicturesSource(Source):
     """
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
-        if not paths:
+        self._paths = tuple(sorted(path for path in paths if not is_hidden_copy(path.name)))
+        if not self._paths:
             raise SourceError(
                 f"there are no pictures in {name}; looked for {', '.join(sorted(PICTURE_SUFFIXES))}"
             )
         self.name = name
-        self._paths = tuple(paths)
         self._next = 0
 
     def read(self) -> npt.NDArray[np.uint8] | None:

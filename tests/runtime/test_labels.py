@@ -57,7 +57,7 @@ def test_vocs_classes_and_colours() -> None:
         ("x" * 101 + ":1,2,3::", "is no class's name"),
         ("x" * 100_000, "line 1: 'x{100}…' is not of the form"),
         ("a:1,2,3::\n" * 20_000, "has the name a twice|holds 1 to 255 classes"),
-        ("#" * (257 << 10), "is larger than 256 KiB, which no label map is"),
+        ("#" * (257 << 10), "it is larger than 256 KiB"),
         ("# nothing", "a label map holds 1 to 255 classes, this one 0"),
     ],
 )
@@ -79,7 +79,7 @@ def test_what_is_no_text_and_no_file(tmp_path: Path) -> None:
         LabelMap.read(path)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(DataError, match="it is no file"):
+    with pytest.raises(DataError, match="it is a pipe, expected a file"):
         LabelMap.read(path)
 
 

@@ -1,0 +1,84 @@
+"""Files that others made, opened and read so that none can hold up this process or fill its memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_regular(path: str | Path) -> None:
+    """Refuses what is no regular file, before anything opens it: opening a pipe may wait for ever.
+
+    Args:
+        path: of the file; links are followed.
+
+    Raises:
+        OSError: there is nothing, or no regular file. ``strerror`` says what is wrong, fit for a message.
+    """
+    try:
+        _check(os.stat(path).st_mode, path)
+    except ValueError as error:  # a NUL in the name
+        raise OSError(errno.EINVAL, "the name is none that a file can have", str(path)) from error
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Opens a regular file for reading. It never waits, whatever is there.
+
+    Args:
+        path: of the file; links are followed.
+
+    Raises:
+        OSError: as :func:`check_regular`, or it may not be read.
+    """
+    check_regular(path)
+    # What is there may have been exchanged since: the open itself must not wait either.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _check(os.fstat(number).st_mode, path)
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_regular(path: str | Path, most_bytes: int) -> bytes:
+    """Reads a regular file whole.
+
+    Args:
+        path: of the file; links are followed.
+        most_bytes: the most it may hold.
+
+    Raises:
+        OSError: as :func:`open_regular`, or it is larger than ``most_bytes``.
+    """
+    with open_regular(path) as file:
+        data = file.read(most_bytes + 1) if os.fstat(file.fileno()).st_size <= most_bytes else None
+    if data is None or len(data) > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {_size(most_bytes)}", str(path))
+    return data
+
+
+def is_hidden_copy(name: str) -> bool:
+    """Tells macOS's companions of files, ``._NAME``, which hold attributes and none of the file's content."""
+    return name.startswith("._")
+
+
+def _check(mode: int, path: str | Path) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((text for fits, text in _KINDS if fits(mode)), "no file")
+        raise OSError(errno.EINVAL, f"it is {kind}, expected a file", str(path))
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count >> 10} KiB"
