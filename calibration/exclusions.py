@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..runtime.errors import DataError, OutputError
-from ..runtime.files import read_regular
+from ..runtime.files import read_text
 from .graph import Graph
-
-_MOST_BYTES = 4 << 20
 
 
 def write_exclusions(
@@ -58,14 +56,8 @@ def read_exclusions(path: Path, graph: Graph) -> tuple[str, ...]:
     Raises:
         DataError: the file cannot be read, or names what the graph does not have; the message gives the line.
     """
-    try:
-        text = read_regular(path, _MOST_BYTES).decode("utf-8")
-    except OSError as error:
-        raise DataError(f"cannot read the exclusion list {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"cannot read the exclusion list {path}: {error}") from error
     names = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path, "the exclusion list").splitlines(), 1):
         name = line.partition("#")[0].strip()
         if name and name not in graph.operators:
             raise DataError(

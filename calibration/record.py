@@ -18,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.errors import DataError, OutputError
-from ..runtime.files import read_regular
+from ..runtime.files import read_text
 from .graph import Graph
 from .pictures import CalibrationSet, picture_sha256
 
 SCHEMA = 1
 _HASH_DIGITS = 16
-_MOST_BYTES = 256 << 20
 PREPROCESSING = "stretch to the input size, linear, BGR bytes"
 """What the runtime does to a frame before the graph; it changes when ``runtime.preprocess`` does."""
 
@@ -157,11 +156,10 @@ class Record:
         Raises:
             DataError: it is missing, malformed or of another schema.
         """
+        text = read_text(path, "the calibration")
         try:
-            content = json.loads(read_regular(path, _MOST_BYTES).decode("utf-8"))
-        except OSError as error:
-            raise DataError(f"cannot read the calibration {path}: {error.strerror}") from error
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise DataError(f"the calibration {path} is not JSON ({error}); calibrate again") from error
         if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
             raise DataError(f"{path} is no calibration of schema {SCHEMA}; calibrate again")

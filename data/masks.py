@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from pathlib import Path
 
 import cv2
@@ -9,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.errors import DataError, MissingDependencyError
+from ..runtime.files import read_regular
 from ..runtime.labels import VOID, VOID_RGB, LabelMap
+
+_MOST_BYTES = 1 << 30
 
 
 def read_frame(path: Path) -> npt.NDArray[np.uint8]:
@@ -27,28 +32,32 @@ def read_frame(path: Path) -> npt.NDArray[np.uint8]:
 def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
     """Reads a mask as class ids, uint8 [H, W]; 255 is void.
 
-    A palette PNG holds the ids themselves wherever its colours are those of the label map (or it has none);
-    with another palette, as with an RGB mask, each pixel's colour is looked up in the label map.
+    A palette PNG holds the ids themselves wherever its colours are those of the label map; with another palette,
+    as with an RGB mask, each pixel's colour is looked up in the label map. A grey mask holds the positions of
+    lines in the label map: the ids, where none of the lines is for void.
 
     Raises:
         DataError: the file is missing or not a picture, or holds a class or colour that the label map lacks.
     """
     stored, palette_rgb = _open(path)
-    if stored.ndim == 2:
-        used = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
-        used = used[used != VOID]
-        own = labels.palette_rgb()
-        if palette_rgb is None or ((used < len(labels)).all() and (palette_rgb[used] == own[used]).all()):
-            if (used >= len(labels)).any():
-                raise DataError(
-                    f"{path} holds class id {used.max()}; the label map has 0 to {len(labels) - 1}, and 255 is void"
-                )
-            return stored
-        ids = np.full(256, VOID, np.uint8)
+    if stored.ndim == 3:
+        colours, inverse = np.unique(stored.reshape(-1, 3), axis=0, return_inverse=True)
+        return _ids_of(colours, labels, path)[inverse].reshape(stored.shape[:2])
+    used = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
+    used = used[used != VOID]
+    ids = np.full(256, VOID, np.uint8)
+    if palette_rgb is None:
+        lines = labels.ids_by_position()
+        if (used >= len(lines)).any():
+            raise DataError(
+                f"{path} holds class id {used.max()}; the label map has 0 to {len(lines) - 1}, and 255 is void"
+            )
+        ids[: len(lines)] = lines
+    elif (used < len(labels)).all() and (palette_rgb[used] == labels.palette_rgb()[used]).all():
+        return stored
+    else:
         ids[used] = _ids_of(palette_rgb[used], labels, path)
-        return ids[stored]
-    colours, inverse = np.unique(stored.reshape(-1, 3), axis=0, return_inverse=True)
-    return _ids_of(colours, labels, path)[inverse].reshape(stored.shape[:2])
+    return ids[stored]
 
 
 def _open(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
@@ -58,7 +67,11 @@ def _open(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | No
     except ImportError as error:
         raise MissingDependencyError("pillow", "export", "reading label masks") from error
     try:
-        with Image.open(path) as image:
+        data = read_regular(path, _MOST_BYTES)
+    except OSError as error:
+        raise DataError(f"cannot read the mask {path}: {error.strerror}") from error
+    try:
+        with Image.open(io.BytesIO(data)) as image:
             if image.mode == "P":
                 palette_rgb = np.zeros((256, 3), np.uint8)
                 flat = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -67,13 +80,16 @@ def _open(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | No
             if image.mode == "L":
                 return np.asarray(image, np.uint8), None
             return np.asarray(image.convert("RGB"), np.uint8), None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except UnidentifiedImageError as error:
+        raise DataError(f"cannot read the mask {path}: it is no image that can be read") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read the mask {path}: {error}") from error
 
 
 def _ids_of(colours_rgb: npt.NDArray[np.uint8], labels: LabelMap, path: Path) -> npt.NDArray[np.uint8]:
     """Class ids, uint8 [K], of colours, uint8 [K, 3]."""
     by_colour = {label.rgb: index for index, label in enumerate(labels.labels)}
+    by_colour |= {line.label.rgb: VOID for line in labels.void}
     by_colour.setdefault(VOID_RGB, VOID)
     ids = np.empty(len(colours_rgb), np.uint8)
     for position, colour in enumerate(map(tuple, colours_rgb.tolist())):

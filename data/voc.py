@@ -6,10 +6,13 @@
     DIR/SegmentationClass/ID.png      masks
     DIR/ImageSets/Segmentation/SPLIT.txt   one id a line
     DIR/labelmap.txt                  the classes; without it they are PASCAL VOC's 21
+
+What macOS leaves beside its files (``._NAME``, ``__MACOSX``) is no part of a data set.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.errors import DataError
-from ..runtime.files import is_hidden_copy, read_regular
+from ..runtime.files import is_hidden_copy, read_text
 from ..runtime.labels import LabelMap, voc_labels
 from .masks import read_frame, read_mask
 
+_MOST_ID = 200
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp")
-_MOST_LIST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,15 @@ def find_root(root: Path) -> Path:
     Raises:
         DataError: there is none, or more than one.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):  # Path.is_dir raises where the name is too long for the file system
         raise DataError(f"there is no data set folder {root}")
     if (root / "JPEGImages").is_dir():
         return root
     inner = sorted(
-        path.parent for pattern in ("*/JPEGImages", "*/*/JPEGImages") for path in root.glob(pattern)
+        path.parent
+        for pattern in ("*/JPEGImages", "*/*/JPEGImages")
+        for path in root.glob(pattern)
+        if "__MACOSX" not in path.parts
     )
     if len(inner) == 1:
         return inner[0]
@@ -118,18 +124,24 @@ def read_split(root: Path, split: str) -> list[str]:
     """Reads the ids of one split.
 
     Raises:
-        DataError: there is no such split (the message lists those there are), or it names no picture.
+        DataError: there is no such split (the message lists those there are), or its list is no UTF-8 text or
+            names no picture.
     """
     path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if not path.exists():
-        known = ", ".join(split_names(root)) or "none"
-        raise DataError(f"{root} has no split {split!r}: {path} is missing; splits there: {known}")
-    # CVAT may write "ID 1" a line; what counts is the first word.
-    try:
-        text = read_regular(path, _MOST_LIST_BYTES).decode("utf-8")
-    except OSError as error:
-        raise DataError(f"cannot read the list {path}: {error.strerror}") from error
-    ids = [line.split()[0] for line in text.splitlines() if line.strip()]
+    known = split_names(root)
+    if split not in known:
+        raise DataError(
+            f"{root} has no split {split!r}: {path} is missing; splits there: {', '.join(known) or 'none'}"
+        )
+    ids = []
+    for number, line in enumerate(read_text(path, "the list").splitlines(), start=1):
+        if not line.strip():
+            continue
+        name = line.split()[0]  # CVAT may write "ID 1" a line
+        if len(name) > _MOST_ID:
+            raise DataError(f"{path}, line {number}: {name[:40]!r}… is too long for a picture's id")
+        if not is_hidden_copy(os.path.basename(name)):
+            ids.append(name)
     if not ids:
         raise DataError(f"the split {split!r} of {root} names no picture; write one id a line into {path}")
     return ids

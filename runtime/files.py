@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from .errors import DataError, EdgesegError
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -67,6 +71,41 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
     if data is None or len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {_size(most_bytes)}", str(path))
     return data
+
+
+def read_text(
+    path: Path, what: str, *, most_bytes: int = 256 << 20, error: type[EdgesegError] = DataError
+) -> str:
+    """Reads a text file in UTF-8, with or without the byte order mark that editors on Windows begin it with.
+
+    Args:
+        path: of the file; links are followed.
+        what: what to call it in messages, such as ``the label map``.
+        most_bytes: the most it may hold.
+        error: the kind of error to raise.
+
+    Raises:
+        EdgesegError: of the kind ``error``, in one line: the file cannot be read, is none, is too large, or is
+            in another encoding; then with what converts it.
+    """
+    try:
+        data = read_regular(path, most_bytes)
+    except OSError as problem:
+        raise error(f"cannot read {what} {path}: {problem.strerror}") from problem
+    if data.startswith(_UTF16_MARKS) or b"\0" in data:
+        raise error(
+            f"cannot read {what} {path}: it is UTF-16, or no text at all; save it as UTF-8, "
+            "or convert it with `iconv -f UTF-16 -t UTF-8`"
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = problem.object[: problem.start].count(b"\n") + 1
+        byte = problem.object[problem.start]
+        raise error(
+            f"cannot read {what} {path}: it is not UTF-8 text (byte {byte:#04x} in line {line}); save it as UTF-8, "
+            "or convert it with `iconv -f ISO-8859-1 -t UTF-8` where it is Latin-1"
+        ) from problem
 
 
 def is_hidden_copy(name: str) -> bool:

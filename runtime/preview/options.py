@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
-import os
 import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
-from ..files import open_regular
+from ..files import read_text
 
 log = logging.getLogger(__name__)
 
@@ -134,20 +133,16 @@ def _host_names(text: str | None) -> tuple[str, ...]:
 
 
 def _read_token(path: Path) -> str:
-    try:
-        with open_regular(path) as file:
-            data = file.read(_MOST_TOKEN_BYTES + 1)
-            mode = os.fstat(file.fileno()).st_mode
-    except OSError as error:
-        raise UsageError(f"cannot read --preview-token-file {path}: {error.strerror}") from error
-    token = data.split(b"\n", 1)[0].strip().decode("ascii", "replace")
-    if len(data) > _MOST_TOKEN_BYTES or not token.isprintable() or not token.isascii() or " " in token:
+    text = read_text(path, "--preview-token-file", most_bytes=_MOST_TOKEN_BYTES, error=UsageError)
+    token = text.split("\n", 1)[0].strip()
+    if not token.isprintable() or not token.isascii() or " " in token:
         raise UsageError(f"--preview-token-file {path}: expected one line of printable ASCII without spaces")
     if len(token) < _FEWEST_TOKEN_CHARACTERS:
         raise UsageError(
             f"--preview-token-file {path}: the token has {len(token)} characters, expected"
             f" {_FEWEST_TOKEN_CHARACTERS} or more; make one with: openssl rand -hex 24"
         )
+    mode = path.stat().st_mode
     if mode & 0o004:
         log.warning(
             "Every user of this machine can read the preview's token.",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import EdgesegError, UsageError
-from ..files import read_regular
+from ..files import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -119,15 +119,10 @@ def _settled_by(parser: argparse.ArgumentParser, action: argparse.Action) -> set
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    text = read_text(path, "--config", most_bytes=_MOST_BYTES, error=UsageError)
     try:
-        data = read_regular(path, _MOST_BYTES)
-    except OSError as error:
-        raise UsageError(f"--config {path}: cannot read it: {error.strerror}") from error
-    try:
-        values: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
+        values: dict[str, Any] = tomllib.loads(text)
         return values
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--config {path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"--config {path}: not TOML: {error}") from error
     except (RecursionError, ValueError) as error:

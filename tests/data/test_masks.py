@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from edgeseg.data.masks import read_frame, read_mask
 from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.runtime.labels import VOID, LabelMap
 from PIL import Image
 
 MASK = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)
@@ -31,6 +32,19 @@ def test_another_palette_is_read_by_its_colours(
     assert read_mask(tmp_path / "m.png", labels).tolist() == [[2, 1, 0]]
 
 
+@pytest.mark.parametrize("kind", ["palette", "rgb", "grey"])
+def test_pixels_of_a_line_for_void_are_void(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "labelmap.txt").write_text("ground:0,0,0::\nvoid:9,9,9::\ncar:64,0,128::\n")
+    labels = LabelMap.read(tmp_path / "labelmap.txt")
+    colours = np.array([[0, 0, 0], [9, 9, 9], [64, 0, 128]], np.uint8)
+    stored = np.array([[0, 1, 2, 2]], np.uint8)  # as a tool numbers them by their lines
+    image = Image.fromarray(colours[stored] if kind == "rgb" else stored)
+    if kind == "palette":
+        image.putpalette(colours.ravel().tolist())
+    image.save(tmp_path / "m.png")
+    assert read_mask(tmp_path / "m.png", labels).tolist() == [[0, VOID, 1, 1]]
+
+
 def test_a_grey_mask_holds_ids(tmp_path: Path, labels: LabelMap) -> None:
     Image.fromarray(MASK).save(tmp_path / "m.png")
     assert (read_mask(tmp_path / "m.png", labels) == MASK).all()
@@ -43,6 +57,9 @@ def test_refusals(tmp_path: Path, labels: LabelMap, write_mask: WriteMask) -> No
     Image.fromarray(np.full((2, 2, 3), 77, np.uint8)).save(tmp_path / "colour.png")
     with pytest.raises(DataError, match=r"holds the colour \(77, 77, 77\), which no class"):
         read_mask(tmp_path / "colour.png", labels)
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match=r"cannot read the mask .*pipe\.png: it is a pipe, expected a file"):
+        read_mask(tmp_path / "pipe.png", labels)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(DataError, match=r"cannot read the mask .*broken\.png"):
         read_mask(tmp_path / "broken.png", labels)

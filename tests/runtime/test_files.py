@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from edgeseg.runtime import files
+from edgeseg.runtime.errors import UsageError
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -63,3 +64,29 @@ def test_what_is_not_there_and_what_cannot_be(tmp_path: Path) -> None:
         with pytest.raises(OSError) as caught:  # noqa: PT011
             files.read_regular(tmp_path / name, 10)
         assert why in (caught.value.strerror or "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("straße\n".encode("utf-16"), "it is UTF-16, or no text at all; save it as UTF-8"),
+        ("weg\n".encode("utf-16-le"), "it is UTF-16, or no text at all"),
+        (
+            "eins\nstraße\n".encode("latin-1"),
+            r"it is not UTF-8 text \(byte 0xdf in line 2\); save it as UTF-8",
+        ),
+        (b"\xef\xbb\xbfa\n\xff", r"it is not UTF-8 text \(byte 0xff in line 2\)"),
+        (b"x" * 100, "it is larger than 0 KiB"),
+    ],
+)
+def test_text_in_another_encoding_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "list").write_bytes(content)
+    with pytest.raises(UsageError, match=f"cannot read the list .*list: {message}") as caught:
+        files.read_text(tmp_path / "list", "the list", most_bytes=99, error=UsageError)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_text_is_read_with_and_without_its_mark(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "list").write_bytes(mark + "straße\r\n".encode())
+    assert files.read_text(tmp_path / "list", "the list") == "straße\r\n"

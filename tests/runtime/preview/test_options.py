@@ -43,7 +43,7 @@ def test_beyond_loopback_a_token_is_made_up_each_time(text: str) -> None:
 
 def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "token"
-    path.write_text("0123456789abcdef\nwhatever\n")
+    path.write_bytes(b"\xef\xbb\xbf0123456789abcdef\r\nwhatever\n")
     path.chmod(0o600)
     for where in ("8080", "0.0.0.0:8080"):
         options = parse("--preview", where, "--preview-token-file", str(path), "--log-json")
@@ -91,8 +91,10 @@ def test_what_cannot_work_is_told_in_one_line(words: list[str], message: str) ->
     [
         (b"short", "has 5 characters"),
         (b"", "has 0 characters"),
-        (b"a" * 5000, "one line"),
-        (b"\xff" * 20, "one line"),
+        (b"a" * 5000, "is larger than 4 KiB"),
+        (b"\xff" * 20, "is not UTF-8 text"),
+        ("0123456789abcdef".encode("utf-16"), "it is UTF-16, or no text"),
+        ("0123456789abcdé".encode(), "one line"),
     ],
 )
 def test_a_weak_or_odd_token_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -192,16 +192,21 @@ def test_two_options_of_a_file_that_exclude_each_other(
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--config .*nowhere\.toml: cannot read it: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read --config .*nowhere\.toml: No such file"):
         config.parse_with_config(parser(), ["--config", str(tmp_path / "nowhere.toml")])
 
 
 def test_a_folder_and_bytes_that_are_no_text(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected a file"):
         config.parse_with_config(parser(), ["--config", str(tmp_path)])
-    (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="not UTF-8"):
+    (tmp_path / "x.toml").write_text("name = 'Käfer'", encoding="latin-1")
+    with pytest.raises(UsageError, match="it is not UTF-8 text"):
         config.parse_with_config(parser(), ["--config", str(tmp_path / "x.toml")])
+
+
+def test_the_mark_that_windows_editors_begin_a_file_with_is_no_part_of_it(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbfframes = 5\r\n")
+    assert config.parse_with_config(parser(), ["--config", str(file)]).frames == 5
 
 
 @pytest.mark.parametrize("argv", [["--config"], ["--config", "--show"]])
