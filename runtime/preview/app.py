@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 
 from ..errors import EdgesegError
 from .asgi import (
+    UNKNOWN_LENGTH,
     BadRequestError,
     Receive,
     Request,
@@ -18,6 +20,7 @@ from .asgi import (
     Send,
     SlowClientError,
     bounded,
+    flat_json,
     read_body,
 )
 from .connections import Connections
@@ -30,8 +33,12 @@ from .viewer import SLOW_SECONDS, Viewer
 
 log = logging.getLogger(__name__)
 
+MOST_BODY_BYTES = 1024
+"""Of a request: only the recording's switch needs one."""
+
 _JSON = "application/json"
-_MOST_BODY_BYTES = 1024
+_MOST_AT_WORK = 4
+_WORK = ("/snapshot", "/recording")
 _PAGE = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -41,7 +48,8 @@ _PAGE = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _FULL = Response(503, b"all places to watch are taken\n", headers=(("retry-after", "5"),))
-_PREFIX = "websocket.http.response"
+_NOTHING = Response(404, b"there is nothing here\n")
+_NO_HANDSHAKE = Response(426, b"expected a WebSocket of version 13\n", headers=(("upgrade", "websocket"),))
 
 
 class App:
@@ -70,14 +78,18 @@ class App:
             "/snapshot": self._snapshot,
         }
         self._one_snapshot = asyncio.Semaphore(1)
+        self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         if scope["type"] not in ("http", "websocket"):
             return
-        self._connections.begin(scope)
+        send_in_time = bounded(_with_headers(send), SLOW_SECONDS)
         try:
-            await self._serve(Request.of(scope), receive, bounded(_with_headers(send), SLOW_SECONDS))
+            if scope["type"] == "websocket":
+                await self._view(scope, receive, send_in_time)
+            else:
+                await self._serve(scope, receive, send_in_time)
         except SlowClientError:
             self._connections.abort(scope)
         except OSError:
@@ -85,59 +97,111 @@ class App:
         finally:
             self._connections.end(scope)
 
-    async def _serve(self, request: Request, receive: Receive, send: Send) -> None:
+    def may_watch(self, scope: Scope) -> bool:
+        """Whether a request may become a WebSocket now. One that may not is answered as any other."""
+        request = Request.of(scope)
+        try:
+            return self._gate.answer(request) is None and self._no_place(request) is None
+        except BadRequestError:
+            return False
+
+    def _no_place(self, request: Request) -> Response | None:
+        """Why there is nothing to watch, for who may; None where there is.
+
+        Raises:
+            BadRequestError: there is no such source.
+        """
+        if request.problem is not None:
+            raise request.problem
+        if request.path != "/live":
+            return _NOTHING
+        self._number(request)
+        return None if self._hub.has_place else _FULL
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request.of(scope)
         refusal = self._gate.answer(request)
         if refusal is not None:
-            await refusal.send(send, request.websocket)
+            await refusal.send(send)
             return
         try:
-            await self._serve_allowed(request, receive, send)
+            if request.websocket:
+                await (self._no_place(request) or _NO_HANDSHAKE).send(send)
+                return
+            body = await self._body(request, receive)
+            self._connections.begin(scope)
+            if request.path == "/stream.mjpg" and request.method == "GET":
+                await self._stream(request, receive, send)
+                return
+            with self._work(request):
+                await (await self._answer(request, body)).send(send)
         except BadRequestError as error:  # raised before anything was sent
-            await Response(error.status, f"{error}\n".encode()).send(send, request.websocket)
+            await error.response.send(send)
 
-    async def _serve_allowed(self, request: Request, receive: Receive, send: Send) -> None:
-        if request.websocket:
-            await self._view(request, receive, send)
-        elif request.path == "/stream.mjpg" and request.method == "GET":
-            await self._stream(request, receive, send)
-        else:
-            await (await self._answer(request, receive)).send(send)
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        if request.problem is not None:
+            raise request.problem
+        if request.path != "/recording" or request.method != "POST":
+            if request.body_bytes and request.method in ("GET", "HEAD"):
+                raise BadRequestError(413, "expected no body")
+            return b""
+        if request.body_bytes == UNKNOWN_LENGTH:
+            raise BadRequestError(411, "expected a Content-Length")
+        if request.body_bytes > MOST_BODY_BYTES:
+            raise BadRequestError(413, f"expected at most {MOST_BODY_BYTES} bytes")
+        return await read_body(receive, MOST_BODY_BYTES)
 
-    async def _answer(self, request: Request, receive: Receive) -> Response:
+    @contextmanager
+    def _work(self, request: Request) -> Iterator[None]:
+        """Bounds what takes time or memory, until it was sent."""
+        if request.path not in _WORK:
+            yield
+            return
+        if self._at_work >= _MOST_AT_WORK:
+            raise BadRequestError(503, "others are being served; ask again in a second")
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+
+    async def _answer(self, request: Request, body: bytes) -> Response:
         if request.path == "/recording":
-            return await self._recording(request, receive)
+            return await self._recording(request, body)
         if request.method not in ("GET", "HEAD"):
             return Response(405, b"expected GET\n", headers=(("allow", "GET, HEAD"),))
         if request.path in self._page:
-            body, content_type = self._page[request.path]
-            return Response(200, body, content_type)
+            content, content_type = self._page[request.path]
+            return Response(200, content, content_type)
         answer = self._answers.get(request.path)
-        return Response(404, b"there is nothing here\n") if answer is None else await answer(request)
+        return _NOTHING if answer is None else await answer(request)
 
-    async def _view(self, request: Request, receive: Receive, send: Send) -> None:
-        if request.path != "/live":
-            await Response(404, b"there is nothing here\n").send(send, websocket=True)
-            return
-        number = self._number(request)
-        await self._in_a_place(request, send, lambda: self._open_viewer(receive, send, number))
-
-    async def _open_viewer(self, receive: Receive, send: Send, number: int) -> None:
+    async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request.of(scope)
         await receive()
-        await send({"type": "websocket.accept"})
-        await Viewer(self._hub, receive, send, number).serve()
+        if self._gate.answer(request) is not None or not self._hub.enter():
+            await send({"type": "websocket.close"})  # another took the place just now
+            return
+        self._connections.begin(scope)
+        with self._in_a_place():
+            await send({"type": "websocket.accept"})
+            self._connections.resume(scope)
+            await Viewer(self._hub, receive, send, self._number(request)).serve()
 
     async def _stream(self, request: Request, receive: Receive, send: Send) -> None:
         feed = self._hub.feed(self._number(request))
-        await self._in_a_place(request, send, lambda: stream(self._hub, feed, receive, send))
-
-    async def _in_a_place(self, request: Request, send: Send, watch: Callable[[], Awaitable[None]]) -> None:
-        """Serves a viewer, if there is a place."""
         if not self._hub.enter():
-            await _FULL.send(send, request.websocket)
+            await _FULL.send(send)
             return
+        with self._in_a_place():
+            await stream(self._hub, feed, receive, send)
+
+    @contextmanager
+    def _in_a_place(self) -> Iterator[None]:
+        """Gives a viewer's place back."""
         slow = False
         try:
-            await watch()
+            yield
         except SlowClientError:
             slow = True
             raise
@@ -180,16 +244,13 @@ class App:
         disposition = ("content-disposition", f'attachment; filename="{name}"')
         return Response(200, data, "application/zip", (disposition,))
 
-    async def _recording(self, request: Request, receive: Receive) -> Response:
+    async def _recording(self, request: Request, body: bytes) -> Response:
         switch = self._hub.recording
         if switch is None:
             return Response(404, b"this run records nothing\n")
         if request.method != "POST":
             return Response(405, b"expected POST\n", headers=(("allow", "POST"),))
-        try:
-            wanted = json.loads(await read_body(receive, _MOST_BODY_BYTES))
-        except ValueError:
-            wanted = None
+        wanted = flat_json(body)
         if not isinstance(wanted, dict) or not isinstance(wanted.get("active"), bool):
             raise BadRequestError(400, 'expected {"active": true} or {"active": false}')
         turn = switch.start if wanted["active"] else switch.stop
@@ -227,7 +288,7 @@ def _with_headers(send: Send) -> Send:
     added = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS]
 
     async def send_with_headers(message: Scope) -> None:
-        if message["type"] in ("http.response.start", f"{_PREFIX}.start", "websocket.accept"):
+        if message["type"] in ("http.response.start", "websocket.accept"):
             message["headers"] = [*message.get("headers", ()), *added]
         await send(message)
 

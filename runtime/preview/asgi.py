@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +13,12 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+UNKNOWN_LENGTH = -1
+
 _BODY_SECONDS = 5.0
+_MOST_QUERY_FIELDS = 20
+_MOST_BRACKETS = 8
+_PIECE_BYTES = 64 << 10
 
 
 class SlowClientError(Exception):
@@ -32,6 +37,11 @@ class BadRequestError(Exception):
         super().__init__(message)
         self.status = status
 
+    @property
+    def response(self) -> Response:
+        """The answer. The connection ends with it: what is still to come of the request is not read."""
+        return Response(self.status, f"{self}\n".encode(), headers=(("connection", "close"),))
+
 
 @dataclass(frozen=True)
 class Request:
@@ -41,9 +51,11 @@ class Request:
         method: in capitals; ``GET`` for a WebSocket.
         path: decoded.
         headers: by name in lower case; of several with one name, the last.
-        query: the first value of each name.
+        query: the first value of each name; empty where there are too many.
         websocket: whether it asks for a WebSocket.
         repeated: the names of headers that came more than once.
+        body_bytes: the length of its body; ``UNKNOWN_LENGTH`` where it is not told.
+        problem: why it cannot be answered, even where its sender may ask; None where it can.
     """
 
     method: str
@@ -52,31 +64,43 @@ class Request:
     query: Mapping[str, str]
     websocket: bool = False
     repeated: frozenset[str] = frozenset()
+    body_bytes: int = 0
+    problem: BadRequestError | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> Request:
-        """Reads an ASGI scope."""
-        pairs = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
-        ]
-        names = [name for name, _ in pairs]
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+        """Reads an ASGI scope. Takes time in proportion to its length, and raises nothing."""
+        headers: dict[str, str] = {}
+        repeated = set()
+        for raw_name, value in scope["headers"]:
+            name = raw_name.decode("latin-1").lower()
+            if name in headers:
+                repeated.add(name)
+            headers[name] = value.decode("latin-1")
+        query, problem = {}, None
+        if scope["query_string"].count(b"&") < _MOST_QUERY_FIELDS:
+            fields = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            query = {name: values[0] for name, values in fields.items()}
+        else:
+            problem = BadRequestError(400, f"expected at most {_MOST_QUERY_FIELDS} fields in the query")
         return cls(
             method=scope.get("method", "GET"),
             path=scope["path"],
-            headers=dict(pairs),
-            query={name: values[0] for name, values in query.items()},
-            websocket=scope["type"] == "websocket",
-            repeated=frozenset(name for name in names if names.count(name) > 1),
+            headers=headers,
+            query=query,
+            websocket=scope["type"] == "websocket" or headers.get("upgrade", "").lower() == "websocket",
+            repeated=frozenset(repeated),
+            body_bytes=body_bytes(scope["headers"]),
+            problem=problem,
         )
 
     def cookie(self, name: str) -> str:
         """The value of a cookie; empty where it is not there."""
-        try:
-            cookies = SimpleCookie(self.headers.get("cookie", ""))
-        except CookieError:
-            return ""
-        return cookies[name].value if name in cookies else ""
+        for cookie in self.headers.get("cookie", "").split(";"):
+            key, _, value = cookie.strip().partition("=")
+            if key == name:
+                return value
+        return ""
 
 
 @dataclass(frozen=True)
@@ -95,17 +119,32 @@ class Response:
     content_type: str = "text/plain; charset=utf-8"
     headers: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
-    async def send(self, send: Send, websocket: bool = False) -> None:
-        """Sends it; as the refusal of a WebSocket too."""
-        prefix = "websocket.http.response" if websocket else "http.response"
-        headers = [
-            ("content-type", self.content_type),
-            ("content-length", str(len(self.body))),
-            *self.headers,
-        ]
-        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        await send({"type": f"{prefix}.start", "status": self.status, "headers": encoded})
-        await send({"type": f"{prefix}.body", "body": self.body, "more_body": False})
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """All headers."""
+        length = ("content-length", str(len(self.body)))
+        return [("content-type", self.content_type), length, *self.headers]
+
+    async def send(self, send: Send) -> None:
+        """Sends it, in pieces: each waits until the client has taken most of those before."""
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.fields]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        for start in range(0, max(1, len(self.body)), _PIECE_BYTES):
+            end = start + _PIECE_BYTES
+            piece = self.body[start:end]
+            await send({"type": "http.response.body", "body": piece, "more_body": end < len(self.body)})
+
+
+def body_bytes(headers: Sequence[tuple[bytes, bytes]]) -> int:
+    """The length of a request's body by its headers; ``UNKNOWN_LENGTH`` where they do not tell it."""
+    length = 0
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            return UNKNOWN_LENGTH
+        if name == b"content-length":
+            # The server has refused what is no number.
+            length = int(value[:20]) if value.isdigit() else UNKNOWN_LENGTH
+    return length
 
 
 async def read_body(receive: Receive, most_bytes: int) -> bytes:
@@ -133,13 +172,25 @@ async def read_body(receive: Receive, most_bytes: int) -> bytes:
         raise BadRequestError(408, "the request did not arrive in time") from None
 
 
+def flat_json(text: str | bytes) -> Any:
+    """What a client says in JSON.
+
+    Raises:
+        BadRequestError: it is none, or is nested deeper than anything that the page says: the parser would recurse.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+        raise BadRequestError(400, "expected JSON that is not nested")
+    try:
+        return json.loads(data)
+    except ValueError:
+        raise BadRequestError(400, "expected JSON") from None
+
+
 def bounded(send: Send, seconds: float) -> Send:
     """A ``send`` that raises :class:`SlowClientError` where the client does not take the bytes in time."""
 
     async def send_in_time(message: MutableMapping[str, Any]) -> None:
-        if message["type"].startswith("websocket.http.response"):
-            await send(message)  # older servers take head and body of a refusal in one go alone; it is short
-            return
         try:
             await asyncio.wait_for(send(message), seconds)
         except asyncio.TimeoutError:

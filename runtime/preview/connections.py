@@ -1,28 +1,46 @@
-"""Every connection that is open, so that none can be held for nothing, and all can be cut at once.
+"""Every connection that is open: none is held for nothing, and nobody's shut out those of others.
 
-The server itself waits for ever for a request that does not come, and for a client that does not read.
+The server itself waits for ever for a request that does not come, and for a client that does not read. The table is
+larger than what can be under way at once, so there is always a connection that may go for a new one: the one that has
+waited longest of whoever has most of them. Connections from this machine go last, since its own health checks must
+always get in.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .allowance import Allowance
 from .asgi import Scope
 
-if TYPE_CHECKING:
-    from uvicorn.protocols.http.h11_impl import H11Protocol
+READ_COST = 128
+"""What a read costs however little it brings, as if it were so many bytes more."""
 
+REQUEST_COST = 1 << 10
+"""Likewise a request."""
+
+_CONNECTION_COST = 2 << 10
 _IDLE_SECONDS = 8.0
 _BESIDE_VIEWERS = 48
+# In bytes a second. A page's WebSocket sends thirty messages of twenty bytes; a browser opens six connections.
+_PER_CONNECTION = (64 << 10, 128 << 10)
+_PER_WEBSOCKET = (8 << 10, 16 << 10)
+_PER_ADDRESS = 64 << 10
+_PER_ADDRESS_AND_VIEWER = 8 << 10
+_PREFIX_BITS = 64
 
 
 @dataclass
 class _Connection:
     transport: asyncio.Transport
-    requests: int = 0
+    address: str
+    allowance: Allowance
+    answering: bool = False
     idle_since: float = field(default_factory=time.monotonic)
 
 
@@ -35,28 +53,54 @@ class Connections:
 
     def __init__(self, viewers: int) -> None:
         self._most = viewers + _BESIDE_VIEWERS
+        self._address_rate = _PER_ADDRESS + viewers * _PER_ADDRESS_AND_VIEWER
         self._open: dict[Any, _Connection] = {}
+        self._allowances: dict[str, Allowance] = {}
+
+    def admits(self, peer: object) -> bool:
+        """Whether another connection may come from an address, asked before anything is made for it."""
+        return self._address_spends(_address_of(peer), _CONNECTION_COST)
 
     def add(self, transport: asyncio.Transport) -> None:
-        """Takes a new connection in, or cuts it where there are too many."""
+        """Takes a new connection in. Where there are too many another goes for it."""
         self._forget_closed()
-        if len(self._open) >= self._most:
+        if len(self._open) >= self._most and not self._drop_one():
             transport.abort()
             return
-        self._open[_client(transport)] = _Connection(transport)
+        peer = transport.get_extra_info("peername")
+        self._open[_key(transport)] = _Connection(transport, _address_of(peer), Allowance(*_PER_CONNECTION))
+
+    def spend(self, transport: asyncio.Transport, cost: int) -> bool:
+        """Whether a client may have so much done now; for the first cost in bytes that it may not, it must go."""
+        connection = self._open.get(_key(transport))
+        if connection is None:  # it was cut just now
+            return False
+        return connection.allowance.spend(cost) and self._address_spends(connection.address, cost)
+
+    def become_websocket(self, transport: asyncio.Transport) -> None:
+        """Tells that a connection is a WebSocket from now on, which says little."""
+        connection = self._open.get(_key(transport))
+        if connection is not None:
+            connection.allowance = Allowance(*_PER_WEBSOCKET)
 
     def begin(self, scope: Scope) -> None:
         """Tells that a whole request has come."""
         connection = self._of(scope)
         if connection is not None:
-            connection.requests += 1
+            connection.answering = True
 
     def end(self, scope: Scope) -> None:
         """Tells that it was answered."""
         connection = self._of(scope)
         if connection is not None:
-            connection.requests -= 1
+            connection.answering = False
             connection.idle_since = time.monotonic()
+
+    def resume(self, scope: Scope) -> None:
+        """Reads a connection again whose reading was paused."""
+        connection = self._of(scope)
+        if connection is not None:
+            connection.transport.resume_reading()
 
     def abort(self, scope: Scope) -> None:
         """Cuts a client's connection, whatever is still to be sent."""
@@ -65,12 +109,14 @@ class Connections:
             connection.transport.abort()
 
     def sweep(self) -> None:
-        """Cuts the connections on which no whole request has come for too long."""
+        """Cuts the connections on which no whole request has come for too long, or whose end is not read."""
         self._forget_closed()
         now = time.monotonic()
         for connection in self._open.values():
-            if connection.requests <= 0 and now - connection.idle_since > _IDLE_SECONDS:
+            if not connection.answering and now - connection.idle_since > _IDLE_SECONDS:
                 connection.transport.abort()
+        for address in [address for address, allowance in self._allowances.items() if allowance.full]:
+            del self._allowances[address]
 
     def abort_all(self) -> None:
         """Cuts all."""
@@ -78,27 +124,57 @@ class Connections:
             connection.transport.abort()
         self._open.clear()
 
+    def _drop_one(self) -> bool:
+        held = Counter(each.address for each in self._open.values())
+        idle = [(key, each) for key, each in self._open.items() if not each.answering]
+        if not idle:
+            return False
+        key, dropped = min(
+            idle,
+            key=lambda each: (_is_local(each[1].address), -held[each[1].address], each[1].idle_since),
+        )
+        dropped.transport.abort()
+        del self._open[key]
+        return True
+
+    def _address_spends(self, address: str, cost: int) -> bool:
+        if _is_local(address):
+            return True  # it could do this machine worse harm, and a proxy's clients all come from here
+        allowance = self._allowances.get(address)
+        if allowance is None:
+            allowance = self._allowances[address] = Allowance(self._address_rate, 4 * self._address_rate)
+        return allowance.spend(cost)
+
     def _of(self, scope: Scope) -> _Connection | None:
         client = scope.get("client")
         return self._open.get(tuple(client)) if client else None
 
     def _forget_closed(self) -> None:
-        for client in [key for key, each in self._open.items() if each.transport.is_closing()]:
-            del self._open[client]
+        """Forgets those whose socket is closed; one that is only closing may still hold what nobody reads."""
+        for key, each in list(self._open.items()):
+            if each.transport.get_extra_info("socket").fileno() < 0:
+                del self._open[key]
 
 
-def protocol_class(connections: Connections) -> type[H11Protocol]:
-    """The server's protocol, made to register its connections."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class RegisteredProtocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            connections.add(transport)
-
-    return RegisteredProtocol
-
-
-def _client(transport: asyncio.Transport) -> tuple[str, int]:
+def _key(transport: asyncio.Transport) -> tuple[str, int]:
     peer = transport.get_extra_info("peername")
     return (str(peer[0]), int(peer[1])) if peer else ("", id(transport))
+
+
+def _address_of(peer: object) -> str:
+    """Whose a connection is: an address, or the 64 bits of IPv6 that a host may have to itself."""
+    try:
+        address = ipaddress.ip_address(str(peer[0]).partition("%")[0])  # type: ignore[index]
+    except (IndexError, TypeError, ValueError):
+        return ""
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    if address.is_loopback or address.is_link_local:
+        return str(address)
+    return str(ipaddress.ip_network((address, _PREFIX_BITS), strict=False))
+
+
+def _is_local(address: str) -> bool:
+    return address == "::1" or address.startswith("127.")

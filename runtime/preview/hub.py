@@ -94,9 +94,14 @@ class Hub:
         self.workers.shutdown(wait=False, cancel_futures=True)
         self._encoder.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def has_place(self) -> bool:
+        """Whether one more may watch."""
+        return self.viewers < self.most_viewers
+
     def enter(self) -> bool:
         """Takes a place for a viewer; False where all are taken."""
-        if self.viewers >= self.most_viewers:
+        if not self.has_place:
             return False
         self.viewers += 1
         return True

@@ -13,6 +13,8 @@ from ..status import Histogram, SinkStatus, SourceStatus, Status
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+_OPENMETRICS = "application/openmetrics-text"
+
 
 class Metrics:
     """Tells Prometheus what the newest status says.
@@ -35,7 +37,8 @@ class Metrics:
         """The page in the form that is asked for, and its content type."""
         from prometheus_client.exposition import choose_encoder
 
-        encode, content_type = choose_encoder(accept)
+        # The library compares any version that is named with numbers, and fails where it is none.
+        encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
         return encode(self._registry), content_type
 
     def describe(self) -> list[Metric]:

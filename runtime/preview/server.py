@@ -16,11 +16,14 @@ from ..errors import MissingDependencyError, OutputError
 from ..labels import LabelMap
 from ..sinks.base import Sink
 from ..status import Status
+from .accepting import accept
 from .app import App
-from .connections import Connections, protocol_class
+from .connections import Connections
 from .gate import Gate
 from .hub import Hub
+from .intake import MOST_HEAD_BYTES
 from .options import PreviewOptions
+from .protocol import http_protocol, websocket_protocol
 from .recording_switch import RecordingSwitch
 from .sink import PreviewSink
 
@@ -31,10 +34,12 @@ log = logging.getLogger(__name__)
 
 _NEEDS = ("uvicorn", "h11", "websockets", "prometheus_client")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
-_MOST_HEADER_BYTES = 16 << 10
 _MOST_MESSAGE_BYTES = 4 << 10
 _SEND_BUFFER_BYTES = 256 << 10
 """What the kernel keeps for a client: more would only be older pictures."""
+
+_RECEIVE_BUFFER_BYTES = 64 << 10
+_BACKLOG = 64
 
 _KEEP_ALIVE_SECONDS = 5
 _START_SECONDS = 20.0
@@ -90,6 +95,7 @@ class PreviewServer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
+        self._accepting: asyncio.Future[None] | None = None
         self._started = threading.Event()
         self._failure: Exception | None = None
 
@@ -156,11 +162,12 @@ class PreviewServer:
         # Its lines of INFO would have the token in them, and the run's log is not the place for each request.
         for name in ("uvicorn.error", "uvicorn.access"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        app = App(self._hub, Gate(self._options, port), self._connections)
         config = uvicorn.Config(
-            App(self._hub, Gate(self._options, port), self._connections),
+            app,
             loop="asyncio",
-            http=protocol_class(self._connections),
-            ws="auto",
+            http=http_protocol(self._connections, app.may_watch),
+            ws=websocket_protocol(self._connections),
             ws_max_size=_MOST_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             lifespan="off",
@@ -171,22 +178,34 @@ class PreviewServer:
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         )
         self._server = uvicorn.Server(config)
         self._loop = asyncio.get_running_loop()
         self._hub.attach(self._loop)
-        housekeeping = asyncio.ensure_future(self._keep_house())
+        tasks = [asyncio.ensure_future(each) for each in (self._accept(listener), self._keep_house())]
+        self._accepting = tasks[0]
         try:
-            await self._server.serve(sockets=[listener])
+            await self._server.serve(sockets=[])  # given a socket, it would accept without measure
         finally:
-            housekeeping.cancel()
+            for task in tasks:
+                task.cancel()
             self._connections.abort_all()
 
-    async def _keep_house(self) -> None:
-        while self._server is None or not self._server.started:
+    async def _accept(self, listener: socket.socket) -> None:
+        server = self._server
+        assert server is not None
+        while not server.started:
             await asyncio.sleep(0.01)
         self._started.set()
+        config, state = server.config, server.server_state
+        await accept(
+            listener,
+            self._connections,
+            lambda: config.http_protocol_class(config=config, server_state=state, app_state={}),  # type: ignore[call-arg]
+        )
+
+    async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             self._connections.sweep()
@@ -200,6 +219,8 @@ class PreviewServer:
         asyncio.get_running_loop().call_later(_GOODBYE_SECONDS if self._hub.wakes else 0, self._end)
 
     def _end(self) -> None:
+        if self._accepting is not None:
+            self._accepting.cancel()
         self._connections.abort_all()
         if self._server is not None:
             self._server.should_exit = self._server.force_exit = True
@@ -220,8 +241,9 @@ def _listen(options: PreviewOptions) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         listener.bind(address)
-        listener.listen(64)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         # str(error) would repeat the number, and asyncio's errors have theirs in words alone.

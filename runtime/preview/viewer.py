@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..clock import now
-from .asgi import Receive, Send, SlowClientError
+from .asgi import BadRequestError, Receive, Send, SlowClientError, flat_json
 from .picture import Packet, Picture
 
 if TYPE_CHECKING:
@@ -110,16 +110,17 @@ class Viewer:
 
     def _take(self, text: str) -> None:
         try:
-            said = json.loads(text)
-        except ValueError:
+            said = flat_json(text)
+        except BadRequestError:
             return  # no page of ours says this, and it harms nobody
         if not isinstance(said, dict):
             return
         if said.get("drawn") is True and self._sent_at:
             self._sent_at.pop(0)
-        if isinstance(said.get("watch"), int) and said["watch"] in self._hub.feeds:
+        number = said.get("watch")
+        if type(number) is int and number in self._hub.feeds:
             self._feed.unwatch(self._wake)
-            self._feed = self._hub.feed(said["watch"])
+            self._feed = self._hub.feed(number)
             self._shown = None
             self._feed.watch(self._wake)
 

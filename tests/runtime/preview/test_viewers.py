@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -15,7 +16,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 QUICK_SECONDS = 0.25
@@ -60,7 +61,10 @@ class Page:
                 return unpack(message)
 
     def drawn(self) -> None:
-        self.socket.send('{"drawn": true}')
+        with contextlib.suppress(
+            ConnectionClosed
+        ):  # the server may have said goodbye; what it said is still read
+            self.socket.send('{"drawn": true}')
 
 
 def unpack(message: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray | None]:

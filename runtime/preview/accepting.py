@@ -1,0 +1,38 @@
+"""Accepts connections: one at a time, so that those that are there have their turn, and none that may not come in."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from .connections import Connections
+
+_PAUSE_SECONDS = 0.1
+
+
+async def accept(
+    listener: socket.socket, connections: Connections, make: Callable[[], asyncio.Protocol]
+) -> None:
+    """Accepts until it is cancelled.
+
+    Args:
+        listener: a socket that listens and does not block.
+        connections: says who may come in.
+        make: a connection's protocol.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            client, peer = await loop.sock_accept(listener)
+        except OSError:  # the process has no descriptor left, or the client has gone
+            await asyncio.sleep(_PAUSE_SECONDS)
+            continue
+        if not connections.admits(peer):
+            client.close()
+            await asyncio.sleep(0)  # one that waits is accepted without giving way to others
+            continue
+        try:
+            await loop.connect_accepted_socket(make, client)
+        except OSError:  # it has gone
+            client.close()

@@ -1,0 +1,162 @@
+"""The server's protocols, made to hand on only what is bounded, and to answer what is none in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from .app import MOST_BODY_BYTES
+from .asgi import BadRequestError, Response, Scope, body_bytes
+from .connections import READ_COST, REQUEST_COST, Connections
+from .gate import SECURITY_HEADERS
+from .intake import Intake
+
+if TYPE_CHECKING:
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_LINGER_SECONDS = 1.0
+"""For a client to read why it was refused, before its connection is cut with what it still sends."""
+
+_MOST_FRAGMENTS = 16
+
+
+def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) -> type[H11Protocol]:
+    """The protocol of HTTP.
+
+    A head is handed on when it is whole and within its bounds; of a body, as much as it is long and may be. What comes
+    beyond is not read, and the connection ends with the answer: so does what is sent before the last is answered.
+
+    Args:
+        connections: where each is entered.
+        may_watch: whether a request may become a WebSocket. One that may not is answered as any other.
+    """
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class BoundedProtocol(H11Protocol):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._intake = Intake()
+            self._body_left = 0
+            self._deaf = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            connections.add(transport)
+
+        def data_received(self, data: bytes) -> None:
+            if self._deaf:
+                if not connections.spend(self.transport, READ_COST):
+                    self.transport.abort()
+                return
+            try:
+                self._take(data)
+            except BadRequestError as error:
+                self._refuse(error)
+
+        def _take(self, data: bytes) -> None:
+            if not connections.spend(self.transport, READ_COST):
+                raise BadRequestError(503, "too much was asked; wait a second")
+            if self.conn.their_state is h11.IDLE:
+                head, data = self._intake.take(data)
+                if not head:
+                    return
+                if not connections.spend(self.transport, REQUEST_COST + len(head)):
+                    raise BadRequestError(503, "too much was asked; wait a second")
+                super().data_received(head)
+                if self._deaf or self.transport.get_protocol() is not self:
+                    return  # refused, or a WebSocket now; its client must wait for the answer before it says more
+                length = body_bytes(self.headers)
+                if not 0 <= length <= MOST_BODY_BYTES:
+                    self._end_with_the_answer()
+                    return
+                self._body_left = length
+            body, data = data[: self._body_left], data[self._body_left :]
+            self._body_left -= len(body)
+            if body:
+                super().data_received(body)
+            if data:
+                self._end_with_the_answer()
+
+        def _end_with_the_answer(self) -> None:
+            self._deaf = True
+            self.cycle.keep_alive = False
+
+        def _refuse(self, error: BadRequestError) -> None:
+            self._deaf = True
+            if self.transport.is_closing():
+                return
+            if self.cycle is not None and not self.cycle.response_complete:
+                self.transport.abort()
+                return
+            self._unset_keepalive_if_required()
+            self.transport.write(_as_bytes(error.response))
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+        def send_400_response(self, msg: str) -> None:
+            """Answers what the parser has refused."""
+            self._refuse(BadRequestError(400, "expected HTTP/1.1"))
+
+        def _should_upgrade(self) -> bool:
+            scope = cast(Scope, self.scope)
+            return super()._should_upgrade() and _is_handshake(scope) and may_watch(scope)
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            super().handle_websocket_upgrade(event)
+            connections.become_websocket(self.transport)
+            # What comes before the handshake is answered would reach a parser that is not ready for it.
+            self.transport.pause_reading()
+
+    return BoundedProtocol
+
+
+def websocket_protocol(connections: Connections) -> type[asyncio.Protocol]:
+    """The protocol of a WebSocket, which is cut where it says too much.
+
+    Args:
+        connections: where each is entered.
+    """
+    from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
+
+    logging.getLogger("uvicorn.error").addFilter(_is_the_servers_fault)
+
+    class BoundedWebSocket(AutoWebSocketsProtocol):  # type: ignore[misc, valid-type]
+        def data_received(self, data: bytes) -> None:
+            fragments = len(getattr(self, "frames", ()))  # those of a message whose end has not come
+            if fragments > _MOST_FRAGMENTS or not connections.spend(self.transport, READ_COST + len(data)):
+                self.transport.abort()
+                return
+            super().data_received(data)
+
+    return BoundedWebSocket
+
+
+def _is_the_servers_fault(record: logging.LogRecord) -> bool:
+    """Leaves out the traceback that the server logs where a client's text is not UTF-8."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, UnicodeDecodeError) or "ASGI" in record.getMessage()
+
+
+def _is_handshake(scope: Scope) -> bool:
+    """Whether the WebSocket library would take a request; what it would not, it would answer past the gate."""
+    from websockets.datastructures import Headers
+    from websockets.http11 import Request
+    from websockets.server import ServerProtocol
+
+    if (scope["method"], scope["http_version"], body_bytes(scope["headers"])) != ("GET", "1.1", 0):
+        return False
+    headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+    return (
+        ServerProtocol().accept(Request(scope["path"], headers)).status_code == HTTPStatus.SWITCHING_PROTOCOLS
+    )
+
+
+def _as_bytes(response: Response) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in (*response.fields, *SECURITY_HEADERS)]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + response.body
