@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from .runtime.errors import EdgesegError, UsageError
+from .runtime.libraries import stay_silent
 from .runtime.service.config import parse_with_config
 from .runtime.service.parser import VerbParser
 
@@ -80,6 +81,7 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
             args = parse_with_config(parser, argv)
             as_json = getattr(args, "log_json", False)
             _bound_what_is_read()
+            stay_silent()  # for what other libraries load, and child processes
             status = int(module.run(args))
             sys.stdout.flush()
             return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.decode import Decoder
+from ..runtime.libraries import load_onnxruntime
 from .peers.base import ClassMap
 from .peers.graphs import decode_graph
 from .rounds import clocked, run_rounds
@@ -86,7 +86,7 @@ def _ours(size_hw: tuple[int, int], threads: int) -> Decode:
 
 
 def _onnxruntime(classes: int, coarse_hw: tuple[int, int], size_hw: tuple[int, int], threads: int) -> Decode:
-    ort = importlib.import_module("onnxruntime")
+    ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     graph = decode_graph(classes, coarse_hw, size_hw).SerializeToString()

@@ -59,7 +59,8 @@ import numpy
 at["numpy"] = time.monotonic()
 import cv2
 at["OpenCV"] = time.monotonic()
-import onnxruntime
+from edgeseg.runtime.libraries import load_onnxruntime
+load_onnxruntime()
 at["ONNX Runtime"] = time.monotonic()
 from edgeseg import Segmenter
 at["edgeseg"] = time.monotonic()

@@ -7,7 +7,6 @@ the frame to the class map: on the machine as it is, and beside a program that k
 from __future__ import annotations
 
 import argparse
-import importlib
 import multiprocessing
 import sys
 import time
@@ -22,6 +21,7 @@ import numpy as np
 from ..runtime.bundle import Bundle, Variant
 from ..runtime.decode import Decoder
 from ..runtime.errors import UsageError
+from ..runtime.libraries import load_onnxruntime
 from ..runtime.preprocess import Preprocessor
 from .describe import describe_machine
 from .frames import DEFAULT_FRAME, parse_frame, read_frames
@@ -101,7 +101,7 @@ def _way(
     entries: Mapping[str, str],
 ) -> Callable[[int], object]:
     """Frame to class map, with one setting."""
-    ort = importlib.import_module("onnxruntime")
+    ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -110,7 +110,7 @@ def _way(
         setattr(options, key, value if level is None else level)
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
-    session = ort.InferenceSession(str(variant.path), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(variant.read(), options, providers=["CPUExecutionProvider"])
     preprocess, decoder = Preprocessor(size_hw), Decoder()
     classes = np.empty(frames.shape[1:3], np.uint8)
 

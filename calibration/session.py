@@ -6,6 +6,8 @@ from typing import Any
 
 import onnx
 
+from ..runtime.libraries import load_onnxruntime
+
 UNWANTED = ["WeightBiasQuantization"]
 """Gives the float convolutions between Q/DQ pairs weights of 8 bits, with one scale for all channels, and so undoes
 exclusion lists. The runtime's backend leaves it out too."""
@@ -20,8 +22,7 @@ def open_session(model: onnx.ModelProto, *, fuse_quantized: bool = True, threads
             operator in float between Q and DQ: the numerics of any target, at float's speed.
         threads: for one frame; ONNX Runtime's own choice where None.
     """
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     if threads is not None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime.claims import claimed
 from ..runtime.errors import DataError, MissingDependencyError
 from ..runtime.labels import VOID
 from ..runtime.sizes import parse_size
@@ -73,7 +74,8 @@ def _voc(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingDependencyError("torchvision", "export", "fetching PASCAL VOC") from error
     try:
-        VOCSegmentation(str(args.dir), year="2012", image_set="train", download=True)
+        with claimed(args.dir / "VOCdevkit"):
+            VOCSegmentation(str(args.dir), year="2012", image_set="train", download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"could not fetch PASCAL VOC 2012 ({error}); see that this machine reaches the network, or unpack "

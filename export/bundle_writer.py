@@ -14,8 +14,10 @@ from typing import Any
 
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
+from ..runtime.checked_files import file_sha256
+from ..runtime.claims import claimed
 from ..runtime.errors import OutputError
-from ..runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256, read_manifest, write_manifest
+from ..runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, read_manifest, write_manifest
 from .onnx_file import INPUT_NAME, OUTPUT_NAME, save_graph
 from .variants import VariantGraph
 
@@ -27,15 +29,24 @@ VERIFICATION_NAME = "verification.json"
 def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
     """Gives a temporary sibling of ``target`` to fill; it becomes ``target`` when the block ends well.
 
-    When the block raises, the sibling is removed and ``target`` is as it was.
+    When the block raises, the sibling is removed and ``target`` is as it was. Meanwhile no other process can make the
+    same folder.
 
     Args:
         target: the folder to make.
         force: replace it where it exists.
 
     Raises:
-        OutputError: it exists and ``force`` is not given, it is no folder, it cannot be written, or the disk is full.
+        OutputError: it exists and ``force`` is not given, it is no folder, another process is making it, it cannot
+            be written, or the disk is full.
     """
+    _check_target(target, force)
+    with claimed(target):
+        _check_target(target, force)  # whoever had the claim may have made it
+        yield from _staged(target)
+
+
+def _check_target(target: Path, force: bool) -> None:
     if target.exists() and not force:
         raise OutputError(f"{target} exists; choose another --out, or replace it with --force")
     if target.exists() and not target.is_dir():
@@ -44,8 +55,10 @@ def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
         raise OutputError(f"{target} is a link; name the folder itself")
     if target.exists() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
         raise OutputError(f"{target} holds files and is no bundle; --force replaces bundles only")
+
+
+def _staged(target: Path) -> Iterator[Path]:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror}") from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
 from ..runtime.bundle import Bundle, Variant
-from ..runtime.manifest import file_sha256
+from ..runtime.checked_files import file_sha256
 from .onnx_file import save_graph
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ def compare_bundle(
         calibration = bundle.manifest["variants"][name]["calibration"] or {}
         yield compare_layers(
             reference,
-            onnx.load(variant.path),
+            onnx.load_model_from_string(variant.read()),
             _inputs(frames, bundle.input_size_hw, on_frame),
             name=name,
             precision=variant.precision,
@@ -109,8 +109,8 @@ def show_layers(console: Console, comparison: LayerComparison) -> None:
 def _reference(bundle: Bundle) -> onnx.ModelProto:
     for variant in bundle.variants.values():
         if variant.precision == "fp32":
-            return onnx.load(variant.path)
-    checkpoint = load_checkpoint(bundle.checkpoint_path)
+            return onnx.load_model_from_string(variant.read())
+    checkpoint = load_checkpoint(bundle.checkpoint_path, bundle.read_checkpoint())
     return export_graph(checkpoint.build(), checkpoint.info, bundle.input_size_hw)
 
 

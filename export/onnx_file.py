@@ -157,10 +157,11 @@ def _check(path: Path) -> None:
 def _run_once(path: Path, precision: str) -> tuple[int, int]:
     """Runs the file on noise: it must load, and give finite logits of the size that the runtime will meet."""
     import onnx
-    import onnxruntime
 
+    from ..runtime.libraries import load_onnxruntime
     from .stepwise import first_infinite
 
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -13,6 +13,7 @@ from ..calibration.record import Record
 from ..calibration.search import Notify
 from ..models.pretrained import default_weights, resolve_weights, shipped_calibration
 from ..runtime.bundle import Bundle
+from ..runtime.claims import claimed
 from ..runtime.errors import OutputError, UsageError, VerificationError
 from ..runtime.labels import LabelMap
 from .bundle_writer import add_verification, staged_folder, write_bundle, write_json, write_text
@@ -189,11 +190,13 @@ def write_report(folder: Path, verification: Verification) -> Path:
     Raises:
         OutputError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
     content = verification.as_json()
-    write_json(folder / JSON_NAME, content)
-    write_text(folder / PAGE_NAME, render(content, verification.pictures))
+    page = render(content, verification.pictures)
+    with claimed(folder, wait=True):  # so that both files are of one run
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+        write_json(folder / JSON_NAME, content)
+        write_text(folder / PAGE_NAME, page)
     return folder / PAGE_NAME

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from ..runtime.libraries import load_onnxruntime
+
 Array = npt.NDArray[Any]
 
 
@@ -28,7 +30,7 @@ class Operator:
     """
 
     def __init__(self, node: onnx.NodeProto, model: onnx.ModelProto, kinds: Sequence[Any]) -> None:
-        import onnxruntime
+        onnxruntime = load_onnxruntime()
 
         # Inputs by position: a node may read one tensor twice.
         names = [f"in_{i}" if kind is not None else "" for i, kind in enumerate(kinds)]

@@ -18,13 +18,14 @@ class TorchBackend(Backend):
     """Runs a checkpoint in PyTorch on the CPU, by the contract of every backend.
 
     Args:
-        variant: whose ``path`` is a checkpoint.
+        variant: whose file is a checkpoint.
         input_size_hw: height and width of the frames.
         device: ``cpu``.
         threads: sets PyTorch's own, for the whole process.
 
     Raises:
         BackendError: another device was asked for.
+        BundleError: the checkpoint has been altered since its bundle was opened.
         CheckpointError: the checkpoint cannot be read or does not fit its architecture.
     """
 
@@ -40,7 +41,7 @@ class TorchBackend(Backend):
         super().__init__(variant, input_size_hw, device, threads)
         if threads is not None:
             torch.set_num_threads(threads)
-        checkpoint = load_checkpoint(variant.path)
+        checkpoint = load_checkpoint(variant.path, variant.read())
         self._network: SegmentationNetwork | None = checkpoint.build()
         self._mean = torch.tensor(checkpoint.info.mean).view(1, 3, 1, 1)
         self._std = torch.tensor(checkpoint.info.std).view(1, 3, 1, 1)

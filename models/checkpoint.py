@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from ..runtime.errors import CheckpointError, OutputError
@@ -22,6 +22,7 @@ from .base import SegmentationNetwork
 
 _KEY = "edgeseg"
 _SCHEMA = 1
+_LENGTH_BYTES = 8
 _PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".pkl")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -116,13 +117,17 @@ def save_checkpoint(
     save_tensors(path, tensors, metadata)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, data: bytes | None = None) -> Checkpoint:
     """Reads a checkpoint.
+
+    Args:
+        path: the file.
+        data: its bytes, where they have been read and checked; then it is not opened again.
 
     Raises:
         CheckpointError: the file is missing, truncated, a pickle, or not a checkpoint of edgeseg.
     """
-    state, metadata = load_tensors(path)
+    state, metadata = load_tensors(path) if data is None else parse_tensors(path, data)
     if _KEY not in metadata:
         raise CheckpointError(
             f"{path} is a safetensors file, but not a checkpoint of edgeseg: it has no description"
@@ -166,18 +171,44 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             head = file.read(4)
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    _refuse_pickle(path, head)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _not_read(path, error) from error
+
+
+def parse_tensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Reads tensors and metadata from the bytes of a safetensors file.
+
+    Args:
+        path: the file, for the messages.
+        data: all of it.
+
+    Raises:
+        CheckpointError: it is truncated or of another format.
+    """
+    _refuse_pickle(path, data[:4])
+    try:
+        tensors = load(data)
+        length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except (SafetensorError, ValueError) as error:
+        raise _not_read(path, error) from error
+    return tensors, dict(header.get("__metadata__", {}))
+
+
+def _refuse_pickle(path: Path, head: bytes) -> None:
     if head[:2] == b"\x80\x02" or head == b"PK\x03\x04" or path.suffix in _PICKLE_SUFFIXES:
         raise CheckpointError(
             f"{path} is a pickle, which can run code when read; edgeseg reads .safetensors only. "
             "Load it yourself where you trust it, and save it with safetensors.torch.save_file"
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is truncated or not a safetensors file ({error}); fetch or save it again"
-        ) from error
+
+
+def _not_read(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is truncated or not a safetensors file ({error}); fetch or save it again")
 
 
 def _encode(info: CheckpointInfo) -> dict[str, object]:

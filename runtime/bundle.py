@@ -8,9 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .checked_files import file_sha256, read_checked
 from .errors import BundleError, DataError
 from .labels import LabelMap
-from .manifest import MANIFEST_NAME, NamedFile, check_regular, file_sha256, named_files, read_manifest
+from .manifest import MANIFEST_NAME, NamedFile, named_files, read_manifest
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Variant:
     precision: str
     target: str
     parity: Mapping[str, Any] | None
+
+    def read(self) -> bytes:
+        """Reads the file: its bytes, and no others than the bundle was opened with.
+
+        Raises:
+            BundleError: the file has been altered since, or is gone.
+        """
+        return read_checked(self.path, self.sha256)
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,14 @@ class Bundle:
         """The checkpoint that the PyTorch reference can be rebuilt from."""
         return self.path / str(self.manifest["weights"]["checkpoint"])
 
+    def read_checkpoint(self) -> bytes:
+        """Reads the checkpoint: its bytes, and no others than the bundle was opened with.
+
+        Raises:
+            BundleError: the file has been altered since, or is gone.
+        """
+        return read_checked(self.checkpoint_path, str(self.manifest["weights"]["sha256"]))
+
     def variant(self, name: str | None = None) -> Variant:
         """Returns a variant, the default one where ``name`` is None.
 
@@ -156,7 +173,6 @@ class Bundle:
 def _check_file(folder: Path, file: NamedFile) -> None:
     path = folder / file.name
     try:
-        check_regular(path)
         actual = file_sha256(path)
     except FileNotFoundError as error:
         raise BundleError(

@@ -10,10 +10,11 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from typing import Any
 from .errors import BackendError, EdgesegError, OutputError
 
 _FORMAT = 1
-_BLOCK_BYTES = 1 << 20
 _STALE_SECONDS = 3600.0
 """What is partial for so long, nobody writes any more."""
 
@@ -87,14 +87,27 @@ class Store:
             BackendError: the folder is not the user's alone.
             OutputError: the folder cannot be made.
         """
-        blocks: list[bytes] = []
-        found, why = self._checked(key, blocks.append)
-        return (b"".join(blocks), "") if found else (None, why)
-
-    def check(self, key: str) -> tuple[Path | None, str]:
-        """As :meth:`load`, for what reads its file itself: gives the path, every byte there checked."""
-        found, why = self._checked(key, lambda block: None)
-        return (self.path_of(key), "") if found else (None, why)
+        name, record_name = self.path_of(key).name, f"{key}.json"
+        with self._open() as folder:
+            _hold(folder, fcntl.LOCK_SH)
+            names = {each for each in os.listdir(folder) if each in (name, record_name)}
+            if not names:
+                return None, ""
+            if len(names) == 1:
+                return None, f"{names.pop()} in the cache is only half of {self._article()}"
+            try:
+                record = _read_record(folder, record_name)
+                key_there = self._kind.key_of(record.identity)
+                content = _read(folder, name)
+            except (OSError, EdgesegError, KeyError, TypeError, ValueError) as error:
+                return None, f"{record_name} or {name} in the cache is broken ({_brief(error)})"
+        if key_there != key:
+            return None, f"{name} in the cache is another {self._kind.name}"
+        if len(content) != record.size_bytes:
+            return None, f"{name} in the cache has {len(content)} bytes instead of {record.size_bytes}"
+        if hashlib.sha256(content).hexdigest() != record.sha256:
+            return None, f"{name} in the cache was altered: its SHA-256 is not the one it was stored with"
+        return content, ""
 
     def store(
         self, key: str, identity: Mapping[str, Any], content: bytes, created_with: Mapping[str, str]
@@ -124,6 +137,7 @@ class Store:
         text = json.dumps(record, indent=2) + "\n"
         try:
             with self._open() as folder:
+                _hold(folder, fcntl.LOCK_EX)
                 _write(folder, self.path_of(key).name, content)
                 # Last, so that a thing without it is known to be half-written.
                 _write(folder, f"{key}.json", text.encode())
@@ -163,6 +177,7 @@ class Store:
         total = 0
         try:
             with self._open() as folder:
+                _hold(folder, fcntl.LOCK_EX)
                 for number, (key, record) in enumerate(records.items()):
                     total += record.size_bytes
                     if number and total > most_bytes:
@@ -202,35 +217,6 @@ class Store:
                 yield
             finally:
                 os.close(lock)
-
-    def _checked(self, key: str, take: Callable[[bytes], None]) -> tuple[bool, str]:
-        content, record_name = self.path_of(key).name, f"{key}.json"
-        with self._open() as folder:
-            names = {name for name in os.listdir(folder) if name in (content, record_name)}
-            if not names:
-                return False, ""
-            if len(names) == 1:
-                return False, f"{names.pop()} in the cache is only half of {self._article()}"
-            digest, size = hashlib.sha256(), 0
-            try:
-                record = _read_record(folder, record_name)
-                key_there = self._kind.key_of(record.identity)
-                for block in _blocks(folder, content):
-                    digest.update(block)
-                    size += len(block)
-                    take(block)
-            except (OSError, EdgesegError, KeyError, TypeError, ValueError) as error:
-                return False, f"{record_name} or {content} in the cache is broken ({_brief(error)})"
-        if key_there != key:
-            return False, f"{content} in the cache is another {self._kind.name}"
-        if size != record.size_bytes:
-            return False, f"{content} in the cache has {size} bytes instead of {record.size_bytes}"
-        if digest.hexdigest() != record.sha256:
-            return (
-                False,
-                f"{content} in the cache was altered: its SHA-256 is not the one it was stored with",
-            )
-        return True, ""
 
     @contextmanager
     def _open(self) -> Iterator[int]:
@@ -284,19 +270,27 @@ def default_folder() -> Path:
     return Path.home() / ".cache" / "edgeseg"
 
 
-def _blocks(folder: int, name: str) -> Iterator[bytes]:
+def _hold(folder: int, how: int) -> None:
+    """Locks a folder until its descriptor is closed, so that a thing and its record are of one writer.
+
+    Where the file system has no locks, a mixture is found by its SHA-256, and made anew.
+    """
+    with suppress(OSError):
+        fcntl.flock(folder, how)
+
+
+def _read(folder: int, name: str) -> bytes:
     """The bytes of a plain file of the user's own; a link is refused by the system."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
             raise ValueError(f"{name} is no file of your own")
-        while block := file.read(_BLOCK_BYTES):
-            yield block
+        return file.read()
 
 
 def _read_record(folder: int, name: str) -> Record:
-    fields: Any = json.loads(b"".join(_blocks(folder, name)))
+    fields: Any = json.loads(_read(folder, name))
     if fields["format"] != _FORMAT:
         raise ValueError(f"format {fields['format']}")
     return Record(
@@ -308,7 +302,8 @@ def _read_record(folder: int, name: str) -> Record:
 
 
 def _write(folder: int, name: str, data: bytes) -> None:
-    partial = f".{name}.partial-{os.getpid()}"
+    # Two containers may have one process ID, and one cache.
+    partial = f".{name}.partial-{os.getpid()}-{secrets.token_hex(4)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(partial, flags, 0o600, dir_fd=folder), "wb") as file:
@@ -317,7 +312,7 @@ def _write(folder: int, name: str, data: bytes) -> None:
             os.fsync(file.fileno())
         os.rename(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        _discard_partials(folder, name)
+        _remove(folder, partial)
         raise
 
 
@@ -331,7 +326,7 @@ def _discard_partials(folder: int, key: str) -> None:
 def _remove(folder: int, name: str) -> None:
     try:
         os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:  # another process trims too
+    except FileNotFoundError:  # another process has, or it was never made
         return
 
 

@@ -6,15 +6,14 @@ is checked here too: that every file named lies in the bundle's folder, and that
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from .checked_files import open_own
 from .errors import BundleError, OutputError
 
 MANIFEST_NAME = "bundle.json"
@@ -28,15 +27,6 @@ class NamedFile(NamedTuple):
     field: str
     name: str
     sha256: str
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as 64 lower-case hex digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def check_manifest(manifest: object, origin: str) -> dict[str, Any]:
@@ -96,8 +86,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise BundleError(f"there is no bundle at {folder}: no such folder")
     try:
-        check_regular(path)
-        with path.open("rb") as file:
+        with open_own(path) as file:
             data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise BundleError(
@@ -112,29 +101,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not JSON ({error}); export the bundle again") from error
-
-
-def check_regular(path: Path) -> None:
-    """Refuses what is no file of the bundle's own: links of both kinds, pipes, devices, folders.
-
-    A second name of the same bytes lets whoever holds that change them after they were checked.
-
-    Raises:
-        BundleError: it is such a thing.
-        OSError: it is not there, or cannot be looked at.
-    """
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        raise BundleError(
-            f"{path} is a link; a bundle carries its own files: copy it with cp --recursive --dereference"
-        )
-    if not stat.S_ISREG(status.st_mode):
-        raise BundleError(f"{path} is no regular file; export or copy the bundle again")
-    if status.st_nlink > 1:
-        raise BundleError(
-            f"{path} has {status.st_nlink - 1} other name through hard links, which could change it unseen;"
-            " copy the bundle with cp --recursive"
-        )
 
 
 def _refuse_constant(name: str) -> NoReturn:

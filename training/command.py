@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from ..data.voc import VocDataset, split_names
     from ..models.checkpoint import load_checkpoint
     from ..models.options import parse_options
+    from ..runtime.claims import claimed
     from ..runtime.sizes import parse_size
     from . import distributed
     from .memory import keep_freed_blocks
@@ -94,46 +96,48 @@ def run(args: argparse.Namespace) -> int:
     val = VocDataset(args.data, args.val_split) if args.val_split in split_names(train.root) else None
     size_hw = parse_size(args.size) if args.size else train.read(0).mask.shape
     initial = load_checkpoint(args.init) if args.init else None
-    if distributed.is_writer():
-        _prepare(args.out, resume=args.resume, force=args.force)
-    if device.type == "cpu":
-        keep_freed_blocks()
-    with distributed.process_group(device):
-        display = _Display(args.model, recipe.epochs, quiet=not distributed.is_writer())
-        with display:
-            trainer = Trainer(
-                Job(
-                    architecture=args.model,
-                    arguments=parse_options(args.option),
-                    recipe=recipe,
-                    train=train,
-                    val=val,
-                    input_size_hw=(size_hw[0], size_hw[1]),
-                    out=args.out,
-                    seed=args.seed,
-                    device=device,
-                    amp=_amp(args.amp, device),
-                    compile=args.compile,
-                    workers=args.workers,
-                    evaluate_every=args.evaluate_every,
-                    resume=args.resume,
-                    initialize=None if initial is None else _initializer(initial, args.init, args.model),
-                    note={
-                        "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
-                        "seed": args.seed,
-                        "torch": torch.__version__,
-                        **({} if initial is None else {"started_from": dict(initial.info.recipe)}),
-                    },
-                ),
-                display,
-            )
-            trainer.run()
-        if distributed.is_writer():
-            if val is None:
-                print(f"no split {args.val_split!r}: nothing was measured, and best is last")
-            elif trainer.best_miou >= 0:
-                print(f"best mIoU on {args.val_split}: {trainer.best_miou:.4f}")
-            print(f"wrote {args.out / 'best.safetensors'}, log.jsonl and curves.png beside it")
+    writer = distributed.is_writer()
+    with claimed(args.out) if writer else nullcontext():
+        if writer:
+            _prepare(args.out, resume=args.resume, force=args.force)
+        if device.type == "cpu":
+            keep_freed_blocks()
+        with distributed.process_group(device):
+            display = _Display(args.model, recipe.epochs, quiet=not writer)
+            with display:
+                trainer = Trainer(
+                    Job(
+                        architecture=args.model,
+                        arguments=parse_options(args.option),
+                        recipe=recipe,
+                        train=train,
+                        val=val,
+                        input_size_hw=(size_hw[0], size_hw[1]),
+                        out=args.out,
+                        seed=args.seed,
+                        device=device,
+                        amp=_amp(args.amp, device),
+                        compile=args.compile,
+                        workers=args.workers,
+                        evaluate_every=args.evaluate_every,
+                        resume=args.resume,
+                        initialize=None if initial is None else _initializer(initial, args.init, args.model),
+                        note={
+                            "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
+                            "seed": args.seed,
+                            "torch": torch.__version__,
+                            **({} if initial is None else {"started_from": dict(initial.info.recipe)}),
+                        },
+                    ),
+                    display,
+                )
+                trainer.run()
+            if writer:
+                if val is None:
+                    print(f"no split {args.val_split!r}: nothing was measured, and best is last")
+                elif trainer.best_miou >= 0:
+                    print(f"best mIoU on {args.val_split}: {trainer.best_miou:.4f}")
+                print(f"wrote {args.out / 'best.safetensors'}, log.jsonl and curves.png beside it")
     return 0
 
 

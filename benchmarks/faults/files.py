@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
+import cv2
+import numpy as np
 
+from ...runtime.libraries import load_onnxruntime
 from .bench import Bench
-from .outcome import NotHereError, Outcome, fault
+from .outcome import NotHereError, Outcome, expect, fault
+from .saboteur import GRAPH_EXCHANGED
 from .servers import mjpeg_server
 
 _AERIAL = ("--source", "aerial:7?frames=1")
+_HARMLESS = b"\x2a\x00"
+"""A field that changes nothing, so that a library would take the file."""
 _REFUSED = "status 2 and one line that says what is wrong; nothing is written"
 
 
@@ -88,6 +94,39 @@ def altered_bundle(bench: Bench) -> Outcome:
     return bench.refused("--bundle", str(folder), *_AERIAL, says=[_graph(folder).name])
 
 
+@fault(
+    "exchanged file",
+    "the ONNX file is replaced once it has been hashed and before it is opened, then put back",
+    f"{_REFUSED}; the next run with the right file gives valid results, from a graph that is optimized anew",
+)
+def exchanged_file(bench: Bench) -> Outcome:
+    """What was hashed is what runs, and what is kept for the next start."""
+    folder = bench.new_folder()
+    bundle, cache = folder / "bundle", {"EDGESEG_CACHE": str(folder / "own-cache")}
+    shutil.copytree(bench.bundle, bundle)
+    right = _graph(bundle).read_bytes()
+    _graph(bundle).with_suffix(".other").write_bytes(right + _HARMLESS)
+    source = str(folder / "frame.png")
+    cv2.imwrite(source, np.full((120, 160, 3), 128, np.uint8))
+    with bench.fly(
+        source, sabotaged=True, bundle=bundle, environment=cache, on=[GRAPH_EXCHANGED], events="none"
+    ) as flight:
+        status = flight.ends()
+        seconds = time.monotonic() - flight.began_at
+    expect(status == 2, f"exit status {status}: {flight.log}")
+    expect("was altered since its bundle was opened" in flight.log, f"it said: {flight.log}")
+    expect(len(flight.log.strip().splitlines()) == 1, f"more than a line: {flight.log}")
+    kept = list((folder / "own-cache").rglob("*.graph"))
+    expect(not kept, f"the graph that was put there is kept: {kept}")
+    _graph(bundle).write_bytes(right)
+    with bench.fly(source, bundle=bundle, environment=cache) as flight:
+        status = flight.ends()
+        flight.poll()
+        results = [event for event in flight.events if event["type"] == "result"]
+    expect(status == 0 and results and results[0]["valid"], f"exit status {status}: {flight.log}")
+    return Outcome("exit status 2, nothing of it in the cache; then valid", seconds)
+
+
 @fault("malformed label map", "two classes of `bundle.json` have one name", _REFUSED)
 def malformed_labels(bench: Bench) -> Outcome:
     """Classes that cannot be told apart."""
@@ -130,7 +169,7 @@ def wrong_key(bench: Bench) -> Outcome:
 @fault("provider that is not there", "`--device cuda` on a machine without", _REFUSED)
 def no_provider(bench: Bench) -> Outcome:
     """A GPU that the installation cannot use."""
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+    if "CUDAExecutionProvider" in load_onnxruntime().get_available_providers():
         raise NotHereError("this machine has the CUDA provider")
     return bench.refused("--bundle", str(bench.bundle), "--device", "cuda", *_AERIAL, says=["cuda"])
 

@@ -6,6 +6,7 @@ import itertools
 import signal
 import time
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from ...runtime.clock import now
 from .bench import Bench
 from .clock import SteppedClock
 from .flight import Event
-from .outcome import Outcome, expect, fault
+from .outcome import NotHereError, Outcome, expect, fault
 from .outputs import frames_of, recorded
+from .seal import NOT_HERE, TURNED_TO_A_NETWORK, foreign_files, sealed_run, why_not
 from .servers import mjpeg_server
 
 _SIZE_HW, _FPS = (120, 160), 25.0
@@ -52,6 +54,31 @@ def wall_clock(bench: Bench) -> Outcome:
     expect(max(gaps) < bench.pace.told_s, f"results stayed away for {max(gaps):.2f} s")
     expect(status == 0, f"exit status {status}: {flight.log}")
     return Outcome(f"valid at every moment; no two results further apart than {max(gaps):.2f} s")
+
+
+@fault(
+    "telemetry",
+    "a run that Linux kills at its first socket of the internet (seccomp), with an empty home",
+    "it ends well, and the home holds nothing but edgeseg's own cache",
+)
+def telemetry(bench: Bench) -> Outcome:
+    """Libraries that would tell their makers of it, with each backend that is installed."""
+    if reason := why_not():
+        raise NotHereError(reason)
+    told = []
+    for backend in ("onnxruntime", "openvino"):
+        if find_spec(backend) is None:
+            continue
+        home = bench.new_folder()
+        status, log = sealed_run(bench.bundle, home, backend, "aerial:7?frames=2")
+        if status == NOT_HERE:
+            raise NotHereError(log.strip())
+        expect(status != TURNED_TO_A_NETWORK, f"with {backend} it turned to a network")
+        expect(status == 0, f"exit status {status} with {backend}: {log}")
+        strange = foreign_files(home)
+        expect(not strange, f"with {backend} it wrote {strange}")
+        told.append(backend)
+    return Outcome(f"no socket and no file with {' and '.join(told)}")
 
 
 def _wall_seconds(event: Event) -> float:

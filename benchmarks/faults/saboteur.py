@@ -22,6 +22,7 @@ _DOOR = Path(__file__).resolve().parents[2] / "run_camera.py"
 
 INFER_SLOW, INFER_RAISES, INFER_HANGS, INFER_NAN = "infer-slow", "infer-raises", "infer-hangs", "infer-nan"
 INFER_MEMORY, BUNDLE_HANGS = "infer-memory", "bundle-hangs"
+GRAPH_EXCHANGED = "graph-exchanged"
 SINK_SLOW, SINK_RAISES, SINK_BLOCKS, SINK_CLOSE_BLOCKS = (
     "sink-slow",
     "sink-raises",
@@ -93,7 +94,11 @@ def _sabotage_network(switches: Switches) -> None:
 
     def slow_load(*args: Any) -> Bundle:
         switches.hang(BUNDLE_HANGS)
-        return load(*args)
+        bundle = load(*args)
+        if switches.value(GRAPH_EXCHANGED):
+            graph = bundle.variant().path
+            graph.with_suffix(".other").replace(graph)
+        return bundle
 
     Segmenter.infer_batch = sabotaged  # type: ignore[method-assign]
     Bundle.load = slow_load  # type: ignore[method-assign, assignment]

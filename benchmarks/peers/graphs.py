@@ -76,7 +76,7 @@ def float_graph(bundle: Bundle) -> onnx.ModelProto:
     from onnx import TensorProto, helper, numpy_helper
 
     variant = bundle.variant(float_variant(bundle))
-    model = onnx.load(variant.path)
+    model = onnx.load_model_from_string(variant.read())
     graph = model.graph
     head = [node.op_type for node in graph.node[:3]]
     if head != ["Cast", "Transpose", "Sub"]:

@@ -5,7 +5,6 @@ Sessions are opened as its documentation says: all graph optimizations, which is
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...runtime.libraries import load_onnxruntime
 from .base import ClassMap, Frame, Peer, Setting, resized
 from .graphs import INPUT, graph_path
 
@@ -42,7 +42,7 @@ class _OnnxRuntimePeer(Peer):
         return np.ascontiguousarray(((picture_rgb - self._mean) / self._std).transpose(2, 0, 1)[None])
 
     def _open(self, form: str) -> Any:
-        ort = importlib.import_module("onnxruntime")
+        ort = load_onnxruntime()
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = self.setting.threads

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ...runtime.libraries import load_openvino
 from .base import ClassMap, Frame, Peer, Setting, resized
 from .graphs import graph_path
 
@@ -25,7 +26,7 @@ class _OpenVinoPeer(Peer):
 
     def __init__(self, name: str, setting: Setting) -> None:
         super().__init__(name, setting)
-        self._ov = importlib.import_module("openvino")
+        self._ov = load_openvino()
         self._core = self._ov.Core()
         size_hw = setting.frame_size_hw if self.same_map else setting.input_size_hw
         compiled = self._compile(self._with_processing(size_hw))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from ...runtime.claims import claimed
 from ...runtime.errors import OutputError, UsageError
 from ...runtime.palette_png import encode
 from .camera import Frame
@@ -47,7 +48,7 @@ def write_dataset(
 
     Raises:
         UsageError: a count, seed or fraction that cannot work.
-        OutputError: ``out`` exists without ``force``, or cannot be written.
+        OutputError: ``out`` exists without ``force``, is being written by another process, or cannot be written.
     """
     if count < 2 or seed < 0 or not 0 < val_fraction < 1 or min(size_hw) < 32:
         raise UsageError(
@@ -56,9 +57,23 @@ def write_dataset(
         )
     if out.exists() and not force:
         raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
+    with claimed(out):
+        if out.exists() and not force:  # whoever had the claim may have made it
+            raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
+        _build(out, count, seed, size_hw, val_fraction, progress or (lambda done, of: None))
+
+
+def _build(
+    out: Path,
+    count: int,
+    seed: int,
+    size_hw: tuple[int, int],
+    val_fraction: float,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Writes the views beside ``out``, and gives them its name when all are there."""
     val_count = min(max(round(count * val_fraction), 1), count - 1)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
         raise OutputError(f"cannot create {out}: {error}") from error
@@ -68,7 +83,7 @@ def write_dataset(
             {"train": count - val_count, "val": val_count},
             seed,
             size_hw,
-            progress or (lambda done, of: None),
+            progress,
         )
         building.chmod(0o755)
         if out.exists():

@@ -1,8 +1,9 @@
 """ONNX Runtime's optimized graphs: a session optimizes a graph once a machine, and loads what came of it from then on.
 
 An optimized graph is laid out for one CPU and one version of ONNX Runtime. It takes the place of a file whose SHA-256
-the bundle names, so it is kept as engines are: in a folder of the user's alone, under the SHA-256 of the graph that it
-was made of, with its own, checked at each start. What is stale or altered is made anew.
+the bundle names, so it is kept as engines are: in a folder of the user's alone, under the SHA-256 of the bytes that it
+was made of, with its own. At each start it is read once, checked, and what was read is what runs. What is stale or
+altered is made anew.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .base import Say
 _GRAPHS = Kind(
     "graph", "graphs", danger="what lies there is run as if it were the bundle's", key_of=key_of_fields
 )
-_FORM = 1
+_FORM = 2
 """What the session makes of a graph. Raised where its settings change, so that no older graph is taken."""
 _MOST_BYTES = 1 << 30
 
@@ -61,16 +62,16 @@ class GraphCache:
         self._key = key_of_fields(self._identity)
         self._usable = True
 
-    def find(self) -> Path | None:
+    def find(self) -> bytes | None:
         """The optimized graph, every byte checked; None where there is none that may be used."""
         try:
-            path, why = self._store.check(self._key)
+            graph, why = self._store.load(self._key)
         except (BackendError, OutputError) as error:
             self._leave(error)
             return None
         if why:
             self._say(f"optimizing the graph again: {why}")
-        return path
+        return graph
 
     @contextmanager
     def writing(self) -> Iterator[Path | None]:

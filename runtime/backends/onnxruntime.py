@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,11 @@ import numpy.typing as npt
 
 from ..bundle import Variant
 from ..cpu import all_cpus_are_usable, usable_cpus
-from ..errors import BackendError, MissingDependencyError
+from ..errors import BackendError, EdgesegError, MissingDependencyError
+from ..libraries import load_onnxruntime
 from .base import Backend, Say
-from .external_data import refuse_external_data
 from .graph_cache import GraphCache
+from .graph_form import check_graph
 
 # Each provider list starts with the one asked for; what TensorRT cannot take, CUDA runs.
 _PROVIDERS = {
@@ -56,13 +55,16 @@ class OnnxRuntimeBackend(Backend):
         say: Say = lambda line: None,
     ) -> None:
         super().__init__(variant, input_size_hw, device, threads, say)
-        refuse_external_data(variant.path)
         self._ort = _import()
         self._threads = threads
         self._on_cpu = device.startswith("cpu")
         self._places: dict[int, Iterator[_Place]] = {}
         try:
-            self._session: Any = self._open_cached(variant, say) if self._on_cpu else self._open(variant)
+            self._session: Any = (
+                self._open_cached(variant, say) if self._on_cpu else self._open(_graph(variant))
+            )
+        except EdgesegError:
+            raise
         except Exception as error:  # ONNX Runtime's errors share no other base
             raise BackendError(
                 f"ONNX Runtime cannot load {variant.path} on {device}: {_brief(error)}"
@@ -116,23 +118,22 @@ class OnnxRuntimeBackend(Backend):
             # What is done to it already must not be done to it twice.
             off = self._ort.GraphOptimizationLevel.ORT_DISABLE_ALL
             try:
-                return self._open(variant, optimized, settings, graph_optimization_level=off)
-            except Exception as error:  # as above; another process may have trimmed the cache meanwhile
+                return self._open(optimized, settings, graph_optimization_level=off)
+            except Exception as error:  # as above
                 say(f"optimizing the graph again: {_brief(error)}")
+            optimized = None
+        graph = _graph(variant)
         with cache.writing() as path:
             if path is None:
-                return self._open(variant, settings=settings)
-            return self._open(variant, settings=settings, optimized_model_filepath=str(path))
+                return self._open(graph, settings)
+            return self._open(graph, settings, optimized_model_filepath=str(path))
 
-    def _open(
-        self,
-        variant: Variant,
-        graph: Path | None = None,
-        settings: dict[str, str] | None = None,
-        **attributes: object,
-    ) -> Any:
+    def _open(self, graph: bytes, settings: dict[str, str] | None = None, **attributes: object) -> Any:
+        """Opens a session on a graph's bytes; no file of that graph is opened again, or another in its place."""
         options = self._ort.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised; stderr belongs to the user
+        # Bytes may pass for ONNX Runtime's own format too, which nothing has checked.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         # Threads that spin between operators take the cores from the threads that resize, decode and draw.
         spin = "1" if self.device == "cpu-spin" else "0"
         options.add_session_config_entry("session.intra_op.allow_spinning", spin)
@@ -145,12 +146,12 @@ class OnnxRuntimeBackend(Backend):
             options.add_session_config_entry(name, value)
         for name, attribute in attributes.items():
             setattr(options, name, attribute)
-        return self._ort.InferenceSession(
-            str(graph or variant.path),
-            options,
-            providers=_PROVIDERS[self.device],
-            disabled_optimizers=_UNWANTED,
+        session = self._ort.InferenceSession(
+            graph, options, providers=_PROVIDERS[self.device], disabled_optimizers=_UNWANTED
         )
+        # It would hold them for as long as it lives, for changes of providers, of which there are none.
+        session._model_bytes = None
+        return session
 
     def _infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         places = self._places.get(len(frame_nhwc))
@@ -181,9 +182,16 @@ class OnnxRuntimeBackend(Backend):
         self._session = None
 
 
+def _graph(variant: Variant) -> bytes:
+    """A variant's graph, as it was hashed, once nothing speaks against running it."""
+    graph = variant.read()
+    check_graph(graph, variant.path)
+    return graph
+
+
 def _import() -> Any:
     try:
-        return importlib.import_module("onnxruntime")
+        return load_onnxruntime()
     except ImportError as error:
         raise MissingDependencyError("onnxruntime", "gpu", "the onnxruntime backend") from error
 

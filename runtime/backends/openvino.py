@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import re
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ import numpy.typing as npt
 
 from ..bundle import Variant
 from ..errors import BackendError, MissingDependencyError
+from ..libraries import load_openvino
 from .base import Backend, Say
-from .external_data import refuse_external_data
+from .graph_form import check_graph
 
 _F32 = "-f32"
 _FORM = re.compile(rf"(cpu|gpu|npu)(\.\d+)?({_F32})?")
@@ -59,7 +59,6 @@ class OpenVinoBackend(Backend):
         say: Say = lambda line: None,
     ) -> None:
         super().__init__(variant, input_size_hw, device, threads, say)
-        refuse_external_data(variant.path)
         self._path = variant.path
         self._openvino = _import()
         self._device = device.removesuffix(_F32).upper()
@@ -70,6 +69,7 @@ class OpenVinoBackend(Backend):
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
         self._core: Any = self._openvino.Core()
         self._compiled: dict[int, _Compiled] = {}
+        self._model: Any = self._read(variant)
         model = self._compile(1)
         computes_in = _PRECISIONS[model.get_property("INFERENCE_PRECISION_HINT").get_type_name()]
         self.precision = max(variant.precision, computes_in, key=_FROM_FINE_TO_COARSE.index)
@@ -127,39 +127,49 @@ class OpenVinoBackend(Backend):
             raise BackendError(f"OpenVINO failed on a frame: {_brief(error)}") from error
         return logits
 
+    def _read(self, variant: Variant) -> Any:
+        """The network as OpenVINO reads it, from the bytes that were checked."""
+        graph = variant.read()
+        check_graph(graph, self._path)
+        try:
+            model = self._core.read_model(graph)
+        except RuntimeError as error:
+            raise self._not_loaded(error) from error
+        inputs, outputs = ([port.any_name for port in ports] for ports in (model.inputs, model.outputs))
+        if inputs != ["frame"] or outputs != ["logits"]:
+            raise BackendError(
+                f"{self._path} has the inputs {inputs} and outputs {outputs}; expected frame and logits"
+            )
+        return model
+
     def _compile(self, count: int) -> Any:
         """Compiles the network for so many frames, which is faster than for any number of them."""
         try:
-            model = self._core.read_model(str(self._path))
-            inputs, outputs = ([port.any_name for port in ports] for ports in (model.inputs, model.outputs))
-            if inputs != ["frame"] or outputs != ["logits"]:
-                raise BackendError(
-                    f"{self._path} has the inputs {inputs} and outputs {outputs}; expected frame and logits"
-                )
-            model.reshape({"frame": [count, *self._input_size_hw, 3]})
-            compiled = self._core.compile_model(model, self._device, self._config)
+            self._model.reshape({"frame": [count, *self._input_size_hw, 3]})
+            compiled = self._core.compile_model(self._model, self._device, self._config)
             request = compiled.create_infer_request()
         except RuntimeError as error:
-            raise BackendError(
-                f"OpenVINO cannot load {self._path} on {self.device}: {_brief(error)}"
-            ) from error
+            raise self._not_loaded(error) from error
         shape = tuple(compiled.output(0).shape)
         arrays = [np.empty(shape, np.float32) for _ in range(self.RESULTS_KEPT)]
         places = itertools.cycle([_Place(array, self._tensor(array)) for array in arrays])
         self._compiled[count] = _Compiled(request, places)
         return compiled
 
+    def _not_loaded(self, error: Exception) -> BackendError:
+        return BackendError(f"OpenVINO cannot load {self._path} on {self.device}: {_brief(error)}")
+
     def _tensor(self, array: npt.NDArray[Any]) -> Any:
         return self._openvino.Tensor(array, shared_memory=True)
 
     def _close(self) -> None:
         self._compiled.clear()
-        self._core = None
+        self._model = self._core = None
 
 
 def _import() -> Any:
     try:
-        return importlib.import_module("openvino")
+        return load_openvino()
     except ImportError as error:
         raise MissingDependencyError("openvino", "openvino", "the openvino backend") from error
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..libraries import load_onnxruntime, load_openvino
+
 _COMPUTE_CAPABILITY_MAJOR = 75
 _COMPUTE_CAPABILITY_MINOR = 76
 _NAME_BYTES = 100
@@ -38,7 +40,7 @@ def main(name: str) -> None:
 
 def onnxruntime() -> dict[str, Any]:
     """Version, providers, and which of their own libraries do not load."""
-    ort = importlib.import_module("onnxruntime")
+    ort = load_onnxruntime()
     providers = list(ort.get_available_providers())
     folder = Path(str(ort.__file__)).parent / "capi"
     broken = {}
@@ -66,7 +68,7 @@ def _why_unloadable(shared: Path, file: Path) -> str:
 
 def openvino() -> dict[str, Any]:
     """Version, devices, and what the CPU's computes in by itself."""
-    module = importlib.import_module("openvino")
+    module = load_openvino()
     core = module.Core()
     devices = list(core.available_devices)
     precision = ""

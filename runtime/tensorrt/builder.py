@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackendError, BundleError, UsageError
+from ..backends.graph_form import check_graph
+from ..checked_files import read_checked
+from ..errors import BackendError, UsageError
 from .messages import Messages, make_logger
 from .module import TensorRT, compute_capabilities, network_flags, set_compute_capabilities
 from .network import add_decoding, add_profile, parse_onnx, set_batch
@@ -51,8 +52,9 @@ def build_engine(
 
     Raises:
         UsageError: this TensorRT has no such option; the message says which has.
-        BackendError: TensorRT refuses the graph or cannot build it; the message carries its reason.
-        BundleError: the file's SHA-256 is another.
+        BackendError: the graph is more than may be run, or TensorRT refuses it or cannot build it; the message
+            carries the reason.
+        BundleError: the file's SHA-256 is another, or it is gone.
         OutputError: the timing cache cannot be written.
     """
     check_options(tensorrt, options, timing_cache)
@@ -116,18 +118,8 @@ def check_options(tensorrt: TensorRT, options: BuildOptions, timing_cache: Path 
 
 
 def _read(onnx_path: Path, sha256: str | None) -> bytes:
-    from ..backends.external_data import has_external_data
-
-    if has_external_data(onnx_path):
-        raise BackendError(
-            f"{onnx_path} keeps tensors in other files, which its SHA-256 does not cover;"
-            " save the graph with its weights inside"
-        )
-    model = onnx_path.read_bytes()
-    if sha256 is not None and hashlib.sha256(model).hexdigest() != sha256:
-        raise BundleError(
-            f"{onnx_path} was altered since its bundle was opened; copy or export the bundle again"
-        )
+    model = onnx_path.read_bytes() if sha256 is None else read_checked(onnx_path, sha256)
+    check_graph(model, onnx_path)
     return model
 
 

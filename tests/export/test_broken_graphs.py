@@ -13,7 +13,7 @@ import onnx
 import pytest
 from edgeseg.export.verify import Verification, verify
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.manifest import file_sha256
+from edgeseg.runtime.checked_files import file_sha256
 from onnx import numpy_helper
 
 Weights = dict[str, npt.NDArray[np.float32]]

@@ -271,7 +271,7 @@ class TestCommand:
     def test_a_broken_variant_is_a_failure(
         self, bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        from edgeseg.runtime.manifest import file_sha256
+        from edgeseg.runtime.checked_files import file_sha256
 
         folder = tmp_path / "broken"
         shutil.copytree(bundle.path, folder)

@@ -16,9 +16,10 @@ import numpy as np
 import onnx
 import pytest
 from edgeseg.runtime import cuda, sources
+from edgeseg.runtime.checked_files import file_sha256
 from edgeseg.runtime.cuda import pycuda_device
 from edgeseg.runtime.cuda.base import CudaDevice
-from edgeseg.runtime.manifest import file_sha256, write_manifest
+from edgeseg.runtime.manifest import write_manifest
 from onnx import TensorProto, helper, numpy_helper
 
 LABELS = [

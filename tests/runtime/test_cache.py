@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,40 @@ def put(store: Store, number: int, size: int = 100) -> str:
     return key
 
 
-def test_a_path_is_given_once_its_bytes_are_checked(store: Store) -> None:
-    key = put(store, 1)
-    assert store.check(key) == (store.path_of(key), "")
+def test_a_file_is_read_once_and_what_was_checked_is_given(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, opened = put(store, 1), []
+    real = os.open
+
+    def open_file(path: str, *args: int, **kwargs: int) -> int:
+        opened.append(str(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", open_file)
+    assert store.load(key) == (b"\1" * 100, "")
+    assert opened.count(store.path_of(key).name) == 1
     store.path_of(key).write_bytes(b"\2" * 100)
-    path, why = store.check(key)
-    assert path is None
+    content, why = store.load(key)
+    assert content is None
     assert "was altered" in why
+
+
+def test_two_that_write_one_thing_at_once_leave_one_of_both(store: Store) -> None:
+    key = key_of_fields({"number": 1})
+    start = threading.Barrier(4)
+
+    def write(byte: int) -> None:
+        start.wait()
+        for _ in range(5):
+            store.store(key, {"number": 1}, bytes([byte]) * 1000, {})
+            content, why = store.load(key)
+            assert content is not None, why
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write, byte) for byte in range(4)]:
+            done.result()
+    assert sorted(path.name for path in store.folder.iterdir()) == [f"{key}.json", f"{key}.thing"]
 
 
 def test_the_key_follows_every_field_and_no_order() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from edgeseg.runtime import backends
 from edgeseg.runtime.backends.base import Backend
-from edgeseg.runtime.backends.external_data import has_external_data
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.decode import decode
@@ -188,105 +186,3 @@ def test_a_provider_that_silently_falls_away_is_an_error(
     monkeypatch.setattr(OnnxRuntimeBackend, "why_unavailable", classmethod(lambda cls, device: ""))
     with pytest.raises(BackendError, match=r"(could not start|cannot load .*) on cuda"):
         OnnxRuntimeBackend(variant, (32, 48), "cuda")
-
-
-def test_a_graph_with_external_data_is_refused(variant: Variant) -> None:
-    model = onnx.load(variant.path)
-    onnx.save(model, variant.path, save_as_external_data=True, location="weights.bin", size_threshold=0)
-    assert has_external_data(variant.path)
-    with pytest.raises(BackendError, match="keeps tensors in other files, which its SHA-256 does not cover"):
-        OnnxRuntimeBackend(variant, (32, 48))
-
-
-def test_external_data_is_found_in_attributes_and_subgraphs(tmp_path: Path) -> None:
-    tensor = onnx.numpy_helper.from_array(np.ones(4, np.float32), "w")
-    inner = onnx.helper.make_graph(
-        [onnx.helper.make_node("Constant", [], ["y"], value=tensor)],
-        "inner",
-        [],
-        [onnx.helper.make_tensor_value_info("y", 1, [4])],
-    )
-    outer = onnx.helper.make_node("If", ["condition"], ["z"], then_branch=inner, else_branch=inner)
-    condition = onnx.helper.make_tensor_value_info("condition", onnx.TensorProto.BOOL, [])
-    z = onnx.helper.make_tensor_value_info("z", 1, [4])
-    model = onnx.helper.make_model(onnx.helper.make_graph([outer], "outer", [condition], [z]))
-    path = tmp_path / "nested.onnx"
-    onnx.save(model, path)
-    assert not has_external_data(path)
-
-    nested = model.graph.node[0].attribute[1].g.node[0].attribute[0].t
-    nested.ClearField("raw_data")
-    nested.data_location = onnx.TensorProto.EXTERNAL
-    entry = nested.external_data.add()
-    entry.key, entry.value = "location", "elsewhere.bin"
-    path.write_bytes(model.SerializeToString())
-    assert has_external_data(path)
-
-
-def _outside(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    tensor.dims.append(4)
-    tensor.data_type = onnx.TensorProto.FLOAT
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "elsewhere.bin"
-    return tensor
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        lambda model: model.graph.initializer.add(),
-        lambda model: model.graph.sparse_initializer.add().values,
-        lambda model: model.graph.sparse_initializer.add().indices,
-        lambda model: model.graph.node.add().attribute.add().tensors.add(),
-        lambda model: model.graph.node.add().attribute.add().graphs.add().initializer.add(),
-        lambda model: model.graph.node.add().attribute.add().sparse_tensor.values,
-        lambda model: model.functions.add().node.add().attribute.add().t,
-        lambda model: model.functions.add().attribute_proto.add().t,
-        lambda model: model.training_info.add().initialization.initializer.add(),
-        lambda model: model.training_info.add().algorithm.initializer.add(),
-    ],
-)
-def test_external_data_is_found_wherever_a_tensor_can_be(
-    tmp_path: Path, place: Callable[..., object]
-) -> None:
-    model = onnx.ModelProto(ir_version=9)
-    model.graph.name = "g"
-    path = tmp_path / "x.onnx"
-    path.write_bytes(model.SerializeToString())
-    assert not has_external_data(path)
-    _outside(place(model))
-    path.write_bytes(model.SerializeToString())
-    assert has_external_data(path)
-
-
-def test_a_child_that_is_no_message_is_not_walked(tmp_path: Path) -> None:
-    path = tmp_path / "x.onnx"
-    path.write_bytes(b"\x38\x00" * 2)  # field 7, the graph, as a number: a span from the file's own start
-    assert not has_external_data(path)
-
-
-def _nested(depth: int) -> bytes:
-    """A graph within a node's attribute within a graph, and so on."""
-
-    def field(number: int, data: bytes) -> bytes:
-        length, size = len(data), b""
-        while length > 0x7F:
-            size, length = size + bytes([length & 0x7F | 0x80]), length >> 7
-        return bytes([number << 3 | 2]) + size + bytes([length]) + data
-
-    data = b""
-    for _ in range(depth):
-        data = field(1, field(5, field(6, data)))
-    return field(7, data)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"\xff" * 40, b"not a graph", b"\xff" * 2_000_000, _nested(2000)],
-    ids=["empty", "ones", "text", "an endless number", "too deep"],
-)
-def test_what_is_no_protobuf_is_no_graph(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "x.onnx"
-    path.write_bytes(data)
-    with pytest.raises(BackendError, match=r"x\.onnx is no ONNX graph"):
-        has_external_data(path)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from edgeseg.runtime.backends import onnxruntime as module
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.bundle import Bundle, Variant
+from edgeseg.runtime.checked_files import file_sha256
+from edgeseg.runtime.errors import BundleError
 
 FRAME = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (1, 32, 48, 3), np.uint8)
 
@@ -30,16 +37,16 @@ def graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that sessions are opened on."""
-    paths: list[str] = []
+    """The SHA-256 of the bytes that sessions are opened on."""
+    hashes: list[str] = []
     real = onnxruntime.InferenceSession
 
-    def session(path: str, *args: object, **kwargs: object) -> object:
-        paths.append(path)
-        return real(path, *args, **kwargs)
+    def session(graph: bytes, *args: object, **kwargs: object) -> object:
+        hashes.append(hashlib.sha256(graph).hexdigest())
+        return real(graph, *args, **kwargs)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    return paths
+    return hashes
 
 
 def infer(variant: Variant, say: Callable[[str], None] = lambda line: None) -> np.ndarray:
@@ -57,7 +64,7 @@ def test_the_second_start_loads_what_the_first_optimized(
 ) -> None:
     said: list[str] = []
     first, second = infer(variant, said.append), infer(variant, said.append)
-    assert loaded == [str(variant.path), str(the_graph(graphs))]
+    assert loaded == [variant.sha256, file_sha256(the_graph(graphs))]
     assert said == []
     np.testing.assert_array_equal(first, second)
     assert graphs.stat().st_mode & 0o777 == 0o700
@@ -95,13 +102,13 @@ def test_one_that_is_not_as_it_was_stored_is_made_again(
     harm(graph)
     said: list[str] = []
     np.testing.assert_array_equal(infer(variant, said.append), expected)
-    assert loaded[-1] == str(variant.path)
+    assert loaded[-1] == variant.sha256
     assert len(said) == 1
     assert "optimizing the graph again" in said[0]
     assert why in said[0]
     assert the_graph(graphs).read_bytes() == stored
     infer(variant)
-    assert loaded[-1] == str(graph)
+    assert loaded[-1] == file_sha256(graph)
 
 
 @pytest.mark.parametrize("change", ["onnxruntime", "cpu", "graph"])
@@ -121,7 +128,7 @@ def test_another_version_cpu_or_graph_has_its_own(
     else:
         variant = Bundle.load(make_bundle("other", scale=2.0)).variant()
     infer(variant)
-    assert loaded[-1] == str(variant.path)
+    assert loaded[-1] == variant.sha256
     assert len(list(graphs.glob("*.graph"))) == 2
 
 
@@ -131,7 +138,7 @@ def test_a_cache_that_cannot_be_used_is_told_once_and_done_without(
     graphs.mkdir(parents=True, mode=0o755)
     said: list[str] = []
     infer(variant, said.append)
-    assert loaded == [str(variant.path)]
+    assert loaded == [variant.sha256]
     assert len(said) == 1
     assert "is not kept, and each start makes it again" in said[0]
     assert f"chmod 700 {graphs}" in said[0]
@@ -155,10 +162,10 @@ def test_one_that_does_not_load_is_made_again(
     expected = infer(variant)
     real = onnxruntime.InferenceSession
 
-    def session(path: str, *args: object, **kwargs: object) -> object:
-        if path.endswith(".graph"):
+    def session(graph: bytes, *args: object, **kwargs: object) -> object:
+        if hashlib.sha256(graph).hexdigest() != variant.sha256:
             raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : no such kernel")
-        return real(path, *args, **kwargs)
+        return real(graph, *args, **kwargs)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     said: list[str] = []
@@ -172,9 +179,9 @@ def test_where_the_process_may_not_use_every_core_there_are_no_more_threads(
     told: list[int] = []
     real = onnxruntime.InferenceSession
 
-    def session(path: str, options: onnxruntime.SessionOptions, **kwargs: object) -> object:
+    def session(graph: bytes, options: onnxruntime.SessionOptions, **kwargs: object) -> object:
         told.append(options.intra_op_num_threads)
-        return real(path, options, **kwargs)
+        return real(graph, options, **kwargs)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     monkeypatch.setattr(module, "usable_cpus", lambda: 1)
@@ -201,3 +208,62 @@ def test_threads_spin_where_asked_to_alone(
         assert backend.infer(backend.new_input()).dtype == np.float32
     assert told["session.intra_op.allow_spinning"] == spin
     assert "session.disable_cpu_ep_fallback" not in told
+
+
+def test_a_file_that_is_exchanged_once_neither_runs_nor_stays(
+    make_bundle: Callable[..., Path], graphs: Path
+) -> None:
+    right, wrong = make_bundle("right"), make_bundle("wrong", scale=-1.0)
+    expected = infer(Bundle.load(right).variant())
+    shutil.rmtree(graphs)
+    variant = Bundle.load(right).variant()
+    kept = variant.path.read_bytes()
+    variant.path.write_bytes((wrong / variant.path.name).read_bytes())
+    with pytest.raises(BundleError, match="was altered since its bundle was opened"):
+        infer(variant)
+    assert list(graphs.glob("*")) == []
+    variant.path.write_bytes(kept)
+    for _ in range(2):
+        np.testing.assert_array_equal(infer(Bundle.load(right).variant()), expected)
+
+
+def test_a_graph_in_the_cache_that_is_exchanged_while_it_is_opened_does_not_run(
+    make_bundle: Callable[..., Path], graphs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = Bundle.load(make_bundle("right")).variant()
+    expected = infer(variant)
+    other = make_bundle("wrong", scale=-1.0) / variant.path.name
+    real = onnxruntime.InferenceSession
+
+    def session(*args: object, **kwargs: object) -> object:
+        the_graph(graphs).write_bytes(other.read_bytes())
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    np.testing.assert_array_equal(infer(variant), expected)
+
+
+def test_what_is_cached_runs_though_the_file_is_another_by_then(
+    make_bundle: Callable[..., Path], graphs: Path
+) -> None:
+    variant = Bundle.load(make_bundle("right")).variant()
+    expected = infer(variant)
+    variant.path.write_bytes(b"exported again meanwhile")
+    np.testing.assert_array_equal(infer(variant), expected)
+
+
+def test_the_session_does_not_hold_the_bytes(variant: Variant, graphs: Path) -> None:
+    with OnnxRuntimeBackend(variant, (32, 48)) as backend:
+        assert isinstance(backend, OnnxRuntimeBackend)
+        assert not [held for held in gc.get_referents(vars(backend._session)) if isinstance(held, bytes)]
+
+
+def test_bytes_of_its_own_format_are_not_taken_for_such(variant: Variant) -> None:
+    # "ORTM" at the fifth byte is what ONNX Runtime knows its own format by; here it is within a name.
+    model = onnx.load(variant.path)
+    model.ClearField("producer_name")
+    disguised = b"\x12\x08abORTMxy" + model.SerializeToString()
+    assert disguised[4:8] == b"ORTM"
+    variant.path.write_bytes(disguised)
+    variant = replace(variant, sha256=file_sha256(variant.path))
+    assert infer(variant).shape == (1, 3, 8, 12)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from edgeseg import Segmenter
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.backends.openvino import OpenVinoBackend
 from edgeseg.runtime.bundle import Bundle, Variant
-from edgeseg.runtime.errors import BackendError
+from edgeseg.runtime.checked_files import file_sha256
+from edgeseg.runtime.errors import BackendError, BundleError
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
@@ -83,14 +85,30 @@ def test_external_data_is_refused(variant: Variant) -> None:
         location="weights.bin",
         size_threshold=0,
     )
+    variant = replace(variant, sha256=file_sha256(variant.path))
     with pytest.raises(BackendError, match="keeps tensors in other files, which its SHA-256 does not cover"):
         OpenVinoBackend(variant, (32, 48))
+
+
+def test_a_file_that_was_exchanged_is_refused(variant: Variant) -> None:
+    variant.path.write_bytes(variant.path.read_bytes() + b"\x2a\x00")
+    with pytest.raises(BundleError, match="was altered since its bundle was opened"):
+        OpenVinoBackend(variant, (32, 48))
+
+
+def test_another_number_of_frames_is_computed_with_the_bytes_of_the_start(variant: Variant) -> None:
+    frames = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    with OpenVinoBackend(variant, (32, 48), "cpu-f32") as backend:
+        one = [backend.infer(frame[None])[0].copy() for frame in frames]
+        variant.path.write_bytes(b"exported again meanwhile")
+        np.testing.assert_array_equal(backend.infer(frames), np.stack(one))
 
 
 def test_another_graphs_names_are_refused(variant: Variant) -> None:
     model = onnx.load(variant.path)
     model.graph.output[0].name = model.graph.node[-1].output[0] = "scores"
     onnx.save(model, variant.path)
+    variant = replace(variant, sha256=file_sha256(variant.path))
     with pytest.raises(
         BackendError, match=r"has the inputs \['frame'\] and outputs \['scores'\]; expected frame and"
     ):
