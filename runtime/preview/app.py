@@ -92,6 +92,9 @@ class App:
                 await self._serve(scope, receive, send_in_time)
         except SlowClientError:
             self._connections.abort(scope)
+            await asyncio.sleep(
+                0
+            )  # for the server to learn of it, which else logs that the answer is not whole
         except OSError:
             pass  # the client has gone in the middle of the answer
         finally:

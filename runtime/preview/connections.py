@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
+import struct
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .allowance import Allowance
@@ -40,8 +42,8 @@ class _Connection:
     transport: asyncio.Transport
     address: str
     allowance: Allowance
+    idle_since: float
     answering: bool = False
-    idle_since: float = field(default_factory=time.monotonic)
 
 
 class Connections:
@@ -65,10 +67,11 @@ class Connections:
         """Takes a new connection in. Where there are too many another goes for it."""
         self._forget_closed()
         if len(self._open) >= self._most and not self._drop_one():
-            transport.abort()
+            cut(transport)
             return
-        peer = transport.get_extra_info("peername")
-        self._open[_key(transport)] = _Connection(transport, _address_of(peer), Allowance(*_PER_CONNECTION))
+        address = _address_of(transport.get_extra_info("peername"))
+        allowance = Allowance(*_PER_CONNECTION)
+        self._open[_key(transport)] = _Connection(transport, address, allowance, time.monotonic())
 
     def spend(self, transport: asyncio.Transport, cost: int) -> bool:
         """Whether a client may have so much done now; for the first cost in bytes that it may not, it must go."""
@@ -106,7 +109,7 @@ class Connections:
         """Cuts a client's connection, whatever is still to be sent."""
         connection = self._of(scope)
         if connection is not None:
-            connection.transport.abort()
+            cut(connection.transport)
 
     def sweep(self) -> None:
         """Cuts the connections on which no whole request has come for too long, or whose end is not read."""
@@ -114,12 +117,12 @@ class Connections:
         now = time.monotonic()
         for connection in self._open.values():
             if not connection.answering and now - connection.idle_since > _IDLE_SECONDS:
-                connection.transport.abort()
+                cut(connection.transport)
         for address in [address for address, allowance in self._allowances.items() if allowance.full]:
             del self._allowances[address]
 
     def abort_all(self) -> None:
-        """Cuts all."""
+        """Ends all; what was sent to them still arrives."""
         for connection in self._open.values():
             connection.transport.abort()
         self._open.clear()
@@ -133,7 +136,7 @@ class Connections:
             idle,
             key=lambda each: (_is_local(each[1].address), -held[each[1].address], each[1].idle_since),
         )
-        dropped.transport.abort()
+        cut(dropped.transport)
         del self._open[key]
         return True
 
@@ -154,6 +157,14 @@ class Connections:
         for key, each in list(self._open.items()):
             if each.transport.get_extra_info("socket").fileno() < 0:
                 del self._open[key]
+
+
+def cut(transport: asyncio.Transport) -> None:
+    """Ends a connection with a reset: the kernel too forgets what its client has not taken."""
+    sock = transport.get_extra_info("socket")
+    if sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _key(transport: asyncio.Transport) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .app import MOST_BODY_BYTES
 from .asgi import BadRequestError, Response, Scope, body_bytes
-from .connections import READ_COST, REQUEST_COST, Connections
+from .connections import READ_COST, REQUEST_COST, Connections, cut
 from .gate import SECURITY_HEADERS
 from .intake import Intake
 
@@ -51,7 +51,7 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
         def data_received(self, data: bytes) -> None:
             if self._deaf:
                 if not connections.spend(self.transport, READ_COST):
-                    self.transport.abort()
+                    cut(self.transport)
                 return
             try:
                 self._take(data)
@@ -68,8 +68,12 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
                 if not connections.spend(self.transport, REQUEST_COST + len(head)):
                     raise BadRequestError(503, "too much was asked; wait a second")
                 super().data_received(head)
-                if self._deaf or self.transport.get_protocol() is not self:
-                    return  # refused, or a WebSocket now; its client must wait for the answer before it says more
+                if self._deaf:
+                    return
+                if self.transport.get_protocol() is not self:  # a WebSocket now
+                    if data:  # its client must wait for the answer before it says more
+                        cut(self.transport)
+                    return
                 length = body_bytes(self.headers)
                 if not 0 <= length <= MOST_BODY_BYTES:
                     self._end_with_the_answer()
@@ -91,12 +95,12 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
             if self.transport.is_closing():
                 return
             if self.cycle is not None and not self.cycle.response_complete:
-                self.transport.abort()
+                cut(self.transport)
                 return
             self._unset_keepalive_if_required()
             self.transport.write(_as_bytes(error.response))
             self.transport.write_eof()
-            self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+            self.loop.call_later(_LINGER_SECONDS, cut, self.transport)
 
         def send_400_response(self, msg: str) -> None:
             """Answers what the parser has refused."""
@@ -129,7 +133,7 @@ def websocket_protocol(connections: Connections) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             fragments = len(getattr(self, "frames", ()))  # those of a message whose end has not come
             if fragments > _MOST_FRAGMENTS or not connections.spend(self.transport, READ_COST + len(data)):
-                self.transport.abort()
+                cut(self.transport)
                 return
             super().data_received(data)
 

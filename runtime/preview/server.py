@@ -39,7 +39,7 @@ _SEND_BUFFER_BYTES = 256 << 10
 """What the kernel keeps for a client: more would only be older pictures."""
 
 _RECEIVE_BUFFER_BYTES = 64 << 10
-_BACKLOG = 64
+_BACKLOG = 256
 
 _KEEP_ALIVE_SECONDS = 5
 _START_SECONDS = 20.0

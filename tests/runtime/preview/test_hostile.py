@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import random
+import select
 import socket
 import struct
 import threading
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 TOKEN = "a-token-of-the-test-0123456789"
@@ -374,3 +377,147 @@ def close_code(raw: socket.socket) -> int:
         if opcode == 8:
             return int.from_bytes(payload[:2], "big")
     return 0
+
+
+def was_cut(raw: socket.socket) -> bool:
+    """Whether a connection was reset, whatever is still to be read on it."""
+    watched = select.poll()
+    watched.register(raw, 0)
+    return bool(watched.poll(0))
+
+
+def test_fragments_of_nothing_are_not_kept_for_ever(server: Server, until: Callable[..., None]) -> None:
+    with server.live() as raw:
+        send(raw, frame(b"", fin=False) + frame(b"", 0, fin=False) * 40)
+        until(lambda: send(raw, frame(b"", 9)) or was_cut(raw), "it is cut")
+
+
+def test_what_comes_before_a_handshake_is_answered_harms_nothing(server: Server) -> None:
+    for _ in range(20):
+        with server.connect(get(b"/live", UPGRADE)) as raw:
+            send(raw, frame(b"here", 9))
+            send(raw, frame(b"\x03\xe8", 8))
+            data = rest(raw)
+        assert not data or data.startswith(b"HTTP/1.1 101")
+        assert data.count(b"\x8a\x04here") == data.count(b"HTTP")
+
+
+def ended(raw: socket.socket) -> bool:
+    """Whether the server has ended a connection on which it said nothing."""
+    return bool(select.select([raw], [], [], 0)[0]) and first(raw) == b""
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"])
+def test_idle_sockets_that_come_again_shut_nobody_out(server: Server, source: str) -> None:
+    idle = [server.connect(source=source) for _ in range(80)]
+    dropped = 0
+    for _ in range(5):
+        assert server.healthy()
+        gone = [number for number, raw in enumerate(idle) if ended(raw)]
+        dropped += len(gone)
+        for number in gone:
+            idle[number].close()
+            idle[number] = server.connect(source=source)
+    assert dropped >= 20
+    for raw in idle:
+        raw.close()
+
+
+def test_whoever_connects_and_goes_costs_little(server: Server) -> None:
+    before = server.cpu_ms
+    for _ in range(200):
+        raw = server.connect()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.close()  # with a reset
+    assert server.healthy()
+    assert server.cpu_ms - before < 200 * MOST_CPU_MS / 20
+
+
+def test_one_connection_that_asks_without_end_is_told_to_wait(server: Server) -> None:
+    statuses = set()
+    with server.connect() as raw:
+        for _ in range(400):
+            send(raw, get(b"/healthz"))
+            answer = b""
+            while not answer.endswith(b"ok\n") and (piece := first(raw)):
+                answer += piece
+            if not answer:
+                break
+            statuses.add(answer.split()[1])
+    assert {b"200"} <= statuses <= {b"200", b"503"}
+    assert server.healthy()
+
+
+def test_a_body_that_does_not_come_is_waited_for_a_while(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeseg.runtime.preview.asgi._BODY_SECONDS", 0.2)
+    assert server.ask(post(b"{", b"Content-Length: 9\r\n"))[0] == 408
+
+
+def noise(make_output: Callable[..., Any]) -> Any:
+    """An output whose snapshot is larger than all that the machine keeps for a connection."""
+    output = make_output(1, (900, 1200))
+    output.frame_bgr[:] = np.random.default_rng(7).integers(0, 256, output.frame_bgr.shape, np.uint8)
+    return output
+
+
+def asleep(server: Server, path: bytes) -> socket.socket:
+    """A client that has read the first bytes of an answer, and reads no more."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(PATIENCE_SECONDS)
+    raw.connect(server.address)
+    raw.sendall(get(path))
+    assert raw.recv(12) == b"HTTP/1.1 200"
+    return raw
+
+
+def test_a_snapshot_that_nobody_reads_is_not_kept(
+    make_run: Callable[..., Any],
+    make_output: Callable[..., Any],
+    until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edgeseg.runtime.preview.app.SLOW_SECONDS", 0.3)
+    server = Server(make_run().begin(playing=False))
+    server.run.write(noise(make_output))
+    with asleep(server, b"/snapshot") as raw:
+        until(lambda: was_cut(raw), "it is cut, though it has bytes to read")
+
+
+def test_those_who_ask_for_much_and_do_not_read_are_few(
+    make_run: Callable[..., Any], make_output: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeseg.runtime.preview.app.SLOW_SECONDS", PATIENCE_SECONDS)
+    server = Server(make_run().begin(playing=False))
+    server.run.write(noise(make_output))
+    sleepers = [asleep(server, b"/snapshot") for _ in range(4)]
+    assert server.ask(get(b"/snapshot"))[0] == 503
+    assert server.healthy()
+    for raw in sleepers:
+        raw.close()
+
+
+WORDS = (
+    b"GET", b"POST", b" ", b"/", b"/live", b"?", b"&", b"=", b"%", b"HTTP/1.1", b"HTTP/1.0", b"\r\n", b"\n", b":",
+    b"Host: localhost\r\n", b"Content-Length: 4\r\n", CHUNKED, UPGRADE, b"Connection: close\r\n", b"\0", b"\xff",
+    b"Expect: 100-continue\r\n", b"Cookie: a=b\r\n", b"Origin: null\r\n", b"4\r\nabcd\r\n", b"0\r\n\r\n", b"\r\n\r\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_put_together_at_random_is_answered_and_fails_nowhere(server: Server, seed: int) -> None:
+    chance = random.Random(seed)
+    whole = [request for request, _ in (*WITHOUT_TOKEN.values(), *ALLOWED.values()) if len(request) < 300]
+    for _ in range(60):
+        request = bytearray(chance.choice(whole))
+        for _ in range(chance.randrange(4)):
+            start = chance.randrange(len(request))
+            request[start : start + chance.randrange(8)] = chance.choice(WORDS)
+        with server.connect(bytes(request)) as raw:
+            raw.shutdown(socket.SHUT_WR)
+            answer = first(raw)
+        assert not answer or answer.startswith(b"HTTP/1.1 ")
+        assert not answer.startswith(b"HTTP/1.1 500"), bytes(request)
+    assert server.healthy()
