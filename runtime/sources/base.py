@@ -21,6 +21,11 @@ class Source(ABC):
             not know, and the moment that :meth:`read` returned counts.
         frame_fault: why the frame last read is not to be believed, a word of :mod:`edgeseg.runtime.reasons`; else
             empty.
+        frame_number: of the frame last read in its film, from 0: it jumps where frames are missing. None where a source
+            does not number its frames; they count as they come.
+        frame_time_s: when the frame last read is to be shown, in seconds from its film's first; None where the source
+            knows no such time.
+        missing: frames that should have been there until now and are not, as where a file is damaged.
         connected: whether the device or server is there. Only live sources lose it; they are back with a frame.
         problem: why it is not connected, in one line without credentials; else empty.
         reconnects: how often the source came back.
@@ -33,10 +38,13 @@ class Source(ABC):
     frame_name: str = ""
     frame_at: float | None = None
     frame_fault: str = ""
+    frame_number: int | None = None
+    frame_time_s: float | None = None
     connected: bool = True
     problem: str = ""
     reconnects: int = 0
     dropped: int = 0
+    missing: int = 0
 
     @abstractmethod
     def read(self) -> npt.NDArray[np.uint8] | None:

@@ -13,6 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 from ..errors import SourceError
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
+    | {".vob", ".webm", ".wmv"}
+)
 FORMS = (
     "a camera index, a video file, a folder or glob of pictures, v4l2:///dev/video0, csi://0, gst://PIPELINE,"
     " rtsp://HOST/PATH, http://HOST/stream.mjpg"
@@ -136,9 +140,15 @@ def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
     path, mark, query = uri.rpartition("?")
     if mark and re.match(r"[A-Za-z_]+=", query):
         return _file(path, _options(shown(uri), Path(path).suffix and _file_scheme(path), query))
-    if match is not None and not _is_glob(uri):
+    if match is not None and not _is_glob(uri) and not _is_file_name(uri, scheme, schemes):
         raise _unknown_scheme(uri, scheme, schemes)
     return _file(uri, {})
+
+
+def _is_file_name(uri: str, scheme: str, schemes: Collection[str]) -> bool:
+    """Whether a colon belongs to a file's name, as in ``cam-12:30:00.mp4``; what may be a password's is none."""
+    known = Path(uri).suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES
+    return known and "@" not in uri and "//" not in uri and not _nearest_scheme(scheme, schemes)
 
 
 def _file(path: str, options: Mapping[str, str]) -> SourceUri:

@@ -2,105 +2,165 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import SourceError
-from ..recycle import ArrayPool
+from ..reasons import CORRUPT
 from .base import Source
+from .container import Length, has_one_rate
+from .film import Film, FilmError, OpenCvFilm
+from .film_av import AvFilm, has_pyav
+from .timeline import Placed, Timeline
+
+log = logging.getLogger(__name__)
 
 _SHORT = 0.05
 _SLACK_FRAMES = 3
+_MOST_HOLES_TOLD = 5
 
 
 class VideoSource(Source):
-    """A video file, frame by frame.
+    """Reads a video file, frame by frame, each with its number and its time in the film.
 
-    A file whose frames end well before its header says is an error and no end: it was cut off as it was copied or
-    recorded, and who acts on its masks should know.
+    Where frames are missing in the middle, as in a transport stream that was received badly, numbers go on after the
+    hole as if they had been there, and :attr:`missing` counts them. A file that was cut off is an error and no end:
+    who acts on its masks should know.
+
+    OpenCV decodes it, or PyAV, where that is installed, what OpenCV's build has no decoder for.
 
     Args:
         path: of the file.
         loop: begin again at the end, for ever.
 
     Raises:
-        SourceError: the file is no video that OpenCV reads, or holds no frame.
+        SourceError: the file is no video that can be read, or holds no frame.
     """
 
     def __init__(self, path: Path, loop: bool = False) -> None:
         self.name = str(path)
         self._path, self._loop = path, loop
-        self._frames, self._shape = ArrayPool(), (1, 1, 3)
-        self._first: npt.NDArray[np.uint8] | None = None
-        self._claimed = 0.0
-        self._open()
+        self._holes = 0
+        self._missing_before = 0
+        self._first_number, self._first_s = 0, 0.0
+        self._count = self._last_number = 0
+        self._film, self._timeline = self._open()
+        self.fps = self._film.fps
 
     def read(self) -> npt.NDArray[np.uint8] | None:
         """The next frame, uint8 [H, W, 3] BGR; None at the end.
 
         Raises:
-            SourceError: the file ends much earlier than its header says.
+            SourceError: the file was cut off.
         """
-        frame = self._first if self._first is not None else self._grab()
-        self._first = None
-        if frame is None:
+        placed = self._timeline.next()
+        if placed is None:
             self._check_is_whole()
-            if self._loop and self._count:
+            if self._loop and self.frame_number is not None:
+                self._first_number, self._first_s = (
+                    self.frame_number + 1,
+                    self._first_s + self._timeline.end_s,
+                )
+                self._missing_before = self.missing
                 self.close()
-                self._open()
-                frame, self._first = self._first, None
-        return frame
+                self._count = self._last_number = 0
+                self._film, self._timeline = self._open()
+                placed = self._timeline.next()
+        if placed is None:
+            return None
+        self._count += 1
+        self._last_number = placed.number
+        self.missing = self._missing_before + self._timeline.missing
+        self.frame_number = self._first_number + placed.number
+        self.frame_time_s = self._first_s + placed.time_s
+        self.frame_fault = CORRUPT if placed.picture.damaged else ""
+        if placed.missing:
+            self._tell(placed)
+        return placed.picture.frame
 
     def close(self) -> None:
         """Closes the file."""
-        self._capture.release()
+        self._film.close()
 
-    def _open(self) -> None:
-        self._count, self._last_s = 0, 0.0
-        # Named, lest a file be passed to a back end that takes it for a pattern or a device.
-        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
-            self._capture = cv2.VideoCapture(str(self._path))
-        if not self._capture.isOpened():
+    def _open(self) -> tuple[Film, Timeline]:
+        film = self._opened()
+        try:
+            constant = has_one_rate(self._path)
+        except OSError as error:
+            film.close()
+            raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
+        return film, Timeline(film.read, film.fps, constant)
+
+    def _opened(self) -> Film:
+        try:
+            return OpenCvFilm(self._path)
+        except FilmError as error:
+            refused = error
+        if not has_pyav():
             raise SourceError(
-                f"cannot read {self._path} as a video: it is damaged, empty or of a form OpenCV lacks"
-            )
-        # The first frame is read now, so that a video without any is refused before anything starts.
-        self._first = self._grab()
-        if self._first is None:
-            self.close()
-            raise SourceError(f"the video {self._path} holds no frame that can be decoded")
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps < 1000 else None
-        self._claimed = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+                f"OpenCV decodes no frame of {self._path}, whose codec is {refused.codec}: its build may lack the"
+                ' decoder, and PyAV has more of them: pip install "edgeseg[rtsp]"'
+                if refused.codec
+                else f"cannot read {self._path} as a video: it is damaged, empty or of a form OpenCV lacks; PyAV reads"
+                ' more forms: pip install "edgeseg[rtsp]"'
+            ) from refused
+        try:
+            return AvFilm(self._path)
+        except FilmError as error:
+            codec = refused.codec or error.codec
+        raise SourceError(
+            f"the video {self._path} holds no frame that can be decoded, by OpenCV or PyAV; its codec is {codec}"
+            if codec
+            else f"cannot read {self._path} as a video: it is damaged, empty or of a form that OpenCV and PyAV lack"
+        ) from refused
 
-    def _grab(self) -> npt.NDArray[np.uint8] | None:
-        # OpenCV writes into the array where it has the frame's shape, and else makes one.
-        good, frame = self._capture.read(self._frames.take(self._shape, np.uint8))
-        if not good:
-            return None
-        self._shape = (frame.shape[0], frame.shape[1], 3)
-        self._count += 1
-        self._last_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return np.asarray(frame, np.uint8)
+    def _tell(self, placed: Placed) -> None:
+        """Logs a hole; of many only the first, lest a bad recording fill the log."""
+        self._holes += 1
+        if self._holes > _MOST_HOLES_TOLD:
+            return
+        last = self._first_number + placed.number
+        log.warning(
+            "%s lacks %d frames before frame %d, at %.2f s%s",
+            self.name,
+            placed.missing,
+            last,
+            self._first_s + placed.time_s,
+            "; further holes are counted and not told" if self._holes == _MOST_HOLES_TOLD else "",
+            extra={
+                "event": "frames-missing",
+                "fields": {"source": self.name, "frames": placed.missing, "before_frame": last},
+            },
+        )
 
     def _check_is_whole(self) -> None:
-        """Compares what came with what the header claims, by number and by time.
+        """Compares the file with what it says of itself: its bytes, and the number and time of its frames.
 
-        Neither alone will do. Where the container has no index of frames, OpenCV makes their number up from duration
-        and rate, which is wrong for a rate that varies; times are then right. Edit lists and streams that begin late
-        shift times; numbers are then right. And good files lack a few frames at their ends.
+        Of number and time neither alone will do. Where the container has no index of frames, OpenCV makes their number
+        up from duration and rate, which is wrong for a rate that varies; times are then right. Edit lists and streams
+        that begin late shift times; numbers are then right. And good files lack a few frames at their ends.
         """
-        missing = self._claimed - self._count
-        if missing <= max(_SLACK_FRAMES, _SHORT * self._claimed) or self.fps is None:
+        claimed, numbered = self._film.claimed, self._last_number + 1
+        if numbered >= claimed > 0:
             return
-        claimed_s = self._claimed / self.fps
-        if self._last_s >= (1 - _SHORT) * claimed_s - _SLACK_FRAMES / self.fps:
-            return
-        raise SourceError(
-            f"the video {self._path} is cut off: read {self._count} frames of {self._claimed:.0f} that its header"
-            " claims"
-        )
+        try:
+            length = Length.of(self._path)
+        except OSError as error:
+            raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
+        few = claimed - numbered > max(_SLACK_FRAMES, _SHORT * claimed)
+        # Where no number is kept, the claim is the length of the longest stream, and sound may go on for longer.
+        if few and self.fps is not None and not (length.whole and length.numberless):
+            claimed_s, slack_s = claimed / self.fps, (_SLACK_FRAMES - 1) / self.fps
+            if self._timeline.end_s < (1 - _SHORT) * claimed_s - slack_s:
+                raise SourceError(
+                    f"the video {self._path} is cut off: read {self._count} frames of {claimed:.0f} that its header"
+                    " claims"
+                )
+        if length.promised is not None and length.there < length.promised:
+            raise SourceError(
+                f"the video {self._path} is cut off: it has {length.there} bytes of the {length.promised} that it"
+                f" should have; {self._count} frames could be read"
+            )

@@ -173,23 +173,17 @@ def load(name: str, path: Path) -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session")
+def films() -> Any:
+    """Makes films that are damaged, of a rate that varies or of rare codecs: tests/runtime/films.py."""
+    return load("films", Path(__file__).resolve().parent / "films.py")
+
+
 @pytest.fixture
 def mjpeg_server() -> Iterator[Any]:
     """An HTTP server of moving pictures that can misbehave: tests/runtime/servers/mjpeg.py."""
     with load("mjpeg_server", SERVERS / "mjpeg.py").MjpegServer() as server:
         yield server
-
-
-@pytest.fixture
-def thin_link() -> Any:
-    """A relay before a server that is thin, or stands still: tests/runtime/servers/thin.py."""
-    return load("thin_link", SERVERS / "thin.py").ThinLink
-
-
-@pytest.fixture
-def streams() -> Any:
-    """Streams of pictures on a clock that is set: tests/runtime/servers/streams.py."""
-    return load("streams", SERVERS / "streams.py")
 
 
 @pytest.fixture
