@@ -83,7 +83,8 @@ def summary_table(stats: Mapping[str, Any]) -> str:
     steps = list(stats.get("steps", {}).items())
     lines = [
         f"{'sources':18}{len(sources)}" if sources else f"{'source':18}{stats['source']}",
-        f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid",
+        f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid"
+        + (f", {stats['missing']} missing from the film" if stats["missing"] else ""),
         f"{'rate':18}{stats['fps']:.1f} frames a second",
         f"{'bottleneck':18}{_bottleneck(stats)}",
         *(
@@ -132,6 +133,8 @@ def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{name:{width}}{source['frames']:9}{source['dropped']:9}"
             f"{source['invalid_frames']:11}{source['fps']:10.1f}{latency}"
         )
+        if source["missing"]:
+            lines.append(f"  {source['missing']} frames are missing from the film")
         if source["error"]:
             lines.append(f"  failed: {source['error']}")
     return lines

@@ -15,6 +15,7 @@ RESOLUTION_CHANGED = "resolution-changed"
 NOT_FINITE = "not-finite"
 SOURCE_LOST = "source-lost"
 BACKEND_FAILED = "backend-failed"
+FRAMES_MISSING = "frames-missing"
 
 MEANING = {
     STALE: "the newest frame is older than --max-age allows",
@@ -26,6 +27,7 @@ MEANING = {
     NOT_FINITE: "the network gave numbers that are not finite",
     SOURCE_LOST: "the source is not there; it is being opened again",
     BACKEND_FAILED: "inference failed or does not answer",
+    FRAMES_MISSING: "the film lacks frames here, as where it is damaged",
 }
 """What each means, for people."""
 

@@ -69,6 +69,7 @@ class SourceStatus:
         results: results so far.
         invalid: results that were not valid, by their reason.
         dropped: frames that gave way to newer ones.
+        missing: frames that the source lacks, as a damaged film does.
         deadline_misses: results later than ``--deadline-ms``.
         latency_ms: from capture to class map: ``p50``, ``p90``, ``p99``, lately; empty before the first result.
         class_share: the share of the newest frame that each class covers, 0 to 1, by name; empty where not valid.
@@ -95,6 +96,7 @@ class SourceStatus:
     latency_ms: Mapping[str, float]
     class_share: Mapping[str, float]
     sinks: Sequence[SinkStatus] = ()
+    missing: int = 0
 
 
 @dataclass(frozen=True)

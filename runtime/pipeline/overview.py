@@ -92,6 +92,7 @@ class Overview:
             results=stats.frames,
             invalid=stats.invalid,
             dropped=lane.dropped,
+            missing=lane.missing,
             deadline_misses=stats.deadline_misses,
             latency_ms=stats.latency_ms,
             class_share=stats.class_share if verdict.valid else {},

@@ -20,10 +20,10 @@ class RunReport:
     """How a run went.
 
     Attributes:
-        stats: what :meth:`RunStats.summary` gives, with ``captured``, ``dropped``, ``sinks``, ``busy`` (the share of
-            the time that each stage worked) and ``bottleneck`` (the busiest; empty where the run waited for the
-            world) added. One source is named in ``source``; several have an entry each in ``sources``, with the same
-            keys, ``error`` among them.
+        stats: what :meth:`RunStats.summary` gives, with ``captured``, ``dropped``, ``missing`` (from a damaged film),
+            ``sinks``, ``busy`` (the share of the time that each stage worked) and ``bottleneck`` (the busiest; empty
+            where the run waited for the world) added. One source is named in ``source``;
+            several have an entry each in ``sources``, with the same keys, ``error`` among them.
         failures: the error of each sink that failed, and of each source that failed beside others, by its name.
         kept: what the sinks whose output is whole have left.
         lost: the names of the live sources that are gone for good.
@@ -79,7 +79,7 @@ def make_report(
             }
             for lane in lanes
         ]
-        counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped")}
+        counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped", "missing")}
         stats = {**counts, **total.summary(), "sources": sources}
     workers = [worker for lane in lanes for worker in lane.workers]
     unused = {id(worker.stage) for worker in workers if worker.sink.idle and not worker.written}
@@ -98,7 +98,12 @@ def make_report(
 
 def _counts(lane: Lane) -> dict[str, int]:
     reconnects = getattr(lane.source, "reconnects", 0)
-    return {"captured": lane.frames_read, "dropped": lane.dropped, "reconnects": reconnects}
+    return {
+        "captured": lane.frames_read,
+        "dropped": lane.dropped,
+        "missing": lane.missing,
+        "reconnects": reconnects,
+    }
 
 
 def _sinks(lane: Lane) -> dict[str, Any]:

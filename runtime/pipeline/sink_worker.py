@@ -165,6 +165,8 @@ class SinkWorker:
                     self.sink.announce(announcement)
                 if output is not None:
                     idle = self.sink.idle
+                    if output.hole is not None and self.sink.beats:
+                        self.sink.write(output.hole)
                     self.sink.write(output)
                     self.written += not (output.beat or idle)
                     self.stage.done(start, [FrameKey(output.source, output.result.frame_id)])

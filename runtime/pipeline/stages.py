@@ -21,6 +21,7 @@ from ..result import Segmentation
 from ..segmenter import Inference, Prepared, Segmenter
 from ..sinks.base import Output
 from .degrade import Degrader
+from .hole import beat_of_hole
 from .mailbox import Mailbox
 from .network import Network
 from .stage import Order, Stage
@@ -131,9 +132,11 @@ class Stages:
                 frame_bgr = source.read()
                 if frame_bgr is None:
                     break
-                key = FrameKey(lane.number, lane.frames_read)
-                read_at = lane.capture.done(asked_at, [key])
                 # Sources may be of other classes than Source; what these lack has its default.
+                number, time_s = getattr(source, "frame_number", None), getattr(source, "frame_time_s", None)
+                number = lane.frames_read if number is None else number
+                key = FrameKey(lane.number, number)
+                read_at = lane.capture.done(asked_at, [key])
                 captured_at = getattr(source, "frame_at", None)
                 fault, name = getattr(source, "frame_fault", ""), getattr(source, "frame_name", "")
                 if not lane.frames_read:
@@ -142,7 +145,9 @@ class Stages:
                 at = read_at if captured_at is None else captured_at
                 if not at - read_at <= CLOCK_SLACK_SECONDS:
                     at, fault = read_at, fault or self._from_the_future(lane, at)
-                if not lane.captured.put(Captured(lane, frame_bgr, key, asked_at, at, name, fault)):
+                missing, lane.next_number = max(0, number - lane.next_number), number + 1
+                item = Captured(lane, frame_bgr, key, asked_at, at, name, fault, time_s, missing)
+                if not lane.captured.put(item):
                     break
                 if self._trace is not None and lane.dropped > dropped:
                     dropped = lane.dropped
@@ -284,10 +289,14 @@ class Stages:
         ms = latency_ms if lane.live else sum(result.timings_ms.values())
         status = f"{lane.stats.recent_fps:.1f} fps   {ms:.0f} ms"
         draw = partial(self.overlay.draw, item.frame_bgr, result, shares, status)
+        hole = beat_of_hole(item, lane.last, self.overlay) if item.missing and lane.last is not None else None
         output = Output(
-            item.frame_bgr, result, item.name, draw, item.key.source, shares, finished_at=finished_at
-        )
+            item.frame_bgr, result, item.name, draw, item.key.source, shares,
+            finished_at=finished_at, time_s=item.time_s, hole=hole,
+        )  # fmt: skip
         self._decode_stage.done(start, [item.key], step="f")
+        if item.time_s is not None:
+            lane.last = output if hole is None else replace(output, hole=None)
         for worker in lane.workers:
             worker.offer(output)
         lane.delivered += 1

@@ -11,7 +11,7 @@ from ..health.limits import Limits
 from ..health.validity import Validity
 from ..labels import LabelMap
 from ..preprocess import Frame
-from ..sinks.base import Sink
+from ..sinks.base import Output, Sink
 from ..sources.base import Source
 from .mailbox import Mailbox
 from .sink_worker import SinkWorker
@@ -70,7 +70,9 @@ class Lane:
         capture: the stage that reads them.
         workers: of the sinks.
         frames_read: from the source so far.
+        next_number: that the next frame has where none is missing before it.
         delivered: frames that the sinks were offered.
+        last: the output that its sinks were offered last, where the source is a film; else None.
         error: why the source failed.
         checks: of its frames.
         validity: of its newest result.
@@ -101,6 +103,8 @@ class Lane:
             for sink in stream.sinks
         ]
         self.frames_read = self.delivered = 0
+        self.next_number = 0
+        self.last: Output | None = None
         self.error: Exception | None = None
         self.checks = FrameChecks(self.live, run.limits.frozen_after_s, run.limits.check_frames)
         self.validity = Validity(self.live, run.limits.max_age_s)
@@ -114,6 +118,11 @@ class Lane:
         """Whether a sink has no room, so that frames must wait. Without patience left, the sink is given up."""
         under_way = self._taken - self.delivered
         return any([worker.is_full(under_way) for worker in self.workers])
+
+    @property
+    def missing(self) -> int:
+        """How many frames the source lacks, as a damaged film does."""
+        return int(getattr(self.source, "missing", 0))
 
     @property
     def dropped(self) -> int:
@@ -158,6 +167,8 @@ class Captured:
         asked_at, at: ``edgeseg.now()`` in seconds when it was asked for, and when it was there.
         name: of the frame, where frames have names.
         fault: why the source does not believe the frame; else empty.
+        time_s: when it is to be shown, in seconds from its film's first frame; None where the source is no film.
+        missing: frames that should be between it and the one before.
     """
 
     lane: Lane
@@ -167,6 +178,8 @@ class Captured:
     at: float
     name: str
     fault: str = ""
+    time_s: float | None = None
+    missing: int = 0
 
 
 class Intake:

@@ -74,7 +74,7 @@ class Trace:
 
     def counter(self, name: str, values: Mapping[str, int]) -> None:
         """Adds the present values of a counter."""
-        self._add(f'"ph":"C","ts":{self._us(now())},"name":"{name}","args":{json.dumps(values)}')
+        self._add(f'"ph":"C","ts":{self._us(now())},"name":{json.dumps(name)},"args":{json.dumps(values)}')
 
     def close(self) -> None:
         """Ends the file and gives it its name. Closing twice is harmless.
@@ -130,7 +130,7 @@ class Track:
         if len(frames) > 1:
             args = {"frames": [f"{key.source}:{key.frame}" for key in frames]}
         self.trace._add(
-            f'"ph":"X","tid":{self._number},"name":"{name}","ts":{self.trace._us(start)},'
+            f'"ph":"X","tid":{self._number},"name":{json.dumps(name)},"ts":{self.trace._us(start)},'
             f'"dur":{(end - start) * 1e6:.1f},"args":{json.dumps(args)}'
         )
 

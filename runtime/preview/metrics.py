@@ -116,6 +116,7 @@ def _of_sources(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
     counters: tuple[tuple[str, str, Callable[[SourceStatus], float]], ...] = (
         ("seg_frames_captured", "Frames read.", lambda source: source.captured),
         ("seg_results", "Results, valid or not.", lambda source: source.results),
+        ("seg_frames_missing", "Frames that a damaged film lacks.", lambda source: source.missing),
         ("seg_source_reconnects", "How often the source came back.", lambda source: source.reconnects),
         (
             "seg_deadline_misses",

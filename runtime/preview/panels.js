@@ -193,6 +193,7 @@ export function showSource(source, run) {
     ["Reconnects", count(source.reconnects)],
     ["Not valid", total ? `${count(total)} (${invalid.map(([reason, number]) => `${reason} ${count(number)}`).join(", ")})` : "0"],
   ];
+  if (source.missing) rows.push(["Missing from the film", count(source.missing), "warn"]);
   if (run.deadline_ms !== null) rows.push([`Later than ${run.deadline_ms} ms`, count(source.deadline_misses), source.deadline_misses ? "warn" : ""]);
   const failures = Object.entries(run.inference_errors).filter(([, number]) => number);
   if (failures.length) rows.push(["Inference failed", failures.map(([kind, number]) => `${kind} ${count(number)}`).join(", "), "warn"]);

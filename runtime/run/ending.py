@@ -39,11 +39,12 @@ def tell(
     if args.log_json:
         stats = report.stats
         log.info(
-            "%d frames at %.1f a second, %d dropped, %d not valid",
+            "%d frames at %.1f a second, %d dropped, %d not valid, %d missing",
             stats["frames"],
             stats["fps"],
             stats["dropped"],
             stats["invalid_frames"],
+            stats["missing"],
             extra={"event": "report", "fields": measured},
         )
     else:

@@ -32,6 +32,8 @@ class Output:
         shares: the share of the frame that each class covers, float64 [C], each 0 to 1.
         beat: whether there is no new frame: the run says that the last result is no longer valid, and why.
             ``frame_bgr`` is then the newest frame there was, or black where there was none.
+        hole: a beat for the frames that are missing in a film before this one; None where none is.
+        time_s: when the frame is to be shown, in seconds from its film's first; None where the source is no film.
         finished_at: ``edgeseg.now()`` in seconds when the result was there.
     """
 
@@ -43,6 +45,8 @@ class Output:
     shares: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     beat: bool = False
     finished_at: float = 0.0
+    time_s: float | None = None
+    hole: Output | None = None
     _overlay: Frame | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

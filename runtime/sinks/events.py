@@ -77,6 +77,8 @@ class EventsSink(Sink):
             "timings_ms": {name: round(ms, _MS_DIGITS) for name, ms in result.timings_ms.items()},
             "shares": self._shares(output),
         }
+        if output.time_s is not None:
+            event["time_s"] = round(output.time_s, _SECONDS_DIGITS)
         if output.name:
             event["name"] = output.name
         self._send(event)
@@ -111,6 +113,7 @@ class EventsSink(Sink):
                 "captured": source.captured,
                 "results": source.results,
                 "dropped": source.dropped,
+                "missing": source.missing,
                 "reconnects": source.reconnects,
                 "deadline_misses": source.deadline_misses,
                 "latency_ms": {name: round(ms, _MS_DIGITS) for name, ms in source.latency_ms.items()},
