@@ -15,12 +15,13 @@ from ..outputs import discard, prepare_output
 from ..preprocess import Frame
 from .base import Output, Sink
 from .disk import check_room
-from .mp4 import Mp4File, Pace, even_size
+from .mp4 import Mp4File, Pace, codec_fps, even_size
 from .series import Series
 
 log = logging.getLogger(__name__)
 
 _SECONDS_PER_SPACE_CHECK = 1.0
+_ROUNDING_S = 1e-3
 
 
 def _check_name(path: Path) -> None:
@@ -34,23 +35,26 @@ class VideoSink(Sink):
     """Writes overlays to an MP4 file, which appears under its name once it is whole.
 
     The first frame sets the video's size. Frames of another size are fitted into it with black bars, because the
-    video writer would drop them without a word.
+    video writer would drop them without a word. An odd side has its last line or column twice, because the codec's
+    sides are even. Frames of a film are shown at the film's own times.
 
     Args:
         path: of the video, ``.mp4``.
         fps: frames a second that it is to play at.
         in_real_time: repeat frames so that the video plays as fast as the frames were captured, however many a live
-            source dropped. Otherwise each frame comes once.
+            source dropped. Otherwise each frame comes once, at its film's time where it has one.
         force: whether it may replace a file.
 
     Raises:
         OutputError: the name does not end in ``.mp4``, the file exists, or its folder cannot be written.
     """
 
+    beats = True  # of a file: that frames are missing in it
+
     def __init__(self, path: Path, fps: float, in_real_time: bool = False, force: bool = False) -> None:
         _check_name(path)
         self.name = f"video {path}"
-        self.beats = in_real_time
+        self._in_real_time = in_real_time
         self._path = path
         self._partial = prepare_output(path, force)
         self._fps = fps
@@ -80,7 +84,7 @@ class VideoSink(Sink):
             check_room(self._partial.parent, self._path, "nothing was kept")
         fitted = _fit(output.overlay_bgr, self._file.size_hw)
         for _ in range(self._pace.copies(output)):
-            self._file.write(fitted)
+            self._file.write(fitted, None if self._in_real_time else output.time_s)
 
     def close(self, commit: bool) -> None:
         """Ends the video, counts its frames and gives it its name.
@@ -95,7 +99,7 @@ class VideoSink(Sink):
                     self._file.abandon()
                 return
             if self._file is None:
-                if self.beats:
+                if self._in_real_time:
                     return
                 raise OutputError(f"no frame came, so there is no {self._path}")
             self._file.end("nothing was kept")
@@ -117,12 +121,14 @@ class SegmentedVideoSink(Sink):
         path: without the numbers: ``film.mp4`` gives ``film-000001.mp4`` and on.
         fps: frames a second that each is to play at.
         segment_seconds: how long each plays.
-        in_real_time: as for :class:`VideoSink`; then it is also told when nothing comes.
+        in_real_time: as for :class:`VideoSink`.
         most_bytes: of the series, earlier runs' files too; the oldest go first. Without a bound where None.
 
     Raises:
         OutputError: the name does not end in ``.mp4``, or its folder cannot be written.
     """
+
+    beats = True
 
     def __init__(
         self,
@@ -134,10 +140,11 @@ class SegmentedVideoSink(Sink):
     ) -> None:
         _check_name(path)
         self.name = f"video {path}"
-        self.beats = in_real_time
+        self._in_real_time = in_real_time
         self._path = path
         self._fps = fps
-        self._most_frames = max(1, round(segment_seconds * fps))
+        self._seconds, self._most_frames = segment_seconds, max(1, round(segment_seconds * codec_fps(fps)))
+        self._began_s = 0.0
         self._pace = Pace(fps, in_real_time)
         self._series = Series(path, most_bytes)
         self._file: Mp4File | None = None
@@ -163,12 +170,14 @@ class SegmentedVideoSink(Sink):
         try:
             self._check_room()
             overlay_bgr = output.overlay_bgr
+            time_s = None if self._in_real_time else output.time_s
             for _ in range(self._pace.copies(output)):
-                if self._file is not None and self._is_full(self._file, overlay_bgr):
+                if self._file is not None and self._is_full(self._file, overlay_bgr, time_s):
                     self._end_segment()
                 if self._file is None:
                     self._file = Mp4File(self._series.begin(), self._path, self._fps, even_size(overlay_bgr))
-                self._file.write(_fit(overlay_bgr, self._file.size_hw))
+                    self._began_s = time_s or 0.0
+                self._file.write(_fit(overlay_bgr, self._file.size_hw), time_s)
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 
@@ -183,10 +192,14 @@ class SegmentedVideoSink(Sink):
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 
-    def _is_full(self, file: Mp4File, next_bgr: Frame) -> bool:
+    def _is_full(self, file: Mp4File, next_bgr: Frame, time_s: float | None) -> bool:
         most_bytes = self._series.segment_bytes
+        if time_s is None:
+            is_long = file.frames >= self._most_frames
+        else:
+            is_long = time_s - self._began_s >= self._seconds - _ROUNDING_S
         return (
-            file.frames >= self._most_frames
+            is_long
             or file.size_hw != even_size(next_bgr)
             or (most_bytes is not None and _size_of(file.partial) >= most_bytes)
         )
@@ -222,10 +235,10 @@ def _size_of(path: Path) -> int:
 
 
 def _fit(frame_bgr: Frame, size_hw: tuple[int, int]) -> Frame:
-    """Crops the odd last line of a side away, or scales the frame into the size between black bars."""
+    """Scales a frame of another size into the size, between black bars."""
     height, width = size_hw
-    if (frame_bgr.shape[0] & ~1, frame_bgr.shape[1] & ~1) == size_hw:
-        return frame_bgr[:height, :width]
+    if even_size(frame_bgr) == size_hw:
+        return frame_bgr
     scale = min(height / frame_bgr.shape[0], width / frame_bgr.shape[1])
     fitted_h, fitted_w = (max(1, round(side * scale)) for side in frame_bgr.shape[:2])
     canvas = np.zeros((height, width, 3), np.uint8)
