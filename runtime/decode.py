@@ -7,6 +7,7 @@ it does the work, with the same bits; else NumPy does.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from . import decode_numpy
 from .decode_numpy import ClassMap, Floats, axis_of
 from .errors import DataError
+from .forks import Owned, stays_with_this_process
 
 __all__ = ["Decoder", "decode", "decode_margin", "is_compiled", "is_finite"]
 
@@ -86,7 +88,9 @@ def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
 
 
 class Decoder:
-    """Decodes frame after frame, and allocates nothing once it has seen the first. One caller at a time.
+    """Decodes frame after frame, and allocates nothing once it has seen the first.
+
+    Any thread may call it: one frame is decoded after another.
 
     Args:
         threads: the most that work on one frame; small logits are done by the caller alone.
@@ -94,6 +98,10 @@ class Decoder:
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
+        self._lock = threading.Lock()
+        self._left_to_parent: ThreadPoolExecutor | None = None
+        if threads > 1:
+            stays_with_this_process(self, _IN_A_CHILD)
         self._pool: ThreadPoolExecutor | None = None
         self._coarse = np.empty(0, np.uint8)
 
@@ -107,6 +115,27 @@ class Decoder:
         Returns:
             Whether all logits are finite. Where not, what ``out`` holds means nothing.
         """
+        with self._lock:
+            return self._decode(logits, out)
+
+    def margin(self, logits: Floats, out: Floats) -> None:
+        """Writes the margins that :func:`decode_margin` tells of.
+
+        Args:
+            logits: as for :func:`decode`; finite.
+            out: float32 [H, W], contiguous, of any size.
+        """
+        with self._lock:
+            self._decode_margin(logits, out)
+
+    def close(self) -> None:
+        """Ends its threads, once the frame under way is decoded. It can be used again."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown()
+                self._pool = None
+
+    def _decode(self, logits: Floats, out: ClassMap) -> bool:
         kernel = _kernel()
         if kernel is None:
             if not is_finite(logits):
@@ -133,13 +162,7 @@ class Decoder:
             self._side_by_side(cells, height + 1, positions // _CELLS_A_THREAD)
         return True
 
-    def margin(self, logits: Floats, out: Floats) -> None:
-        """Writes the margins that :func:`decode_margin` tells of.
-
-        Args:
-            logits: as for :func:`decode`; finite.
-            out: float32 [H, W], contiguous, of any size.
-        """
+    def _decode_margin(self, logits: Floats, out: Floats) -> None:
         kernel = _kernel()
         if kernel is None:
             out[:] = decode_numpy.decode_margin(logits, (out.shape[0], out.shape[1]))
@@ -152,12 +175,6 @@ class Decoder:
             kernel.cells(values, classes, height, width, *steps, None, *axes, start, stop, out)
 
         self._side_by_side(cells, height + 1, out.size // _CELLS_A_THREAD)
-
-    def close(self) -> None:
-        """Ends its threads. It can be used again."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
 
     def _coarse_map(self, positions: int) -> ClassMap:
         if len(self._coarse) != positions:
@@ -174,6 +191,15 @@ class Decoder:
         edges = [length * part // parts for part in range(parts + 1)]
         others = [self._pool.submit(function, *edges[part : part + 2]) for part in range(1, parts)]
         return [function(*edges[:2]), *(other.result() for other in others)]
+
+
+def _begin_anew(decoder: Decoder) -> None:
+    """In a forked child: the lock may be held by a thread that is not there, and the pool has none of its threads."""
+    decoder._lock = threading.Lock()
+    decoder._left_to_parent, decoder._pool = decoder._pool, None
+
+
+_IN_A_CHILD = Owned("the decoder", DataError, ignores=(), in_child=_begin_anew)
 
 
 def _as_stored(logits: Floats) -> tuple[Floats, tuple[int, int]]:

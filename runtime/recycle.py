@@ -16,7 +16,8 @@ class ArrayPool:
     """Hands out arrays, and takes each back by itself when its last holder has let it go.
 
     An array is in use while anything refers to it or to a view of it: a result in a sink's queue, a frame that a
-    user keeps. Nobody gives one back, so nobody can give it back too early. One thread takes; any may hold.
+    user keeps. Nobody gives one back, so nobody can give it back too early. One thread at a time takes, or two would be
+    given the same array; any may hold.
     """
 
     def __init__(self) -> None:

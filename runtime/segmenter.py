@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from .bundle import Bundle
 from .clock import CLOCK_SLACK_SECONDS, now
 from .decode import Decoder
 from .errors import BackendError, DataError
+from .forks import Owned, stays_with_this_process
 from .labels import VOID, LabelMap
 from .preprocess import Frame, resize_into
 from .recycle import ArrayPool
@@ -35,6 +37,7 @@ class Prepared:
         frame_id: the frame's running number.
         captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
         preprocess_ms: milliseconds that this took.
+        number: how many frames had been prepared before it; None where the segmenter did not prepare it.
     """
 
     frame_nhwc: npt.NDArray[np.uint8]
@@ -42,6 +45,7 @@ class Prepared:
     frame_id: int
     captured_at: float
     preprocess_ms: float
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Inference:
         timings_ms: milliseconds of ``preprocess`` and ``inference``; frames that were inferred together have the same.
         classes: uint8 [H, W], where the backend decoded to the frame's size; else None.
         finite: whether all logits are, where the backend decoded; else None, and the logits tell.
+        number: how often had been inferred before; None where the segmenter did not infer it.
     """
 
     logits: npt.NDArray[np.float32] | None
@@ -67,6 +72,7 @@ class Inference:
     timings_ms: Mapping[str, float]
     classes: npt.NDArray[np.uint8] | None = None
     finite: bool | None = None
+    number: int | None = None
 
 
 class Segmenter:
@@ -79,6 +85,13 @@ class Segmenter:
     A call is three steps, which a pipeline runs in a thread each: :meth:`prepare`, :meth:`infer` and :meth:`decode`.
     Once it has seen a few frames it allocates nothing: it resizes into memory that the backend reads, and results are
     written where earlier ones were that nobody holds any more.
+
+    Threads: any may call a segmenter, and :meth:`close` it. One frame is segmented after another; whoever comes
+    meanwhile waits. Results are the caller's own. Each of the steps, too, lets one thread at a time in. But who takes
+    the steps apart shares memory with all others that do: a frame that later ones have overwritten is refused.
+
+    Processes: it belongs to the one that opened it. In a forked child :meth:`close` does nothing, and a call raises
+    BackendError. Open it after the fork, or start processes with ``spawn``.
 
     Attributes:
         FRAMES_KEPT: how many prepared frames stay as they are, where :meth:`keep_frames` asked for no more.
@@ -124,8 +137,11 @@ class Segmenter:
         self.variant = (
             self.bundle.variant_for(runs.targets(device)) if variant is None else self.bundle.variant(variant)
         )
+        stays_with_this_process(self, _IN_A_CHILD)
         size_hw = self.bundle.input_size_hw
-        self._next_id = 0
+        self._next_id = self._prepared = self._inferred = 0
+        self._calling, self._preparing = threading.Lock(), threading.Lock()
+        self._inferring, self._decoding = threading.Lock(), threading.Lock()
         self._decoder = Decoder(decode_threads or threads or 1)
         self._class_maps, self._margins = ArrayPool(), ArrayPool()
         self.backend = runs(self.variant, size_hw, device, threads, say)
@@ -151,7 +167,7 @@ class Segmenter:
         frame_id: int | None = None,
         margin: bool = False,
     ) -> Segmentation:
-        """Segments one frame.
+        """Segments one frame. Any thread may call it; one frame is segmented after another.
 
         Args:
             frame_bgr: uint8 [H, W, 3], any size.
@@ -164,12 +180,15 @@ class Segmenter:
             DataError: the frame is no such array, or was captured later than now.
             BackendError: inference failed.
         """
-        return self.decode(self.infer(self.prepare(frame_bgr, captured_at, frame_id), logits=margin), margin)
+        with self._calling:
+            return self.decode(
+                self.infer(self.prepare(frame_bgr, captured_at, frame_id), logits=margin), margin
+            )
 
     def prepare(
         self, frame_bgr: Frame, captured_at: float | None = None, frame_id: int | None = None
     ) -> Prepared:
-        """The first step: resizes a frame into memory that the backend reads. One thread at a time.
+        """The first step: resizes a frame into memory that the backend reads.
 
         Args:
             frame_bgr, captured_at, frame_id: as for :meth:`__call__`.
@@ -183,20 +202,23 @@ class Segmenter:
                 f"a frame was captured at {captured_at:.3f}, and it is {start:.3f} now; captured_at is a moment of"
                 " edgeseg.now()"
             )
-        frame_nhwc = next(self._inputs)
-        resize_into(frame_bgr, frame_nhwc[0])
-        if frame_id is None:
-            frame_id, self._next_id = self._next_id, self._next_id + 1
+        with self._preparing:
+            number, frame_nhwc = self._prepared, next(self._inputs)
+            self._prepared += 1
+            resize_into(frame_bgr, frame_nhwc[0])
+            if frame_id is None:
+                frame_id, self._next_id = self._next_id, self._next_id + 1
         return Prepared(
             frame_nhwc,
             frame_size_hw=(frame_bgr.shape[0], frame_bgr.shape[1]),
             frame_id=frame_id,
             captured_at=start if captured_at is None else captured_at,
             preprocess_ms=(now() - start) * 1e3,
+            number=number,
         )
 
     def infer(self, prepared: Prepared, logits: bool = False) -> Inference:
-        """The second step: runs the network. One thread at a time.
+        """The second step: runs the network.
 
         Where the backend decodes to just the frame's size, only the class map leaves the device.
 
@@ -205,7 +227,7 @@ class Segmenter:
             logits: give them even where the backend decodes.
 
         Raises:
-            BackendError: inference failed.
+            BackendError: inference failed, or later frames have overwritten the prepared one.
         """
         return self.infer_batch([prepared], logits)[0]
 
@@ -216,7 +238,12 @@ class Segmenter:
             prepared: frames, no more than are kept.
             logits: give them even where the backend decodes.
         """
+        with self._inferring:
+            return self._infer(prepared, logits)
+
+    def _infer(self, prepared: Sequence[Prepared], logits: bool) -> list[Inference]:
         start = now()
+        number, self._inferred = self._inferred, self._inferred + 1
         frames_nhwc = self._together(prepared)
         sizes_hw = {frame.frame_size_hw for frame in prepared}
         all_logits = maps = None
@@ -225,30 +252,39 @@ class Segmenter:
             all_logits = maps.logits
         else:
             all_logits = self.backend.infer(frames_nhwc)
+        for frame in prepared:
+            if frame.number is not None and self._prepared - frame.number > self._frames_kept:
+                raise _overwritten("a prepared frame", self._frames_kept, "infer", "keep_frames() keeps more")
         inference_ms = (now() - start) * 1e3
         if all_logits is not None:
             self._check_logits(all_logits.shape[1:])
         return [
             Inference(
-                logits=None if all_logits is None else all_logits[number],
+                logits=None if all_logits is None else all_logits[place],
                 frame_size_hw=frame.frame_size_hw,
                 frame_id=frame.frame_id,
                 captured_at=frame.captured_at,
                 timings_ms={"preprocess": frame.preprocess_ms, "inference": inference_ms},
-                classes=None if maps is None else maps.classes[number],
-                finite=None if maps is None else bool(maps.finite[number]),
+                classes=None if maps is None else maps.classes[place],
+                finite=None if maps is None else bool(maps.finite[place]),
+                number=number,
             )
-            for number, frame in enumerate(prepared)
+            for place, frame in enumerate(prepared)
         ]
 
     def decode(self, inference: Inference, margin: bool = False) -> Segmentation:
-        """The third step: from logits to the class map. One thread at a time.
+        """The third step: from logits to the class map.
 
         Logits that are not finite give a result that is not valid, all void, with the reason ``not-finite``.
 
         Raises:
-            BackendError: a margin is asked for, and the logits were not when the frame was inferred.
+            BackendError: a margin is asked for, and the logits were not when the frame was inferred; or later frames
+                have overwritten the logits.
         """
+        with self._decoding:
+            return self._decode(inference, margin)
+
+    def _decode(self, inference: Inference, margin: bool) -> Segmentation:
         start = now()
         size_hw, logits = inference.frame_size_hw, inference.logits
         if logits is None and (margin or inference.classes is None):
@@ -266,6 +302,9 @@ class Segmenter:
         elif margin and logits is not None:
             margins = self._margins.take(size_hw, np.float32)
             self._decoder.margin(logits, margins)
+        kept = self.backend.RESULTS_KEPT
+        if inference.number is not None and self._inferred - inference.number > kept:
+            raise _overwritten("what was inferred", kept, "decode", "copy what is to be kept longer")
         return Segmentation(
             classes=classes,
             frame_id=inference.frame_id,
@@ -277,13 +316,11 @@ class Segmenter:
         )
 
     def keep_frames(self, count: int) -> None:
-        """Lets at least so many prepared frames stay as they are, for batches and for more threads.
-
-        Not while frames are under way between :meth:`prepare` and :meth:`infer`.
-        """
-        if count > self._frames_kept:
-            self._frames_kept = count
-            self._inputs = itertools.cycle([self.backend.new_input() for _ in range(count)])
+        """Lets at least so many prepared frames stay as they are, for batches and for more threads."""
+        with self._preparing:
+            if count > self._frames_kept:
+                self._frames_kept = count
+                self._inputs = itertools.cycle([self.backend.new_input() for _ in range(count)])
 
     def again(self, variant: str | None = None) -> Segmenter:
         """Opens another like this one, on the same backend and device.
@@ -310,7 +347,7 @@ class Segmenter:
         self.backend.warmup()
 
     def close(self) -> None:
-        """Lets the backend's memory go."""
+        """Lets the backend's memory go. Any thread may call it: a frame that is under way ends well, or fails."""
         self._decoder.close()
         self.backend.close()
 
@@ -338,3 +375,23 @@ class Segmenter:
                 f"the graph gave logits of shape {list(shape)}, but {self.bundle.path} promises"
                 f" {list(promised)}; export the bundle again"
             )
+
+
+def _overwritten(what: str, kept: int, step: str, more: str) -> BackendError:
+    return BackendError(
+        f"{what} has been overwritten by later ones: {kept} are kept. {step.capitalize()} each before so many more,"
+        f" or {more}"
+    )
+
+
+def _unlock(segmenter: Segmenter) -> None:
+    """In a forked child: a thread that is not there may hold the lock that a call takes first."""
+    segmenter._calling = threading.Lock()
+
+
+_IN_A_CHILD = Owned(
+    "the segmenter",
+    BackendError,
+    refuses=("prepare", "infer", "infer_batch", "decode", "keep_frames", "warmup"),
+    in_child=_unlock,
+)

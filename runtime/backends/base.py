@@ -13,9 +13,13 @@ import numpy.typing as npt
 
 from ..bundle import Variant
 from ..errors import BackendError
+from ..forks import Owned, stays_with_this_process
+from ..gate import Gate
 
 Say = Callable[[str], None]
 """Is told one line, for a person."""
+
+_IN_A_CHILD = Owned("the network", BackendError, refuses=("infer", "infer_classes", "new_input"))
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,12 @@ class Backend(ABC):
     """Runs one variant of a bundle on one device.
 
     A backend holds device memory from its construction until :meth:`close`, or the end of its ``with`` block.
-    It serves one thread at a time.
+
+    Any thread may call :meth:`infer`, :meth:`infer_classes` and :meth:`close`. One frame is inferred after another:
+    whoever comes meanwhile waits. What they return is overwritten by later frames, whoever's these are; see
+    :attr:`RESULTS_KEPT`.
+
+    It belongs to the process that opened it. In a forked child :meth:`close` does nothing and the rest raises.
 
     Attributes:
         RESULTS_KEPT: how many results stay valid at once: one lies in the backend's own memory until so many more
@@ -88,7 +97,8 @@ class Backend(ABC):
         self.device = device
         self.precision = variant.precision
         self._input_size_hw = input_size_hw
-        self._closed = False
+        self._gate = Gate(self._close)
+        stays_with_this_process(self, _IN_A_CHILD)
 
     @classmethod
     @abstractmethod
@@ -124,8 +134,9 @@ class Backend(ABC):
         Raises:
             BackendError: the frame has another shape or type, the backend is closed, or inference failed.
         """
-        self._check(frame_nhwc)
-        logits = self._infer(frame_nhwc)
+        with self._gate:
+            self._check(frame_nhwc)
+            logits = self._infer(frame_nhwc)
         if logits.dtype != np.float32 or logits.ndim != 4 or len(logits) != len(frame_nhwc):
             raise BackendError(
                 f"the graph gave {logits.dtype} {list(logits.shape)}; expected float32 logits [N, C, h, w]"
@@ -142,10 +153,11 @@ class Backend(ABC):
         Raises:
             BackendError: as :meth:`infer`, or the backend does not decode.
         """
-        self._check(frame_nhwc)
-        if self.classes_size_hw is None:
-            raise BackendError(f"{self.name} gives logits alone; decode them on the host")
-        maps = self._infer_classes(frame_nhwc, logits)
+        with self._gate:
+            self._check(frame_nhwc)
+            if self.classes_size_hw is None:
+                raise BackendError(f"{self.name} gives logits alone; decode them on the host")
+            maps = self._infer_classes(frame_nhwc, logits)
         count = len(frame_nhwc)
         if maps.classes.dtype != np.uint8 or maps.classes.shape != (count, *self.classes_size_hw):
             raise BackendError(
@@ -163,10 +175,11 @@ class Backend(ABC):
             self.infer_classes(frame_nhwc)
 
     def close(self) -> None:
-        """Lets the device memory go. Closing twice is harmless."""
-        if not self._closed:
-            self._closed = True
-            self._close()
+        """Lets the device memory go, at once or as soon as inference that is under way has ended; it is not waited for.
+
+        Closing twice is harmless.
+        """
+        self._gate.shut()
 
     def __enter__(self) -> Backend:
         return self
@@ -177,7 +190,7 @@ class Backend(ABC):
         self.close()
 
     def _check(self, frame_nhwc: npt.NDArray[np.uint8]) -> None:
-        if self._closed:
+        if self._gate.is_shut:
             raise BackendError(f"{self.name} is closed; open the segmenter again to infer")
         expected = (*self._input_size_hw, 3)
         if frame_nhwc.dtype != np.uint8 or frame_nhwc.shape[1:] != expected or not len(frame_nhwc):

@@ -21,6 +21,7 @@ from functools import partial
 
 from ..clock import now
 from ..errors import EdgesegError, FlightError, SourceError, UsageError
+from ..forks import Owned, stays_with_this_process
 from ..health.limits import Limits
 from ..segmenter import Segmenter
 from ..sinks.base import Sink
@@ -45,6 +46,8 @@ _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3
 """Batches of prepared frames at once: being prepared, waiting and being inferred; one frame more is to spare."""
 
+_IN_A_CHILD = Owned("the pipeline", UsageError, refuses=("run", "status"), ignores=("stop",))
+
 
 class Pipeline:
     """Runs a segmenter over a source, or several, and hands the results to sinks. It runs once.
@@ -53,6 +56,10 @@ class Pipeline:
     fails gets no more frames and is reported; inference and the other sinks go on. So it is with one of several
     sources. With a live source a frame whose inference fails costs that frame alone, and :meth:`status` and the sinks
     say at each moment whether the newest result may be acted on.
+
+    Threads: one calls :meth:`run`, which may be any; from any other :meth:`status` and :meth:`stop` are safe. The
+    functions that it is given are called in its own threads, each by one thread at a time. It belongs to the process
+    that made it: in a forked child :meth:`stop` does nothing, the rest raises UsageError, and no sink is touched.
 
     Example:
         >>> report = Pipeline(source, segmenter, sinks).run()  # doctest: +SKIP
@@ -106,6 +113,8 @@ class Pipeline:
             )
         if sinks and isinstance(source, Sequence):
             raise UsageError("each stream has its own sinks; give them as Stream(source, sinks)")
+        stays_with_this_process(self, _IN_A_CHILD)
+        self._has_run = False
         self._patience_seconds = patience_seconds
         self._on_failure = on_failure
         self._stopping = stopping or threading.Event()
@@ -172,9 +181,14 @@ class Pipeline:
         that can happen in flight is raised: the report tells, and the sinks keep what they have.
 
         Raises:
+            UsageError: it has run already.
             SourceError: the one source failed, so that sinks keep nothing; or it does not answer.
             BackendError: inference failed. Sinks keep nothing.
         """
+        with self._error_lock:
+            has_run, self._has_run = self._has_run, True
+        if has_run:
+            raise UsageError("a pipeline runs once; make another for another run")
         captures = {
             lane: self._start(
                 f"capture {lane.name}", partial(self._stages.capture, lane), partial(self._fail_lane, lane)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ..clock import now
 from ..errors import EdgesegError, OutputError, OutputGoneError
+from ..forks import Owned, stays_with_this_process
 from ..sinks.base import Output, Sink, StopRequested
 from ..status import SinkStatus, Status
 from .mailbox import Mailbox
@@ -49,6 +50,7 @@ class SinkWorker:
         batch: int = 1,
     ) -> None:
         self.sink = sink
+        stays_with_this_process(sink, Owned(sink.name, OutputError, refuses=("write", "announce")))
         self.stage = stage
         self.failure: Exception | None = None
         self.written = self.errors = 0

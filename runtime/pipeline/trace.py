@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ..clock import now
 from ..errors import OutputError
+from ..forks import Owned, stays_with_this_process
 from ..outputs import discard, prepare_output
 
 MOST_BYTES = 256 << 20
@@ -60,6 +61,7 @@ class Trace:
             self._file = self._partial.open("w", encoding="ascii")
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        stays_with_this_process(self, Owned(f"the trace {path}", OutputError))
         self._file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
         self._file.write('{"ph":"M","pid":1,"name":"process_name","args":{"name":"edgeseg"}}')
 

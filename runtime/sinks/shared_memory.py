@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..clock import now_ns
 from ..errors import OutputError
+from ..forks import Owned, stays_with_this_process
 from ..labels import VOID, LabelMap
 from ..reasons import CODES
 from ..status import Status
@@ -71,6 +72,7 @@ class SharedMemorySink(Sink):
         self._published = 0
         self._take_over()
         self._memory = self._make(max_size_hw or _FIRST_SIZE_HW)
+        stays_with_this_process(self, _IN_A_CHILD)
 
     def write(self, output: Output) -> None:
         """Publishes a result; of a beat, that nothing is valid now.
@@ -177,6 +179,14 @@ class SharedMemorySink(Sink):
             os.close(number)
 
 
+def _unlock(sink: SharedMemorySink) -> None:
+    """In a forked child: with its copy of the file open, the name would stay taken after the parent has ended."""
+    os.close(sink._memory.number)
+
+
+_IN_A_CHILD = Owned("shared memory", OutputError, refuses=("write", "announce"), in_child=_unlock)
+
+
 class _Slot:
     """Views of one slot."""
 
@@ -196,14 +206,14 @@ class _Memory:
 
     def __init__(self, path: Path, layout: Layout, class_count: int) -> None:
         self.layout = layout
-        self._number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self.number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Taken now, and not when first written: memory that is short must be an error and not a bus error.
-            os.posix_fallocate(self._number, 0, layout.total_bytes)
-            self._map = mmap.mmap(self._number, layout.total_bytes)
+            os.posix_fallocate(self.number, 0, layout.total_bytes)
+            self._map = mmap.mmap(self.number, layout.total_bytes)
         except OSError:
-            os.close(self._number)
+            os.close(self.number)
             raise
         self.head: npt.NDArray[Any] = np.frombuffer(self._map, HEADER, 1, 0)
         starts = [layout.header_bytes + number * layout.slot_bytes for number in range(SLOTS)]
@@ -243,4 +253,4 @@ class _Memory:
         """Lets the memory go; who still maps it keeps it."""
         del self.head, self.slots
         self._map.close()
-        os.close(self._number)
+        os.close(self.number)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SourceError
+from ..forks import Owned, stays_with_this_process
 from ..recycle import ArrayPool
 from .base import Source
 from .child import MOST_MESSAGE_BYTES
@@ -35,6 +36,16 @@ _CODE = (
     "import sys; sys.path[:] = sys.argv[3:];"
     " from edgeseg.runtime.sources.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
+
+
+def _let_go(source: ChildSource) -> None:
+    """In a forked child: with its copies open, the capturing process would outlive the parent."""
+    for fd in (source._life_fd, source._stderr_fd):
+        os.close(fd)
+    source._channel.close()
+
+
+_IN_A_CHILD = Owned("the source", SourceError, refuses=("read",), ignores=("close", "interrupt"), in_child=_let_go)
 
 
 class ChildSource(Source):
@@ -77,6 +88,7 @@ class ChildSource(Source):
         self._asked = self._closed = False
         self._said = b""
         self._start(environment)
+        stays_with_this_process(self, _IN_A_CHILD)
         try:
             self._send({"target": target, "spec": dict(spec)})
             opened = self._receive(options.open_timeout_s, "does not open")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..clock import slept_seconds
 from ..errors import SourceError
+from ..forks import Owned, stays_with_this_process
 from ..reasons import RESOLUTION_CHANGED
 from .base import Source
 
@@ -172,6 +173,7 @@ class LiveSource(Source):
         self._slept_before = slept_seconds()
         self._shape: tuple[int, ...] | None = None
         self.connected = False
+        stays_with_this_process(self, Owned(name, SourceError, ("read",), ("close", "interrupt")))
         try:
             self._open()
             self.connected = self._was_there = True
