@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from . import decode_numpy
 from .decode_numpy import ClassMap, Floats, axis_of
-from .errors import DataError
+from .errors import DataError, EdgesegError
 from .forks import Owned, stays_with_this_process
 
 __all__ = ["Decoder", "decode", "decode_margin", "is_compiled", "is_finite"]
@@ -193,7 +193,7 @@ class Decoder:
         return [function(*edges[:2]), *(other.result() for other in others)]
 
 
-def _begin_anew(decoder: Decoder) -> None:
+def _begin_anew(decoder: Decoder, error: EdgesegError) -> None:
     """In a forked child: the lock may be held by a thread that is not there, and the pool has none of its threads."""
     decoder._lock = threading.Lock()
     decoder._left_to_parent, decoder._pool = decoder._pool, None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from types import TracebackType
+from types import MethodType, TracebackType
+from typing import cast
+from weakref import WeakMethod
+
+from .errors import EdgesegError
 
 
 class Gate:
@@ -14,12 +17,12 @@ class Gate:
     memory away from under a library that is using it, nor hangs with a library that never returns.
 
     Args:
-        close: closes what is inside; called once.
+        close: the owner's method that closes what is inside; called once. The owner is not kept alive.
     """
 
-    def __init__(self, close: Callable[[], None]) -> None:
-        self._close = close
-        self._lock = threading.Lock()
+    def __init__(self, close: object) -> None:
+        self._close = WeakMethod(cast(MethodType, close))
+        self._lock: threading.Lock | _Barred = threading.Lock()
         self._done = False
         self.is_shut = False
 
@@ -39,11 +42,29 @@ class Gate:
         self.is_shut = True
         self._finish()
 
+    def bar(self, error: EdgesegError) -> None:
+        """Lets nobody in any more, and closes nothing: in a forked child, where what is inside is the parent's."""
+        self._lock, self._done = _Barred(error), True
+
     def _finish(self) -> None:
-        if self._lock.acquire(blocking=False):
+        if not self._done and self._lock.acquire(blocking=False):
             try:
+                close = self._close()
                 done, self._done = self._done, True
-                if not done:
-                    self._close()
+                if not done and close is not None:
+                    close()
             finally:
                 self._lock.release()
+
+
+class _Barred:
+    """Stands where a gate's lock was."""
+
+    def __init__(self, error: EdgesegError) -> None:
+        self._error = error
+
+    def acquire(self, blocking: bool = True) -> bool:
+        raise self._error
+
+    def release(self) -> None:
+        return

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
@@ -18,61 +17,13 @@ from .backends.base import Say
 from .bundle import Bundle
 from .clock import CLOCK_SLACK_SECONDS, now
 from .decode import Decoder
-from .errors import BackendError, DataError
+from .errors import BackendError, DataError, EdgesegError
 from .forks import Owned, stays_with_this_process
 from .labels import VOID, LabelMap
 from .preprocess import Frame, resize_into
 from .recycle import ArrayPool
 from .result import Segmentation
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A frame at the network's size.
-
-    Attributes:
-        frame_nhwc: uint8 [1, h, w, 3], in memory of the segmenter's that a later frame overwrites:
-            :attr:`Segmenter.FRAMES_KEPT` frames are kept, or as many as :meth:`Segmenter.keep_frames` asked for.
-        frame_size_hw: height and width of the frame in pixels.
-        frame_id: the frame's running number.
-        captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
-        preprocess_ms: milliseconds that this took.
-        number: how many frames had been prepared before it; None where the segmenter did not prepare it.
-    """
-
-    frame_nhwc: npt.NDArray[np.uint8]
-    frame_size_hw: tuple[int, int]
-    frame_id: int
-    captured_at: float
-    preprocess_ms: float
-    number: int | None = None
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What a frame has become on its way from :meth:`Segmenter.infer` to :meth:`Segmenter.decode`.
-
-    The arrays may lie in the backend's own memory, which a later frame overwrites: decode, or copy.
-
-    Attributes:
-        logits: float32 [C, h, w]; None where the backend decoded and they were not asked for.
-        frame_size_hw: height and width of the frame in pixels.
-        frame_id: the frame's running number.
-        captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
-        timings_ms: milliseconds of ``preprocess`` and ``inference``; frames that were inferred together have the same.
-        classes: uint8 [H, W], where the backend decoded to the frame's size; else None.
-        finite: whether all logits are, where the backend decoded; else None, and the logits tell.
-        number: how often had been inferred before; None where the segmenter did not infer it.
-    """
-
-    logits: npt.NDArray[np.float32] | None
-    frame_size_hw: tuple[int, int]
-    frame_id: int
-    captured_at: float
-    timings_ms: Mapping[str, float]
-    classes: npt.NDArray[np.uint8] | None = None
-    finite: bool | None = None
-    number: int | None = None
+from .steps import Inference, Prepared
 
 
 class Segmenter:
@@ -91,7 +42,7 @@ class Segmenter:
     the steps apart shares memory with all others that do: a frame that later ones have overwritten is refused.
 
     Processes: it belongs to the one that opened it. In a forked child :meth:`close` does nothing, and a call raises
-    BackendError. Open it after the fork, or start processes with ``spawn``.
+    BackendError. Fork before it is opened, or start processes with ``spawn``.
 
     Attributes:
         FRAMES_KEPT: how many prepared frames stay as they are, where :meth:`keep_frames` asked for no more.
@@ -384,14 +335,16 @@ def _overwritten(what: str, kept: int, step: str, more: str) -> BackendError:
     )
 
 
-def _unlock(segmenter: Segmenter) -> None:
-    """In a forked child: a thread that is not there may hold the lock that a call takes first."""
-    segmenter._calling = threading.Lock()
+def _unlock(segmenter: Segmenter, error: EdgesegError) -> None:
+    """In a forked child: threads that are not there may hold the locks."""
+    segmenter._calling, segmenter._preparing = threading.Lock(), threading.Lock()
+    segmenter._inferring, segmenter._decoding = threading.Lock(), threading.Lock()
 
 
 _IN_A_CHILD = Owned(
     "the segmenter",
     BackendError,
     refuses=("prepare", "infer", "infer_batch", "decode", "keep_frames", "warmup"),
+    ignores=(),
     in_child=_unlock,
 )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .preprocess import Frame
-from .segmenter import Prepared, Segmenter
+from .segmenter import Segmenter
+from .steps import Prepared
 
 BUDGET_SECONDS = 1.5
 _MOST_FRAMES = 15

@@ -71,7 +71,8 @@ def _sabotage_network(switches: Switches) -> None:
 
     from ...runtime.bundle import Bundle
     from ...runtime.errors import BackendError
-    from ...runtime.segmenter import Inference, Prepared, Segmenter
+    from ...runtime.segmenter import Segmenter
+    from ...runtime.steps import Inference, Prepared
 
     infer_batch, load = Segmenter.infer_batch, Bundle.load
 

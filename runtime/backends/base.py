@@ -13,13 +13,19 @@ import numpy.typing as npt
 
 from ..bundle import Variant
 from ..errors import BackendError
-from ..forks import Owned, stays_with_this_process
+from ..forks import Owned, begins_to_use, stays_with_this_process, was_used_before_fork
 from ..gate import Gate
 
 Say = Callable[[str], None]
 """Is told one line, for a person."""
 
-_IN_A_CHILD = Owned("the network", BackendError, refuses=("infer", "infer_classes", "new_input"))
+_IN_A_CHILD = Owned(
+    "the network",
+    BackendError,
+    refuses=("new_input",),
+    ignores=(),
+    in_child=lambda backend, error: backend._gate.bar(error),
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Backend(ABC):
         RESULTS_KEPT: how many results stay valid at once: one lies in the backend's own memory until so many more
             frames have been inferred. Whoever keeps it longer copies it.
         name: of the backend.
+        works_after_fork: whether it can be opened in a forked child whose parent has used it.
         default_device: what it runs on where nothing is asked for.
         auto_devices: what ``--backend auto`` tries it on, in this order.
         device: what it runs on.
@@ -76,6 +83,7 @@ class Backend(ABC):
     )
 
     name: ClassVar[str]
+    works_after_fork: ClassVar[bool] = False
     default_device: ClassVar[str] = "cpu"
     auto_devices: ClassVar[tuple[str, ...]] = ()
     classes_size_hw: tuple[int, int] | None = None
@@ -89,6 +97,12 @@ class Backend(ABC):
         threads: int | None = None,
         say: Say = lambda line: None,
     ) -> None:
+        if was_used_before_fork(self.name) and not self.works_after_fork:
+            raise BackendError(
+                f"{self.name} was in use before this process was forked, and hangs in the child; fork before it is"
+                " used, or start processes with spawn"
+            )
+        begins_to_use(self.name)
         reason = self.why_unavailable(device)
         if reason:
             raise BackendError(reason)

@@ -44,6 +44,7 @@ class OnnxRuntimeBackend(Backend):
     """
 
     name = "onnxruntime"
+    works_after_fork = True
     auto_devices = ("cpu", "cuda")  # the TensorRT provider builds its engines at each start, for minutes
 
     def __init__(

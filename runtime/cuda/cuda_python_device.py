@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BackendError
+from ..forks import in_this_process
 from .base import CudaDevice, Gpu
 
 _INSTALL = 'pip install "edgeseg[tensorrt]", which brings cuda-python'
@@ -123,7 +124,9 @@ class CudaPythonDevice(CudaDevice):
         )
         block = (ctypes.c_uint8 * nbytes).from_address(address)
         # The arrays made of the block keep it alive, so its memory outlives the last of them, not the device.
-        finalizer = weakref.finalize(block, _free_pinned, self._runtime, self._driver, self._context, address)
+        finalizer = weakref.finalize(
+            block, in_this_process(_free_pinned), self._runtime, self._driver, self._context, address
+        )
         finalizer.atexit = False
         return np.frombuffer(memoryview(block), np.uint8)
 
@@ -178,7 +181,7 @@ class _PrimaryContext:
         call("starting the driver", driver.cuInit, 0)
         device = call(f"opening GPU {index}", driver.cuDeviceGet, index)
         self.handle = call("taking the primary context", driver.cuDevicePrimaryCtxRetain, device)
-        finalizer = weakref.finalize(self, driver.cuDevicePrimaryCtxRelease, device)
+        finalizer = weakref.finalize(self, in_this_process(driver.cuDevicePrimaryCtxRelease), device)
         finalizer.atexit = False
 
 

@@ -12,8 +12,9 @@ from ..errors import EdgesegError, FlightError
 from ..health.limits import Limits
 from ..memory import give_back
 from ..reasons import NOT_FINITE
-from ..segmenter import Inference, Prepared, Segmenter
+from ..segmenter import Segmenter
 from ..service.restarts import RestartBudget
+from ..steps import Inference, Prepared
 
 RAISED, OUT_OF_MEMORY, HUNG = "raised", "out-of-memory", "hung"
 _FAILURES_BEFORE_REOPENING = 3

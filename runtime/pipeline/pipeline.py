@@ -21,7 +21,7 @@ from functools import partial
 
 from ..clock import now
 from ..errors import EdgesegError, FlightError, SourceError, UsageError
-from ..forks import Owned, stays_with_this_process
+from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
 from ..health.limits import Limits
 from ..segmenter import Segmenter
 from ..sinks.base import Sink
@@ -46,7 +46,7 @@ _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3
 """Batches of prepared frames at once: being prepared, waiting and being inferred; one frame more is to spare."""
 
-_IN_A_CHILD = Owned("the pipeline", UsageError, refuses=("run", "status"), ignores=("stop",))
+_IN_A_CHILD = Owned("the pipeline", UsageError, ignores=())
 
 
 class Pipeline:
@@ -164,7 +164,8 @@ class Pipeline:
 
     def stop(self) -> None:
         """Ends the run after the frames under way. Any thread or signal handler may call it."""
-        self._stopping.set()
+        if not is_left_alone(self):  # else a thread that is not there may hold the event's lock
+            self._stopping.set()
 
     def status(self) -> Status:
         """How the run is doing now. Any thread may ask.
@@ -172,6 +173,7 @@ class Pipeline:
         Raises:
             FlightError: inference has not answered for so long that the run is about to end.
         """
+        refuse_in_child(self)
         return self._overview.status()
 
     def run(self) -> RunReport:
@@ -185,6 +187,7 @@ class Pipeline:
             SourceError: the one source failed, so that sinks keep nothing; or it does not answer.
             BackendError: inference failed. Sinks keep nothing.
         """
+        refuse_in_child(self)
         with self._error_lock:
             has_run, self._has_run = self._has_run, True
         if has_run:

@@ -18,8 +18,9 @@ from ..labels import VOID
 from ..overlay import Overlay
 from ..reasons import BACKEND_FAILED, NOT_FINITE, STALE
 from ..result import Segmentation
-from ..segmenter import Inference, Prepared, Segmenter
+from ..segmenter import Segmenter
 from ..sinks.base import Output
+from ..steps import Inference, Prepared
 from .degrade import Degrader
 from .hole import beat_of_hole
 from .mailbox import Mailbox

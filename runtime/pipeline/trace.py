@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ..clock import now
 from ..errors import OutputError
-from ..forks import Owned, stays_with_this_process
+from ..forks import Owned, is_left_alone, stays_with_this_process
 from ..outputs import discard, prepare_output
 
 MOST_BYTES = 256 << 20
@@ -61,7 +61,7 @@ class Trace:
             self._file = self._partial.open("w", encoding="ascii")
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
-        stays_with_this_process(self, Owned(f"the trace {path}", OutputError))
+        stays_with_this_process(self, Owned(f"the trace {path}", OutputError, ignores=()))
         self._file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
         self._file.write('{"ph":"M","pid":1,"name":"process_name","args":{"name":"edgeseg"}}')
 
@@ -84,6 +84,8 @@ class Trace:
         Raises:
             OutputError: not all of it could be written. Nothing of it stays.
         """
+        if is_left_alone(self):
+            return
         with self._lock:
             if self._file.closed:
                 return

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import MissingDependencyError, OutputError
+from ..errors import EdgesegError, MissingDependencyError, OutputError
+from ..forks import Owned, is_left_alone, stays_with_this_process
 from ..labels import LabelMap
 from ..sinks.base import Sink
 from ..status import Status
@@ -48,6 +49,15 @@ _GOODBYE_SECONDS = 0.1
 _CHECK_SECONDS = 0.5
 
 
+def _free_the_port(server: PreviewServer, error: EdgesegError) -> None:
+    """In a forked child: with its copy open, the port would stay taken after the parent has ended."""
+    if server._listener is not None:
+        server._listener.close()
+
+
+_IN_A_CHILD = Owned("the preview page", OutputError, refuses=("start",), ignores=(), in_child=_free_the_port)
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -69,6 +79,8 @@ class PreviewServer:
         status: asks the run how it is doing; called in a thread of the server's.
         recording: what the page's button switches; None where there is nothing to record.
         say: is told where the page is, and the token where it was made up for this run.
+
+    Threads: one starts and closes it; its sinks are for a pipeline's threads. In a forked child it is left alone.
 
     Raises:
         MissingDependencyError: a package of the extra ``preview`` is not installed.
@@ -92,6 +104,7 @@ class PreviewServer:
         self._hub = Hub(labels, status, recording, options.clients)
         self._connections = Connections(options.clients)
         self._say = say
+        self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
@@ -113,7 +126,8 @@ class PreviewServer:
         Raises:
             OutputError: the port is taken, or the address is none of this machine's.
         """
-        listener = _listen(self._options)
+        self._listener = listener = _listen(self._options)
+        stays_with_this_process(self, _IN_A_CHILD)
         port = int(listener.getsockname()[1])
         host = self._options.host
         self.url = f"http://{_in_url(_own_address(host) if host in _ALL_ADDRESSES else host)}:{port}/"
@@ -133,6 +147,8 @@ class PreviewServer:
 
     def close(self) -> None:
         """Says goodbye to the viewers and ends, within half a second whatever they do. Closing twice is harmless."""
+        if is_left_alone(self):
+            return
         thread, loop = self._thread, self._loop
         if thread is None:
             self._hub.detach()

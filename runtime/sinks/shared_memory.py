@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..clock import now_ns
-from ..errors import OutputError
-from ..forks import Owned, stays_with_this_process
+from ..errors import EdgesegError, OutputError
+from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
 from ..labels import VOID, LabelMap
 from ..reasons import CODES
 from ..status import Status
@@ -80,6 +80,7 @@ class SharedMemorySink(Sink):
         Raises:
             OutputError: a larger frame has come, and memory for it is short.
         """
+        refuse_in_child(self)
         height, width = output.result.classes.shape
         most_h, most_w = self._memory.layout.max_size_hw
         if height * width > most_h * most_w:
@@ -106,6 +107,8 @@ class SharedMemorySink(Sink):
 
     def close(self, commit: bool) -> None:
         """Tells readers that no more comes, and removes the name."""
+        if is_left_alone(self):
+            return
         self._memory.end(CLOSED)
         self._path.unlink(missing_ok=True)
         self._memory.close()
@@ -179,12 +182,12 @@ class SharedMemorySink(Sink):
             os.close(number)
 
 
-def _unlock(sink: SharedMemorySink) -> None:
+def _unlock(sink: SharedMemorySink, error: EdgesegError) -> None:
     """In a forked child: with its copy of the file open, the name would stay taken after the parent has ended."""
     os.close(sink._memory.number)
 
 
-_IN_A_CHILD = Owned("shared memory", OutputError, refuses=("write", "announce"), in_child=_unlock)
+_IN_A_CHILD = Owned("shared memory", OutputError, refuses=("announce",), ignores=(), in_child=_unlock)
 
 
 class _Slot:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SourceError
-from ..forks import Owned, stays_with_this_process
+from ..errors import EdgesegError, SourceError
+from ..forks import Owned, refuse_in_child, stays_with_this_process
 from ..recycle import ArrayPool
 from .base import Source
 from .child import MOST_MESSAGE_BYTES
@@ -38,14 +38,15 @@ _CODE = (
 )
 
 
-def _let_go(source: ChildSource) -> None:
+def _let_go(source: ChildSource, error: EdgesegError) -> None:
     """In a forked child: with its copies open, the capturing process would outlive the parent."""
+    source._closed = True
     for fd in (source._life_fd, source._stderr_fd):
         os.close(fd)
     source._channel.close()
 
 
-_IN_A_CHILD = Owned("the source", SourceError, refuses=("read",), ignores=("close", "interrupt"), in_child=_let_go)
+_IN_A_CHILD = Owned("the source", SourceError, ignores=("interrupt",), in_child=_let_go)
 
 
 class ChildSource(Source):
@@ -111,6 +112,7 @@ class ChildSource(Source):
         Raises:
             SourceError: the child or its capture has ended, or gives no frame in time.
         """
+        refuse_in_child(self)
         try:
             if not self._asked:
                 self._send({"next": True})

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..clock import slept_seconds
-from ..errors import SourceError
-from ..forks import Owned, stays_with_this_process
+from ..errors import EdgesegError, SourceError
+from ..forks import Owned, is_left_alone, stays_with_this_process
+from ..gate import Gate
 from ..reasons import RESOLUTION_CHANGED
 from .base import Source
 
@@ -136,11 +137,17 @@ class BackOff:
         return pause * (1 + options.jitter * self._random.uniform(-1, 1))
 
 
+def _bar(source: LiveSource, error: EdgesegError) -> None:
+    source._gate.bar(error)
+
+
 class LiveSource(Source):
     """Keeps a live source open: :meth:`read` gives frames, and while there is none to be had, waits and opens again.
 
     One that was lost is ``connected`` again once a frame has come, not as soon as it can be opened. After the machine
     slept the source counts as lost: what drivers and sockets kept from before must not pass for new.
+
+    One thread at a time reads; from any other :meth:`interrupt` and :meth:`close` are safe.
 
     Args:
         name: for people, without credentials.
@@ -173,7 +180,8 @@ class LiveSource(Source):
         self._slept_before = slept_seconds()
         self._shape: tuple[int, ...] | None = None
         self.connected = False
-        stays_with_this_process(self, Owned(name, SourceError, ("read",), ("close", "interrupt")))
+        self._gate = Gate(self._close)
+        stays_with_this_process(self, Owned(name, SourceError, ignores=("interrupt",), in_child=_bar))
         try:
             self._open()
             self.connected = self._was_there = True
@@ -194,6 +202,30 @@ class LiveSource(Source):
         Raises:
             SourceError: the source has been gone for as long as it is to be sought, or will never come.
         """
+        with self._gate:
+            return self._read()
+
+    def interrupt(self) -> None:
+        """Lets a :meth:`read` that waits return None soon, and every later one at once."""
+        self._interruption.set()
+        inner = self._inner
+        if inner is not None:
+            inner.interrupt()
+
+    def close(self) -> None:
+        """Lets the device go, at once or as soon as a :meth:`read` in another thread has ended."""
+        if is_left_alone(self):
+            return
+        self.interrupt()
+        self._gate.shut()
+
+    def _close(self) -> None:
+        inner, self._inner = self._inner, None
+        self.connected = False
+        if inner is not None:
+            inner.close()
+
+    def _read(self) -> npt.NDArray[np.uint8] | None:
         while not self._interruption.is_set():
             try:
                 if self._inner is None:
@@ -212,21 +244,6 @@ class LiveSource(Source):
             if frame is not None:
                 return frame
         return None
-
-    def interrupt(self) -> None:
-        """Lets a :meth:`read` that waits return None soon, and every later one at once."""
-        self._interruption.set()
-        inner = self._inner
-        if inner is not None:
-            inner.interrupt()
-
-    def close(self) -> None:
-        """Lets the device go."""
-        self._interruption.set()
-        inner, self._inner = self._inner, None
-        self.connected = False
-        if inner is not None:
-            inner.close()
 
     def _next_frame(self) -> npt.NDArray[np.uint8] | None:
         inner = self._inner

@@ -15,9 +15,10 @@ from edgeseg.runtime.pipeline import Pipeline, Stream
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.pipeline.streams import Captured, Conditions, Intake, Lane
 from edgeseg.runtime.pipeline.trace import FrameKey
-from edgeseg.runtime.segmenter import Inference, Prepared, Segmenter
+from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
 from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.steps import Inference, Prepared
 
 pytestmark = pytest.mark.timeout(30)
 
