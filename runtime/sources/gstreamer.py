@@ -10,6 +10,7 @@ from .limits import child_environment
 from .live import Interruption, LiveOptions
 from .uri import SourceUri
 
+_NEWEST = {"drop": "true", "max-buffers": "1"}
 _SINK = "appsink drop=true max-buffers=1 sync=false"
 _TO_BGR = "videoconvert ! video/x-raw, format=BGR"
 _FLIPS = {
@@ -61,9 +62,17 @@ class CsiSource(GStreamerSource):
 
 
 def with_sink(pipeline: str) -> str:
-    """A pipeline that ends where edgeseg takes its frames: in an ``appsink`` that keeps the newest."""
-    if re.search(r"\bappsink\b", pipeline):
-        return pipeline
+    """Returns a pipeline that ends where edgeseg takes its frames: in an ``appsink`` that keeps the newest.
+
+    One that it has keeps what is set of it. Without ``drop`` it would keep frames until they are old.
+    """
+    own = re.search(r"\bappsink\b[^!]*", pipeline)
+    if own is not None:
+        lacking = [
+            f"{key}={value}" for key, value in _NEWEST.items() if not re.search(rf"\b{key}\s*=", own[0])
+        ]
+        after = own.start() + len("appsink")
+        return " ".join([pipeline[:after], *lacking]) + pipeline[after:]
     return f"{pipeline.strip().rstrip('!').rstrip()} ! {_TO_BGR} ! {_SINK}"
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -16,9 +16,16 @@ from . import jpeg
 from .capture import Capture, CaptureError, Frame, Grabbed
 from .lag import Lag, skip_backlog
 
+_WAITS = 8
+_LONG_WAIT, _LONG_WAIT_SECONDS = 2.5, 0.05
+"""A frame that took so many times the mean of the last, and so much longer, may have come before it was taken."""
+
 
 class OpenCvCapture(Capture):
     """What all of OpenCV's captures have in common.
+
+    A frame is as old as its stamp says by :class:`Lag`: a driver or pipeline may have kept it for long, where this
+    process was stopped or had no time. One without a stamp that came after an unusual pause may be as old as the pause.
 
     Args:
         spec: ``name``, for messages.
@@ -26,6 +33,8 @@ class OpenCvCapture(Capture):
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._name = str(spec["name"])
+        self._lag = Lag()
+        self._waits: deque[float] = deque(maxlen=_WAITS)
         self._capture = self._open(spec)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else None
@@ -38,9 +47,10 @@ class OpenCvCapture(Capture):
 
     def read(self, into: Frame | None) -> Grabbed:
         """Waits for the next frame."""
+        asked_at = now()
         if not self._capture.grab():
             raise CaptureError(self._lost())
-        at = now()
+        at = self._captured_at(asked_at, now())
         good, frame = self._capture.retrieve(into)
         if not good or frame is None:
             raise CaptureError(self._lost())
@@ -49,6 +59,17 @@ class OpenCvCapture(Capture):
     def close(self) -> None:
         """Lets the device go."""
         self._capture.release()
+
+    def _captured_at(self, asked_at: float, at: float) -> float:
+        """Returns since when the frame that was grabbed may have been there."""
+        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        stamped_at = self._lag.captured_at(at, stamp_ms / 1000 if stamp_ms > 0 else None)
+        if self._lag.known:
+            return stamped_at
+        usual, wait = sum(self._waits) / max(1, len(self._waits)), at - asked_at
+        unusual = len(self._waits) == _WAITS and wait > _LONG_WAIT * usual + _LONG_WAIT_SECONDS
+        self._waits.append(wait)
+        return asked_at if unusual else at
 
 
 class V4l2Capture(OpenCvCapture):
@@ -158,7 +179,6 @@ class RtspCapture(OpenCvCapture):
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         super().__init__(spec)
-        self._lag = Lag()
         self._pending: Grabbed | None = skip_backlog(self._next, self.fps)
 
     def _open(self, spec: Mapping[str, Any]) -> Any:
@@ -176,11 +196,7 @@ class RtspCapture(OpenCvCapture):
     def read(self, into: Frame | None) -> Grabbed:
         """Waits for the next frame."""
         grabbed, self._pending = self._pending, None
-        return grabbed or self._next(into)
+        return grabbed or super().read(into)
 
-    def _next(self, into: Frame | None = None) -> Grabbed:
-        grabbed = super().read(into)
-        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        return replace(
-            grabbed, at=self._lag.captured_at(grabbed.at, stamp_ms / 1000 if stamp_ms > 0 else None)
-        )
+    def _next(self) -> Grabbed:
+        return super().read(None)

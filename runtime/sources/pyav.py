@@ -10,6 +10,7 @@ import numpy as np
 
 from ..clock import now
 from ..reasons import CORRUPT
+from .arrivals import Load
 from .capture import Capture, CaptureError, Frame, Grabbed
 from .lag import Lag, skip_backlog
 
@@ -37,7 +38,7 @@ class AvCapture(Capture):
         self._stream.thread_type = "SLICE"
         rate = self._stream.guessed_rate
         self.fps = float(rate) if rate and 0 < rate < 1000 else None
-        self._lag = Lag()
+        self._lag, self._load = Lag(), Load()
         self._damaged = False
         self._frames = self._decoded()
         self._pending: Grabbed | None = skip_backlog(self._next, self.fps)
@@ -58,13 +59,14 @@ class AvCapture(Capture):
             raise CaptureError(f"{self._name} gives no frames any more: {error.strerror}") from error
         if frame is None:
             raise CaptureError(f"{self._name} ended its stream")
-        at = self._lag.captured_at(now(), frame.time)
+        at = self._lag.captured_at(now(), frame.time, self._load.slack)
         damaged, self._damaged = self._damaged or frame.is_corrupt, False
         return Grabbed(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), at, CORRUPT if damaged else "")
 
     def _decoded(self) -> Iterator[Any]:
         for packet in self._container.demux(self._stream):
             self._damaged = self._damaged or packet.is_corrupt
+            self._load.add(now(), packet.size)
             try:
                 yield from packet.decode()
             except self._errors.InvalidDataError:

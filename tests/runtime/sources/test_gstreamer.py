@@ -51,8 +51,23 @@ def test_a_pipeline_ends_in_an_appsink_that_keeps_the_newest() -> None:
     sink = "videoconvert ! video/x-raw, format=BGR ! appsink drop=true max-buffers=1 sync=false"
     assert with_sink("videotestsrc") == f"videotestsrc ! {sink}"
     assert with_sink(" videotestsrc ! ") == f"videotestsrc ! {sink}"
-    own = "videotestsrc ! videoconvert ! appsink name=mine"
-    assert with_sink(own) == own
+
+
+@pytest.mark.parametrize(
+    ("own", "becomes"),
+    [
+        ("appsink", "appsink drop=true max-buffers=1"),
+        ("appsink name=mine", "appsink drop=true max-buffers=1 name=mine"),
+        ("appsink max-buffers=4 ", "appsink drop=true max-buffers=4 "),
+        ("appsink drop = false max-buffers=9", "appsink drop = false max-buffers=9"),
+        (
+            "appsink sync=0 t. ! queue ! fakesink",
+            "appsink drop=true max-buffers=1 sync=0 t. ! queue ! fakesink",
+        ),
+    ],
+)
+def test_an_appsink_of_the_users_keeps_the_newest_too(own: str, becomes: str) -> None:
+    assert with_sink(f"videotestsrc ! {own}") == f"videotestsrc ! {becomes}"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from edgeseg.runtime.errors import UsageError
+from edgeseg.runtime.sources.arrivals import Load
 from edgeseg.runtime.sources.capture import CaptureError, Grabbed
 from edgeseg.runtime.sources.lag import Lag, skip_backlog
 from edgeseg.runtime.sources.live import LiveOptions
@@ -49,6 +50,49 @@ def test_a_late_first_frame_is_believed_until_a_better_one_comes() -> None:
     assert lag.captured_at(52.0, 0.0) == 52.0
     assert lag.captured_at(52.0, 1.9) == 52.0
     assert 53.9 - lag.captured_at(53.9, 2.0) == pytest.approx(1.8, abs=0.03)
+
+
+@pytest.mark.parametrize(("slack", "claims"), [(False, 4.5), (True, 0.0)])
+def test_a_link_that_is_a_little_too_slow_is_seen_unless_it_is_known_to_have_room(
+    slack: bool, claims: float
+) -> None:
+    """Half a percent: five seconds wait after a thousand. A camera may also claim a rate that it has not."""
+    lag = Lag()
+    for i in range(25_000):
+        at = i / 25 * 1.005
+        age = at - lag.captured_at(at, i / 25, slack)
+    assert age == pytest.approx(claims, abs=0.1)
+
+
+def test_a_lag_of_any_length_is_no_new_beginning() -> None:
+    lag = Lag()
+    for i in range(5_000):
+        at = i / 25 * 2
+        age = at - lag.captured_at(at, i / 25)
+    assert age == pytest.approx(200, abs=1)
+    # Nor is what comes at once after half an hour in which the network held everything back.
+    lag = Lag()
+    lag.captured_at(0.0, 0.0)
+    assert 1800.0 - lag.captured_at(1800.0, 0.04) == pytest.approx(1799.96, abs=1)
+
+
+def test_stamps_that_repeat_do_not_hide_a_lag() -> None:
+    lag = Lag()
+    for i in range(100):
+        lag.captured_at(i / 25, i / 25)
+    for stamp in (4.0, 4.0, 3.99, 4.04):
+        assert 9.0 - lag.captured_at(9.0, stamp) == pytest.approx(9.0 - stamp, abs=0.02)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_sizes_of_a_films_pictures_tell_whether_the_link_is_full(full: bool) -> None:
+    """H.264: every tenth picture is whole, and ten times as large as the changes between."""
+    load, at = Load(), 0.0
+    for i in range(60):
+        size = 40_000 if i % 10 == 0 else 4_000 + 300 * (i % 3)
+        load.add(at, size)
+        at += size / 1.9e5 if full else 0.04
+    assert (load.full, load.slack) == (full, not full)
 
 
 def test_stamps_that_tell_nothing_are_not_believed() -> None:

@@ -28,6 +28,7 @@ class FakeV4l2:
             cv2.CAP_PROP_FRAME_WIDTH: 64.0,
             cv2.CAP_PROP_FRAME_HEIGHT: 48.0,
             cv2.CAP_PROP_FPS: 30.0,
+            cv2.CAP_PROP_POS_MSEC: 0.0,
             cv2.CAP_PROP_CONVERT_RGB: 1.0,
             cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*formats[0])),
         }
@@ -125,3 +126,51 @@ def test_a_camera_that_does_not_open() -> None:
         CaptureError, match=r"camera 0 \(/dev/video0\) does not open; another program may hold it"
     ):
         opencv.V4l2Capture({**SPEC, "device": "/dev/video99"})
+
+
+@pytest.mark.parametrize("epoch_s", [0.5, 1.7e9], ids=["since it was switched on", "since 1970"])
+def test_what_a_driver_kept_while_the_process_was_stopped_is_as_old_as_it_is(
+    opened: Any, monkeypatch: pytest.MonkeyPatch, epoch_s: float
+) -> None:
+    """The kernel keeps four frames for a process that does not take them, and drops what comes after."""
+    clock = [100.0]
+    monkeypatch.setattr(opencv, "now", lambda: clock[0])
+    capture = opened(FakeV4l2([jpeg_of(9)] * 99))
+    ages = []
+
+    def take(captured_at: float) -> None:
+        capture._capture.properties[cv2.CAP_PROP_POS_MSEC] = 1000 * (captured_at - 100 + epoch_s)
+        ages.append(clock[0] - capture.read(None).at)
+
+    for _ in range(30):
+        clock[0] += 0.04
+        take(clock[0])
+    assert max(ages) < 1e-6
+    ages.clear()
+    stopped_at = clock[0]
+    clock[0] += 4.0
+    for number in range(1, 5):
+        take(stopped_at + 0.04 * number)
+    take(clock[0])
+    assert ages == pytest.approx([3.96, 3.92, 3.88, 3.84, 0.0], abs=0.01)
+
+
+def test_a_frame_without_a_stamp_may_be_as_old_as_an_unusual_wait(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, waits = [100.0], [0.04] * 10 + [4.0] + [0.04] * 3
+    monkeypatch.setattr(opencv, "now", lambda: clock[0])
+    fake = FakeV4l2([jpeg_of(9)] * 99)
+    capture = opened(fake)
+    grab = fake.grab
+
+    def slow() -> bool:
+        clock[0] += waits.pop(0)
+        return grab()
+
+    monkeypatch.setattr(fake, "grab", slow)
+    ages = []
+    while waits:
+        at = capture.read(None).at
+        ages.append(round(clock[0] - at, 6))
+    assert ages == [0.0] * 10 + [4.0] + [0.0] * 3
