@@ -7,6 +7,7 @@ import re
 import secrets
 
 _HASHES = {"md5": "md5", "sha-256": "sha256"}
+_FIELD = re.compile(r'(?<!\w)(\w{1,32})=(?:"([^"]*)"|([^\s,"]+))')
 
 
 def digest_answer(challenge: str, method: str, target: str, user: str, password: str) -> str:
@@ -19,25 +20,28 @@ def digest_answer(challenge: str, method: str, target: str, user: str, password:
         user, password: as known to the server.
 
     Returns:
-        Empty where the challenge asks for a hash that is unknown here.
+        Empty where the challenge asks for a hash that is unknown here. Each character is a byte on the wire.
     """
     text = re.split(r"(?i)\bdigest\b", challenge, maxsplit=1)[1]
     found = {
-        key.lower(): quoted or plain
-        for key, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', text)
+        # A head's line may be folded, and a request's must not be.
+        key.lower(): re.sub(r"[\x00-\x1f\x7f]+", " ", quoted or plain)
+        for key, quoted, plain in _FIELD.findall(text)
     }
+    user, password = _wire(user), _wire(password)
     algorithm = found.get("algorithm", "MD5")
     if algorithm.lower() not in _HASHES:
         return ""
 
     def digest(*words: str) -> str:
         return hashlib.new(
-            _HASHES[algorithm.lower()], ":".join(words).encode(), usedforsecurity=False
+            _HASHES[algorithm.lower()], ":".join(words).encode("latin-1"), usedforsecurity=False
         ).hexdigest()
 
     realm, nonce = found.get("realm", ""), found.get("nonce", "")
     who, what = digest(user, realm, password), digest(method, target)
-    fields = {"username": user, "realm": realm, "nonce": nonce, "uri": target}
+    shown = re.sub(r'(["\\])', r"\\\1", user)
+    fields = {"username": shown, "realm": realm, "nonce": nonce, "uri": target}
     plain = {"algorithm": algorithm}
     if "auth" in re.split(r"[\s,]+", found.get("qop", "")):
         count, own = "00000001", secrets.token_hex(8)
@@ -54,3 +58,8 @@ def digest_answer(challenge: str, method: str, target: str, user: str, password:
             *(f"{key}={value}" for key, value in plain.items()),
         ]
     )
+
+
+def _wire(text: str) -> str:
+    """A text whose characters are the bytes of its UTF-8, as those of the server's words are."""
+    return text.encode(errors="surrogateescape").decode("latin-1")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import SourceError
 from . import jpeg
+from .stamps import Stamp, stamp_of
 
 MOST_PART_BYTES = 64 << 20
 _MOST_HEAD_BYTES = 16 << 10
@@ -20,11 +21,13 @@ class Part:
 
     Attributes:
         data: its bytes.
-        at: ``edgeseg.now()`` in seconds when its first byte was there.
+        at: :func:`edgeseg.runtime.clock.now` in seconds when its first byte was there, at the earliest.
+        stamp: the sender's, where it has one.
     """
 
     data: bytes
     at: float
+    stamp: Stamp | None = None
 
 
 class MultipartParser:
@@ -41,10 +44,16 @@ class MultipartParser:
         self._delimiter = b"--" + boundary.strip().lstrip("-").encode("latin-1")
         self._buffer = bytearray()
         self._length: int | None = None
+        self._stamp: Stamp | None = None
         self._in_part = False
         self._searched = 0
         self._at: float | None = None
         self.ended = False
+
+    @property
+    def between(self) -> bool:
+        """Whether no byte of the next picture is there."""
+        return not (self._in_part and self._buffer)
 
     def feed(self, data: bytes, at: float) -> list[Part]:
         """Takes what came at the moment ``at``; the parts that it completes.
@@ -80,7 +89,9 @@ class MultipartParser:
             if len(self._buffer) - start > _MOST_HEAD_BYTES:
                 raise SourceError("the head of a part of the stream has no end; is it an MJPEG stream?")
             return None
-        length = _LENGTH.search(self._buffer[after : blank.start() + 2])
+        head = bytes(self._buffer[after : blank.start() + 2])
+        length = _LENGTH.search(head)
+        self._stamp = stamp_of(head)
         self._length = int(length[1]) if length else None
         self._check(self._length or 0)
         del self._buffer[: blank.end()]
@@ -94,7 +105,7 @@ class MultipartParser:
             self._check(len(self._buffer))
             self._searched = len(self._buffer)
             return None
-        part = Part(bytes(self._buffer[:end]), self._at or 0.0)
+        part = Part(bytes(self._buffer[:end]), self._at or 0.0, self._stamp)
         del self._buffer[:end]
         self._in_part = False
         return part

@@ -29,7 +29,7 @@ def resolve(host: str, port: int, until: float, interruption: Interruption) -> l
         try:
             for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
                 found.append((int(family), tuple(address)))
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError, OverflowError) as error:  # names that are none, ports that are none
             problem.append(getattr(error, "strerror", None) or "it is no host name")
         finally:
             done.set()

@@ -187,6 +187,18 @@ def mjpeg_server() -> Iterator[Any]:
 
 
 @pytest.fixture
+def thin_link() -> Any:
+    """A relay before a server that is thin, or stands still: tests/runtime/servers/thin.py."""
+    return load("thin_link", SERVERS / "thin.py").ThinLink
+
+
+@pytest.fixture
+def streams() -> Any:
+    """Streams of pictures on a clock that is set: tests/runtime/servers/streams.py."""
+    return load("streams", SERVERS / "streams.py")
+
+
+@pytest.fixture
 def rtsp_server() -> Iterator[Any]:
     """An RTSP server that can misbehave: tests/runtime/servers/rtsp.py."""
     with load("rtsp_server", SERVERS / "rtsp.py").RtspServer() as server:
