@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Sequence
 
 from .asgi import Request, Response
-from .options import PreviewOptions
+from .options import PreviewOptions, is_address
 
 OPEN_PATHS = ("/healthz",)
 """What needs no token: it says no more than that the process lives."""
@@ -106,7 +106,7 @@ class Gate:
         if name in self._names:
             return True
         # An address cannot be rebound, so one may be used wherever the server listens on all of them.
-        return self._any_address and _is_address(name)
+        return self._any_address and is_address(name)
 
     def _same_origin(self, request: Request, host: str) -> bool:
         """Browsers send an Origin with every WebSocket and POST; what sends none is no browser."""
@@ -146,13 +146,5 @@ def _with_port(netloc: str) -> str:
     return lowered
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_wildcard(host: str) -> bool:
-    return _is_address(host) and ipaddress.ip_address(host).is_unspecified
+    return is_address(host) and ipaddress.ip_address(host).is_unspecified

@@ -20,8 +20,8 @@ _MOST_CLIENTS = 1000
 _FEWEST_TOKEN_CHARACTERS = 16
 _MOST_TOKEN_BYTES = 4096
 _LAST_PORT = 65535
-_FORM = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:\s/]+):)?(?P<port>\d{1,9})", re.ASCII)
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]+\]?", re.ASCII)
+_HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_FORM = re.compile(rf"(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|{_HOST_NAME}):)?(?P<port>\d{{1,9}})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _address(text: str) -> tuple[str, int]:
     match = _FORM.fullmatch(text)
     if match is not None and int(match["port"]) > _LAST_PORT:
@@ -125,7 +134,7 @@ def _address(text: str) -> tuple[str, int]:
 def _host_names(text: str | None) -> tuple[str, ...]:
     names = tuple(name.strip().lower() for name in (text or "").split(",") if name.strip())
     for name in names:
-        if not _HOST_NAME.fullmatch(name):
+        if not re.fullmatch(_HOST_NAME, name) and not is_address(name.strip("[]")):
             raise UsageError(
                 f"--preview-hosts {name}: expected names as in the browser's address, without http:// and port"
             )

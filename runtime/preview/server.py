@@ -249,7 +249,7 @@ def _listen(options: PreviewOptions) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for what cannot be a name
         raise OutputError(
             f"--preview {where}: {options.host} is no address of this machine ({error})"
         ) from error

@@ -45,10 +45,11 @@ def test_a_port_that_is_taken_is_told_before_the_run(make_run: Callable[..., Any
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["192.0.2.77", "no.such.host.invalid"])
+@pytest.mark.parametrize("host", ["192.0.2.77", "no.such.host.invalid", "a..b", "a" * 70 + ".invalid"])
 def test_an_address_of_another_machine_is_told(make_run: Callable[..., Any], host: str) -> None:
-    with pytest.raises(OutputError, match="address of this machine"):
+    with pytest.raises(OutputError, match="address of this machine") as caught:
         make_run(host=host).begin()
+    assert "\n" not in str(caught.value)
 
 
 def test_the_port_is_free_again_at_once(make_run: Callable[..., Any]) -> None:
