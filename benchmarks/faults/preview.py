@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import re
+import select
 import socket
 import threading
 from typing import Any
@@ -15,7 +17,7 @@ from ...runtime.clock import now
 from ...runtime.reasons import SOURCE_LOST
 from .bench import Bench
 from .flight import PATIENCE_SECONDS, Flight
-from .outcome import NotHereError, Outcome, expect, fault
+from .outcome import NotHereError, Outcome, UnexpectedOutcomeError, expect, fault
 from .outputs import rate_of
 from .servers import mjpeg_server
 
@@ -23,6 +25,17 @@ _SIZE_HW, _FPS = (480, 640), 15.0
 _SECONDS = 2.0
 _SLOWER, _SLOWER_WHERE_BUSY = 0.9, 0.4
 _WATCHING = 4
+_TOKEN = "a-token-of-the-fault-suite-0123456789"
+_BOMBS = {
+    "a cookie of 60,000 escaped quotes": b'Cookie: a="' + b'\\"' * 60_000 + b'"\r\n',
+    "20,000 header lines": b"a:\n" * 20_000,
+    "a header of 300 kB": b"X: " + b"x" * 300_000 + b"\r\n",
+    "4 kB of folded lines": b"a: b\r\n" + b" c\r\n" * 1000,
+}
+_TIMES = 5
+_IDLE_SOCKETS, _ROUNDS = 80, 30
+_HEALTH_SECONDS = 1.0
+"""Within which a watch of one's own must hear that the process lives."""
 
 
 class Watcher:
@@ -98,7 +111,7 @@ def ask(port: int, path: str) -> tuple[int, Any]:
 
 
 def _check_installed() -> None:
-    for package in ("prometheus_client", "starlette", "uvicorn", "websockets"):
+    for package in ("h11", "prometheus_client", "uvicorn", "websockets"):
         if importlib.util.find_spec(package) is None:
             raise NotHereError(f"{package} is not installed, which the preview page needs")
 
@@ -177,3 +190,89 @@ def readiness(bench: Bench) -> Outcome:
     expect(told_s <= bound, f"503 came after {told_s:.2f} s, not {bound:.2f}")
     expect(health == 200, f"/healthz answered {health}")
     return Outcome("503, `source-lost`; `/healthz` 200", told_s, recovered_s)
+
+
+@fault(
+    "header bomb",
+    "requests without a token: 120 kB of escaped quotes as a cookie, 20,000 header lines, 300 kB of one header",
+    "431, each of them; `/healthz` answers within a second meanwhile; results stay valid",
+)
+def header_bomb(bench: Bench) -> Outcome:
+    """Somebody on the network who wishes it ill."""
+    _check_installed()
+    folder = bench.new_folder()
+    token_file = folder / "token"
+    token_file.write_text(_TOKEN)
+    options = ("--preview", "0", "--preview-token-file", str(token_file))
+    with (
+        mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
+        bench.fly(server.url, *options, folder=folder) as flight,
+    ):
+        port = port_of(flight)
+        flight.valid()
+        began_at = now()
+        slowest_s = 0.0
+        for name, bomb in list(_BOMBS.items()) * _TIMES:
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as raw:
+                with contextlib.suppress(ConnectionError):  # it may answer and close before it has all
+                    raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + bomb + b"\r\n")
+                slowest_s = max(slowest_s, _health_s(port))
+                status = raw.recv(12)
+            expect(status == b"HTTP/1.1 431", f"{name} was answered {status!r}")
+        bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
+        flight.check_ages()
+    bound = _HEALTH_SECONDS + bench.pace.slack_s
+    expect(slowest_s <= bound, f"/healthz took {slowest_s:.2f} s, not {bound:g}")
+    expect(not bad, f"results were not valid: {bad[:3]}")
+    return Outcome(f"431, {len(_BOMBS) * _TIMES} times; `/healthz` within {1e3 * slowest_s:.0f} ms")
+
+
+@fault(
+    "idle sockets",
+    "80 connections that say nothing, and come again when they are dropped",
+    "`/healthz` answers 200 within a second, every time; results stay valid",
+)
+def idle_sockets(bench: Bench) -> Outcome:
+    """Somebody who wants all places for nothing."""
+    _check_installed()
+    with (
+        mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
+        bench.fly(server.url, "--preview", "0") as flight,
+    ):
+        port = port_of(flight)
+        flight.valid()
+        began_at = now()
+        idle: list[socket.socket] = []
+        dropped, slowest_s = 0, 0.0
+        for _ in range(_ROUNDS):
+            gone = select.select(idle, [], [], 0)[0]
+            for raw in gone:
+                raw.close()
+                idle.remove(raw)
+            dropped += len(gone)
+            while len(idle) < _IDLE_SOCKETS:
+                idle.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS))
+            slowest_s = max(slowest_s, _health_s(port))
+        bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
+        flight.check_ages()
+        for raw in idle:
+            raw.close()
+    bound = _HEALTH_SECONDS + bench.pace.slack_s
+    expect(slowest_s <= bound, f"/healthz took {slowest_s:.2f} s, not {bound:g}")
+    expect(not bad, f"results were not valid: {bad[:3]}")
+    return Outcome(f"200, {_ROUNDS} times, within {1e3 * slowest_s:.0f} ms; {dropped} connections dropped")
+
+
+def _health_s(port: int) -> float:
+    """How long ``/healthz`` took to say that it is well.
+
+    Raises:
+        UnexpectedOutcomeError: it says anything else.
+    """
+    began_at = now()
+    try:
+        status = ask(port, "/healthz")[0]
+    except OSError as error:
+        raise UnexpectedOutcomeError(f"/healthz does not answer: {error}") from error
+    expect(status == 200, f"/healthz answered {status}")
+    return now() - began_at
