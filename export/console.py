@@ -167,6 +167,16 @@ def show_verification(console: Console, verification: Verification) -> None:
             "[green]passed[/]" if variant.passed else "[bold red]refused[/]",
         )
     console.print(table)
+    for variant in verification.variants:
+        if variant.note:
+            console.print(
+                f"{variant.name} {variant.note}: parity says nothing of what the network has learned."
+                " See that it was trained, and that the frames are of its kind.",
+                style="yellow",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
     if verification.note:
         console.print(f"No truth: {verification.note}.", style="yellow", highlight=False)
 

@@ -152,6 +152,14 @@ class GateResult:
     label: str = ""
 
 
+def note_of(summary: ParitySummary) -> str:
+    """What every gate lets pass and is worth knowing: parity judges a network that has learned nothing as any other."""
+    if summary.only_class is None:
+        return ""
+    frames = "the one frame" if summary.frames == 1 else f"all {summary.frames} frames"
+    return f"predicts one class only, {summary.only_class!r}, on {frames}"
+
+
 def failures(results: Sequence[GateResult]) -> str:
     """One sentence on the gates that did not pass; empty where all did."""
     return "; ".join(f"{result.gate}: {result.text}" for result in results if not result.passed)

@@ -77,6 +77,7 @@ class ParitySummary:
         max_logit_error: largest difference of a coarse logit.
         relative_logit_error: the same as a share of the frame's logits' root mean square, at its largest.
         worst_logit_class: the class it was found in.
+        only_class: the class that the variant gives every pixel of every frame, where it could give others; else None.
         non_finite_frames: frames whose logits were not all finite; their pixels count as real disagreement.
         miou_reference, miou_variant: against the truth, or None.
         pixel_accuracy_reference, pixel_accuracy_variant: against the truth, or None.
@@ -94,6 +95,7 @@ class ParitySummary:
     max_logit_error: float
     relative_logit_error: float
     worst_logit_class: str
+    only_class: str | None
     non_finite_frames: int
     miou_reference: float | None
     miou_variant: float | None
@@ -135,6 +137,7 @@ class Parity:
         self._worst_frame = ("", (-1.0, -1.0))
         self._max_error = 0.0
         self._relative_error = (0.0, 0)
+        self._predicted = np.zeros(count, np.int64)  # by class
         self._agreement = ConfusionMatrix(count)
         self._boundary = BoundaryIou(count)
         self._truth = {side: ConfusionMatrix(count) for side in ("reference", "variant")}
@@ -193,6 +196,7 @@ class Parity:
     def _count_masks(
         self, reference: Classes, classes: Classes, kinds: Classes, truth: Classes | None
     ) -> None:
+        self._predicted += np.bincount(classes.ravel(), minlength=len(self._labels))
         self._agreement.update(np.where(kinds == TIE, np.uint8(VOID), reference), classes)
         self._boundary.update(reference, classes)
         if truth is not None:
@@ -221,6 +225,7 @@ class Parity:
             max_logit_error=self._max_error,
             relative_logit_error=self._relative_error[0],
             worst_logit_class=self._labels.names[self._relative_error[1]],
+            only_class=self._only_class(),
             non_finite_frames=self._non_finite,
             miou_reference=_finite(truth["reference"].miou) if truth else None,
             miou_variant=_finite(truth["variant"].miou) if truth else None,
@@ -231,6 +236,10 @@ class Parity:
             boundary_iou_variant=_finite(boundary["variant"].mean) if boundary else None,
             classes=tuple(self._class_parity(index) for index in range(len(self._labels))),
         )
+
+    def _only_class(self) -> str | None:
+        predicted = np.flatnonzero(self._predicted)
+        return self._labels.names[predicted[0]] if len(predicted) == 1 < len(self._labels) else None
 
     def _class_parity(self, index: int) -> ClassParity:
         if self._has_truth:

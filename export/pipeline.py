@@ -14,7 +14,7 @@ from ..calibration.search import Notify
 from ..models.pretrained import default_weights, resolve_weights, shipped_calibration
 from ..runtime.bundle import Bundle
 from ..runtime.claims import claimed
-from ..runtime.errors import OutputError, UsageError, VerificationError
+from ..runtime.errors import UsageError, VerificationError
 from ..runtime.labels import LabelMap
 from .bundle_writer import add_verification, staged_folder, write_bundle, write_json, write_text
 from .frames import LabelledFrames, open_frames
@@ -192,11 +192,7 @@ def write_report(folder: Path, verification: Verification) -> Path:
     """
     content = verification.as_json()
     page = render(content, verification.pictures)
-    with claimed(folder, wait=True):  # so that both files are of one run
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+    with claimed(folder / JSON_NAME, wait=True):  # so that both files are of one run
         write_json(folder / JSON_NAME, content)
         write_text(folder / PAGE_NAME, page)
     return folder / PAGE_NAME

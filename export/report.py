@@ -46,20 +46,24 @@ def render(verification: Mapping[str, Any], pictures: Sequence[FramePictures]) -
 def _header(verification: Mapping[str, Any]) -> str:
     frames = verification["frames"]
     height, width = verification["input_size_hw"]
-    note = f'<p class="note">{escape(_upper(frames["note"]))}.</p>' if frames["note"] else ""
     return f"""<div class="top"><h1>{escape(verification["bundle"])}</h1>{_pill(verification["passed"])}</div>
 <p class="lead">{escape(verification["weights"])} weights, {len(verification["labels"])} classes,
 input {height} x {width}.
 PyTorch in float32 and {_list(list(verification["variants"]))} ran on the same {frames["count"]} frames of
-{escape(frames["source"])}{", with their labels" if frames["truth"] else ""}.</p>{note}"""
+{escape(frames["source"])}{", with their labels" if frames["truth"] else ""}.</p>{_note(frames["note"])}"""
 
 
 def _variant(name: str, variant: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> str:
-    return f"""<h2>{escape(name)} {_pill(variant["passed"])}</h2>
+    return f"""<h2>{escape(name)} {_pill(variant["passed"])}</h2>{_note(variant["note"])}
 {_calibration(variant["calibration"])}{_figures(variant)}
 <div class="grid"><section class="card"><h3>Gates</h3>{_gates(variant)}</section>
 <section class="card"><h3>Where pixels differ</h3>{_agreement(variant)}</section></div>
 <section class="card wide" style="margin-top:16px"><h3>Classes</h3>{_classes(variant, labels)}</section>"""
+
+
+def _note(text: str) -> str:
+    """What stands beside a verdict."""
+    return f'<p class="note">{escape(_upper(text))}.</p>' if text else ""
 
 
 def _calibration(calibration: Mapping[str, Any] | None) -> str:

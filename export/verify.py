@@ -19,7 +19,7 @@ from ..runtime.errors import BackendError
 from ..runtime.preprocess import Preprocessor
 from ..runtime.segmenter import Segmenter
 from .frames import LabelledFrames, class_note
-from .gates import GateResult, Gates, failures
+from .gates import GateResult, Gates, failures, note_of
 from .parity import Parity, ParitySummary
 from .pictures import ComparedMask, FramePictures, Gallery
 from .torch_backend import TorchBackend, reference_masks
@@ -59,6 +59,11 @@ class VariantResult:
         """Whether every gate did."""
         return all(verdict.passed for verdict in self.verdicts)
 
+    @property
+    def note(self) -> str:
+        """What the verdict does not say and its reader should know; empty where there is nothing."""
+        return note_of(self.summary)
+
     def manifest_parity(self) -> dict[str, Any]:
         """The ``parity`` of the manifest: the few figures that a runtime shows."""
         worst = self.summary.worst_class
@@ -81,6 +86,7 @@ class VariantResult:
             if self.calibration is None
             else {key: self.calibration[key] for key in _CALIBRATION_SHOWN},
             "passed": self.passed,
+            "note": self.note,
             "gates": [
                 {
                     "gate": verdict.gate,

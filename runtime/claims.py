@@ -29,7 +29,7 @@ def claimed(path: Path, wait: bool = False) -> Iterator[None]:
     Raises:
         OutputError: another process, or another thread of this one, makes it; or its folder cannot be written.
     """
-    lock = path.with_name(f".{path.name}.lock")
+    lock = lock_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(lock, wait)
@@ -47,6 +47,11 @@ def claimed(path: Path, wait: bool = False) -> Iterator[None]:
         # First, for once it is free another may hold it.
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def lock_of(path: Path) -> Path:
+    """The hidden file beside a name, which is there while somebody has the claim, or was killed."""
+    return path.with_name(f".{path.name}.lock")
 
 
 def _locked(lock: Path, wait: bool) -> int:

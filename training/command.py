@@ -6,12 +6,13 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.claims import claimed, lock_of
 from ..runtime.errors import DataError, MissingDependencyError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ..models.checkpoint import Checkpoint
     from .recipe import Recipe
     from .trainer import Progress
+
+
+_STATE, _LOG = "state.safetensors", "log.jsonl"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
     from ..data.voc import VocDataset, split_names
     from ..models.checkpoint import load_checkpoint
     from ..models.options import parse_options
-    from ..runtime.claims import claimed
     from ..runtime.sizes import parse_size
     from . import distributed
     from .memory import keep_freed_blocks
@@ -97,9 +100,7 @@ def run(args: argparse.Namespace) -> int:
     size_hw = parse_size(args.size) if args.size else train.read(0).mask.shape
     initial = load_checkpoint(args.init) if args.init else None
     writer = distributed.is_writer()
-    with claimed(args.out) if writer else nullcontext():
-        if writer:
-            _prepare(args.out, resume=args.resume, force=args.force)
+    with _prepared(args.out, resume=args.resume, force=args.force) if writer else nullcontext():
         if device.type == "cpu":
             keep_freed_blocks()
         with distributed.process_group(device):
@@ -178,30 +179,36 @@ def _augmentation(args: argparse.Namespace, base: Augmentation) -> Augmentation:
     return base
 
 
-def _prepare(out: Path, *, resume: bool, force: bool) -> None:
-    """Makes the output folder. What a former run left there is gone on with, replaced, or refused."""
-    state = out / "state.safetensors"
-    if resume and not state.exists():
+@contextmanager
+def _prepared(out: Path, *, resume: bool, force: bool) -> Iterator[None]:
+    """Makes the output folder, and keeps it for this run alone. What a former run left there is gone on with, replaced,
+    or refused.
+    """
+    if not out.exists():
+        _check(out, resume=resume, force=force)  # so that a refusal makes no folder
+    with claimed(out / _LOG):
+        _check(out, resume=resume, force=force)
+        try:
+            for name in (
+                () if resume else (_STATE, "best.safetensors", "last.safetensors", _LOG, "curves.png")
+            ):
+                (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write into {out}: {error.strerror}") from error
+        yield
+
+
+def _check(out: Path, *, resume: bool, force: bool) -> None:
+    if resume and not (out / _STATE).exists():
         raise DataError(
-            f"there is nothing to resume in {out}: {state.name} is missing; leave --resume out to start"
+            f"there is nothing to resume in {out}: {_STATE} is missing; leave --resume out to start"
         )
-    if not resume and not force and out.exists() and any(out.iterdir()):
+    if resume or force or not out.exists():
+        return
+    if any(path.name != lock_of(out / _LOG).name for path in out.iterdir()):
         raise OutputError(
             f"{out} exists and is not empty; give --resume to go on with it, or --force to start afresh"
         )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            for name in (
-                "state.safetensors",
-                "best.safetensors",
-                "last.safetensors",
-                "log.jsonl",
-                "curves.png",
-            ):
-                (out / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write into {out}: {error.strerror}") from error
 
 
 def _initializer(

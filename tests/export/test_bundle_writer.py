@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,40 @@ def test_the_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
         assert not target.exists()
     assert (target / "bundle.json").read_text() == "new"
     assert os.listdir(target.parent) == ["bundle"]
+
+
+def test_of_two_at_once_the_second_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    with staged_folder(target, force=False) as folder:
+        fill(folder, "first")
+        before = sorted(os.listdir(tmp_path))
+        for force in (False, True):
+            with (
+                pytest.raises(OutputError, match=r"bundle is being written by another process \(PID \d+\)"),
+                staged_folder(target, force=force),
+            ):
+                raise AssertionError("two make it")
+        assert sorted(os.listdir(tmp_path)) == before
+    assert (target / "bundle.json").read_text() == "first"
+    assert os.listdir(tmp_path) == ["bundle"]
+
+
+def test_what_another_has_made_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was not there when it was looked for, and is once the claim is had."""
+
+    @contextmanager
+    def late(path: Path) -> Iterator[None]:
+        path.mkdir()
+        fill(path, "first")
+        yield
+
+    monkeypatch.setattr(bundle_writer, "claimed", late)
+    with (
+        pytest.raises(OutputError, match="exists; choose another --out"),
+        staged_folder(tmp_path / "bundle", force=False),
+    ):
+        raise AssertionError("two make it")
+    assert (tmp_path / "bundle" / "bundle.json").read_text() == "first"
 
 
 def fill_half(target: Path, error: BaseException) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from edgeseg.export.boundary import BoundaryIou
-from edgeseg.export.gates import Gates
+from edgeseg.export.gates import Gates, note_of
 from edgeseg.export.parity import AGREES, REAL, TIE, Parity, Reference
 from edgeseg.export.torch_backend import reference_masks
 from edgeseg.runtime.errors import VerificationError
@@ -176,3 +177,43 @@ def test_a_class_of_few_pixels_is_not_judged() -> None:
     found.update("a", reference(logits), variant, logits.astype(np.float32), None)
     assert found.summary().classes[1].drop == 1.0
     assert all(verdict.passed for verdict in gates.judge(found.summary()))
+
+
+@pytest.mark.parametrize(
+    ("masks", "labels", "expected"),
+    [
+        ([[[1, 1]], [[1, 1]]], LABELS, "class_1"),
+        ([[[1, 1]], [[1, 0]]], LABELS, None),
+        ([[[1, 1]], [[0, 0]]], LABELS, None),
+        ([[[0, 0]]], LabelMap.generic(1), None),
+    ],
+)
+def test_a_variant_that_gives_one_class_everywhere_is_noticed(
+    masks: list[list[list[int]]], labels: LabelMap, expected: str | None
+) -> None:
+    found = Parity(labels, tie_margin=0.1, min_class_pixels=4, has_truth=False)
+    for number, mask in enumerate(masks):
+        classes = np.uint8(mask)
+        logits = logits_of(classes, 1.0)[: len(labels)].astype(np.float32)
+        found.update(str(number), reference(logits), classes, logits, None)
+    assert found.summary().only_class == expected
+
+
+def test_one_class_everywhere_passes_and_is_said() -> None:
+    classes = np.full((1, 4), 2, np.uint8)
+    logits = logits_of(classes, 1.0).astype(np.float32)
+    found = parity()
+    for number in range(3):
+        found.update(str(number), reference(logits), classes, logits, None)
+    summary = found.summary()
+    assert all(result.passed for result in Gates.for_precision("fp32").judge(summary))
+    assert note_of(summary) == "predicts one class only, 'class_2', on all 3 frames"
+    assert note_of(replace(summary, frames=1)).endswith("on the one frame")
+    assert note_of(replace(summary, only_class=None)) == ""
+
+
+def test_frames_without_finite_logits_tell_no_class() -> None:
+    logits = np.full((3, 1, 4), np.nan, np.float32)
+    found = parity()
+    found.update("a", reference(np.ones((3, 1, 4))), np.full((1, 4), 255, np.uint8), logits, None)
+    assert found.summary().only_class is None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from edgeseg.export.console import show_verification
 from edgeseg.export.frames import LabelledFrame
 from edgeseg.export.parity import AGREES, REAL, TIE
 from edgeseg.export.pictures import REAL_RGB, TIE_RGB, ComparedMask, Gallery, difference_map
@@ -14,6 +16,7 @@ from edgeseg.export.report import render
 from edgeseg.export.verify import Verification, verify
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.labels import LabelMap
+from rich.console import Console
 
 
 class Balance(HTMLParser):
@@ -97,3 +100,24 @@ def test_the_gallery_keeps_the_first_frame_and_the_worst() -> None:
         frame = LabelledFrame(str(index), np.zeros((8, 8, 3), np.uint8), mask)
         gallery.add(frame, mask, {"fp32": ComparedMask(mask, kinds)}, has_truth=False)
     assert [pictures.id for pictures in gallery.frames()] == ["0", "3", "1"]
+
+
+def test_one_class_everywhere_is_said_beside_the_verdict(
+    verification: Verification, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = replace(verification.variants[0].summary, only_class="a<b", frames=2)
+    dull = replace(
+        verification,
+        variants=(replace(verification.variants[0], summary=summary), *verification.variants[1:]),
+    )
+    note = "redicts one class only, &#x27;a&lt;b&#x27;, on all 2 frames."
+    assert note not in render(verification.as_json(), ())
+    page = render(dull.as_json(), ())
+    assert page.index("passed") < page.index(note)
+    assert dull.as_json()["variants"]["fp32"]["note"] == "predicts one class only, 'a<b', on all 2 frames"
+    assert dull.as_json()["variants"]["fp32"]["only_class"] == "a<b"
+    show_verification(Console(width=80), dull)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "fp32 predicts one class only, 'a<b', on all 2 frames: parity says nothing" in printed
+    show_verification(Console(width=80), verification)
+    assert "one class only" not in capsys.readouterr().out

@@ -13,6 +13,7 @@ import pytest
 import torch
 from edgeseg.cli import main
 from edgeseg.models.checkpoint import load_checkpoint
+from edgeseg.runtime.claims import claimed
 
 MakeDataset = Callable[..., Path]
 NETWORK = (
@@ -197,3 +198,16 @@ def test_the_state_of_another_network_is_refused(
     assert train(data, tmp_path / "run", "--epochs", "1") == 0
     assert train(data, tmp_path / "run", "--epochs", "2", "--resume", "--option", "batch_norm=false") == 2
     assert "is the state of another network or recipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--force",)])
+def test_of_two_in_one_folder_the_second_is_told_and_leaves_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    out = tmp_path / "run"
+    with claimed(out / "log.jsonl"):
+        assert train(data, out, "--epochs", "1", *more) == 2
+        assert "is being written by another process (PID" in capsys.readouterr().err
+        assert os.listdir(out) == [".log.jsonl.lock"]
+    assert train(data, out, "--epochs", "1", *more) == 0
+    assert ".log.jsonl.lock" not in os.listdir(out)

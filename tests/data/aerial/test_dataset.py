@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg.data.aerial import AERIAL_LABELS, AerialFlight, write_dataset
+from edgeseg.runtime.claims import claimed
 from edgeseg.runtime.errors import OutputError, UsageError
 from edgeseg.runtime.labels import LabelMap
 
@@ -83,7 +84,7 @@ def test_an_interrupt_leaves_nothing_either(tmp_path: Path, flights: Flights) ->
 
 def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot create"):
+    with pytest.raises(OutputError, match="cannot write"):
         write_dataset(tmp_path / "file" / "set", 4, 0)
 
 
@@ -91,3 +92,16 @@ def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_counts_that_cannot_work(tmp_path: Path, count: int, seed: int, fraction: float) -> None:
     with pytest.raises(UsageError, match="expected 2 views or more"):
         write_dataset(tmp_path / "set", count, seed, (128, 160), fraction)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_of_two_at_once_the_second_is_told_and_leaves_nothing(
+    tmp_path: Path, flights: Flights, force: bool
+) -> None:
+    out = tmp_path / "set"
+    with claimed(out):
+        with pytest.raises(OutputError, match=r"set is being written by another process \(PID \d+\)"):
+            write_dataset(out, 2, 4, (128, 160), force=force)
+        assert [path.name for path in tmp_path.iterdir()] == [".set.lock"]
+    write_dataset(out, 2, 4, (128, 160), force=force)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]

@@ -217,12 +217,13 @@ def test_where_nothing_records_there_is_no_switch(labels: Any, make_status: Call
 def test_a_request_that_never_ends_is_cut_off(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One whose head does not come, and one of 40 kB of headers."""
     monkeypatch.setattr("edgeseg.runtime.preview.connections._IDLE_SECONDS", 1.0)
-    with connected(run.server.url, b"GET / HTTP/1.1\r\nHost: local") as raw:
-        start = time.monotonic()
-        assert raw.recv(10) == b""
-        assert time.monotonic() - start < 15
+    with (
+        connected(run.server.url, b"GET / HTTP/1.1\r\nHost: local") as raw,
+        pytest.raises(ConnectionResetError),
+    ):
+        raw.recv(10)
     with connected(run.server.url, b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000) as raw:
-        assert raw.recv(100).startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+        assert raw.recv(100).startswith(b"HTTP/1.1 431")
 
 
 def test_it_closes_in_half_a_second_whatever_its_clients_do(make_run: Callable[..., Any], until: Any) -> None:
