@@ -6,27 +6,26 @@ import io
 import struct
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..runtime.errors import DataError, MissingDependencyError
 from ..runtime.files import read_regular
 from ..runtime.labels import VOID, VOID_RGB, LabelMap
+from ..runtime.pictures import reader
 
 _MOST_BYTES = 1 << 30
+_FORMATS = ("PNG", "BMP", "TIFF", "GIF")
+"""Of Pillow's: those without loss, in which a class is not blurred into others."""
 
 
 def read_frame(path: Path) -> npt.NDArray[np.uint8]:
     """Reads a picture as uint8 [H, W, 3], BGR.
 
     Raises:
-        DataError: the file is missing or not a picture.
+        DataError: the file is missing, damaged, or not a picture.
     """
-    frame_bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if frame_bgr is None:
-        raise DataError(f"cannot read the picture {path}: it is missing, truncated or not an image")
-    return np.asarray(frame_bgr, np.uint8)
+    return reader.read_picture(path)
 
 
 def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
@@ -70,8 +69,9 @@ def _open(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | No
         data = read_regular(path, _MOST_BYTES)
     except OSError as error:
         raise DataError(f"cannot read the mask {path}: {error.strerror}") from error
+    reader.check(data, f"the mask {path}")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.mode == "P":
                 palette_rgb = np.zeros((256, 3), np.uint8)
                 flat = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -79,9 +79,15 @@ def _open(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | No
                 return np.asarray(image, np.uint8), palette_rgb
             if image.mode == "L":
                 return np.asarray(image, np.uint8), None
+            if image.mode.startswith(("I", "F")):
+                raise DataError(
+                    f"the mask {path} has more than 8 bits a pixel; expected class ids or colours: save it in 8 bits"
+                )
             return np.asarray(image.convert("RGB"), np.uint8), None
     except UnidentifiedImageError as error:
-        raise DataError(f"cannot read the mask {path}: it is no image that can be read") from error
+        raise DataError(
+            f"the mask {path} is not of a form that is read; expected a PNG: others lose or change colours"
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read the mask {path}: {error}") from error
 

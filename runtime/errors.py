@@ -34,6 +34,14 @@ class DataError(EdgesegError):
     """A data set, a picture, a mask or a label map is missing, malformed or inconsistent."""
 
 
+class SourceError(EdgesegError):
+    """A camera, video or folder of pictures cannot be opened or read."""
+
+
+class PictureError(SourceError, DataError):
+    """A picture is missing, damaged, too large or of a form that is not read, in a source or in a data set."""
+
+
 class CheckpointError(EdgesegError):
     """A checkpoint cannot be read, or does not fit the network it is loaded into."""
 
@@ -48,10 +56,6 @@ class BundleError(EdgesegError):
 
 class BackendError(EdgesegError):
     """An inference backend is not available, or failed."""
-
-
-class SourceError(EdgesegError):
-    """A camera, video or folder of pictures cannot be opened or read."""
 
 
 class OutputError(EdgesegError):

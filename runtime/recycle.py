@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 _MOST = 24
 _MOST_KINDS = 8
+_MOST_BYTES = 256 << 20
+"""Kept of other kinds when a new one comes, so that a source that changes its size hoards no memory."""
 
 
 class ArrayPool:
@@ -33,7 +35,7 @@ class ArrayPool:
         """
         kind = (shape, dtype)
         if kind not in self._arrays:
-            if len(self._arrays) == _MOST_KINDS:
+            while len(self._arrays) == _MOST_KINDS or (self._arrays and self._bytes() > _MOST_BYTES):
                 del self._arrays[next(iter(self._arrays))]
             self._arrays[kind] = []
         arrays = self._arrays[kind]
@@ -45,6 +47,9 @@ class ArrayPool:
         if len(arrays) < _MOST:
             arrays.append(array)
         return array
+
+    def _bytes(self) -> int:
+        return sum(array.nbytes for arrays in self._arrays.values() for array in arrays)
 
 
 def _references_of_a_free_one() -> int:

@@ -20,8 +20,14 @@ DOORS = ("cli.py", "export.py", "run_camera.py")
 """The front doors: they may ask for everything, and nothing may ask for them."""
 
 WORDS = (
-    "runtime.claims", "runtime.errors", "runtime.files", "runtime.labels", "runtime.palette_png", "runtime.sizes",
-)  # fmt: skip
+    "runtime.claims",
+    "runtime.errors",
+    "runtime.files",
+    "runtime.labels",
+    "runtime.palette_png",
+    "runtime.pictures",
+    "runtime.sizes",
+)
 """What all parts speak in. Of the runtime, the parts that do not run a network may import these alone."""
 
 MAY_IMPORT = {

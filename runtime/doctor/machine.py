@@ -11,7 +11,7 @@ from .host import Host
 from .jetson import find_jetson
 
 MIN_PYTHON = (3, 10)
-CORE_PACKAGES = ("numpy", "fastjsonschema")
+CORE_PACKAGES = ("numpy", "fastjsonschema", "simplejpeg")
 """Of the core install; ONNX Runtime and OpenCV have probes of their own."""
 
 _VNNI_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni")

@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from ..labels import LabelMap
+from ..pictures.bounds import MOST_PIXELS
 from ..preprocess import Frame
 from .folder import SEGMENT_SUFFIX, number_of, segments_of, takes_of
 from .pixels import unpack
 from .records import END, FRAME, HEAD, Record, read_records
 from .sink import FORMAT
-
-_MOST_PIXELS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def _frame(record: Record, take: Path, segment: Path) -> RecordedFrame:
     facts = record.facts
     try:
         height, width = (int(side) for side in facts["size_hw"])
-        if not 0 < height * width <= _MOST_PIXELS or min(height, width) < 1:
+        if not 0 < height * width <= MOST_PIXELS or min(height, width) < 1:
             raise ValueError(f"a frame of {height} x {width}")
         return RecordedFrame(
             take=take.name,

@@ -18,8 +18,8 @@ import threading
 import traceback
 from typing import Any
 
+from ..pictures.bounds import MOST_PIXELS_A_SECOND, PixelBudget, most_live_pixels
 from .capture import Capture, CaptureError, Grabbed
-from .limits import MOST_PIXELS
 from .ring import SLOTS, Ring
 
 MOST_MESSAGE_BYTES = 1 << 16
@@ -103,6 +103,7 @@ class Server:
             os._exit(1)
 
     def _capture(self, capture: Capture) -> None:
+        budget = PixelBudget()
         while not self._ending.is_set():
             slot = self._free_slot()
             into = self._ring.slots[slot] if self._ring is not None else None
@@ -112,8 +113,11 @@ class Server:
                 self._fail(str(error), error.hopeless)
                 return
             shape = grabbed.frame.shape
-            if len(shape) != 3 or shape[2] != 3 or not 0 < shape[0] * shape[1] <= MOST_PIXELS:
+            if len(shape) != 3 or shape[2] != 3 or not 0 < shape[0] * shape[1] <= most_live_pixels():
                 self._fail(f"it gives frames of the shape {shape}, which edgeseg does not take", False)
+                return
+            if not budget.take(shape[0] * shape[1]):
+                self._fail(f"it gives more than {MOST_PIXELS_A_SECOND >> 20} megapixels a second", False)
                 return
             with self._lock:
                 ring = self._ring

@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from ..errors import EdgesegError, SourceError
 from ..forks import Owned, refuse_in_child, stays_with_this_process
+from ..pictures.bounds import most_live_pixels
 from ..recycle import ArrayPool
 from .base import Source
 from .child import MOST_MESSAGE_BYTES
-from .limits import MOST_PIXELS
 from .live import HopelessError, Interrupted, Interruption, LiveOptions
 from .ring import SLOTS, Ring
 
@@ -218,7 +218,7 @@ class ChildSource(Source):
 
     def _attach(self, answer: Mapping[str, Any], fd: int) -> None:
         height, width, channels = (int(side) for side in answer["shape"])
-        if channels != 3 or not 0 < height * width <= MOST_PIXELS:
+        if channels != 3 or not 0 < height * width <= most_live_pixels():
             raise SourceError(f"{self.name} gives frames of {width} x {height} x {channels}, which cannot be")
         self._ring = Ring.attach((height, width, 3), fd)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import os
 
-MOST_PIXELS = 1 << 28
-"""Of one picture or frame: 16384 x 16384, 768 MiB as BGR. A forged header of a few bytes can claim any size."""
+from ..pictures.bounds import MOST_PIXELS, VARIABLE
 
 _FFMPEG = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_PICTURES = "OPENCV_IO_MAX_IMAGE_PIXELS"
 _LOG_LEVELS = ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_LOG_LEVEL")
 _V4L2 = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
@@ -19,7 +17,7 @@ def set_limits() -> None:
 
     Call it before OpenCV is imported. What the environment says already stays.
     """
-    os.environ.setdefault(_PICTURES, str(MOST_PIXELS))
+    os.environ.setdefault(VARIABLE, str(MOST_PIXELS))
     os.environ.setdefault(_V4L2, "5")
     options = os.environ.get(_FFMPEG, "")
     if "protocol_whitelist" not in options:
@@ -37,7 +35,7 @@ def child_environment(read_timeout_s: float, ffmpeg_options: dict[str, str]) -> 
     # What FFmpeg says of a failure is read there, and told in one line; the run itself hears nothing of it.
     for name in _LOG_LEVELS:
         environment.pop(name, None)
-    environment[_PICTURES] = os.environ.get(_PICTURES, str(MOST_PIXELS))
+    environment[VARIABLE] = os.environ.get(VARIABLE, str(MOST_PIXELS))
     environment[_V4L2] = str(max(1, math.ceil(read_timeout_s)))
     environment[_FFMPEG] = "|".join(f"{name};{value}" for name, value in ffmpeg_options.items())
     return environment

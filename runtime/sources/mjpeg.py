@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from .. import clock
 from ..errors import SourceError
+from ..pictures import jpeg, jpeg_decode
+from ..pictures.bounds import MOST_PIXELS_A_SECOND, PixelBudget, most_live_pixels
 from ..reasons import CORRUPT, STALE
-from . import jpeg
+from ..recycle import ArrayPool
 from .arrivals import Arrivals
 from .base import Source
 from .http_body import HttpBody
 from .http_url import printable
 from .lag import BACKLOG_SECONDS, Lag
-from .limits import MOST_PIXELS
 from .live import Interrupted, Interruption, LiveOptions
 from .multipart import MultipartParser, Part
 from .uri import SourceUri
@@ -75,6 +76,7 @@ class MjpegSource(Source):
         self._noted = False
         self._failure: SourceError | None = None
         self._shape: tuple[int, ...] | None = None
+        self._frames, self._budget = ArrayPool(), PixelBudget()
 
     def read(self) -> npt.NDArray[np.uint8] | None:
         """The newest frame, uint8 [H, W, 3] BGR; None once interrupted.
@@ -195,22 +197,32 @@ class MjpegSource(Source):
                 self.frame_fault = STALE
 
     def _decode(self, part: Part) -> npt.NDArray[np.uint8] | None:
-        claimed = jpeg.size_hw(part.data)
-        if claimed is not None and claimed[0] * claimed[1] > MOST_PIXELS:
-            raise SourceError(
-                f"{self.name} sends a picture of {claimed[1]} x {claimed[0]} pixels, more than {MOST_PIXELS}"
-            )
-        whole = jpeg.find_end(part.data) > 0
-        frame = None
-        if claimed is not None and min(claimed) > 0:
-            frame = jpeg.decode(part.data)
-        self.frame_fault = "" if whole and frame is not None else CORRUPT
+        head = jpeg.read_head(part.data)
+        frame, damage = None, "it has no head"
+        if head is not None and not jpeg_decode.impossible(part.data, head):
+            self._check_bounds(part.data, head)
+            into = self._frames.take((*head.size_hw, 3), np.uint8)
+            frame, damage, form = jpeg_decode.decode(part.data, head, into)
+            if form:
+                raise SourceError(f"{self.name} sends a picture that {form}, which is not read")
+        self.frame_fault = CORRUPT if damage else ""
         if frame is None:
             # Someone must hear that a frame came and was no good; before the first good one its size is unknown.
             return None if self._shape is None else np.zeros(self._shape, np.uint8)
         self._shape = frame.shape
         return frame
 
+    def _check_bounds(self, data: bytes, head: jpeg.Head) -> None:
+        """Refuses what would fill the memory or take all the time: by what its head says, before it is decoded."""
+        height, width = head.size_hw
+        if height * width > most_live_pixels():
+            raise SourceError(
+                f"{self.name} sends a picture of {width} x {height} pixels, more than {most_live_pixels()}"
+            )
+        if not self._budget.take(jpeg_decode.work_px(data, head)):
+            raise SourceError(
+                f"{self.name} sends more than {MOST_PIXELS_A_SECOND >> 20} megapixels a second, more than any camera"
+            )
 
 def _boundary(name: str, headers: Message) -> str:
     """What separates the parts of a response.

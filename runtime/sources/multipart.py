@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import SourceError
-from . import jpeg
+from ..pictures import jpeg
 from .stamps import Stamp, stamp_of
 
 MOST_PART_BYTES = 64 << 20

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from ..clock import now
+from ..pictures import jpeg, jpeg_decode
 from ..reasons import CORRUPT
-from . import jpeg
 from .capture import Capture, CaptureError, Frame, Grabbed
 from .lag import Lag, skip_backlog
 
@@ -112,12 +112,13 @@ class V4l2Capture(OpenCvCapture):
             self._compressed = False
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
             return super().read(into)
-        frame = jpeg.decode(data)
-        whole = frame is not None and jpeg.find_end(data) > 0
+        frame, damage, form = jpeg_decode.decode(data, into=into)
+        if form:
+            raise CaptureError(f"{self._name} sends a picture that {form}, which is not read", hopeless=True)
         if frame is None:
             width, height = (int(self._capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, _HEIGHT))
             frame = np.zeros((max(1, height), max(1, width), 3), np.uint8)
-        return Grabbed(frame, grabbed.at, "" if whole else CORRUPT)
+        return Grabbed(frame, grabbed.at, CORRUPT if damage else "")
 
 
 _HEIGHT = cv2.CAP_PROP_FRAME_HEIGHT

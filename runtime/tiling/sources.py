@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import MissingDependencyError, SourceError
-from ..sources.pictures import PICTURE_SUFFIXES, decode_picture
-from .tiff_tags import why_not_plain
+from ..pictures import reader
+from ..pictures.tiff import why_not_plain
+from ..sources.uri import PICTURE_SUFFIXES
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
@@ -117,10 +118,4 @@ def open_picture(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> P
             raise MissingDependencyError("rasterio", "ortho", f"{path}, which {reason},")
     # OpenCV turns a photograph upright only where it gives three channels.
     mode = cv2.IMREAD_COLOR if suffix in _ORIENTED_SUFFIXES else cv2.IMREAD_UNCHANGED
-    try:
-        picture = decode_picture(path, mode)
-    except cv2.error as error:
-        raise SourceError(
-            f"OpenCV does not read {path} whole, as when it has more than 2^30 pixels; save it as a tiled GeoTIFF"
-        ) from error
-    return WholePicture(picture, str(path))
+    return WholePicture(reader.read(path, mode), str(path))

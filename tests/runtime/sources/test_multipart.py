@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg.runtime.errors import SourceError
-from edgeseg.runtime.sources import jpeg, multipart
+from edgeseg.runtime.pictures import jpeg
+from edgeseg.runtime.sources import multipart
 from edgeseg.runtime.sources.multipart import MultipartParser
 
 

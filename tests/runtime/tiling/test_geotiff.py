@@ -320,7 +320,7 @@ def test_without_rasterio_a_small_plain_tiff_is_read_whole(tmp_path: Path, bands
     [
         ({}, "is georeferenced"),
         ({"crs": None, "transform": None, "nodata": 0}, "marks pixels without data"),
-        ({"crs": None, "transform": None, "BIGTIFF": "YES"}, "is a BigTIFF or damaged"),
+        ({"crs": None, "transform": None, "BIGTIFF": "YES"}, "is a BigTIFF"),
         ({"crs": None, "transform": None, "SPARSE_OK": True}, "has 68 megapixels"),
     ],
 )

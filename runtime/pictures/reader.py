@@ -1,0 +1,132 @@
+"""The one reader of pictures in files, for sources, data sets and tiles alike."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import PictureError
+from ..files import read_regular
+from . import jpeg, jpeg_decode, png, tiff
+from .bounds import VARIABLE, most_pixels
+
+_MOST_BYTES = 2 << 30
+_ANEW = "replace it or take it out"
+_CONVERT = "convert it to 8 bits a channel, as a JPEG or PNG"
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_KNOWN_STARTS = (png.START, b"BM", b"RIFF", *_TIFF_STARTS)
+_OTHERS = {
+    b"ftyphei": "HEIF, as phones write",
+    b"ftypmif": "HEIF, as phones write",
+    b"ftyphev": "HEIF, as phones write",
+    b"8BPS\0\1": "a Photoshop document",
+    b"%PDF": "a PDF",
+}
+"""Beginnings, or what follows four bytes, of what people take for pictures and OpenCV does not read."""
+
+
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """Reads a picture whole, as uint8 [H, W, 3] BGR, turned as its EXIF orientation says.
+
+    Raises:
+        PictureError: it is missing, damaged, too large or of a form that is not read. The message names it.
+    """
+    return np.asarray(read(path, cv2.IMREAD_COLOR), np.uint8)
+
+
+def read(path: Path, mode: int) -> npt.NDArray[Any]:
+    """Reads a picture whole, in one of OpenCV's modes, ``cv2.IMREAD_…``; a JPEG always as :func:`read_picture`.
+
+    Raises:
+        PictureError: as :func:`read_picture`.
+    """
+    return decode(read_bytes(path), f"the picture {path}", mode)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a picture's file.
+
+    Raises:
+        PictureError: there is no such file, or it is larger than any picture.
+    """
+    try:
+        return read_regular(path, _MOST_BYTES)
+    except OSError as error:
+        raise PictureError(f"cannot read the picture {path}: {error.strerror}") from error
+
+
+def decode(data: bytes, name: str, mode: int) -> npt.NDArray[Any]:
+    """Decodes a picture whole, as :func:`read`.
+
+    Args:
+        data: of the file.
+        name: of the picture, to begin messages with.
+        mode: of OpenCV.
+
+    Raises:
+        PictureError: as :func:`read_picture`.
+    """
+    check(data, name)
+    if data.startswith(jpeg.START):
+        decoded = jpeg_decode.decode(data)
+        if decoded.form:
+            raise PictureError(f"{name} {decoded.form}, which is not read; {_CONVERT}")
+        if decoded.damage or decoded.frame is None:
+            raise _damaged(name, decoded.damage)
+        return decoded.frame
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    except cv2.error as error:
+        raise PictureError(f"OpenCV refuses {name}: {error.err or error}") from error
+    if picture is None and not data.startswith(_KNOWN_STARTS):
+        raise PictureError(f"{name} is of no form that is read; {_CONVERT}")
+    if picture is None:
+        raise _damaged(name, "OpenCV cannot decode it")
+    return picture
+
+
+def check(data: bytes, name: str) -> None:
+    """Refuses a picture by what can be told without decoding it: size, form, and parts that are missing or altered.
+
+    Raises:
+        PictureError: as :func:`read_picture`.
+    """
+    tags: tiff.Tags = {}
+    size_hw, damage, form = (0, 0), "", ""
+    if data.startswith(jpeg.START):
+        size_hw = jpeg.size_hw(data) or (0, 0)
+    elif data.startswith(png.START):
+        size_hw, damage = png.size_hw(data), png.damage(data)
+    elif data.startswith(_TIFF_STARTS):
+        try:
+            tags = tiff.tags_of(data)
+        except ValueError as error:
+            raise _damaged(name, str(error)) from error
+        size_hw, form = tiff.size_hw(tags), tiff.form(tags)
+    elif data.startswith(b"BM") and len(data) >= 26:
+        width, height = struct.unpack_from("<ii", data, 18)
+        size_hw = abs(height), abs(width)
+    elif not data:
+        raise PictureError(f"{name} is empty; {_ANEW}")
+    height, width = size_hw
+    if height * width > most_pixels():
+        raise PictureError(
+            f"{name} has {width} x {height} pixels, more than {most_pixels()}; make it smaller, save it as a"
+            f" tiled GeoTIFF for `edgeseg run --tile`, or set {VARIABLE}"
+        )
+    damage = damage or (tags and not form and tiff.damage(data, tags)) or ""
+    if damage:
+        raise _damaged(name, damage)
+    other = next((name for start, name in _OTHERS.items() if start in data[:12]), "")
+    form = form or (other and f"is {other}")
+    if form:
+        raise PictureError(f"{name} {form}, which is not read; {_CONVERT}")
+
+
+def _damaged(name: str, why: str) -> PictureError:
+    return PictureError(f"{name} is damaged or truncated ({why}); {_ANEW}")
