@@ -77,6 +77,7 @@ class MjpegSource(Source):
         self._failure: SourceError | None = None
         self._shape: tuple[int, ...] | None = None
         self._frames, self._budget = ArrayPool(), PixelBudget()
+        self._trouble = ""
 
     def read(self) -> npt.NDArray[np.uint8] | None:
         """The newest frame, uint8 [H, W, 3] BGR; None once interrupted.
@@ -93,7 +94,7 @@ class MjpegSource(Source):
                     self._judge()
                     return frame
                 if time.monotonic() > until:
-                    raise SourceError(f"{self.name} sends no pictures that can be decoded")
+                    raise SourceError(self._trouble)
         except Interrupted:
             return None
 
@@ -128,7 +129,9 @@ class MjpegSource(Source):
         if parts:
             self.dropped += len(parts) - 1
             return parts[-1]
-        raise self._failure or SourceError(f"no whole frame came within {self._read_timeout_s:g} s")
+        raise self._failure or SourceError(
+            self._trouble or f"no whole frame came within {self._read_timeout_s:g} s"
+        )
 
     def _patience(self, asked: float) -> float:
         """Until when a newer part is worth waiting for, as the newest may have waited on its way."""
@@ -198,14 +201,17 @@ class MjpegSource(Source):
 
     def _decode(self, part: Part) -> npt.NDArray[np.uint8] | None:
         head = jpeg.read_head(part.data)
-        frame, damage = None, "it has no head"
-        if head is not None and not jpeg_decode.impossible(part.data, head):
+        frame, damage = None, jpeg_decode.impossible(part.data, head) if head else "they are no JPEGs"
+        if head is not None and not damage:
             self._check_bounds(part.data, head)
             into = self._frames.take((*head.size_hw, 3), np.uint8)
             frame, damage, form = jpeg_decode.decode(part.data, head, into)
             if form:
                 raise SourceError(f"{self.name} sends a picture that {form}, which is not read")
         self.frame_fault = CORRUPT if damage else ""
+        self._trouble = (
+            f"{self.name} sends no pictures that can be decoded: {damage}" if frame is None else ""
+        )
         if frame is None:
             # Someone must hear that a frame came and was no good; before the first good one its size is unknown.
             return None if self._shape is None else np.zeros(self._shape, np.uint8)

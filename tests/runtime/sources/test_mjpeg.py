@@ -11,7 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from edgeseg.runtime.errors import SourceError
+from edgeseg.runtime.pictures.bounds import PixelBudget
 from edgeseg.runtime.sources import http_body, mjpeg, open_source
 from edgeseg.runtime.sources import resolve as resolving
 from edgeseg.runtime.sources.http_digest import digest_answer
@@ -142,22 +144,85 @@ def test_rubbish_in_place_of_pictures_is_corrupt_once_there_was_a_frame(mjpeg_se
             inner.read()
 
 
-def test_a_size_that_no_picture_has_is_refused_before_it_is_decoded(
-    mjpeg_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = bytearray(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes())
+def scene(number: int, size_hw: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (*size_hw, 3), np.uint8)
+
+
+def forged(size_hw: tuple[int, int], padding: int = 0) -> bytes:
+    """A small picture whose head claims another size, and as many bytes more as are wanted."""
+    data = cv2.imencode(".jpg", scene(0, (120, 160)))[1].tobytes()
     at = data.index(b"\xff\xc0") + 5
-    data[at : at + 4] = b"\xff\xf0\xff\xf0"
-    mjpeg_server.part = lambda number: bytes(data)
+    size = b"".join(side.to_bytes(2, "big") for side in size_hw)
+    return data[:at] + size + data[at + 4 : -2] + bytes(padding) + data[-2:]
+
+
+@pytest.mark.parametrize(
+    ("side", "padding", "message"),
+    [
+        (
+            65520,
+            0,
+            r"sends no pictures that can be decoded: its head claims 65520 x 65520 pixels, which \d+ bytes cannot hold",
+        ),
+        (9000, 400_000, "sends a picture of 9000 x 9000 pixels, more than 67108864"),
+    ],
+)
+def test_a_size_that_no_picture_has_is_refused_before_it_is_decoded(
+    mjpeg_server: Any, monkeypatch: pytest.MonkeyPatch, side: int, padding: int, message: str
+) -> None:
+    data = forged((side, side), padding)
+    mjpeg_server.part = lambda number: data
     decoded: list[object] = []
-    monkeypatch.setattr(cv2, "imdecode", lambda *args: decoded.append(args))
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *args, **options: decoded.append(args))
     source = mjpeg.MjpegSource(parse(mjpeg_server.url), SOON, Interruption())
-    with (
-        source,
-        pytest.raises(SourceError, match="sends a picture of 65520 x 65520 pixels, more than 268435456"),
-    ):
+    with source, pytest.raises(SourceError, match=message):
         source.read()
     assert not decoded
+
+
+def test_small_pictures_that_claim_to_be_large_are_corrupt_and_the_run_goes_on(mjpeg_server: Any) -> None:
+    with open_source(mjpeg_server.url, QUICK) as source:
+        source.read()
+        mjpeg_server.part = lambda number: forged((16384, 16384))
+        frame = read_until(source, lambda source, frame: source.frame_fault == "corrupt")
+        assert frame.shape == (48, 64, 3)
+        mjpeg_server.part = None
+        read_until(source, lambda source, frame: source.frame_fault == "")
+        assert source.reconnects == 0
+
+
+def test_more_pixels_a_second_than_any_camera_sends_are_a_lost_source(
+    mjpeg_server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # By a clock that stands still: three frames fit, and then no more.
+    monkeypatch.setattr(mjpeg, "PixelBudget", lambda: PixelBudget(3 * 48 * 64, clock=lambda: 0.0))
+    with open_source(mjpeg_server.url, QUICK) as source:
+        read_until(source, lambda source, frame: source.reconnects == 2)
+    assert "sends more than 1024 megapixels a second, more than any camera" in caplog.text
+
+
+def test_pictures_that_were_cut_and_have_an_end_are_corrupt(mjpeg_server: Any) -> None:
+    whole = [cv2.imencode(".jpg", scene(number, (48, 64)))[1].tobytes() for number in range(2)]
+    cut = whole[1][: len(whole[1]) - 60] + b"\xff\xd9"
+    assert cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_COLOR) is not None
+    mjpeg_server.part = lambda number: cut if number % 2 else whole[0]
+    expected = {"": cv2.imdecode(np.frombuffer(whole[0], np.uint8), cv2.IMREAD_COLOR)}
+    with open_source(mjpeg_server.url, QUICK) as source:
+        for wanted in ("corrupt", "", "corrupt"):
+            frame = read_until(source, lambda source, frame, wanted=wanted: source.frame_fault == wanted)
+            assert frame.shape == (48, 64, 3)
+            if wanted in expected:
+                np.testing.assert_array_equal(frame, expected[wanted])
+
+
+def test_pictures_of_a_form_that_is_not_read_are_named(mjpeg_server: Any) -> None:
+    data = cv2.imencode(".jpg", scene(0, (48, 64)))[1].tobytes()
+    at = data.index(b"\xff\xc0") + 4
+    mjpeg_server.part = lambda number: data[:at] + b"\x0c" + data[at + 1 :]
+    with pytest.raises(
+        SourceError, match="sends a picture that is a JPEG of 12 bits a sample, which is not read"
+    ):
+        open_source(mjpeg_server.url, SOON).read()
 
 
 def test_a_new_size_is_followed_and_said(mjpeg_server: Any) -> None:
