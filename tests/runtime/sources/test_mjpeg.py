@@ -219,10 +219,9 @@ def test_pictures_of_a_form_that_is_not_read_are_named(mjpeg_server: Any) -> Non
     data = cv2.imencode(".jpg", scene(0, (48, 64)))[1].tobytes()
     at = data.index(b"\xff\xc0") + 4
     mjpeg_server.part = lambda number: data[:at] + b"\x0c" + data[at + 1 :]
-    with pytest.raises(
-        SourceError, match="sends a picture that is a JPEG of 12 bits a sample, which is not read"
-    ):
-        open_source(mjpeg_server.url, SOON).read()
+    source = mjpeg.MjpegSource(parse(mjpeg_server.url), SOON, Interruption())
+    with source, pytest.raises(SourceError, match="sends a picture that is a JPEG of 12 bits a sample"):
+        source.read()
 
 
 def test_a_new_size_is_followed_and_said(mjpeg_server: Any) -> None:
