@@ -230,6 +230,7 @@ class MjpegSource(Source):
                 f"{self.name} sends more than {MOST_PIXELS_A_SECOND >> 20} megapixels a second, more than any camera"
             )
 
+
 def _boundary(name: str, headers: Message) -> str:
     """What separates the parts of a response.
 
