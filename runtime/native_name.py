@@ -1,4 +1,4 @@
-"""Names under which libraries written in C open exactly the file that is meant."""
+"""Names and texts for libraries written in C, which take them otherwise than Python means them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def native_name(path: str | os.PathLike[str]) -> Iterator[str]:
         ) from error
     with folder:
         yield str(link)
+
+
+def native_text(text: str) -> str:
+    """Returns a text that OpenCV can draw or put over a window: what is no character becomes ``?``.
+
+    OpenCV ends the process at a lone surrogate, as Python makes of a name's bytes that are not UTF-8.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def is_utf8(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from .native_name import native_text
 from .preprocess import Frame
 
 Colour = tuple[int, int, int]
@@ -93,12 +94,13 @@ class Painter:
         self._text(text, left + self._pad_px, top + self._pad_px + self._text_px, colour)
 
     def _width(self, text: str) -> int:
-        return int(cv2.getTextSize(text, _FONT, self._scale, self._stroke)[0][0])
+        return int(cv2.getTextSize(native_text(text), _FONT, self._scale, self._stroke)[0][0])
 
     def _text(self, text: str, left: int, baseline: int, colour: Colour) -> None:
         cv2.putText(
-            self._canvas, text, (left, baseline), _FONT, self._scale, colour, self._stroke, cv2.LINE_AA
-        )
+            self._canvas, native_text(text), (left, baseline), _FONT, self._scale, colour, self._stroke,
+            cv2.LINE_AA,
+        )  # fmt: skip
 
     def _panel(self, left: int, top: int, width: int, height: int) -> None:
         """Darkens a rectangle with round corners, cut where it leaves the picture."""

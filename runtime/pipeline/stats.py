@@ -34,7 +34,7 @@ class RunStats:
         self._stages: dict[str, _Latest] = {}
         self._latency = _Latest()
         self._finished: deque[float] = deque(maxlen=_RATE_FRAMES)
-        self._first_at = self._last_at = 0.0
+        self._captured_at = self._first_at = self._last_at = 0.0
         self._shares = np.zeros(len(labels), np.float64)
         self._valid = 0
         self._invalid: Counter[str] = Counter()
@@ -59,7 +59,7 @@ class RunStats:
         shares = result.shares(len(self._labels)) if shares is None else shares
         with self._lock:
             if self.frames == 0:
-                self._first_at = finished_at
+                self._first_at, self._captured_at = finished_at, result.captured_at
             self._last_at = finished_at
             self.frames += 1
             self._finished.append(finished_at)
@@ -131,11 +131,17 @@ class RunStats:
                 "invalid_frames": self.frames - self._valid,
                 "invalid": dict(self._invalid),
                 "deadline_misses": self.deadline_misses,
-                "fps": _rate(self.frames, self._first_at, self._last_at),
+                "fps": self._rate(),
                 "stages_ms": {stage: values.percentiles() for stage, values in self._stages.items()},
                 "latency_ms": self._latency.percentiles(),
                 "class_share": dict(zip(self._labels.names, mean_shares.tolist(), strict=True)),
             }
+
+    def _rate(self) -> float:
+        """Results a second since the first; of a single one, since it was captured."""
+        if self.frames == 1 and self._last_at > self._captured_at:
+            return 1 / (self._last_at - self._captured_at)
+        return _rate(self.frames, self._first_at, self._last_at)
 
 
 def _rate(frames: int, first_at: float, last_at: float) -> float:

@@ -8,6 +8,7 @@ import sys
 
 import cv2
 
+from ..native_name import native_text
 from .base import Output, Sink, StopRequested
 
 _TITLE = "edgeseg (q ends)"
@@ -46,7 +47,7 @@ class WindowSink(Sink):
     def __init__(self, of: str = "") -> None:
         if of:
             self.name = f"window {of}"
-        self._title = f"{_TITLE} {of}".rstrip()
+        self._title = native_text(f"{_TITLE} {of}".rstrip())
         self._shown = False
 
     def write(self, output: Output) -> None:

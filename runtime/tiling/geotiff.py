@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from ..errors import MissingDependencyError, OutputError, SourceError
 from ..labels import VOID, LabelMap
+from ..native_name import is_utf8
 from .sources import Picture, Pixels
 from .targets import ClassMap, ClassMapFile
 
 _CACHE = "GDAL_CACHEMAX"
+_NOT_UTF8 = "the name is not UTF-8, and GDAL, which reads and writes GeoTIFFs, takes no other: rename it"
 _BLOCK_PX = 256
 _MAX_BLOCK_BYTES = 1 << 29
 _SPARE_CACHE_BYTES = 16 << 20
@@ -59,6 +61,8 @@ class GeoTiffPicture(Picture):
     def __init__(self, path: Path, tile_hw: tuple[int, int]) -> None:
         rasterio = _rasterio()
         self.name = str(path)
+        if not is_utf8(self.name):
+            raise SourceError(f"{path}: {_NOT_UTF8}")
         self._errors: Any = importlib.import_module("rasterio.errors")
         self._window: Any = importlib.import_module("rasterio.windows").Window
         with ExitStack() as stack:
@@ -152,6 +156,8 @@ class GeoTiffClassMap(ClassMapFile):
     """
 
     def __init__(self, path: Path, picture: GeoTiffPicture, labels: LabelMap, force: bool = False) -> None:
+        if not is_utf8(str(path)):
+            raise OutputError(f"{path}: {_NOT_UTF8}")
         super().__init__(path, picture.size_hw, force)
         self._errors = picture._errors
         self._window = picture._window

@@ -6,9 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edgeseg.runtime.errors import UsageError
-from edgeseg.runtime.native_name import native_name
+from edgeseg.runtime.native_name import native_name, native_text
+from edgeseg.runtime.painter import LegendRow, Painter
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.mp4")
 
@@ -42,3 +44,14 @@ def test_without_a_place_for_the_link_that_is_said(tmp_path: Path, monkeypatch: 
         native_name(NOT_UTF8),
     ):
         raise AssertionError("not reached")
+
+
+def test_texts_that_are_none_can_be_drawn() -> None:
+    assert native_text("straße 7") == "straße 7"
+    assert native_text("caf\udce9 \ud800") == "caf? ?"
+    canvas = np.zeros((200, 300, 3), np.uint8)
+    painter = Painter(canvas)
+    painter.badge("caf\udce9")
+    painter.legend([LegendRow(None, "\ud800", "1%")])
+    painter.notice("caf\udce9")
+    assert canvas.any()

@@ -16,6 +16,7 @@ from edgeseg.runtime.errors import OutputError, OutputGoneError, SourceError
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.recycle import ArrayPool
+from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
 from edgeseg.runtime.sinks.callback import CallbackSink
@@ -255,6 +256,16 @@ def test_a_sink_that_was_idle_all_the_time_is_not_among_the_busy(segmenter: Segm
     report = Pipeline(FakeSource(5), segmenter, [Idle("idle"), FakeSink("good")]).run()
     assert "good" in report.stats["busy"]
     assert "idle" not in report.stats["busy"]
+
+
+def test_a_run_of_a_single_frame_has_a_rate(segmenter: Segmenter) -> None:
+    stats = RunStats(segmenter.labels)
+    classes = np.zeros((2, 2), np.uint8)
+    assert stats.summary()["fps"] == 0
+    stats.record(Segmentation(classes, captured_at=10.0), 10.25)
+    assert stats.summary()["fps"] == 4
+    stats.record(Segmentation(classes, captured_at=10.2), 10.75)
+    assert stats.summary()["fps"] == 2
 
 
 def test_a_sink_that_fails_to_close_is_reported(segmenter: Segmenter) -> None:

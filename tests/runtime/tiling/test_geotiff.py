@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -212,6 +213,18 @@ def test_what_cannot_be_read_is_refused(
     monkeypatch.setattr(geotiff, "_MAX_BLOCK_BYTES", 60_000)
     solid = write(tmp_path / "solid.tif", bands, compress="lzw", blockysize=150)
     assert "stored in blocks of 230 x 150 pixels" in refused(solid)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_name_that_gdal_cannot_take_is_said(tmp_path: Path, bands: np.ndarray, labels: LabelMap) -> None:
+    named = tmp_path / os.fsdecode(b"t\xff.tif")
+    write(tmp_path / "a.tif", bands).rename(named)
+    with pytest.raises(SourceError, match="the name is not UTF-8, and GDAL"):
+        open_picture(named)
+    with open_picture(write(tmp_path / "b.tif", bands)) as picture:
+        with pytest.raises(OutputError, match="the name is not UTF-8, and GDAL"):
+            open_class_map(tmp_path / os.fsdecode(b"c\xff.tif"), picture, labels)
+        assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_truncated_file_ends_the_run_and_leaves_nothing(
