@@ -155,9 +155,9 @@ class VideoSource(Source):
         if few and self.fps is not None and not (length.whole and length.numberless):
             claimed_s, slack_s = claimed / self.fps, (_SLACK_FRAMES - 1) / self.fps
             if self._timeline.end_s < (1 - _SHORT) * claimed_s - slack_s:
+                what = "is damaged" if length.whole else "is cut off"
                 raise SourceError(
-                    f"the video {self._path} is cut off: read {self._count} frames of {claimed:.0f} that its header"
-                    " claims"
+                    f"the video {self._path} {what}: read {self._count} frames of {claimed:.0f} that its header claims"
                 )
         if length.promised is not None and length.there < length.promised:
             raise SourceError(

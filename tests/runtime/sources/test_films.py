@@ -88,6 +88,19 @@ def test_the_last_frames_are_missed_though_they_are_few(
         read(source)
 
 
+def test_a_file_that_is_all_there_and_ends_early_is_damaged_and_not_cut(tmp_path: Path, films: Any) -> None:
+    path = films.write_timed(tmp_path / "d.mp4", "libx264", [i / 25 for i in range(60)])
+    data = bytearray(path.read_bytes())
+    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[(begin + end) // 2 : end] = bytes(end - (begin + end) // 2)
+    path.write_bytes(data)
+    with (
+        open_source(path) as source,
+        pytest.raises(SourceError, match=r"d\.mp4 is damaged: read \d+ frames of 60 that"),
+    ):
+        read(source)
+
+
 def test_sound_that_goes_on_for_longer_is_no_damage(tmp_path: Path, films: Any) -> None:
     path = films.write_timed(tmp_path / "s.mkv", "mpeg4", [i / 25 for i in range(50)], sound_s=4)
     with open_source(path) as source:
