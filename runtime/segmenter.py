@@ -86,7 +86,7 @@ class Segmenter:
         runs = backend_class(backend)
         device = device or runs.default_device
         self.variant = (
-            self.bundle.variant_for(runs.targets(device)) if variant is None else self.bundle.variant(variant)
+            runs.default_variant(self.bundle, device) if variant is None else self.bundle.variant(variant)
         )
         stays_with_this_process(self, _IN_A_CHILD)
         size_hw = self.bundle.input_size_hw

@@ -48,4 +48,5 @@ def backend_class(name: str) -> type[Backend]:
 
 register("onnxruntime", "edgeseg.runtime.backends.onnxruntime:OnnxRuntimeBackend")
 register("tensorrt", "edgeseg.runtime.backends.tensorrt:TensorRTBackend")
+register("tensorrt_rtx", "edgeseg.runtime.backends.tensorrt:TensorRTForRtxBackend")
 register("openvino", "edgeseg.runtime.backends.openvino:OpenVinoBackend")

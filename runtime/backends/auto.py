@@ -87,7 +87,7 @@ def _candidates(bundle: Bundle, variant: str | None, device: str | None) -> list
         for on in kind.auto_devices if device is None else (device,):
             reason = kind.why_unavailable(on)
             try:
-                chosen = named or bundle.variant_for(kind.targets(on)) if not reason else None
+                chosen = named or kind.default_variant(bundle, on) if not reason else None
             except BundleError as error:
                 reason, chosen = str(error), None
             if chosen is not None and chosen.target not in kind.targets(on):

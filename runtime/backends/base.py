@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import Variant
+from ..bundle import Bundle, Variant
 from ..errors import BackendError
 from ..forks import Owned, begins_to_use, stays_with_this_process, was_used_before_fork
 from ..gate import Gate
@@ -123,6 +123,15 @@ class Backend(ABC):
     def targets(cls, device: str) -> tuple[str, ...]:
         """The targets of the variants that are made for a device, of which one runs where none is named."""
         return ("any",)
+
+    @classmethod
+    def default_variant(cls, bundle: Bundle, device: str) -> Variant:
+        """The variant that runs on a device where none is named.
+
+        Raises:
+            BundleError: the bundle has none for it.
+        """
+        return bundle.variant_for(cls.targets(device))
 
     @classmethod
     def version(cls, device: str) -> str:

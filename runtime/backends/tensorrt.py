@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import Variant
+from ..bundle import Bundle, Variant
 from ..cuda import gpu_of, open_device, why_no_device
-from ..cuda.base import CaptureRefusedError, CudaDevice, DeviceMemory, Graph
+from ..cuda.base import CudaDevice
 from ..cuda.results import ArraySpec, ResultRing, zeroed
-from ..errors import BackendError
-from ..tensorrt.engines import Obtained, obtain
-from ..tensorrt.messages import Messages, make_logger
+from ..errors import BackendError, BundleError
+from ..tensorrt.engines import obtain
+from ..tensorrt.loaded import LoadedEngine, StaleEngineError
 from ..tensorrt.module import TensorRT, find_tensorrt, why_missing
 from ..tensorrt.network import CLASSES, FRAME, LOGITS, SUM
 from ..tensorrt.options import BuildOptions
@@ -33,10 +33,14 @@ class TensorRTBackend(Backend):
     frames have been inferred. Whoever keeps it longer copies it, as :class:`Segmenter` does. More frames in one call
     than the engine takes are run one after the other, and copied.
 
+    An engine of the cache that this TensorRT does not load, as after an update of its libraries, is built again once.
+
     An error of CUDA or TensorRT is the last thing it does: from then on each call raises, telling that error.
 
     Attributes:
+        flavour: the TensorRT module that runs; where None the first that is installed.
         batch: the smallest and the largest number of frames that the engine takes in one go.
+        cuda_graph: whether a frame is replayed as a CUDA graph where that can be done.
         why_no_graph: why frames are put on the GPU one operator at a time, without a CUDA graph; empty where they
             are not.
 
@@ -57,7 +61,9 @@ class TensorRTBackend(Backend):
 
     name = "tensorrt"
     default_device = "cuda"
-    auto_devices = ("cuda",)
+    auto_devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    flavour: ClassVar[str | None] = None
+    cuda_graph = True
 
     def __init__(
         self,
@@ -76,20 +82,19 @@ class TensorRTBackend(Backend):
             )
         self.why_no_graph = ""
         self._unhealthy = ""
-        self._graph: Graph | None = None
-        self._warm = False
-        self._batch = 0
         self._inputs: list[npt.NDArray[np.uint8]] = []
-        tensorrt = find_tensorrt()
+        tensorrt = find_tensorrt(self.flavour)
         with ExitStack() as on_failure:
             self._cuda: CudaDevice = open_device(_gpu_index(device))
             on_failure.callback(self._close)
             with self._cuda.current():
-                obtained = obtain(
-                    variant, input_size_hw, tensorrt, self._cuda.gpu, options, say=say, on_warning=say
-                )
-                self._load(tensorrt, obtained)
-                self._bind()
+                self._load(tensorrt, variant, options, say)
+                self.batch = self._engine.batch
+                self.logits_chw = self._engine.logits_chw
+                self.classes_size_hw = self._engine.classes_size_hw
+                self._engine.execution(self.batch[0])  # what cannot run is told now
+                self._frame = zeroed(self._cuda, self._engine.specs[FRAME])
+                self._ring = ResultRing(self._cuda, self._engine.specs, self.RESULTS_KEPT)
             on_failure.pop_all()
 
     @classmethod
@@ -98,7 +103,7 @@ class TensorRTBackend(Backend):
         index = _gpu_index(device)
         if index < 0:
             return f"{cls.name} knows no device {device!r}; known: cuda, and cuda:N for GPU N"
-        return why_missing() or why_no_device(index)
+        return why_missing(cls.flavour) or why_no_device(index)
 
     @classmethod
     def targets(cls, device: str) -> tuple[str, ...]:
@@ -106,10 +111,24 @@ class TensorRTBackend(Backend):
         return ("any", "tensorrt")
 
     @classmethod
+    def default_variant(cls, bundle: Bundle, device: str) -> Variant:
+        """The bundle's own choice; with TensorRT for RTX not INT8, where there is another.
+
+        TensorRT for RTX quantizes weights alone: a Q/DQ graph computes in floats there, and gains nothing.
+        """
+        usual = super().default_variant(bundle, device)
+        if usual.precision != "int8" or not find_tensorrt(cls.flavour).for_rtx:
+            return usual
+        try:
+            return bundle.variant_for(("any",))
+        except BundleError:
+            return usual
+
+    @classmethod
     def version(cls, device: str) -> str:
         """Which TensorRT, and which GPU."""
         gpu = gpu_of(_gpu_index(device))
-        return f"{find_tensorrt().title} on {gpu.name}, {gpu.compute_capability}"
+        return f"{find_tensorrt(cls.flavour).title} on {gpu.name}, {gpu.compute_capability}"
 
     def new_input(self, count: int = 1) -> npt.NDArray[np.uint8]:
         """Allocates pinned memory, from which the GPU reads frames without a copy on the host."""
@@ -123,6 +142,8 @@ class TensorRTBackend(Backend):
         """Runs black frames until all that is done once is done, the CUDA graph among it."""
         for _ in range(_WARMUP_RUNS):
             super().warmup()
+        with self._cuda.current():
+            self._engine.keep_kernels()
 
     def _infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         logits: npt.NDArray[np.float32] = self._run(frame_nhwc, (LOGITS,))[LOGITS]
@@ -160,147 +181,34 @@ class TensorRTBackend(Backend):
         count = len(frame_nhwc)
         # Too few frames for the engine are run together with what was there before, which nobody reads.
         batch = max(count, self.batch[0])
+        memory = self._engine.memory
         if batch == count and any(frame_nhwc is own for own in self._inputs):
-            self._cuda.copy_to_device(self._memory[FRAME], frame_nhwc)
+            self._cuda.copy_to_device(memory[FRAME], frame_nhwc)
         else:
             self._frame[:count] = frame_nhwc
-            self._cuda.copy_to_device(self._memory[FRAME], self._frame[:batch])
-        self._set_batch(batch)
-        self._put_on_stream()
+            self._cuda.copy_to_device(memory[FRAME], self._frame[:batch])
+        execution = self._engine.execution(batch)
+        execution.enqueue(self.cuda_graph)
+        self.why_no_graph = execution.why_no_graph
         results = {name: array[:count] for name, array in self._ring.take(names).items()}
         for name, array in results.items():
-            self._cuda.copy_to_host(array, self._memory[name])
+            self._cuda.copy_to_host(array, memory[name])
         self._cuda.synchronize()
         return results
 
-    def _set_batch(self, batch: int) -> None:
-        if batch == self._batch:
-            return
-        if self._graph is not None:  # it is of the old shapes
-            self._graph.close()
-        self._graph, self._warm, self._batch = None, False, batch
-        if self.batch[0] != self.batch[1] and not self._context.set_input_shape(
-            FRAME, (batch, *self._input_size_hw, 3)
-        ):
-            raise BackendError(f"TensorRT refused {batch} frames: {self._messages.cause('no reason given')}")
-
-    def _put_on_stream(self) -> None:
-        if self._graph is None and self._warm and not self.why_no_graph and self._capturable():
-            try:
-                self._graph = self._cuda.capture(self._execute)
-            except CaptureRefusedError as error:
-                self.why_no_graph = str(error)
-                self._messages.errors.clear()
-        if self._graph is not None:
-            self._graph.launch()
-            return
+    def _load(self, tensorrt: TensorRT, variant: Variant, options: BuildOptions | None, say: Say) -> None:
+        gpu, size_hw = self._cuda.gpu, self._input_size_hw
+        obtained = obtain(variant, size_hw, tensorrt, gpu, options, say=say, on_warning=say)
         try:
-            self._execute()
-        except BackendError:
-            self._cuda.synchronize()  # raises with CUDA's name of the error, where it is CUDA's
-            raise
-        self._warm = True
-
-    def _capturable(self) -> bool:
-        # TensorRT for RTX compiles kernels for new shapes while the first frames run, and cannot be captured then.
-        return not hasattr(self._context, "is_stream_capturable") or bool(
-            self._context.is_stream_capturable(self._cuda.stream)
-        )
-
-    def _execute(self) -> None:
-        if not self._context.execute_async_v3(self._cuda.stream):
-            raise BackendError(f"TensorRT failed on a frame: {self._messages.cause('no reason given')}")
-
-    def _load(self, tensorrt: TensorRT, obtained: Obtained) -> None:
-        # TensorRT's objects are kept in attributes alone: a variable would live on in the traceback of an error, and
-        # end after the context that its memory is in.
-        trt = tensorrt.module
-        self._messages = Messages()
-        self._logger = make_logger(trt, self._messages)  # TensorRT keeps no hold on it
-        try:
-            self._runtime = trt.Runtime(self._logger)
-        except (TypeError, RuntimeError) as error:  # how the binding tells of a null pointer
-            raise BackendError(
-                f"{tensorrt.title} cannot start: {self._messages.cause(str(error))}"
-            ) from error
-        self._runtime.engine_host_code_allowed = False
-        dla_core = obtained.identity.options.dla_core
-        if dla_core is not None:
-            self._runtime.DLA_core = dla_core
-        self._engine = self._runtime.deserialize_cuda_engine(obtained.engine)
-        if self._engine is None:
-            raise BackendError(
-                f"{tensorrt.title} cannot load {obtained.path}: {self._messages.cause('no reason given')};"
-                " build it again with edgeseg build --force"
-            )
-        self._check_engine(trt)
-        self._context = self._engine.create_execution_context()
-        if self._context is None:
-            raise BackendError(
-                f"{tensorrt.title} cannot run the engine: {self._messages.cause('no reason given')};"
-                " free memory on the GPU"
-            )
-
-    def _check_engine(self, trt: Any) -> None:
-        """Sees that the engine is of edgeseg's form, and reads its sizes."""
-        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
-        found = {
-            name: (
-                self._engine.get_tensor_mode(name),
-                self._engine.get_tensor_dtype(name),
-                tuple(self._engine.get_tensor_shape(name)),
-            )
-            for name in names
-        }
-        shapes = {name: shape for name, (_, _, shape) in found.items()}
-        batch = shapes[FRAME][0] if shapes.get(FRAME) else 0
-        height, width = self._input_size_hw
-        output, floats = trt.TensorIOMode.OUTPUT, trt.DataType.FLOAT
-        expected: dict[str, tuple[Any, Any, tuple[int | None, ...]]] = {
-            FRAME: (trt.TensorIOMode.INPUT, trt.DataType.UINT8, (batch, height, width, 3)),
-            LOGITS: (output, floats, (batch, None, None, None)),
-            CLASSES: (output, trt.DataType.UINT8, (batch, None, None)),
-            SUM: (output, floats, (batch, 1, 1, 1)),
-        }
-        fits = found.keys() == expected.keys() and all(
-            (mode, dtype) == expected[name][:2] and _fits(shape, expected[name][2])
-            for name, (mode, dtype, shape) in found.items()
-        )
-        if not fits or batch == 0:
-            tensors = ", ".join(f"{name} {dtype} {list(shape)}" for name, (_, dtype, shape) in found.items())
-            raise BackendError(
-                f"the engine is not edgeseg's: it has {tensors}; expected {FRAME} uint8 [N, {height}, {width}, 3],"
-                f" and from it {LOGITS}, {CLASSES} and {SUM}: build it again with edgeseg build --force"
-            )
-        if batch < 0:
-            smallest, _, largest = self._engine.get_tensor_profile_shape(FRAME, 0)
-            self.batch = (int(smallest[0]), int(largest[0]))
-        else:
-            self.batch = (batch, batch)
-        self.logits_chw = shapes[LOGITS][1:]
-        self.classes_size_hw = shapes[CLASSES][1:]
-
-    def _bind(self) -> None:
-        """Allocates all that frames need, and tells the engine where it lies, once."""
-        assert self.logits_chw is not None
-        assert self.classes_size_hw is not None
-        largest = self.batch[1]
-        specs = {
-            FRAME: ArraySpec((largest, *self._input_size_hw, 3), np.uint8),
-            LOGITS: ArraySpec((largest, *self.logits_chw), np.float32),
-            CLASSES: ArraySpec((largest, *self.classes_size_hw), np.uint8),
-            SUM: ArraySpec((largest, 1, 1, 1), np.float32),
-        }
-        self._memory: dict[str, DeviceMemory] = {}
-        for name, (shape, dtype) in specs.items():
-            memory = self._cuda.allocate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-            if not self._context.set_tensor_address(name, memory.address):
-                raise BackendError(
-                    f"TensorRT refused the memory of {name}: {self._messages.cause('no reason')}"
-                )
-            self._memory[name] = memory
-        self._frame = zeroed(self._cuda, specs[FRAME])
-        self._ring = ResultRing(self._cuda, specs, self.RESULTS_KEPT)
+            self._engine = LoadedEngine(self._cuda, tensorrt, obtained, size_hw)
+            return
+        except StaleEngineError as error:
+            if obtained.seconds is not None:  # it is new, and so would be the next
+                raise
+            say(f"building an engine for {variant.name}: {error}")
+        options = obtained.identity.options
+        obtained = obtain(variant, size_hw, tensorrt, gpu, options, force=True, say=say, on_warning=say)
+        self._engine = LoadedEngine(self._cuda, tensorrt, obtained, size_hw)
 
     def _close(self) -> None:
         try:
@@ -315,20 +223,23 @@ class TensorRTBackend(Backend):
             self._cuda.close()
 
     def _let_go(self) -> None:
-        """Drops what is TensorRT's in the order of dependence, and the pinned arrays."""
-        for attribute in ("_context", "_engine", "_runtime", "_ring", "_frame", "_inputs"):
+        """Drops what is TensorRT's, and the pinned arrays."""
+        engine = self.__dict__.pop("_engine", None)
+        if engine is not None:
+            engine.close()
+        for attribute in ("_ring", "_frame", "_inputs"):
             self.__dict__.pop(attribute, None)
+
+
+class TensorRTForRtxBackend(TensorRTBackend):
+    """Runs a variant with TensorRT for RTX, also where NVIDIA's other TensorRT is installed."""
+
+    name = "tensorrt_rtx"
+    auto_devices: ClassVar[tuple[str, ...]] = ()  # the first that is installed is tried as tensorrt
+    flavour = "tensorrt_rtx"
 
 
 def _gpu_index(device: str) -> int:
     """The index of the GPU that a device names, or -1."""
     match = re.fullmatch(r"cuda(?::(\d+))?", device)
     return int(match[1] or 0) if match else -1
-
-
-def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    """Whether a shape is as expected, where None is any fixed length."""
-    return len(shape) == len(expected) and all(
-        length > 0 if wanted is None else length == wanted
-        for length, wanted in zip(shape, expected, strict=True)
-    )

@@ -1,13 +1,12 @@
 """Device memory, streams and CUDA graphs, through whichever package the machine has.
 
-There are two: ``pycuda``, which Jetsons have, and ``cuda-python``, a wheel everywhere else. Both are imported when a
-device is first asked for.
+There are two: ``cuda-python``, a wheel on desktops, servers and Jetsons from JetPack 7 on, and ``pycuda``, which
+builds against any CUDA, that of JetPack 6 among them. Both are imported when a device is first asked for.
 """
 
 from __future__ import annotations
 
 import importlib
-import platform
 from typing import cast
 
 from ..errors import BackendError
@@ -20,8 +19,8 @@ _IMPLEMENTATIONS: dict[str, str] = {
 
 
 def implementations() -> tuple[str, ...]:
-    """The packages' names, the one to be preferred on this machine first: on ARM ``pycuda``, as on Jetsons."""
-    return tuple(sorted(_IMPLEMENTATIONS, reverse=platform.machine() == "aarch64"))
+    """The packages' names, the one to be preferred first: ``cuda-python``, because it makes CUDA graphs."""
+    return tuple(_IMPLEMENTATIONS)
 
 
 def device_class(implementation: str) -> type[CudaDevice]:

@@ -24,11 +24,13 @@ class Gpu:
         name: as the driver calls it.
         compute_capability: such as ``8.7``.
         memory_bytes: all of its memory, used or not.
+        multiprocessors: how many it has.
     """
 
     name: str
     compute_capability: str
     memory_bytes: int
+    multiprocessors: int
 
 
 class CaptureRefusedError(BackendError):

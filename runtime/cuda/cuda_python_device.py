@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import weakref
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class CudaPythonDevice(CudaDevice):
             runtime = _bindings("runtime")
             error, count = runtime.cudaGetDeviceCount()
         except ModuleNotFoundError:
-            return f"cuda-python 12.6.1 or later is not installed: {_INSTALL}"
+            return f"cuda-python 12.8 or later is not installed: {_INSTALL}"
         except ImportError as problem:
             return f"cuda-python is installed but does not load: {_brief(problem)}; {_INSTALL}"
         except RuntimeError as problem:  # how the bindings of CUDA 12 tell that there is no driver
@@ -73,6 +74,7 @@ class CudaPythonDevice(CudaDevice):
             name=properties.name.decode(errors="replace").rstrip("\0"),
             compute_capability=f"{properties.major}.{properties.minor}",
             memory_bytes=int(properties.totalGlobalMem),
+            multiprocessors=int(properties.multiProcessorCount),
         )
 
     @property
@@ -83,7 +85,7 @@ class CudaPythonDevice(CudaDevice):
     def _open(self) -> None:
         self._runtime, self._driver = _bindings("runtime"), _bindings("driver")
         self._call = _checker(self._failed)
-        self._context: _PrimaryContext | None = _PrimaryContext(self._driver, self.index, self._call)
+        self._context = _primary_context(self.index)
         with self.current():
             self._stream: Any = self._open_stream()
 
@@ -93,15 +95,13 @@ class CudaPythonDevice(CudaDevice):
         return self._call("making a stream", self._runtime.cudaStreamCreateWithFlags, flags)
 
     def _shut(self) -> None:
-        # Pinned arrays that someone still holds keep the context, without which their memory would be gone.
-        self._context = None
+        return  # the primary context stays: see _primary_context
 
     def _close_stream(self) -> None:
         self._call("closing the stream", self._runtime.cudaStreamDestroy, self._stream)
 
     def _push(self) -> None:
-        assert self._context is not None
-        self._call("entering the context", self._driver.cuCtxPushCurrent, self._context.handle)
+        self._call("entering the context", self._driver.cuCtxPushCurrent, self._context)
 
     def _pop(self) -> None:
         self._call("leaving the context", self._driver.cuCtxPopCurrent)
@@ -113,7 +113,6 @@ class CudaPythonDevice(CudaDevice):
         self._call("freeing device memory", self._runtime.cudaFree, address)
 
     def _allocate_pinned(self, nbytes: int) -> npt.NDArray[np.uint8]:
-        assert self._context is not None
         address = int(
             self._call(
                 f"allocating {nbytes} bytes of pinned memory",
@@ -174,20 +173,21 @@ class CudaPythonDevice(CudaDevice):
         self._call("freeing a CUDA graph", self._runtime.cudaGraphExecDestroy, handle)
 
 
-class _PrimaryContext:
-    """A share in a GPU's primary context, given back when nothing refers to it any more."""
+@cache
+def _primary_context(index: int) -> Any:
+    """A GPU's primary context, retained once and for as long as the process lives.
 
-    def __init__(self, driver: Any, index: int, call: _CheckedCall) -> None:
-        call("starting the driver", driver.cuInit, 0)
-        device = call(f"opening GPU {index}", driver.cuDeviceGet, index)
-        self.handle = call("taking the primary context", driver.cuDevicePrimaryCtxRetain, device)
-        finalizer = weakref.finalize(self, in_this_process(driver.cuDevicePrimaryCtxRelease), device)
-        finalizer.atexit = False
+    The last release destroys it, and what TensorRT or PyTorch still hold in it.
+    """
+    driver, call = _bindings("driver"), _checker(_plain_failure)
+    call("starting the driver", driver.cuInit, 0)
+    device = call(f"opening GPU {index}", driver.cuDeviceGet, index)
+    return call("taking the primary context", driver.cuDevicePrimaryCtxRetain, device)
 
 
-def _free_pinned(runtime: Any, driver: Any, context: _PrimaryContext, address: int) -> None:
+def _free_pinned(runtime: Any, driver: Any, context: Any, address: int) -> None:
     # A finalizer has no one to tell of an error, and the memory goes with the process at the latest.
-    if not int(driver.cuCtxPushCurrent(context.handle)[0]):
+    if not int(driver.cuCtxPushCurrent(context)[0]):
         runtime.cudaFreeHost(address)
         driver.cuCtxPopCurrent()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import weakref
 from functools import cache
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BackendError
+from ..forks import in_this_process
 from .base import CudaDevice, Gpu
 
 _INSTALL = 'pip install "edgeseg[jetson]", which builds pycuda with the CUDA toolkit'
@@ -87,7 +90,10 @@ class PyCudaDevice(CudaDevice):
             driver.init()
             device = driver.Device(index)
             major, minor = device.compute_capability()
-            return Gpu(str(device.name()), f"{major}.{minor}", int(device.total_memory()))
+            multiprocessors = device.get_attribute(driver.device_attribute.MULTIPROCESSOR_COUNT)
+            return Gpu(
+                str(device.name()), f"{major}.{minor}", int(device.total_memory()), int(multiprocessors)
+            )
         except driver.Error as error:
             name = _name_and_explanation(error)[0]
             raise BackendError(f"CUDA failed while asking what the GPU is: {name}") from error
@@ -105,7 +111,7 @@ class PyCudaDevice(CudaDevice):
             self._stream: Any = self._call("making a stream", self._driver.Stream, _NON_BLOCKING)
 
     def _shut(self) -> None:
-        self._context = None
+        return  # the primary context stays: see _primary_context
 
     def _close_stream(self) -> None:
         self._stream = None  # pycuda destroys it with its object
@@ -127,7 +133,13 @@ class PyCudaDevice(CudaDevice):
     def _allocate_pinned(self, nbytes: int) -> npt.NDArray[np.uint8]:
         doing = f"allocating {nbytes} bytes of pinned memory"
         flat: npt.NDArray[np.uint8] = self._call(doing, self._driver.pagelocked_empty, (nbytes,), np.uint8)
-        return flat
+        block = (ctypes.c_uint8 * nbytes).from_address(flat.ctypes.data)
+        # pycuda frees it in the thread that drops the last array, and there only where the context is current.
+        finalizer = weakref.finalize(
+            block, in_this_process(_free_pinned), self._driver, self._context, [flat]
+        )
+        finalizer.atexit = False
+        return np.frombuffer(memoryview(block), np.uint8)
 
     def _to_device(self, address: int, array: npt.NDArray[Any]) -> None:
         self._call("copying to the device", self._driver.memcpy_htod_async, address, array, self._stream)
@@ -168,6 +180,15 @@ def _primary_context(index: int) -> Any:
     pycuda leaves a context that it gives back current in the thread, where PyTorch would meet it destroyed.
     """
     return _driver().Device(index).retain_primary_context()
+
+
+def _free_pinned(driver: Any, context: Any, held: list[Any]) -> None:
+    try:
+        context.push()
+    except driver.Error:
+        return  # a finalizer has no one to tell, and the memory goes with the process at the latest
+    held.clear()
+    driver.Context.pop()
 
 
 def _name_and_explanation(error: Exception) -> tuple[str, str]:

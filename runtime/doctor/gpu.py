@@ -94,7 +94,7 @@ def _driver_install(host: Host) -> tuple[str, ...]:
 
 
 def _driver(host: Host) -> Finding:
-    kernel = re.search(r"Kernel Module\D*?(\d+\.[\d.]+)", host.read("/proc/driver/nvidia/version") or "")
+    kernel = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", host.read("/proc/driver/nvidia/version") or "")
     version = kernel[1] if kernel else ""
     smi = Outcome(None)
     if not version:

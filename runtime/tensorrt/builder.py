@@ -94,8 +94,8 @@ def check_options(tensorrt: TensorRT, options: BuildOptions, timing_cache: Path 
             )
         if options.portable:
             raise UsageError(
-                f"every engine of {tensorrt.title} runs on any GPU from Ampere on; leave --portable out,"
-                " or name its GPUs with --compute-capability"
+                f"every engine of {tensorrt.title} runs on all the GPUs that it knows but Turing; leave --portable"
+                " out, or name GPUs with --compute-capability"
             )
         if timing_cache is not None:
             raise UsageError(f"{tensorrt.title} times nothing when it builds; leave --timing-cache out")
@@ -145,7 +145,8 @@ def _build(
     network = builder.create_network(network_flags(trt))
     parse_onnx(trt, network, logger, messages, model, origin)
     set_batch(network, origin, input_size_hw, options)
-    add_decoding(trt, network, options.classes_size_hw or input_size_hw)
+    if options.frame_size_hw is not None:
+        add_decoding(trt, network, options.frame_size_hw)
     config = builder.create_builder_config()
     _configure(tensorrt, builder, config, input_size_hw, options)
     config.progress_monitor = monitor
@@ -164,6 +165,9 @@ def _configure(
 ) -> None:
     trt = tensorrt.module
     config.clear_flag(trt.BuilderFlag.TF32)
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+        # Where TensorRT for RTX may allocate while it runs, its work cannot be captured as a CUDA graph.
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if not options.static:
         add_profile(builder, config, input_size_hw, options)
     if options.workspace_bytes is not None:

@@ -44,7 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="frames a call, such as 1, 4 or 1..8; default: %(default)s",
     )
     parser.add_argument(
-        "--classes-size", metavar="HxW", help="size of the class map it gives; default: the input's"
+        "--frame",
+        metavar="HxW",
+        help="size of the camera's frames, to which the engine decodes; default: it gives logits, decoded on the host",
     )
     parser.add_argument("--dla", type=int, metavar="CORE", help="run on a Jetson's DLA core, such as 0")
     parser.add_argument("--workspace", type=int, metavar="MiB", help="device memory for scratch")
@@ -55,7 +57,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timing-cache", type=Path, metavar="FILE", help="kernel timings to read and to add to"
     )
     parser.add_argument(
-        "--portable", action="store_true", help="run on any GPU from Ampere on, at some cost in speed"
+        "--portable",
+        action="store_true",
+        help="run on any desktop GPU from Ampere on, at some cost in speed; not for a Jetson",
     )
     parser.add_argument(
         "--compute-capability",
@@ -73,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from ..bundle import Bundle
     from .engines import obtain
-    from .module import find_tensorrt
+    from .module import default_compute_capabilities, find_tensorrt
 
     options = read_options(args)
     bundle = Bundle.load(args.bundle)
@@ -82,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
     gpu = _find_gpu(tensorrt, options)
     bar = BuildBar()
     if gpu is None and not options.compute_capabilities:
-        bar.say(f"no GPU here; {tensorrt.title} builds for those from Ampere on")
+        known = ", ".join(default_compute_capabilities(tensorrt.module))
+        bar.say(f"no GPU here; {tensorrt.title} builds for compute capability {known}")
     try:
         obtained = obtain(
             variant,
@@ -132,7 +137,7 @@ def read_options(args: argparse.Namespace) -> BuildOptions:
         raise UsageError(f"--workspace {args.workspace}: expected 1 MiB or more")
     return BuildOptions(
         batch=(int(batch[1]), int(batch[2] or batch[1])),
-        classes_size_hw=None if args.classes_size is None else parse_size(args.classes_size),
+        frame_size_hw=None if args.frame is None else parse_size(args.frame),
         dla_core=args.dla,
         workspace_bytes=None if args.workspace is None else args.workspace * 2**20,
         optimization_level=args.optimization_level,

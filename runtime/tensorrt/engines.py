@@ -77,19 +77,16 @@ def obtain(
     _check_variant(variant, options)
     cache = cache or EngineCache()
     if options is None:
-        options = _options_of_newest(variant, input_size_hw, tensorrt, gpu, cache, say)
+        options = _options_of_newest(variant, tensorrt, gpu, cache, say)
     check_options(tensorrt, options, timing_cache)
     if gpu is None and not tensorrt.for_rtx:
         raise BackendError(
             f"{tensorrt.title} builds an engine on the GPU that runs it, and there is none here: build on that"
             " machine, or with TensorRT for RTX (--flavour tensorrt_rtx)"
         )
-    wanted = EngineIdentity.of(variant, input_size_hw, tensorrt, gpu, _for_gpu(tensorrt, gpu, options))
+    wanted = EngineIdentity.of(variant, tensorrt, gpu, _for_gpu(tensorrt, gpu, options))
     if gpu is not None and not wanted.runs_on(gpu) and not options.compute_capabilities:
-        raise BackendError(
-            f"{gpu.name} has compute capability {gpu.compute_capability}; {tensorrt.title} builds for {wanted.made_for}"
-            " with these options"
-        )
+        raise BackendError(_no_such_gpu(wanted, gpu, tensorrt))
     if not force:
         ahead = [] if gpu is None or options.compute_capabilities else _built_ahead(wanted, gpu, cache)
         for identity in (wanted, *ahead):
@@ -131,6 +128,19 @@ def _check_variant(variant: Variant, options: BuildOptions | None) -> None:
         raise UsageError("DLA computes in fp16 and int8; fp32 would run on the GPU whole: --precision fp16")
 
 
+def _no_such_gpu(wanted: EngineIdentity, gpu: Gpu, tensorrt: TensorRT) -> str:
+    if wanted.options.portable:
+        way_out = "a Jetson's engines are for its own GPU: leave --portable out"
+    elif tensorrt.for_rtx:
+        way_out = "NVIDIA's TensorRT builds for this GPU: --flavour tensorrt"
+    else:
+        way_out = "use another GPU"
+    return (
+        f"{gpu.name} has compute capability {gpu.compute_capability}; with these options {tensorrt.title} builds for"
+        f" {wanted.made_for}; {way_out}"
+    )
+
+
 def _for_gpu(tensorrt: TensorRT, gpu: Gpu | None, options: BuildOptions) -> BuildOptions:
     """TensorRT for RTX leaves Turing out unless it is named."""
     if tensorrt.for_rtx and not options.compute_capabilities and gpu and gpu.compute_capability == "7.5":
@@ -140,7 +150,6 @@ def _for_gpu(tensorrt: TensorRT, gpu: Gpu | None, options: BuildOptions) -> Buil
 
 def _options_of_newest(
     variant: Variant,
-    input_size_hw: tuple[int, int],
     tensorrt: TensorRT,
     gpu: Gpu | None,
     cache: EngineCache,
@@ -151,7 +160,7 @@ def _options_of_newest(
         found, options = record.identity, record.identity.options
         same_graph = (found.onnx_sha256, found.precision, found.flavour, found.version) == this
         if same_graph and options.batch[0] == 1 and (gpu is None or found.runs_on(gpu)):
-            usual = describe(BuildOptions(classes_size_hw=input_size_hw))
+            usual = describe(BuildOptions())
             unusual = [
                 f"{words} {value}" for words, value in describe(options).items() if value != usual[words]
             ]

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..bundle import Variant
-from .module import FLAVOURS, TensorRT
+from .module import FLAVOURS, TensorRT, default_compute_capabilities
 from .options import BuildOptions
 
 if TYPE_CHECKING:
     from ..cuda.base import Gpu
 
-_FORM = 1
+_FORM = 2
 """What the builder makes of a graph and these options. Raised where that changes, so that no older engine is taken."""
 
 _ANY = "any GPU"
-_FROM_AMPERE = "8.0 or later"
+_DESKTOP_FROM_AMPERE = "8.0 or later, no Jetson's"
+TEGRA = frozenset(("5.3", "6.2", "7.2", "8.7", "10.1", "11.0"))
+"""Compute capabilities of the GPUs of Jetson and DRIVE, for which TensorRT builds no portable engines."""
+
 _NO_GPU = "no GPU"
 _OPEN = "as TensorRT chooses"
 
@@ -35,11 +38,11 @@ class EngineIdentity:
         precision: ``fp32``, ``fp16`` or ``int8``.
         onnx_sha256: of the graph.
         flavour: the TensorRT module that built it, and alone can load it.
-        version: of that.
+        version: of that, with its build.
         gpu: the GPU's name, or ``any GPU``.
-        compute_capability: of the GPU, such as ``8.7``; those that were asked for, such as ``8.6, 8.9``; or
-            ``8.0 or later``.
-        options: how it was built, the size of the class map filled in.
+        compute_capability: of the GPU, such as ``8.7``, or of all that it was built for, such as ``8.6, 8.9``.
+        multiprocessors: of the GPU, because all Orins have one name; 0 where it is for any GPU.
+        options: how it was built.
     """
 
     bundle: str
@@ -50,26 +53,28 @@ class EngineIdentity:
     version: str
     gpu: str
     compute_capability: str
+    multiprocessors: int
     options: BuildOptions
 
     @classmethod
     def of(
         cls,
         variant: Variant,
-        input_size_hw: tuple[int, int],
         tensorrt: TensorRT,
         gpu: Gpu | None,
         options: BuildOptions,
     ) -> EngineIdentity:
         """The identity of the engine that these would build."""
-        if options.compute_capabilities:
-            name, capability = _ANY, ", ".join(options.compute_capabilities)
-        elif tensorrt.for_rtx or options.portable:
-            name, capability = _ANY, _FROM_AMPERE
+        multiprocessors = 0
+        if tensorrt.for_rtx or options.compute_capabilities:
+            built_for = options.compute_capabilities or default_compute_capabilities(tensorrt.module)
+            name, capability = _ANY, ", ".join(built_for)
+        elif options.portable:
+            name, capability = _ANY, _DESKTOP_FROM_AMPERE
         elif gpu is None:
             name = capability = _NO_GPU
         else:
-            name, capability = gpu.name, gpu.compute_capability
+            name, capability, multiprocessors = gpu.name, gpu.compute_capability, gpu.multiprocessors
         return cls(
             bundle=variant.path.resolve().parent.name,
             variant=variant.name,
@@ -79,7 +84,8 @@ class EngineIdentity:
             version=tensorrt.version,
             gpu=name,
             compute_capability=capability,
-            options=replace(options, classes_size_hw=options.classes_size_hw or input_size_hw),
+            multiprocessors=multiprocessors,
+            options=options,
         )
 
     @property
@@ -92,15 +98,18 @@ class EngineIdentity:
     @property
     def made_for(self) -> str:
         """The GPUs it runs on, for a reader."""
-        return f"{self.gpu} of compute capability {self.compute_capability}"
+        size = f" and {self.multiprocessors} multiprocessors" if self.multiprocessors else ""
+        return f"{self.gpu} of compute capability {self.compute_capability}{size}"
 
     def runs_on(self, gpu: Gpu) -> bool:
         """Whether a GPU can run it."""
         if self.gpu != _ANY:
-            return (self.gpu, self.compute_capability) == (gpu.name, gpu.compute_capability)
-        if self.options.compute_capabilities:
-            return gpu.compute_capability in self.options.compute_capabilities
-        return int(gpu.compute_capability.split(".")[0]) >= 8  # Ampere
+            this = (gpu.name, gpu.compute_capability, gpu.multiprocessors)
+            return (self.gpu, self.compute_capability, self.multiprocessors) == this
+        if self.options.portable:
+            ampere_or_later = int(gpu.compute_capability.split(".")[0]) >= 8
+            return ampere_or_later and gpu.compute_capability not in TEGRA
+        return gpu.compute_capability in self.compute_capability.split(", ")
 
     def differences(self, wanted: EngineIdentity) -> list[str]:
         """What this engine is and ``wanted`` is not, in plain words; empty where it will do."""
@@ -112,12 +121,17 @@ class EngineIdentity:
                 self.compute_capability,
                 wanted.compute_capability,
             ),
+            (
+                "built for {} multiprocessors, this is a GPU of {}",
+                str(self.multiprocessors),
+                str(wanted.multiprocessors),
+            ),
             ("built by {}, this is {}", self._builder(), wanted._builder()),
             ("built in {}, asked for {}", self.precision, wanted.precision),
             ("built from the graph {}, this is {}", self.onnx_sha256[:12], wanted.onnx_sha256[:12]),
         ]
         if self.gpu != wanted.gpu:
-            del pairs[1]  # another GPU says it all
+            del pairs[1:3]  # another GPU says it all
         theirs = describe(wanted.options)
         pairs += [
             (f"built with {words} {{}}, asked for {{}}", value, theirs[words])
@@ -138,7 +152,7 @@ class EngineIdentity:
             EdgesegError, KeyError, TypeError, ValueError: it gave something else.
         """
         options = fields["options"]
-        tuples = ("batch", "classes_size_hw", "compute_capabilities")
+        tuples = ("batch", "frame_size_hw", "compute_capabilities")
         read: dict[str, Any] = {
             name: tuple(value) if name in tuples and value is not None else value
             for name, value in options.items()
@@ -153,11 +167,11 @@ class EngineIdentity:
 def describe(options: BuildOptions) -> dict[str, str]:
     """The options in plain words. The GPUs are left out: an identity names them itself."""
     smallest, largest = options.batch
-    height, width = options.classes_size_hw or (None, None)
+    height, width = options.frame_size_hw or (None, None)
     workspace = options.workspace_bytes
     return {
         "batch": str(smallest) if options.static else f"{smallest}..{largest}",
-        "classes of": f"{height}x{width}" if height else "the input's size",
+        "decoding": f"frames of {height}x{width}" if height else "left to the host",
         "DLA": "off" if options.dla_core is None else f"core {options.dla_core}",
         "workspace": _OPEN if workspace is None else f"{workspace / 2**20:g} MiB",
         "optimization level": _OPEN

@@ -35,7 +35,7 @@ class TensorRT:
 
     Attributes:
         flavour: ``tensorrt`` or ``tensorrt_rtx``.
-        version: such as ``10.3.0``.
+        version: such as ``10.3.0``, with the build where the module tells it: an engine is of one build alone.
         module: the imported module.
     """
 
@@ -94,7 +94,13 @@ def compute_capabilities(trt: Any) -> dict[str, Any]:
     if not hasattr(trt, "ComputeCapability"):
         return {}
     members = trt.ComputeCapability.__members__
-    return {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+    found = {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+    return dict(sorted(found.items(), key=lambda item: tuple(map(int, item[0].split(".")))))
+
+
+def default_compute_capabilities(trt: Any) -> tuple[str, ...]:
+    """The GPUs that TensorRT for RTX builds for where none are named: all that it knows but Turing."""
+    return tuple(name for name in compute_capabilities(trt) if name != "7.5")
 
 
 def set_compute_capabilities(trt: Any, config: Any, names: Sequence[str]) -> None:
@@ -148,4 +154,4 @@ def _checked(name: str, module: Any) -> TensorRT:
             f"{wanted.title} {text} is installed; edgeseg supports {wanted.range}:"
             f' pip install "edgeseg[{wanted.extra}]" (on a Jetson it comes with JetPack 6.1 or later)'
         )
-    return TensorRT(name, ".".join(str(part) for part in version.release[:3]), module)
+    return TensorRT(name, ".".join(str(part) for part in version.release), module)

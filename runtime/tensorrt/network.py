@@ -1,10 +1,13 @@
-"""The network an engine is built from: a bundle's graph, and the decoding appended to it.
+"""The network an engine is built from: a bundle's graph, and where the frames' size is known, the decoding.
 
 The engine's tensors, N being the batch:
 
 - ``frame`` uint8 [N, H, W, 3], in;
 - ``logits`` float32 [N, C, h, w], out: the graph's own, before the last upsampling;
-- ``classes`` uint8 [N, H', W'], out: the best class of each pixel, at the size asked for;
+
+and with the decoding:
+
+- ``classes`` uint8 [N, H', W'], out: the best class of each pixel, at the frames' size;
 - ``sum`` float32 [N, 1, 1, 1], out: of all logits of a frame, finite exactly when each of them is, so that a
   broken frame is noticed without copying its logits.
 """
@@ -17,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError
+from ..labels import VOID
 from .messages import Messages
 from .options import BuildOptions
 
@@ -99,28 +103,33 @@ def add_profile(builder: Any, config: Any, input_size_hw: tuple[int, int], optio
     config.add_optimization_profile(profile)
 
 
-def add_decoding(trt: Any, network: Any, classes_size_hw: tuple[int, int]) -> None:
+def add_decoding(trt: Any, network: Any, frame_size_hw: tuple[int, int]) -> None:
     """Appends the last upsampling, the best class and the sum; ``edgeseg.runtime.decode`` does the same on the host.
+
+    The best class is the lowest index whose logit equals the maximum, by a reduction, a comparison, a selection and
+    a second reduction. TensorRT's TopK does the same much slower, and ties may go either way there.
 
     Args:
         trt: the TensorRT module.
         network: one that :func:`set_batch` has taken.
-        classes_size_hw: height and width of the class map.
+        frame_size_hw: height and width of the class map.
     """
     logits = network.get_output(0)
-    full = (
-        logits
-        if tuple(logits.shape[2:]) == classes_size_hw
-        else _resized(trt, network, logits, classes_size_hw)
-    )
+    full = logits  # [N, C, H, W]
+    if tuple(logits.shape[2:]) != frame_size_hw:
+        full = _resized(trt, network, logits, frame_size_hw)
     channels = 1 << 1
-    topk = network.add_topk(full, trt.TopKOperation.MAX, 1, channels)
-    # TensorRT computes nothing on uint8, so the reshape comes before the cast; a 0 keeps the batch as it is.
-    shuffle = network.add_shuffle(topk.get_output(1))  # int32 [N, 1, H, W]
-    shuffle.reshape_dims = (0, *classes_size_hw)
-    # It turns floats alone into uint8. They hold every class exactly.
-    floats = network.add_cast(shuffle.get_output(0), trt.DataType.FLOAT)
-    classes = network.add_cast(floats.get_output(0), trt.DataType.UINT8)
+    best = network.add_reduce(full, trt.ReduceOperation.MAX, channels, True)  # [N, 1, H, W]
+    is_best = network.add_elementwise(full, best.get_output(0), trt.ElementWiseOperation.EQUAL)
+    # Floats, because TensorRT turns them alone into uint8. They hold every class exactly.
+    indices = np.arange(logits.shape[1], dtype=np.float32).reshape(1, -1, 1, 1)
+    index = network.add_constant(indices.shape, indices)
+    void = network.add_constant((1, 1, 1, 1), np.full((1, 1, 1, 1), VOID, np.float32))
+    candidates = network.add_select(is_best.get_output(0), index.get_output(0), void.get_output(0))
+    lowest = network.add_reduce(
+        candidates.get_output(0), trt.ReduceOperation.MIN, channels, False
+    )  # [N, H, W]
+    classes = network.add_cast(lowest.get_output(0), trt.DataType.UINT8)
     _mark(network, classes.get_output(0), CLASSES)
     each_frame = 1 << 1 | 1 << 2 | 1 << 3
     total = network.add_reduce(logits, trt.ReduceOperation.SUM, each_frame, True)

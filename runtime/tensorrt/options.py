@@ -15,11 +15,13 @@ class BuildOptions:
 
     Attributes:
         batch: the smallest and the largest number of frames in one call; equal for a static batch.
-        classes_size_hw: height and width of the class map that the engine gives; the graph's input size where None.
+        frame_size_hw: height and width of the camera's frames: the engine decodes to them, so that one byte a pixel
+            leaves the GPU. Where None it gives logits alone, which are decoded on the host to frames of any size.
         dla_core: run on this DLA core, and on the GPU what it cannot take; on the GPU alone where None.
         workspace_bytes: device memory that the layers may use for scratch; TensorRT's own choice where None.
         optimization_level: 0 (quick to build) to 5 (quick to run); TensorRT's own choice where None.
-        portable: run on any GPU from Ampere on rather than on this one's kind alone, at some cost in speed.
+        portable: run on any desktop or data-centre GPU from Ampere on rather than on this one's kind alone, at some
+            cost in speed.
             TensorRT's *version* compatibility is not offered: such an engine embeds host code, which the
             runtime refuses to load.
         compute_capabilities: build for GPUs of these, such as ``8.6``, whether one is here or not; only
@@ -30,7 +32,7 @@ class BuildOptions:
     """
 
     batch: tuple[int, int] = (1, 1)
-    classes_size_hw: tuple[int, int] | None = None
+    frame_size_hw: tuple[int, int] | None = None
     dla_core: int | None = None
     workspace_bytes: int | None = None
     optimization_level: int | None = None
@@ -41,9 +43,9 @@ class BuildOptions:
         smallest, largest = self.batch
         if not 1 <= smallest <= largest:
             raise UsageError(f"batch {smallest}..{largest}: expected 1 or more, the smaller one first")
-        if self.classes_size_hw is not None and min(self.classes_size_hw) < 1:
-            height, width = self.classes_size_hw
-            raise UsageError(f"classes size {height}x{width}: expected a height and width of 1 pixel or more")
+        if self.frame_size_hw is not None and min(self.frame_size_hw) < 1:
+            height, width = self.frame_size_hw
+            raise UsageError(f"frame size {height}x{width}: expected a height and width of 1 pixel or more")
         if self.dla_core is not None and self.dla_core < 0:
             raise UsageError(f"DLA core {self.dla_core}: expected 0 or more")
         if self.workspace_bytes is not None and self.workspace_bytes < 1:

@@ -17,7 +17,7 @@ import onnx
 import pytest
 from edgeseg.runtime import cuda, sources
 from edgeseg.runtime.checked_files import file_sha256
-from edgeseg.runtime.cuda import pycuda_device
+from edgeseg.runtime.cuda import cuda_python_device, pycuda_device
 from edgeseg.runtime.cuda.base import CudaDevice
 from edgeseg.runtime.manifest import write_manifest
 from onnx import TensorProto, helper, numpy_helper
@@ -241,7 +241,8 @@ def install_fakes(
     def install(name: str) -> None:
         for module_name, module in load_fake(name).modules(fake, gpu_module.GpuError).items():
             monkeypatch.setitem(sys.modules, module_name, module)
-        pycuda_device._primary_context.cache_clear()
+        for device in (pycuda_device, cuda_python_device):
+            device._primary_context.cache_clear()
 
     return install
 

@@ -39,15 +39,13 @@ def modules(fake: Any, gpu_error: type[Exception]) -> dict[str, ModuleType]:
 
     def properties(index: int) -> tuple[Any, ...]:
         name = fake.name.encode() + b"\0"
-        return Error.cudaSuccess, SimpleNamespace(name=name, major=8, minor=7, totalGlobalMem=8 << 30)
+        return Error.cudaSuccess, SimpleNamespace(
+            name=name, major=8, minor=7, totalGlobalMem=8 << 30, multiProcessorCount=16
+        )
 
     def retain(device: int) -> tuple[Any, ...]:
         fake.retained += 1
         return Error.cudaSuccess, "context"
-
-    def release(device: int) -> tuple[Any, ...]:
-        fake.retained -= 1
-        return (Error.cudaSuccess,)
 
     def instantiate(graph: int) -> int:
         fake.graphs[-graph] = list(fake.graphs[graph])
@@ -86,7 +84,6 @@ def modules(fake: Any, gpu_error: type[Exception]) -> dict[str, ModuleType]:
     driver.cuInit = lambda flags: (Error.cudaSuccess,)
     driver.cuDeviceGet = lambda index: (Error.cudaSuccess, index)
     driver.cuDevicePrimaryCtxRetain = retain
-    driver.cuDevicePrimaryCtxRelease = release
     driver.cuCtxPushCurrent = lambda context: call(fake.push, gives=False)
     driver.cuCtxPopCurrent = lambda: call(fake.pop)
     return {module.__name__: module for module in (runtime, driver)}

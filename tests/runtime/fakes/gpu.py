@@ -177,7 +177,7 @@ class FakeDevice(CudaDevice):
     def __init__(self, fake: FakeGpu, index: int = 0) -> None:
         self.fake = fake
         super().__init__(index)
-        self.gpu = Gpu(fake.name, "8.7", 8 << 30)
+        self.gpu = Gpu(fake.name, "8.7", 8 << 30, 16)
 
     @classmethod
     def installed(cls) -> bool:
@@ -189,7 +189,7 @@ class FakeDevice(CudaDevice):
 
     @classmethod
     def gpu_of(cls, index: int = 0) -> Gpu:
-        return Gpu("Fake Orin", "8.7", 8 << 30)
+        return Gpu("Fake Orin", "8.7", 8 << 30, 16)
 
     @property
     def stream(self) -> int:

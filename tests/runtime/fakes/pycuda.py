@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,9 @@ def modules(fake: Any, gpu_error: type[Exception]) -> dict[str, ModuleType]:
         def total_memory(self) -> int:
             return 8 << 30
 
+        def get_attribute(self, attribute: str) -> int:
+            return {"MULTIPROCESSOR_COUNT": 16}[attribute]
+
         def retain_primary_context(self) -> Context:
             fake.retained += 1
             return Context()
@@ -79,8 +82,20 @@ def modules(fake: Any, gpu_error: type[Exception]) -> dict[str, ModuleType]:
         def free(self) -> None:
             call("cuMemFree", fake.free, self.address)
 
+    class HostAllocation(np.ndarray):
+        """Frees its memory in whichever thread drops it, where the context is current; leaks it where not."""
+
+        address = 0
+
+        def __del__(self) -> None:
+            if self.address and fake.pushed:
+                del fake.pinned[self.address]
+
     def pagelocked_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        return fake.pinned[call("cuMemHostAlloc", fake.pin, int(np.prod(shape)))].view(dtype).reshape(shape)
+        address = call("cuMemHostAlloc", fake.pin, int(np.prod(shape)))
+        array = fake.pinned[address].view(dtype).reshape(shape).view(HostAllocation)
+        array.address = address
+        return array
 
     def to_device(address: int, array: np.ndarray, stream: Stream) -> None:
         assert stream.handle in fake.streams
@@ -93,6 +108,7 @@ def modules(fake: Any, gpu_error: type[Exception]) -> dict[str, ModuleType]:
     driver: Any = ModuleType("pycuda.driver")
     driver.init = lambda: None
     driver.Error, driver.LogicError = Error, LogicError
+    driver.device_attribute = SimpleNamespace(MULTIPROCESSOR_COUNT="MULTIPROCESSOR_COUNT")
     driver.Context, driver.Device, driver.Stream = Context, Device, Stream
     driver.mem_alloc, driver.pagelocked_empty = DeviceAllocation, pagelocked_empty
     driver.memcpy_htod_async, driver.memcpy_dtoh_async = to_device, to_host

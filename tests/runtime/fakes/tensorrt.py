@@ -24,6 +24,8 @@ from edgeseg.runtime.tensorrt.identity import EngineIdentity
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
 UINT8, FLOAT, INPUT, OUTPUT = "DataType.UINT8", "DataType.FLOAT", "TensorIOMode.INPUT", "TensorIOMode.OUTPUT"
+USER_MANAGED = "ExecutionContextAllocationStrategy.USER_MANAGED"
+SCRATCH_BYTES = 4096
 MAGIC = b"engine of the fake\n"
 
 
@@ -37,6 +39,8 @@ class FakeTensorRT:
         stream_capturable: the answer of ``is_stream_capturable``, which 10.3 has not got; left out where None.
         refuses_context, refuses_shape, refuses_address: let these calls fail.
         told: the options and GPU of each engine that was asked for.
+        in_cache: the bytes of an engine that the cache has.
+        by_hand: how the newest engine was built, which is taken where no options are given.
         lives: contexts, engines and runtimes in the order in which they began, with ``+``, and ended, with ``-``.
         runtimes: what each runtime was told before it loaded an engine.
         shapes_set: every shape that was set.
@@ -49,6 +53,8 @@ class FakeTensorRT:
         self.stream_capturable: bool | None = None
         self.refuses_context = self.refuses_shape = self.refuses_address = False
         self.told: list[tuple[BuildOptions | None, Any]] = []
+        self.in_cache = b""
+        self.by_hand = BuildOptions()
         self.lives: list[str] = []
         self.runtimes: list[dict[str, Any]] = []
         self.shapes_set: list[tuple[int, ...]] = []
@@ -57,6 +63,7 @@ class FakeTensorRT:
         self.module.ILogger = ILogger
         self.module.DataType = SimpleNamespace(UINT8=UINT8, FLOAT=FLOAT)
         self.module.TensorIOMode = SimpleNamespace(INPUT=INPUT, OUTPUT=OUTPUT)
+        self.module.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED=USER_MANAGED)
         self.module.Runtime = lambda logger: Runtime(self, logger)
 
     def obtain(self, *args: Any, **kwargs: Any) -> Obtained:
@@ -67,12 +74,14 @@ class FakeTensorRT:
         model = variant.path.read_bytes()
         if hashlib.sha256(model).hexdigest() != variant.sha256:
             raise BundleError(f"{variant.path} was altered since its bundle was opened")
-        options = options or BuildOptions()
+        options = options or self.by_hand
         given["say"](f"building an engine for {variant.name}")
-        head = {"batch": options.batch, "size": size_hw, "classes": options.classes_size_hw or size_hw}
+        head = {"batch": options.batch, "size": size_hw, "classes": options.frame_size_hw}
         engine = MAGIC + json.dumps(head).encode() + b"\n" + model
-        identity = EngineIdentity.of(variant, size_hw, given["tensorrt"], given["gpu"], options)
-        return Obtained(engine, identity, Path("/cache/x.engine"), 1.0)
+        identity = EngineIdentity.of(variant, given["tensorrt"], given["gpu"], options)
+        seconds = None if self.in_cache and not given.get("force") else 1.0
+        engine = self.in_cache if seconds is None else engine
+        return Obtained(engine, identity, Path("/cache/x.engine"), seconds)
 
 
 class ILogger:
@@ -118,14 +127,17 @@ class Engine(Living):
         self.logger = logger
         self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
         self.smallest, self.largest = head["batch"]
-        self.size, self.classes = tuple(head["size"]), tuple(head["classes"])
+        self.size, self.classes = tuple(head["size"]), head["classes"] and tuple(head["classes"])
+        self.device_memory_size_v2 = SCRATCH_BYTES
         batch = self.smallest if self.smallest == self.largest else -1
         self.tensors = {
             "frame": (INPUT, UINT8, (batch, *self.size, 3)),
             "logits": (OUTPUT, FLOAT, (batch, *self.session.get_outputs()[0].shape[1:])),
-            "classes": (OUTPUT, UINT8, (batch, *self.classes)),
-            "sum": (OUTPUT, FLOAT, (batch, 1, 1, 1)),
-        } | owner.tensors
+        }
+        if self.classes:
+            self.tensors["classes"] = (OUTPUT, UINT8, (batch, *self.classes))
+            self.tensors["sum"] = (OUTPUT, FLOAT, (batch, 1, 1, 1))
+        self.tensors |= owner.tensors
         self.tensors = {name: tensor for name, tensor in self.tensors.items() if tensor is not None}
 
     @property
@@ -148,7 +160,8 @@ class Engine(Living):
         assert (name, profile_index) == ("frame", 0)
         return [[batch, *self.size, 3] for batch in (self.smallest, self.largest, self.largest)]
 
-    def create_execution_context(self) -> Context | None:
+    def create_execution_context(self, strategy: str) -> Context | None:
+        assert strategy == USER_MANAGED
         if self.owner.refuses_context:
             self.logger.log(ILogger.ERROR, "Requested amount of GPU memory could not be allocated.")
             return None
@@ -160,9 +173,14 @@ class Context(Living):
         super().__init__(owner)
         self.logger, self.engine = logger, engine
         self.addresses: dict[str, int] = {}
+        self.scratch = 0
         self.batch = engine.smallest if engine.smallest == engine.largest else None
         if owner.stream_capturable is not None:
             self.is_stream_capturable = lambda stream: owner.stream_capturable
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert size >= self.engine.device_memory_size_v2
+        self.scratch = memory
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self.addresses[name] = memory
@@ -183,6 +201,7 @@ class Context(Living):
         assert stream_handle in fake.streams
         assert self.addresses.keys() == self.engine.tensors.keys()
         assert self.batch is not None, "the batch was never set"
+        assert self.scratch, "there is no scratch memory"
         fake.calls.append("execute")
         if self.owner.log_on_execute:
             self.logger.log(ILogger.ERROR, self.owner.log_on_execute)
@@ -198,6 +217,8 @@ class Context(Living):
             with np.errstate(invalid="ignore"):
                 total = logits.sum(axis=(1, 2, 3), dtype=np.float32)
             write(addresses["logits"], logits)
+            if classes_hw is None:
+                return
             write(addresses["sum"], total)
             finite = np.nan_to_num(logits, posinf=0, neginf=0)
             write(addresses["classes"], np.stack([decode(each, classes_hw) for each in finite]))

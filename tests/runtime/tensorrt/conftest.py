@@ -31,7 +31,7 @@ def classic(rtx: TensorRT) -> TensorRT:
 
 @pytest.fixture
 def orin() -> Gpu:
-    return Gpu("Orin", "8.7", 8 << 30)
+    return Gpu("Orin", "8.7", 8 << 30, 16)
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ class Built:
         self.network = self.builder.create_network(network_flags(trt))
         parse_onnx(trt, self.network, self.logger, messages, path.read_bytes(), path)
         set_batch(self.network, path, SIZE_HW, options)
-        add_decoding(trt, self.network, options.classes_size_hw or SIZE_HW)
+        if options.frame_size_hw is not None:
+            add_decoding(trt, self.network, options.frame_size_hw)
         self.outputs = {t.name: t for t in map(self.network.get_output, range(self.network.num_outputs))}
 
     def layers(self, kind: Any) -> list[Any]:
@@ -46,9 +47,11 @@ OPTIONS = {
     "one frame": BuildOptions(),
     "four frames": BuildOptions(batch=(4, 4)),
     "one to four frames": BuildOptions(batch=(1, 4)),
-    "classes of another size": BuildOptions(classes_size_hw=(100, 130)),
-    "classes of another size, one to four frames": BuildOptions(batch=(1, 4), classes_size_hw=(101, 77)),
-    "classes of the logits' size": BuildOptions(classes_size_hw=(8, 12)),
+    "decoding": BuildOptions(frame_size_hw=SIZE_HW),
+    "decoding of four frames": BuildOptions(batch=(4, 4), frame_size_hw=SIZE_HW),
+    "decoding to another size": BuildOptions(frame_size_hw=(100, 130)),
+    "decoding to another size of one to four frames": BuildOptions(batch=(1, 4), frame_size_hw=(101, 77)),
+    "decoding to the logits' size": BuildOptions(frame_size_hw=(8, 12)),
     "two compute capabilities": BuildOptions(compute_capabilities=("8.6", "8.9")),
     "workspace and level": BuildOptions(workspace_bytes=64 << 20, optimization_level=1),
 }
@@ -75,19 +78,19 @@ def test_the_options_reach_tensorrt(rtx: TensorRT, variant: Variant) -> None:
 
 
 @pytest.mark.parametrize("batch", [(1, 1), (3, 3), (1, 4)])
-@pytest.mark.parametrize("classes_size_hw", [None, (100, 130), (8, 12)])
+@pytest.mark.parametrize("frame_size_hw", [None, SIZE_HW, (100, 130), (8, 12)])
 def test_the_tensors(
-    rtx: TensorRT, variant: Variant, batch: tuple[int, int], classes_size_hw: tuple[int, int] | None
+    rtx: TensorRT, variant: Variant, batch: tuple[int, int], frame_size_hw: tuple[int, int] | None
 ) -> None:
     trt = rtx.module
-    built = Built(rtx, variant.path, BuildOptions(batch=batch, classes_size_hw=classes_size_hw))
+    built = Built(rtx, variant.path, BuildOptions(batch=batch, frame_size_hw=frame_size_hw))
     n = batch[0] if batch[0] == batch[1] else -1
     tensors = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in built.outputs.items()}
-    assert tensors == {
-        "logits": (trt.float32, (n, 3, 8, 12)),
-        "classes": (trt.uint8, (n, *(classes_size_hw or SIZE_HW))),
-        "sum": (trt.float32, (n, 1, 1, 1)),
-    }
+    expected = {"logits": (trt.float32, (n, 3, 8, 12))}
+    if frame_size_hw is not None:
+        expected["classes"] = (trt.uint8, (n, *frame_size_hw))
+        expected["sum"] = (trt.float32, (n, 1, 1, 1))
+    assert tensors == expected
     frame = built.network.get_input(0)
     assert (frame.name, frame.dtype, tuple(frame.shape)) == ("frame", trt.uint8, (n, *SIZE_HW, 3))
 
@@ -95,21 +98,35 @@ def test_the_tensors(
 def test_the_decoding_is_the_runtimes_own(rtx: TensorRT, variant: Variant) -> None:
     """Bilinear with half-pixel centres, then the best over the channels; the sum over all but the batch."""
     trt = rtx.module
-    built = Built(rtx, variant.path, BuildOptions())
+    built = Built(rtx, variant.path, BuildOptions(frame_size_hw=SIZE_HW))
     (resize,) = built.layers(trt.LayerType.RESIZE)
     resize.__class__ = trt.IResizeLayer
     assert resize.resize_mode == trt.InterpolationMode.LINEAR
     assert resize.coordinate_transformation == trt.ResizeCoordinateTransformation.HALF_PIXEL
-    (topk,) = built.layers(trt.LayerType.TOPK)
-    topk.__class__ = trt.ITopKLayer
-    assert (topk.op, topk.k, topk.axes) == (trt.TopKOperation.MAX, 1, 0b0010)
-    (reduce,) = built.layers(trt.LayerType.REDUCE)
-    reduce.__class__ = trt.IReduceLayer
-    assert (reduce.op, reduce.axes, reduce.keep_dims) == (trt.ReduceOperation.SUM, 0b1110, True)
+    assert built.layers(trt.LayerType.TOPK) == []
+    reductions = built.layers(trt.LayerType.REDUCE)
+    for reduction in reductions:
+        reduction.__class__ = trt.IReduceLayer
+    assert [(each.op, each.axes, each.keep_dims) for each in reductions] == [
+        (trt.ReduceOperation.MAX, 0b0010, True),
+        (trt.ReduceOperation.MIN, 0b0010, False),
+        (trt.ReduceOperation.SUM, 0b1110, True),
+    ]
+    *_, comparison = built.layers(trt.LayerType.ELEMENTWISE)
+    comparison.__class__ = trt.IElementWiseLayer
+    assert comparison.op == trt.ElementWiseOperation.EQUAL
+    assert comparison.get_input(0).name == resize.get_output(0).name
+    (selection,) = built.layers(trt.LayerType.SELECT)
+    assert selection.get_input(0).name == comparison.get_output(0).name
+    *_, indices, void = built.layers(trt.LayerType.CONSTANT)
+    for constant in (indices, void):
+        constant.__class__ = trt.IConstantLayer
+    assert np.asarray(indices.weights).ravel().tolist() == [0, 1, 2]
+    assert np.asarray(void.weights).ravel().tolist() == [255]
 
 
 def test_nothing_is_resized_to_the_size_that_it_has(rtx: TensorRT, variant: Variant) -> None:
-    built = Built(rtx, variant.path, BuildOptions(classes_size_hw=(8, 12)))
+    built = Built(rtx, variant.path, BuildOptions(frame_size_hw=(8, 12)))
     assert built.layers(rtx.module.LayerType.RESIZE) == []
 
 
@@ -234,7 +251,10 @@ class TestOptionsThatAFlavourHasNot:
         ("options", "message"),
         [
             (BuildOptions(dla_core=0), r"has no DLA; .* --flavour tensorrt$"),
-            (BuildOptions(portable=True), "runs on any GPU from Ampere on; leave --portable out"),
+            (
+                BuildOptions(portable=True),
+                "runs on all the GPUs that it knows but Turing; leave --portable out",
+            ),
             (BuildOptions(compute_capabilities=("5.2",)), r"'5\.2'; it knows 7\.5, .*8\.9"),
         ],
     )

@@ -23,7 +23,7 @@ ENGINE = bytes(range(256)) * 8
 
 @pytest.fixture
 def identity(variant: Variant, orin: Gpu) -> EngineIdentity:
-    return EngineIdentity.of(variant, (32, 48), TensorRT("tensorrt", "10.3.0", None), orin, BuildOptions())
+    return EngineIdentity.of(variant, TensorRT("tensorrt", "10.3.0", None), orin, BuildOptions())
 
 
 @pytest.fixture

@@ -21,9 +21,11 @@ from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
 SIZE_HW = (32, 48)
-ADA = Gpu("NVIDIA RTX 4090", "8.9", 24 << 30)
-AMPERE = Gpu("NVIDIA A100", "8.0", 80 << 30)
-TURING = Gpu("NVIDIA T4", "7.5", 16 << 30)
+ADA = Gpu("NVIDIA RTX 4090", "8.9", 24 << 30, 128)
+AMPERE = Gpu("NVIDIA A100", "8.0", 80 << 30, 108)
+HOPPER = Gpu("NVIDIA H100", "9.0", 80 << 30, 132)
+ORIN = Gpu("Orin", "8.7", 8 << 30, 16)
+TURING = Gpu("NVIDIA T4", "7.5", 16 << 30, 40)
 
 
 class Asker:
@@ -178,7 +180,7 @@ class TestWithoutOptions:
 class TestForRtx:
     def test_no_gpu_is_needed(self, ask_rtx: Asker) -> None:
         built = ask_rtx(BuildOptions(), gpu=None)
-        assert built.identity.made_for == "any GPU of compute capability 8.0 or later"
+        assert built.identity.made_for == "any GPU of compute capability 8.0, 8.6, 8.9, 12.0, 12.1"
         assert ask_rtx(BuildOptions(), gpu=ADA).seconds is None
 
     def test_one_built_ahead_is_taken_on_a_gpu_of_its_list(self, ask_rtx: Asker) -> None:
@@ -198,10 +200,30 @@ class TestForRtx:
         assert built.identity.options.compute_capabilities == ("7.5",)
         assert ask_rtx(BuildOptions(), gpu=TURING).seconds is None
 
-    def test_a_gpu_that_is_too_old(self, ask_rtx: Asker) -> None:
-        pascal = Gpu("NVIDIA GTX 1080", "6.1", 8 << 30)
-        with pytest.raises(BackendError, match=r"GTX 1080 has compute capability 6\.1; .* 8\.0 or later"):
-            ask_rtx(BuildOptions(), gpu=pascal)
+    @pytest.mark.parametrize("gpu", [Gpu("NVIDIA GTX 1080", "6.1", 8 << 30, 20), HOPPER, ORIN])
+    def test_a_gpu_that_it_does_not_know(self, ask_rtx: Asker, gpu: Gpu) -> None:
+        with pytest.raises(BackendError) as told:
+            ask_rtx(BuildOptions(), gpu=gpu)
+        assert str(told.value) == (
+            f"{gpu.name} has compute capability {gpu.compute_capability}; with these options"
+            f" {ask_rtx.tensorrt.title} builds for any GPU of compute capability 8.0, 8.6, 8.9, 12.0, 12.1;"
+            " NVIDIA's TensorRT builds for this GPU: --flavour tensorrt"
+        )
+
+
+def test_no_portable_engine_is_built_on_a_jetson(ask: Asker) -> None:
+    with pytest.raises(
+        BackendError, match=r"Orin has compute capability 8\.7; .*no Jetson's; .*leave --portable out"
+    ):
+        ask(BuildOptions(portable=True), gpu=ORIN)
+
+
+def test_another_orin_has_another_number_of_multiprocessors(ask: Asker) -> None:
+    ask(gpu=ORIN)
+    assert ask(gpu=replace(ORIN, multiprocessors=8)).seconds is not None
+    assert ask.said == [
+        "building an engine for fp32: the one in the cache was built for 16 multiprocessors, this is a GPU of 8"
+    ]
 
 
 def test_tensorrt_needs_the_gpu(ask: Asker) -> None:

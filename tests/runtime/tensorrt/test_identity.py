@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,17 +14,22 @@ from edgeseg.runtime.tensorrt.identity import EngineIdentity
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
-SIZE_HW = (32, 48)
 TENSORRT = TensorRT("tensorrt", "10.3.0", None)
-RTX = TensorRT("tensorrt_rtx", "1.7.1", None)
-ORIN = Gpu("Orin", "8.7", 8 << 30)
-A100 = Gpu("NVIDIA A100", "8.0", 80 << 30)
-TURING = Gpu("NVIDIA T4", "7.5", 16 << 30)
+RTX_MODULE: Any = ModuleType("tensorrt_rtx")
+RTX_MODULE.ComputeCapability = SimpleNamespace(
+    __members__={"NONE": 0, "CURRENT": 1, "SM75": 2, "SM80": 3, "SM86": 4, "SM89": 5, "SM120": 6}
+)
+RTX = TensorRT("tensorrt_rtx", "1.7.1.116", RTX_MODULE)
+ORIN = Gpu("Orin", "8.7", 8 << 30, 16)
+A100 = Gpu("NVIDIA A100", "8.0", 80 << 30, 108)
+HOPPER = Gpu("NVIDIA H100", "9.0", 80 << 30, 132)
+BLACKWELL = Gpu("NVIDIA RTX 5090", "12.0", 32 << 30, 170)
+TURING = Gpu("NVIDIA T4", "7.5", 16 << 30, 40)
 
 
 @pytest.fixture
 def orin(variant: Variant) -> EngineIdentity:
-    return EngineIdentity.of(variant, SIZE_HW, TENSORRT, ORIN, BuildOptions())
+    return EngineIdentity.of(variant, TENSORRT, ORIN, BuildOptions())
 
 
 def test_of_an_engine_for_one_gpu(orin: EngineIdentity, variant: Variant) -> None:
@@ -36,13 +42,18 @@ def test_of_an_engine_for_one_gpu(orin: EngineIdentity, variant: Variant) -> Non
         version="10.3.0",
         gpu="Orin",
         compute_capability="8.7",
-        options=BuildOptions(classes_size_hw=SIZE_HW),
+        multiprocessors=16,
+        options=BuildOptions(),
     )
-    assert orin.made_for == "Orin of compute capability 8.7"
+    assert orin.made_for == "Orin of compute capability 8.7 and 16 multiprocessors"
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
-    "gpu": ({"gpu": "NVIDIA A100", "compute_capability": "8.0"}, "built for Orin, this is NVIDIA A100"),
+    "gpu": (
+        {"gpu": "NVIDIA A100", "compute_capability": "8.0", "multiprocessors": 108},
+        "built for Orin, this is NVIDIA A100",
+    ),
+    "multiprocessors": ({"multiprocessors": 8}, "built for 16 multiprocessors, this is a GPU of 8"),
     "compute capability": ({"compute_capability": "8.6"}, "built for compute capability 8.7, this is 8.6"),
     "version": ({"version": "10.16.1"}, "built by TensorRT 10.3.0, this is TensorRT 10.16.1"),
     "flavour": (
@@ -54,7 +65,10 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
 }
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "batch": ({"batch": (1, 8)}, "built with batch 1, asked for 1..8"),
-    "classes": ({"classes_size_hw": (64, 96)}, "built with classes of 32x48, asked for 64x96"),
+    "frame": (
+        {"frame_size_hw": (64, 96)},
+        "built with decoding left to the host, asked for frames of 64x96",
+    ),
     "dla": ({"dla_core": 1}, "built with DLA off, asked for core 1"),
     "workspace": (
         {"workspace_bytes": 3 << 19},
@@ -95,11 +109,6 @@ def test_names_alone_make_no_other_engine(orin: EngineIdentity) -> None:
     assert orin.differences(renamed) == []
 
 
-def test_the_inputs_size_is_the_default_size_of_the_classes(variant: Variant, orin: EngineIdentity) -> None:
-    asked = EngineIdentity.of(variant, SIZE_HW, TENSORRT, ORIN, BuildOptions(classes_size_hw=SIZE_HW))
-    assert asked == orin
-
-
 def test_it_survives_json(orin: EngineIdentity) -> None:
     read = EngineIdentity.from_json(json.loads(json.dumps(orin.as_json())))
     assert read == orin
@@ -112,30 +121,35 @@ def test_one_engine_for_one_gpu_runs_there_alone(orin: EngineIdentity) -> None:
     assert not orin.runs_on(replace(ORIN, compute_capability="8.6"))
 
 
-@pytest.mark.parametrize(
-    ("tensorrt", "options"), [(RTX, BuildOptions()), (TENSORRT, BuildOptions(portable=True))]
-)
-def test_one_for_any_gpu_from_ampere_on(variant: Variant, tensorrt: TensorRT, options: BuildOptions) -> None:
-    here, there = (EngineIdentity.of(variant, SIZE_HW, tensorrt, gpu, options) for gpu in (ORIN, A100))
+def test_a_portable_one_is_for_any_gpu_from_ampere_on_but_a_jetsons(variant: Variant) -> None:
+    options = BuildOptions(portable=True)
+    here, there = (EngineIdentity.of(variant, TENSORRT, gpu, options) for gpu in (A100, HOPPER))
     assert here.key == there.key
-    assert here.made_for == "any GPU of compute capability 8.0 or later"
-    assert here.runs_on(ORIN)
-    assert here.runs_on(Gpu("NVIDIA RTX 5090", "12.0", 32 << 30))
-    assert not here.runs_on(TURING)
+    assert here.made_for == "any GPU of compute capability 8.0 or later, no Jetson's"
+    assert [here.runs_on(gpu) for gpu in (A100, HOPPER, BLACKWELL, ORIN, TURING)] == [True] * 3 + [False] * 2
+
+
+def test_one_of_tensorrt_for_rtx_is_for_the_gpus_that_it_knows(variant: Variant) -> None:
+    here, there = (EngineIdentity.of(variant, RTX, gpu, BuildOptions()) for gpu in (A100, BLACKWELL))
+    assert here.key == there.key
+    assert here.made_for == "any GPU of compute capability 8.0, 8.6, 8.9, 12.0"
+    assert [here.runs_on(gpu) for gpu in (A100, BLACKWELL, HOPPER, ORIN, TURING)] == [True] * 2 + [False] * 3
 
 
 def test_one_for_given_compute_capabilities(variant: Variant) -> None:
     options = BuildOptions(compute_capabilities=("7.5", "8.6"))
-    ahead = EngineIdentity.of(variant, SIZE_HW, RTX, None, options)
+    ahead = EngineIdentity.of(variant, RTX, None, options)
     assert ahead.made_for == "any GPU of compute capability 7.5, 8.6"
     assert ahead.runs_on(TURING)
     assert not ahead.runs_on(A100)
-    default = EngineIdentity.of(variant, SIZE_HW, RTX, None, BuildOptions())
+    default = EngineIdentity.of(variant, RTX, None, BuildOptions())
     assert ahead.key != default.key
-    assert ahead.differences(default) == ["built for compute capability 7.5, 8.6, asked for 8.0 or later"]
+    assert ahead.differences(default) == [
+        "built for compute capability 7.5, 8.6, asked for 8.0, 8.6, 8.9, 12.0"
+    ]
 
 
 def test_tensorrt_without_a_gpu_is_for_none(variant: Variant, orin: EngineIdentity) -> None:
-    nowhere = EngineIdentity.of(variant, SIZE_HW, TENSORRT, None, BuildOptions())
+    nowhere = EngineIdentity.of(variant, TENSORRT, None, BuildOptions())
     assert nowhere.gpu == "no GPU"
     assert not nowhere.runs_on(ORIN)

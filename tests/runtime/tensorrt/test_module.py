@@ -35,20 +35,18 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, version: str) -> ModuleT
 @pytest.mark.usefixtures("installed")
 class TestFinding:
     @pytest.mark.parametrize(
-        ("name", "version", "short"),
+        ("name", "version"),
         [
-            ("tensorrt", "10.3.0", "10.3.0"),
-            ("tensorrt", "10.16.1.11", "10.16.1"),
-            ("tensorrt", "11.4.0.106", "11.4.0"),
-            ("tensorrt_rtx", "1.1.1.26", "1.1.1"),
-            ("tensorrt_rtx", "1.10.0", "1.10.0"),
+            ("tensorrt", "10.3.0"),
+            ("tensorrt", "10.16.1.11"),
+            ("tensorrt", "11.4.0.106"),
+            ("tensorrt_rtx", "1.1.1.26"),
+            ("tensorrt_rtx", "1.10.0"),
         ],
     )
-    def test_a_supported_version(
-        self, monkeypatch: pytest.MonkeyPatch, name: str, version: str, short: str
-    ) -> None:
+    def test_a_supported_version(self, monkeypatch: pytest.MonkeyPatch, name: str, version: str) -> None:
         module = install(monkeypatch, name, version)
-        assert find_tensorrt() == find_tensorrt(name) == TensorRT(name, short, module)
+        assert find_tensorrt() == find_tensorrt(name) == TensorRT(name, version, module)
         assert why_missing() == ""
 
     @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from edgeseg.runtime.tensorrt.options import BuildOptions
     [
         ({"batch": (0, 1)}, r"batch 0\.\.1: expected 1 or more"),
         ({"batch": (8, 1)}, r"batch 8\.\.1: expected .* the smaller one first"),
-        ({"classes_size_hw": (0, 4)}, "classes size 0x4: expected a height and width of 1 pixel or more"),
+        ({"frame_size_hw": (0, 4)}, "frame size 0x4: expected a height and width of 1 pixel or more"),
         ({"dla_core": -1}, "DLA core -1: expected 0 or more"),
         ({"workspace_bytes": 0}, "workspace of 0 bytes: expected 1 or more"),
         ({"optimization_level": 6}, "optimization level 6: expected 0 to 5"),

@@ -1,0 +1,70 @@
+"""The kernels that TensorRT for RTX compiles for an engine on one GPU, kept beside the engine for the next start."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..cache import Kind, Store, key_of_fields
+from ..errors import EdgesegError
+from .identity import EngineIdentity
+
+if TYPE_CHECKING:
+    from ..cuda.base import Gpu
+
+log = logging.getLogger(__name__)
+
+_KERNELS = Kind("kernels", "kernels", danger="kernels are executable code", key_of=key_of_fields)
+
+
+class KernelCache:
+    """TensorRT for RTX finishes an engine on the GPU that runs it, at each start, unless it finds what it compiled.
+
+    A start without the cache is slower and no different, so trouble with it is logged and not raised. TensorRT itself
+    refuses kernels of another version, GPU or driver.
+
+    Args:
+        identity: the engine's.
+        gpu: what runs it.
+        store: where kernels are kept; the user's own cache where None.
+    """
+
+    def __init__(self, identity: EngineIdentity, gpu: Gpu, store: Store | None = None) -> None:
+        self._identity = {"engine": identity.key, "gpu": gpu.name, "multiprocessors": gpu.multiprocessors}
+        self._version = {identity.flavour: identity.version}
+        self._key = key_of_fields(self._identity)
+        self._store = store or Store(_KERNELS)
+        self._kept = b""
+
+    def attach(self, runtime_config: Any) -> None:
+        """Gives the kernels of earlier starts to a runtime configuration, and lets it collect new ones."""
+        if not hasattr(runtime_config, "create_runtime_cache"):
+            return
+        self._cache = runtime_config.create_runtime_cache()
+        try:
+            content, why = self._store.load(self._key)
+        except EdgesegError as error:
+            content, why = None, str(error)
+        if why:
+            log.warning("compiling the engine's kernels again: %s", why)
+        if content is not None and self._cache.deserialize(content):
+            self._kept = content
+        if hasattr(runtime_config, "set_runtime_cache"):
+            runtime_config.set_runtime_cache(self._cache)
+
+    def store(self) -> None:
+        """Writes what has been compiled, where that is not what was read."""
+        if "_cache" not in self.__dict__:
+            return
+        content = bytes(self._cache.serialize())
+        if content == self._kept:
+            return
+        try:
+            self._store.store(self._key, self._identity, content, self._version)
+        except EdgesegError as error:
+            log.warning("the engine's kernels are compiled again at the next start: %s", error)
+        self._kept = content
+
+    def close(self) -> None:
+        """Lets TensorRT's object go."""
+        self.__dict__.pop("_cache", None)
