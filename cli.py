@@ -15,10 +15,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .runtime.errors import EdgesegError, UsageError
+from .runtime.errors import EdgesegError, MissingDependencyError, UsageError
 from .runtime.libraries import stay_silent
+from .runtime.no_memory import why_no_memory
 from .runtime.service.config import parse_with_config
 from .runtime.service.parser import VerbParser
+from .runtime.service.signals import ending_signals
+from .runtime.standard_streams import mend_standard_streams, tell, terminal_is_gone
 
 VERBS = {
     "models": ("edgeseg.models.command", "list the networks: parameters, GFLOPs, stride, weights"),
@@ -44,10 +47,12 @@ VERBS = {
 }
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_INTERRUPTED, _READER_GONE = 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``edgeseg VERB …`` and returns its exit status: 0 done, 1 refused by a gate, 2 the user's mistake."""
+    mend_standard_streams()
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] not in VERBS:
         top = VerbParser(
@@ -63,13 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             top.parse_args(args[:1] or ["--help"])
         except UsageError as error:
-            print(_told("error", f"edgeseg: error: {error}", False), file=sys.stderr)
+            tell(_told("error", f"edgeseg: error: {error}", False))
             return error.exit_status
     return run_verb(args[0], args[1:], prog=f"edgeseg {args[0]}")
 
 
 def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     """Parses ``argv`` for one verb and runs it. A user's mistake is one line on stderr, without a traceback."""
+    mend_standard_streams()
     module_name, text = VERBS[verb]
     as_json = "--log-json" in argv
     try:
@@ -85,23 +91,39 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
             status = int(module.run(args))
             sys.stdout.flush()
             return status
-    except EdgesegError as error:
-        print(_told("error", f"{prog}: error: {error}", as_json), file=sys.stderr)
-        return error.exit_status
-    except BrokenPipeError:
+    except KeyboardInterrupt:
+        tell(_told("info", f"{prog}: stopped", as_json))
+        return _INTERRUPTED
+    except Exception as error:
+        message, status = _judged(error)
+        if message:
+            tell(_told("error", f"{prog}: error: {message}", as_json))
+        return status
+
+
+def _judged(error: Exception) -> tuple[str, int]:
+    """What is said of an error, and the exit status. A bug is raised again, with its traceback."""
+    reason = why_no_memory(error)
+    if reason and (isinstance(error, MissingDependencyError) or not isinstance(error, EdgesegError)):
+        return (
+            f"there is not enough memory ({reason}); end other programs, raise what `ulimit -v` or the container"
+            " allows, or take smaller sizes"
+        ), EdgesegError.exit_status
+    if isinstance(error, EdgesegError):
+        return str(error), error.exit_status
+    if isinstance(error, BrokenPipeError) or (
+        isinstance(error, OSError) and error.errno == errno.EIO and terminal_is_gone()
+    ):
         # Whoever read the output, such as `head`, has enough.
         _drop_standard_output()
-        return 141
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
+        return "", _READER_GONE
+    if isinstance(error, OSError) and error.errno in _FULL:
         _drop_standard_output()
-        message = f"{prog}: error: cannot write what there is to say: {error.strerror}; make room, or write elsewhere"
-        print(_told("error", message, as_json), file=sys.stderr)
-        return EdgesegError.exit_status
-    except KeyboardInterrupt:
-        print(_told("info", f"{prog}: stopped", as_json), file=sys.stderr)
-        return 130
+        return (
+            f"cannot write what there is to say: {error.strerror}; make room, or write elsewhere",
+            EdgesegError.exit_status,
+        )
+    raise error
 
 
 def _drop_standard_output() -> None:
@@ -118,23 +140,25 @@ def _bound_what_is_read() -> None:
 
 def _told(level: str, message: str, as_json: bool) -> str:
     """A last line on stderr, in the form of the log."""
+    from .runtime.printable import printable
     from .runtime.service.logs import json_line
     from .runtime.service.redaction import redact
 
-    return json_line(level, "edgeseg.cli", "ended", message) if as_json else redact(message)
+    return json_line(level, "edgeseg.cli", "ended", message) if as_json else printable(redact(message))
 
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Lets SIGTERM unwind the program as Ctrl-C does, so that what is half-written goes."""
+    """Lets SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that what is half-written goes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _version() -> str:

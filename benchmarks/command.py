@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..runtime.errors import UsageError
+from ..runtime.printable import printable, printable_lines
 
 DEFAULT_ROUNDS = 30
 
@@ -67,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--rounds {args.rounds}: expected 1 or more")
 
     from ..runtime.bundle import Bundle
+    from ..runtime.reads import Reads
+    from ..runtime.sources.files import add_sources
     from .compare import Wish, choose, compare
     from .frames import parse_frame, read_frames
     from .outputs import check_folder, write_folder
@@ -74,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
 
     size_hw = None if args.frame is None else parse_frame(args.frame)
     if args.out is not None:
-        check_folder(args.out, args.force)
+        reads = Reads().add(f"the bundle {args.bundle}", args.bundle)
+        check_folder(args.out, args.force, add_sources(reads, [args.source] if args.source else []))
     bundle = Bundle.load(args.bundle)
     variant = bundle.variant(args.variant).name
     named, against = _listed(args.backend), _listed(args.against)
@@ -91,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         rounds=args.rounds,
     )
     result = compare(wish, _say)
-    print(plain_text(result))
+    print(printable_lines(plain_text(result)))
     if args.out is not None:
         from .plots import latency_plot
         from .report import markdown
@@ -128,4 +132,4 @@ def _listed(text: str | None) -> Sequence[str] | None:
 def _say(line: str) -> None:
     """Tells how far it is, on a terminal alone, and there on one line."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{printable(line)}", end="", file=sys.stderr, flush=True)

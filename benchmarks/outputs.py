@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import OutputError
-from ..runtime.outputs import discard, prepare_output
+from ..runtime.outputs import check_output, discard, prepare_output, put_in_place
+from ..runtime.reads import NOTHING, Reads
 
 
-def check_folder(folder: Path, force: bool) -> None:
+def check_folder(folder: Path, force: bool, reads: Reads = NOTHING) -> None:
     """Refuses an output that exists or cannot be written, before anything is measured.
+
+    Args:
+        folder: to make.
+        force: whether it may exist.
+        reads: what is measured with, which must not be replaced.
 
     Raises:
         OutputError: as said.
     """
-    prepare_output(folder, force)
+    check_output(folder, folder=True, reads=reads)
+    prepare_output(folder, force, folder=True)
 
 
 def write_folder(
@@ -34,7 +40,7 @@ def write_folder(
     Raises:
         OutputError: it exists and ``force`` is false, or cannot be written.
     """
-    partial = prepare_output(folder, force)
+    partial = prepare_output(folder, force, folder=True)
     files = {f"{name}.json": json.dumps(result, indent=2) + "\n", f"{name}.md": page}
     try:
         partial.mkdir()
@@ -42,13 +48,8 @@ def write_folder(
             (partial / file).write_text(text, encoding="utf-8")
         for file, data in pictures.items():
             (partial / file).write_bytes(data)
-        # Only our own files are replaced: the folder may hold others.
-        if folder.exists():
-            for path in partial.iterdir():
-                os.replace(path, folder / path.name)
-            partial.rmdir()
-        else:
-            os.replace(partial, folder)
+        put_in_place(partial, folder)
     except OSError as error:
-        discard(partial)
         raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+    finally:
+        discard(partial)

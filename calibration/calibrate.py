@@ -12,6 +12,7 @@ import onnx
 
 from ..runtime.errors import DataError, OutputError, UsageError
 from ..runtime.labels import LabelMap
+from ..runtime.outputs import check_output
 from ..runtime.preprocess import Preprocessor
 from .bias import shifts_as_json, shifts_from_json
 from .exclusions import read_exclusions, write_exclusions
@@ -233,6 +234,7 @@ def _record(
 
 def _make(folder: Path) -> None:
     """Makes the working folder once there is something to write, so that a refusal leaves none behind."""
+    check_output(folder, folder=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

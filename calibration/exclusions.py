@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..runtime.errors import DataError, OutputError
+from ..runtime.errors import DataError
 from ..runtime.files import read_text
+from ..runtime.outputs import write_atomically
 from .graph import Graph
 
 
@@ -37,13 +37,7 @@ def write_exclusions(
         lines.append(
             f"{name:16} # {operator.description}, {100 * operator.macs / total:.1f} % of the work{error}"
         )
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error_:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error_.strerror}") from error_
+    write_atomically(path, ("\n".join(lines) + "\n").encode(), force=True)
 
 
 def read_exclusions(path: Path, graph: Graph) -> tuple[str, ...]:

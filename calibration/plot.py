@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runtime.errors import MissingDependencyError, OutputError
+from ..runtime.errors import MissingDependencyError
+from ..runtime.outputs import write_atomically
 from .search import SearchResult, Trial
 
 if TYPE_CHECKING:
@@ -67,10 +68,7 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     picture = io.BytesIO()
     figure.savefig(picture, format="png", metadata={"Software": None})
-    try:
-        path.write_bytes(picture.getvalue())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    write_atomically(path, picture.getvalue(), force=True)
 
 
 def _point(trial: Trial, lost: float) -> tuple[float, float]:

@@ -7,7 +7,6 @@ another network or other pictures would be worse than none.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..runtime.errors import DataError, OutputError
+from ..runtime.errors import DataError
 from ..runtime.files import read_text
+from ..runtime.outputs import write_atomically
 from .graph import Graph
 from .pictures import CalibrationSet, picture_sha256
 
@@ -141,13 +141,7 @@ class Record:
         Raises:
             OutputError: it cannot be written.
         """
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(_compact(self.as_json()), encoding="utf-8")
-            os.replace(partial, path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        write_atomically(path, _compact(self.as_json()).encode(), force=True)
 
     @classmethod
     def load(cls, path: Path) -> Record:

@@ -21,6 +21,7 @@ import onnx
 
 from ..data.voc import Sample
 from ..runtime.errors import OutputError
+from ..runtime.outputs import check_output
 from ..runtime.preprocess import Preprocessor
 from .bias import PICTURES, Shifts, bias_shifts, shifts_as_json, shifts_from_json
 from .graph import Graph
@@ -256,6 +257,7 @@ class _Journal:
     """Measurements by key, one JSON object a line; what is already there is not measured again."""
 
     def __init__(self, path: Path) -> None:
+        check_output(path)
         self._path = path
         self._known: dict[str, dict[str, object]] = {}
         self._before = ""

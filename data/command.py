@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from ..runtime.claims import claimed
 from ..runtime.errors import DataError, MissingDependencyError
 from ..runtime.labels import VOID
+from ..runtime.outputs import check_output
+from ..runtime.printable import printable
 from ..runtime.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def _voc(args: argparse.Namespace) -> int:
         for split in ("train", "val"):
             print(f"{split}: {len(VocDataset(root, split))} pictures in {root}")
         return 0
+    check_output(args.dir, folder=True)
     try:
         from torchvision.datasets import VOCSegmentation
     except ImportError as error:
@@ -109,11 +112,11 @@ def _aerial(args: argparse.Namespace) -> int:
 
 
 def _print_report(report: DatasetReport) -> None:
-    print(f"{report.root}: {len(report.labels)} classes")
+    print(f"{printable(str(report.root))}: {len(report.labels)} classes")
     for split, summary in report.splits.items():
         sizes = ", ".join(f"{w} x {h}: {count}" for (w, h), count in summary.sizes.most_common(4))
         rest = f", and {len(summary.sizes) - 4} more sizes" if len(summary.sizes) > 4 else ""
-        print(f"\n{split}: {summary.pictures} pictures ({sizes}{rest})")
+        print(f"\n{printable(split)}: {summary.pictures} pictures ({sizes}{rest})")
         total = max(1, sum(summary.pixels.values()))
         rows = [*enumerate(report.labels.names), (VOID, "void")]
         for class_id, name in rows:
@@ -123,9 +126,9 @@ def _print_report(report: DatasetReport) -> None:
             print(f"  {name:>14}  {share:6.2f} % of pixels, in {summary.pictures_with[class_id]} pictures")
     print()
     for note in report.notes:
-        print(f"note: {note}")
+        print(f"note: {printable(note)}")
     for problem in report.problems:
-        print(f"problem: {problem}")
+        print(f"problem: {printable(problem)}")
     count = len(report.problems)
     print("no problems" if not count else "1 problem" if count == 1 else f"{count} problems")
 

@@ -18,6 +18,7 @@ from ..runtime.checked_files import file_sha256
 from ..runtime.claims import claimed
 from ..runtime.errors import OutputError
 from ..runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, read_manifest, write_manifest
+from ..runtime.outputs import check_output
 from .onnx_file import INPUT_NAME, OUTPUT_NAME, save_graph
 from .variants import VariantGraph
 
@@ -37,8 +38,8 @@ def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
         force: replace it where it exists.
 
     Raises:
-        OutputError: it exists and ``force`` is not given, it is no folder, another process is making it, it cannot
-            be written, or the disk is full.
+        OutputError: it may not be written, it exists and ``force`` is not given, another process is making it, or the
+            disk is full.
     """
     _check_target(target, force)
     with claimed(target):
@@ -47,10 +48,9 @@ def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
 
 
 def _check_target(target: Path, force: bool) -> None:
+    check_output(target, folder=True, replaces_bundle=True)
     if target.exists() and not force:
         raise OutputError(f"{target} exists; choose another --out, or replace it with --force")
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"{target} is a file, not a folder; choose another --out")
     if target.is_symlink():
         raise OutputError(f"{target} is a link; name the folder itself")
     if target.exists() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
@@ -163,7 +163,10 @@ def add_verification(
         OutputError: the folder cannot be written.
     """
     path = folder / VERIFICATION_NAME
-    write_json(path, verification)
+    try:
+        path.write_text(json_text(verification), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
     manifest = read_manifest(folder)
     for name, measured in parity.items():
         manifest["variants"][name]["parity"] = dict(measured)
@@ -171,28 +174,9 @@ def add_verification(
     write_manifest(folder, manifest)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON for people and programs to read.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+def json_text(content: Mapping[str, Any]) -> str:
+    """JSON for people and programs to read."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _put_in_place(staging: Path, target: Path) -> None:

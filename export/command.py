@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import UsageError
+from ..runtime.printable import printable
 from ..runtime.sizes import parse_size
 from .dependencies import require_export_extra
 
@@ -95,10 +97,16 @@ def add_frame_options(parser: argparse.ArgumentParser, count_help: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exports; a bundle that its gates refuse is not left in place."""
     require_export_extra("exporting")
-    from rich.console import Console
+    from rich.text import Text
 
     from ..models.options import parse_options
-    from .console import calibration_progress, frame_progress, show_export, show_verification
+    from .console import (
+        PlainConsole,
+        calibration_progress,
+        frame_progress,
+        show_export,
+        show_verification,
+    )
     from .pipeline import PAGE_NAME, ExportRequest, export_bundle, report_folder
 
     out = args.out or Path("bundle") / args.model
@@ -118,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         calibration=_calibration(args),
         force=args.force,
     )
-    console = Console(highlight=False)
+    console = PlainConsole()
 
     def on_step(text: str) -> None:
         console.print(f"… {text}", soft_wrap=True)
@@ -129,11 +137,10 @@ def run(args: argparse.Namespace) -> int:
     show_verification(console, verification)
     show_export(console, exported, out)
     height, width = verification.bundle.input_size_hw
-    console.print(
-        f"\n[bold]{out}[/] is ready: {len(verification.bundle.labels)} classes, input {height} x {width}."
-    )
+    console.print(f"\n{out} is ready: {len(verification.bundle.labels)} classes, input {height} x {width}.")
     console.print(f"Report: {report_folder(out) / PAGE_NAME}", soft_wrap=True)
-    console.print(f"Run it: [bold]python run_camera.py --bundle {out}[/]", soft_wrap=True)
+    command = f"python run_camera.py --bundle {shlex.quote(str(out))}"
+    console.print(Text.assemble("Run it: ", (printable(command), "bold")), soft_wrap=True)
     return 0
 
 

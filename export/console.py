@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..calibration.calibrate import Calibration
 from ..calibration.search import Notify, SearchResult
+from ..runtime.printable import printable, printable_lines
 from .latency import Latencies
 from .pipeline import Exported, calibration_folder
 from .verify import Verification
 
 _ENOUGH_IN_INT8 = 0.5
 _CLEARLY_FASTER = 1.05
+
+
+class PlainConsole(Console):
+    """A terminal that shows text as it is: no name of a file, class or operator styles it or moves the cursor."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Renders a text; what would do more than be read is escaped."""
+        return super().render_str(printable_lines(text), **options)
 
 
 @contextmanager
@@ -159,12 +173,12 @@ def show_verification(console: Console, verification: Verification) -> None:
         miou = f"{_points(summary.miou_reference)} → {_points(summary.miou_variant)}"
         worst = summary.worst_class
         table.add_row(
-            variant.name,
+            printable(variant.name),
             f"{variant.bytes / 1e6:.1f}",
             *(f"{100 * share:.4f}" for share in shares),
             *((miou,) if truth else ()),
             _worst(worst.name, worst.drop or 0.0) if worst else "too few pixels",
-            "[green]passed[/]" if variant.passed else "[bold red]refused[/]",
+            Text("passed", "green") if variant.passed else Text("refused", "bold red"),
         )
     console.print(table)
     for variant in verification.variants:

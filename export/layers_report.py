@@ -12,6 +12,7 @@ from ..models.checkpoint import load_checkpoint
 from ..runtime.bundle import Bundle
 from ..runtime.errors import VerificationError
 from ..runtime.preprocess import Preprocessor
+from ..runtime.printable import printable
 from .frames import LabelledFrames
 from .layers import LayerComparison, compare_layers, percent
 from .onnx_file import export_graph
@@ -84,8 +85,8 @@ def show_layers(console: Console, comparison: LayerComparison) -> None:
         style = {"first": "bold red", "departs": "red"}.get(mark)
         table.add_row(
             mark,
-            operator.name,
-            operator.weight.removesuffix(".weight"),
+            printable(operator.name),
+            printable(operator.weight.removesuffix(".weight")),
             percent(operator.total.relative),
             percent(operator.own.relative),
             percent(operator.own.relative_expected),
@@ -103,7 +104,7 @@ def show_layers(console: Console, comparison: LayerComparison) -> None:
                 style=style if operator.range_departs else None,
             )
     console.print(table)
-    console.print(f"{comparison.variant}: {comparison.verdict()}.", soft_wrap=True)
+    console.print(printable(f"{comparison.variant}: {comparison.verdict()}."), soft_wrap=True)
 
 
 def _reference(bundle: Bundle) -> onnx.ModelProto:

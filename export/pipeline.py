@@ -16,7 +16,9 @@ from ..runtime.bundle import Bundle
 from ..runtime.claims import claimed
 from ..runtime.errors import UsageError, VerificationError
 from ..runtime.labels import LabelMap
-from .bundle_writer import add_verification, staged_folder, write_bundle, write_json, write_text
+from ..runtime.outputs import check_output, write_atomically
+from ..runtime.reads import Reads
+from .bundle_writer import add_verification, json_text, staged_folder, write_bundle
 from .frames import LabelledFrames, open_frames
 from .latency import Latencies, latencies_in_turn
 from .onnx_file import export_graph
@@ -105,6 +107,7 @@ def export_bundle(
         raise UsageError("calibration is for int8: name it among the precisions, and how to calibrate")
     if request.calibration is not None:
         request.calibration.check()
+    _check_outputs(request)
     weights = request.weights or default_weights(request.model)
     checkpoint = resolve_weights(request.model, weights, request.num_classes, request.arguments)
     info = checkpoint.info
@@ -135,6 +138,29 @@ def export_bundle(
             on_step("timing FP32 and INT8 in turn on this CPU")
             latencies = latencies_in_turn(graph, bundle)
     return Exported(verification, calibration, latencies)
+
+
+def _check_outputs(request: ExportRequest) -> None:
+    """Checks what will be written before anything is made.
+
+    Raises:
+        OutputError: one of the outputs may not be written.
+    """
+    asked = request.calibration
+    reads = Reads().add_dataset(request.data)
+    for told, name in (
+        ("the weights", request.weights),
+        ("the ranges", asked and asked.ranges),
+        ("the exclusions", asked and asked.exclude),
+    ):
+        if name and Path(name).is_file():
+            reads.add(f"{told} {name}", Path(name))
+    if asked is not None and asked.source and Path(asked.source).is_dir():
+        reads.add_dataset(Path(asked.source))
+    check_output(request.out, folder=True, reads=reads, replaces_bundle=True)
+    beside = [report_folder(request.out), *([calibration_folder(request.out)] if asked else [])]
+    for folder in beside:
+        check_output(folder, folder=True, reads=reads)
 
 
 def _advice(verification: Verification) -> str:
@@ -188,11 +214,12 @@ def write_report(folder: Path, verification: Verification) -> Path:
         The page's path.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder may not or cannot be written.
     """
+    check_output(folder, folder=True)
     content = verification.as_json()
     page = render(content, verification.pictures)
     with claimed(folder / JSON_NAME, wait=True):  # so that both files are of one run
-        write_json(folder / JSON_NAME, content)
-        write_text(folder / PAGE_NAME, page)
+        write_atomically(folder / JSON_NAME, json_text(content).encode(), force=True)
+        write_atomically(folder / PAGE_NAME, page.encode(), force=True)
     return folder / PAGE_NAME

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..runtime.printable import printable
 from .command import add_frame_options
 from .dependencies import require_export_extra
 
@@ -47,22 +48,24 @@ def run(args: argparse.Namespace) -> int:
     require_export_extra("verifying")
     if args.layers:
         return _run_layers(args)
-    from rich.console import Console
-
     from ..runtime.bundle import Bundle
-    from ..runtime.errors import UsageError, VerificationError
-    from .console import frame_progress, show_verification
+    from ..runtime.errors import VerificationError
+    from ..runtime.outputs import check_output
+    from ..runtime.reads import Reads
+    from .console import PlainConsole, frame_progress, show_verification
     from .frames import open_frames
     from .pipeline import report_folder, write_report
     from .verify import verify
 
     bundle = Bundle.load(args.bundle)
     out = args.out or report_folder(args.bundle)
-    if out.resolve().is_relative_to(args.bundle.resolve()):
-        raise UsageError(f"--out {out} is inside the bundle, where nothing may change; name another folder")
+    reads = Reads().add(f"the bundle {args.bundle}", args.bundle).add_dataset(args.data)
+    check_output(out, folder=True, reads=reads)
+    if args.contact_sheet is not None:
+        check_output(args.contact_sheet, reads=reads)
     frames = open_frames(args.data, args.split, args.source, args.frames, bundle.input_size_hw)
-    console = Console(highlight=False)
-    console.print(f"… verifying {bundle.name} on {len(frames)} frames of {frames.name}")
+    console = PlainConsole()
+    console.print(f"… verifying {printable(bundle.name)} on {len(frames)} frames of {frames.name}")
     with frame_progress(console, len(frames)) as advance:
         verification = verify(
             bundle,
@@ -87,11 +90,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_layers(args: argparse.Namespace) -> int:
     """Compares operators; raises ``VerificationError``, whose exit status is 1, where one departs."""
-    from rich.console import Console
-
     from ..runtime.bundle import Bundle
     from ..runtime.errors import UsageError, VerificationError
-    from .console import frame_progress
+    from .console import PlainConsole, frame_progress
     from .frames import open_frames
     from .layers_report import FRAMES, chosen_variants, compare_bundle, show_layers
 
@@ -105,8 +106,10 @@ def _run_layers(args: argparse.Namespace) -> int:
     variants = chosen_variants(bundle, args.variant)
     count = FRAMES if args.frames is None else args.frames
     frames = open_frames(args.data, args.split, args.source, count, bundle.input_size_hw)
-    console = Console(highlight=False)
-    console.print(f"… comparing the operators of {bundle.name} on {len(frames)} frames of {frames.name}")
+    console = PlainConsole()
+    console.print(
+        f"… comparing the operators of {printable(bundle.name)} on {len(frames)} frames of {frames.name}"
+    )
     comparisons = []
     with frame_progress(console, len(frames) * len(variants)) as advance:
         for comparison in compare_bundle(bundle, frames, variants, advance):

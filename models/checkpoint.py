@@ -17,6 +17,7 @@ from torch import Tensor
 from ..runtime.errors import CheckpointError, OutputError
 from ..runtime.files import open_regular
 from ..runtime.labels import LabelMap
+from ..runtime.outputs import check_output
 from . import registry
 from .base import SegmentationNetwork
 
@@ -145,8 +146,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Writes tensors to a safetensors file atomically: a reader sees the old file or the new one, never half.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is full.
+        OutputError: the file may not be written, the folder cannot be, or the disk is full.
     """
+    check_output(path)
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OutputError
+from .outputs import with_a_name
 
 _MOST_PID_BYTES = 20
 
@@ -51,7 +52,8 @@ def claimed(path: Path, wait: bool = False) -> Iterator[None]:
 
 def lock_of(path: Path) -> Path:
     """The hidden file beside a name, which is there while somebody has the claim, or was killed."""
-    return path.with_name(f".{path.name}.lock")
+    named = with_a_name(path)
+    return named.with_name(f".{named.name}.lock")
 
 
 def _locked(lock: Path, wait: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .pipeline.stats import RunStats
+from .printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from .segmenter import Segmenter
@@ -39,19 +41,22 @@ class StatusLine:
         now = time.monotonic()
         if self._live and now - self._shown_at >= _REFRESH_SECONDS:
             self._shown_at = now
-            with self._lock:
-                print(f"\r\x1b[K{text()}", end="", file=sys.stderr, flush=True)
+            self._write(f"\r\x1b[K{printable(text())}")
 
     def say(self, text: str) -> None:
         """Prints a line of its own."""
-        with self._lock:
-            print(f"\r\x1b[K{text}" if self._live else text, file=sys.stderr, flush=True)
+        text = printable_lines(text)
+        self._write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")
 
     def clear(self) -> None:
         """Takes the line away."""
         if self._live:
-            with self._lock:
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        # A terminal that was closed takes nothing; the run is worth more than what it says.
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            print(text, end="", file=sys.stderr, flush=True)
 
 
 def head_of(segmenter: Segmenter) -> dict[str, str]:
@@ -70,6 +75,7 @@ def head_line(segmenter: Segmenter) -> str:
     """The same for people, with the precision where it is not the variant's."""
     head = head_of(segmenter)
     computes = "" if head["precision"] == segmenter.variant.precision else f", in {head['precision']}"
+    head = {name: printable(value) for name, value in head.items()}
     return f"{'bundle':18}{head['bundle']}, {head['variant']} with {head['backend']} on {head['device']}{computes}"
 
 
@@ -82,7 +88,7 @@ def summary_table(stats: Mapping[str, Any]) -> str:
     sources = stats.get("sources", [])
     steps = list(stats.get("steps", {}).items())
     lines = [
-        f"{'sources':18}{len(sources)}" if sources else f"{'source':18}{stats['source']}",
+        f"{'sources':18}{len(sources)}" if sources else f"{'source':18}{printable(stats['source'])}",
         f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid"
         + (f", {stats['missing']} missing from the film" if stats["missing"] else ""),
         f"{'rate':18}{stats['fps']:.1f} frames a second",
@@ -114,7 +120,11 @@ def summary_table(stats: Mapping[str, Any]) -> str:
 
 def _bottleneck(stats: Mapping[str, Any]) -> str:
     name = stats["bottleneck"]
-    return f"{name}, {stats['busy'][name]:.0%} busy" if name else "none: no stage was busy all the time"
+    return (
+        f"{printable(name)}, {stats['busy'][name]:.0%} busy"
+        if name
+        else "none: no stage was busy all the time"
+    )
 
 
 def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -136,7 +146,7 @@ def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
         if source["missing"]:
             lines.append(f"  {source['missing']} frames are missing from the film")
         if source["error"]:
-            lines.append(f"  failed: {source['error']}")
+            lines.append(f"  failed: {printable(source['error'])}")
     return lines
 
 
@@ -162,5 +172,6 @@ def _bars(thing: str, what: str, shares: Mapping[str, float]) -> list[str]:
 
 
 def _tail(text: str, most: int) -> str:
-    """The text, or as much of its end as has room."""
+    """The text in one line, or as much of its end as has room."""
+    text = printable(text)
     return text if len(text) <= most else "…" + text[1 - most :]

@@ -92,15 +92,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise BundleError(
                 f"{path} is larger than {_MOST_BYTES >> 20} MiB, which no manifest is; export the bundle again"
             )
-        return check_manifest(
-            json.loads(data.decode("utf-8"), parse_constant=_refuse_constant), origin=str(path)
-        )
+        return check_manifest(_parsed(data), origin=str(path))
     except FileNotFoundError as error:
         raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}") from error
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not JSON ({error}); export the bundle again") from error
+
+
+class _Decimal(float):
+    """A number with a point or an exponent: ``512.0`` is a whole number to a JSON schema, and none to Python."""
+
+    def is_integer(self) -> bool:
+        return False
+
+
+def _parsed(data: bytes) -> object:
+    """What JSON says; raises ValueError where it is none, or holds what no computer can use."""
+    content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_decimal)
+    # JSON can write half of a character, which no file, terminal or library can take.
+    json.dumps(content, ensure_ascii=False).encode("utf-8")
+    return content
+
+
+def _decimal(text: str) -> _Decimal:
+    value = _Decimal(text)
+    if value - value != 0:
+        raise ValueError(f"{text[:20]} is larger than any number can be")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

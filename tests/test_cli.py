@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import edgeseg
 import pytest
+from edgeseg import cli
 from edgeseg.cli import VERBS
+from edgeseg.runtime.errors import DataError, MissingDependencyError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -157,3 +164,94 @@ def test_a_full_disk_behind_standard_output_is_one_line() -> None:
         "edgeseg models: error: cannot write what there is to say: No space left on device;"
         " make room, or write elsewhere\n"
     )
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], int]:
+    """Runs a function as if it were a verb; gives the exit status."""
+
+    def run_it(work: Callable[[], int]) -> int:
+        module = ModuleType("made_up_verb")
+        module.configure = lambda parser: None  # type: ignore[attr-defined]
+        module.run = lambda args: work()  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "made_up_verb", module)
+        monkeypatch.setitem(VERBS, "made-up", ("made_up_verb", "nothing"))
+        return cli.main(["made-up"])
+
+    return run_it
+
+
+Verb = Callable[[Callable[[], int]], int]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_unwinds_what_a_verb_does(
+    verb: Verb, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed: list[bool] = []
+
+    def work() -> int:
+        try:
+            os.kill(os.getpid(), number)
+            signal.sigtimedwait([], 10)
+        finally:
+            closed.append(True)
+        return 0
+
+    before = signal.getsignal(number)
+    assert verb(work) == 130
+    assert closed
+    assert signal.getsignal(number) is before
+    assert capsys.readouterr().err == "edgeseg made-up: stopped\n"
+
+
+def test_nohup_is_honoured(verb: Verb) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+
+        def work() -> int:
+            os.kill(os.getpid(), signal.SIGHUP)
+            return 0
+
+        assert verb(work) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def chained(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "there is not enough memory (an allocation failed); end other programs"),
+        (RuntimeError("can't start new thread"), "there is not enough memory (can't start new thread)"),
+        (
+            chained(MissingDependencyError("onnxruntime", "gpu", "running"), MemoryError("std::bad_alloc")),
+            "there is not enough memory (std::bad_alloc)",
+        ),
+        (DataError("a\x1b[2K\nb"), r"a\x1b[2K\nb"),
+        (DataError("half \ud800"), r"half \ud800"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; make room"),
+    ],
+)
+def test_an_error_that_is_no_bug_is_one_line(
+    verb: Verb, error: Exception, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        raise error
+
+    assert verb(work) == 2
+    err = capfd.readouterr().err
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(verb: Verb) -> None:
+    def work() -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        verb(work)

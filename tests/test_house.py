@@ -24,8 +24,11 @@ WORDS = (
     "runtime.errors",
     "runtime.files",
     "runtime.labels",
+    "runtime.outputs",
     "runtime.palette_png",
     "runtime.pictures",
+    "runtime.printable",
+    "runtime.reads",
     "runtime.sizes",
 )
 """What all parts speak in. Of the runtime, the parts that do not run a network may import these alone."""

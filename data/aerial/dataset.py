@@ -11,6 +11,7 @@ import cv2
 
 from ...runtime.claims import claimed
 from ...runtime.errors import OutputError, UsageError
+from ...runtime.outputs import check_output
 from ...runtime.palette_png import encode
 from .camera import Frame
 from .flight import AerialFlight
@@ -48,19 +49,28 @@ def write_dataset(
 
     Raises:
         UsageError: a count, seed or fraction that cannot work.
-        OutputError: ``out`` exists without ``force``, is being written by another process, or cannot be written.
+        OutputError: ``out`` may not be written, exists without ``force``, holds something else than a data set, or is
+            being written by another process.
     """
     if count < 2 or seed < 0 or not 0 < val_fraction < 1 or min(size_hw) < 32:
         raise UsageError(
             f"cannot write {count} views of {size_hw[0]}x{size_hw[1]} with seed {seed}, {val_fraction} of them val: "
             "expected 2 views or more of at least 32x32, a seed of 0 or more and a fraction between 0 and 1"
         )
+    _check_target(out, force)
+    with claimed(out):
+        _check_target(out, force)  # whoever had the claim may have made it
+        _build(out, count, seed, size_hw, val_fraction, progress or (lambda done, of: None))
+
+
+def _check_target(out: Path, force: bool) -> None:
+    check_output(out, folder=True)
     if out.exists() and not force:
         raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
-    with claimed(out):
-        if out.exists() and not force:  # whoever had the claim may have made it
-            raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
-        _build(out, count, seed, size_hw, val_fraction, progress or (lambda done, of: None))
+    if out.is_symlink():
+        raise OutputError(f"{out} is a link; name the folder itself")
+    if out.exists() and any(out.iterdir()) and not (out / "ImageSets").is_dir():
+        raise OutputError(f"{out} holds files and is no data set; --force replaces data sets only")
 
 
 def _build(
@@ -87,19 +97,12 @@ def _build(
         )
         building.chmod(0o755)
         if out.exists():
-            _remove(out)
+            shutil.rmtree(out)
         building.rename(out)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error}; nothing was kept") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _remove(out: Path) -> None:
-    if out.is_dir() and not out.is_symlink():
-        shutil.rmtree(out)
-    else:
-        out.unlink()
 
 
 def _write(

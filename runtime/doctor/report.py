@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from ..printable import printable
 from .examine import Findings
 from .finding import Finding, Status
 from .summary import summarize
@@ -63,9 +64,12 @@ def _finding(finding: Finding, coloured: bool) -> list[str]:
         mark = f"\x1b[{_COLOURS[finding.status]}m{mark}\x1b[0m"
     indent = " " * (2 + _MARK_WIDTH + _LABEL_WIDTH)
     width = _COLUMNS - len(indent)
-    text, *more = textwrap.wrap(finding.text, width, break_on_hyphens=False) or [""]
-    lines = [f"  {mark}{finding.label:{_LABEL_WIDTH}}{text}".rstrip(), *(indent + line for line in more)]
+    text, *more = textwrap.wrap(printable(finding.text), width, break_on_hyphens=False) or [""]
+    lines = [
+        f"  {mark}{printable(finding.label):{_LABEL_WIDTH}}{text}".rstrip(),
+        *(indent + line for line in more),
+    ]
     if finding.needed_for and finding.status in ("missing", "problem"):
         wanted = textwrap.wrap(f"needed for {finding.needed_for}", width, break_on_hyphens=False)
         lines += [indent + line for line in wanted]
-    return [*lines, *(f"{' ' * (2 + _MARK_WIDTH)}$ {command}" for command in finding.fix)]
+    return [*lines, *(f"{' ' * (2 + _MARK_WIDTH)}$ {printable(command)}" for command in finding.fix)]

@@ -7,7 +7,6 @@ import importlib
 import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from ..errors import EdgesegError, MissingDependencyError, OutputError
 from ..forks import Owned, is_left_alone, stays_with_this_process
 from ..labels import LabelMap
 from ..sinks.base import Sink
+from ..standard_streams import tell
 from ..status import Status
 from .accepting import accept
 from .app import App
@@ -58,10 +58,6 @@ def _free_the_port(server: PreviewServer, error: EdgesegError) -> None:
 _IN_A_CHILD = Owned("the preview page", OutputError, refuses=("start",), ignores=(), in_child=_free_the_port)
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 class PreviewServer:
     """Serves the preview page.
 
@@ -92,7 +88,7 @@ class PreviewServer:
         labels: LabelMap,
         status: Callable[[], Status],
         recording: RecordingSwitch | None = None,
-        say: Callable[[str], None] = _say,
+        say: Callable[[str], None] = tell,
     ) -> None:
         for package in _NEEDS:
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from ..labels import LabelMap
@@ -64,14 +65,18 @@ def run(args: argparse.Namespace) -> int:
 
     from ..bundle import Bundle
     from ..console import StatusLine, head_line
-    from ..outputs import prepare_output, write_atomically
+    from ..outputs import check_output, prepare_output, write_atomically
+    from ..reads import Reads
     from ..segmenter import Segmenter
     from .reading import Recording
     from .replay import check_labels, replay
 
-    for output in (args.out, args.json):
+    reads = Reads().add(f"the recording {args.recording}", args.recording)
+    reads.add(f"the bundle {args.bundle}", args.bundle).add(f"the bundle {args.against}", args.against)
+    for output, folder in ((args.out, True), (args.json, False)):
         if output is not None:
-            prepare_output(output, args.force)
+            check_output(output, folder=folder, reads=reads)
+            prepare_output(output, args.force, folder=folder)
     status = StatusLine()
     recording = Recording(args.recording, args.take)
     recorded = {key: value for key, value in recording.run.items() if isinstance(value, str)}
@@ -116,12 +121,12 @@ def run(args: argparse.Namespace) -> int:
     for problem in recording.problems:
         status.say(problem)
     print(head)
-    print(table(summary))
+    print(printable_lines(table(summary)))
     if args.out is not None:
         _write_pictures(args, recording.labels, report, summary)
     if args.json is not None:
         write_atomically(args.json, (json.dumps(summary, indent=2) + "\n").encode(), args.force)
-        print(f"wrote {args.json}")
+        print(f"wrote {printable(str(args.json))}")
     return 0
 
 
@@ -188,10 +193,10 @@ def _write_pictures(
 ) -> None:
     """Writes the pictures, in a folder that appears once it is whole, and names them in the summary."""
     from ..errors import OutputError
-    from ..outputs import discard, prepare_output
+    from ..outputs import discard, prepare_output, put_in_place
     from .pictures import Pictures
 
-    partial = prepare_output(args.out, args.force)
+    partial = prepare_output(args.out, args.force, folder=True)
     pictures = Pictures(labels, _label(summary["before"]), _label(summary["after"]))
     try:
         partial.mkdir()
@@ -199,14 +204,12 @@ def _write_pictures(
             name = f"{number:02d}-{difference.take}-{difference.frame_id:06d}.png"
             pictures.write(difference, partial / name)
             told["picture"] = name
-        args.out.mkdir(exist_ok=True)
-        for file in sorted(partial.iterdir()):
-            os.replace(file, args.out / file.name)
+        put_in_place(partial, args.out)
     except OSError as error:
         raise OutputError(f"cannot write {args.out}: {error.strerror}") from error
     finally:
         discard(partial)
-    print(f"\nwrote {len(report.worst)} pictures to {args.out}")
+    print(f"\nwrote {len(report.worst)} pictures to {printable(str(args.out))}")
 
 
 def _label(head: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from ..errors import OutputError
+from ..outputs import check_output
 
 SEGMENT_SUFFIX = ".edgerec"
 
@@ -46,8 +47,7 @@ def new_take(folder: Path) -> Path:
     Raises:
         OutputError: it cannot be made.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; give the recording a folder")
+    check_output(folder, folder=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         number = max((number_of(take) for take in takes_of(folder)), default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from typing import NoReturn
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from ..console import StatusLine
     from ..memory import share_arenas
     from ..service.logs import configure_logging, json_line
+    from ..standard_streams import tell
     from .flight import Flight
 
     share_arenas()
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     except Stopped as stopped:
         if stopped.busy:
             told = "edgeseg run: stopped"
-            print(json_line("info", __name__, "ended", told) if args.log_json else told, file=sys.stderr)
+            tell(json_line("info", __name__, "ended", told) if args.log_json else told)
             _leave(_INTERRUPTED)
         raise
     if flight.stuck:
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _leave(exit_status: int) -> NoReturn:
     """Ends the process though a library is still at work in a thread: its destructors would trip over that."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody may be left to read it
+            stream.flush()
     os._exit(exit_status)

@@ -13,6 +13,7 @@ from ..errors import EdgesegError, FlightError
 from ..outputs import write_atomically
 from ..pipeline import RunReport
 from ..pipeline.trace import Trace
+from ..printable import printable
 from ..segmenter import Segmenter
 from ..threads import ThreadChoice
 
@@ -36,6 +37,8 @@ def tell(
     """
     tuned = {"threads": threads.summary(), "batch": batches.summary()}
     measured = {**head_of(segmenter), **tuned, **report.stats}
+    if args.stats is not None:  # first: whoever reads what is printed may have gone
+        write_atomically(args.stats, (json.dumps(measured, indent=2) + "\n").encode(), args.force)
     if args.log_json:
         stats = report.stats
         log.info(
@@ -54,8 +57,6 @@ def tell(
         if "sources" in report.stats or batches.batch > 1:
             print_line(f"{'batch':18}{batches.line}")
         print_line(summary_table(report.stats) + "\n")
-    if args.stats is not None:
-        write_atomically(args.stats, (json.dumps(measured, indent=2) + "\n").encode(), args.force)
 
 
 def conclude(report: RunReport, args: argparse.Namespace, print_line: Say) -> int:
@@ -72,7 +73,7 @@ def conclude(report: RunReport, args: argparse.Namespace, print_line: Say) -> in
     if args.log_json and written:
         log.info("wrote %s", ", ".join(written), extra={"event": "wrote", "fields": {"outputs": written}})
     for name in () if args.log_json else written:
-        print_line(f"wrote {name}")
+        print_line(f"wrote {printable(name)}")
     for error in report.failures.values():
         if not isinstance(error, EdgesegError):
             raise error

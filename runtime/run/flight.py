@@ -18,6 +18,7 @@ from ..outputs import prepare_output
 from ..pipeline import Pipeline, RunReport, Stream
 from ..pipeline.trace import Trace
 from ..preview.options import preview_options
+from ..printable import printable_lines
 from ..recording.head import head_of_run
 from ..recording.sink import RecordingSink
 from ..segmenter import Segmenter
@@ -30,9 +31,17 @@ from ..status import Status
 from ..threads import ThreadChoice
 from ..tiling.command import is_tiled, run_tiled
 from .ending import conclude, ends, tell
-from .opening import close_steps, open_segmenter, open_sources, open_steps, opencv_in_one_thread, read_names
+from .opening import (
+    close_steps,
+    open_segmenter,
+    open_sources,
+    open_steps,
+    opencv_in_one_thread,
+    read_names,
+    reads_of,
+)
 from .options import limits_of, number_or_auto, steps_of
-from .outputs import Outputs, check_apart, open_sinks
+from .outputs import Outputs, check_all, check_apart, open_sinks
 from .recordings import Recordings
 from .stop import Stop
 from .watch import Watch, now_and_then
@@ -84,7 +93,10 @@ class Flight:
         number_or_auto("--threads", args.threads)
         self._tiled = is_tiled(args)
         outputs = {name: getattr(args, name[2:]) for name in _OUTPUTS}
-        check_apart({**outputs, "--events": sink_options(args).event_files}, read_names(args))
+        outputs["--events"] = sink_options(args).event_files
+        sources = read_names(args)
+        check_apart(outputs, len(sources))
+        check_all(outputs, len(sources), reads_of(args), segmented=args.segment is not None)
         if self._tiled and len(args.source) > 1:
             raise UsageError(f"--tile takes one picture; got {len(args.source)} times --source")
         steps_of(args.degrade)
@@ -192,7 +204,7 @@ class Flight:
 
     def _print(self, line: str) -> None:
         """Prints a line of the closing report, beside events that go to standard output."""
-        print(line, file=sys.stderr if self._sinks.take_standard_output else sys.stdout)
+        print(printable_lines(line), file=sys.stderr if self._sinks.take_standard_output else sys.stdout)
 
     def _open_page(
         self, segmenter: Segmenter, sinks: Sequence[list[Sink]], status: Callable[[], Status]

@@ -11,10 +11,12 @@ from pathlib import Path
 from ..bundle import Bundle
 from ..cpu import usable_cpus
 from ..errors import BundleError
+from ..reads import Reads
 from ..segmenter import Segmenter
 from ..sources import open_source
 from ..sources.base import Source
 from ..sources.camera import camera_indices
+from ..sources.files import add_sources
 from ..sources.options import live_options
 from ..threads import ThreadChoice, decode_threads, open_fastest
 from .options import DEFAULT_BUNDLE, number_or_auto, steps_of
@@ -129,8 +131,16 @@ def opencv_in_one_thread() -> Iterator[None]:
 
 
 def read_names(args: argparse.Namespace) -> list[str]:
-    """What is read, as it was typed, so that no output replaces it."""
+    """The sources, as they were typed."""
     return args.source or [_FALLBACK_SOURCE]
+
+
+def reads_of(args: argparse.Namespace) -> Reads:
+    """All that a run reads, so that no output replaces it."""
+    reads = Reads().add(f"the bundle {args.bundle}", args.bundle)
+    reads.add(f"the configuration {args.config}", args.config)
+    reads.add(f"the token's file {args.preview_token_file}", args.preview_token_file)
+    return add_sources(reads, read_names(args))
 
 
 def _check_bundle_is_there(folder: Path) -> None:

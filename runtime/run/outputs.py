@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import OutputError, UsageError
 from ..labels import LabelMap
+from ..outputs import check_output
+from ..reads import Reads
 from ..sinks.base import Sink
 from ..sinks.options import NPZ, SinkOptions
+from ..sinks.series import names_of
 from ..sources.base import Source
 
 NUMBER = "{source}"
@@ -62,31 +66,63 @@ def name_of(path: Path, number: int, sources: int) -> Path:
     return path if sources == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def check_apart(options: Mapping[str, Path | Sequence[Path] | None], sources: Sequence[str]) -> None:
-    """Checks that no two outputs have one name, and that none would replace what is read.
+def check_apart(options: Mapping[str, Path | Sequence[Path] | None], sources: int) -> None:
+    """Checks that no two outputs have one name.
 
     Args:
         options: what is named, by its option; some have a name for each source, some are given more than once.
-        sources: as they were typed.
+        sources: how many there are.
 
     Raises:
-        UsageError: two have one name, or an output is a source, or a folder that a source lies in.
+        UsageError: two have one name.
     """
-    taken: dict[Path, str] = {}
-    count = len(sources)
+    taken: dict[str, str] = {}
+    for option, name in _all_names(options, sources):
+        other = taken.setdefault(os.path.realpath(name), option)
+        if other != option:
+            raise UsageError(f"{other} and {option} would both write {name}; give each a name of its own")
+
+
+def check_all(
+    options: Mapping[str, Path | Sequence[Path] | None], sources: int, reads: Reads, segmented: bool = False
+) -> None:
+    """Checks, before anything is opened, that each output may be written.
+
+    Args:
+        options: as for :func:`check_apart`.
+        sources: how many there are.
+        reads: what the run reads.
+        segmented: whether ``--save`` is a series, whose oldest files go.
+
+    Raises:
+        OutputError: one may not. The message names its option.
+    """
+    for option, name in _all_names(options, sources):
+        try:
+            check_output(name, folder=option in _FOLDERS, reads=reads, stream=option == "--events")
+            if option == "--save" and segmented:
+                for file in _files_of_series(name):
+                    check_output(file, reads=reads)
+        except OutputError as error:
+            raise OutputError(f"{option}: {error}") from error
+
+
+def _all_names(
+    options: Mapping[str, Path | Sequence[Path] | None], sources: int
+) -> Iterator[tuple[str, Path]]:
     for option, given in options.items():
-        paths = [given] if isinstance(given, Path) else given or []
-        names = [name for path in paths for name in _names_of(option, path, count)]
-        for name in names:
-            other = taken.setdefault(name.resolve(), option)
-            if other != option:
-                raise UsageError(f"{other} and {option} would both write {name}; give each a name of its own")
-            for source in sources:
-                read = Path(source).resolve()
-                if name.resolve() == read or (option in _FOLDERS and name.resolve() in read.parents):
-                    raise UsageError(
-                        f"{option} {name} would replace the source {source}; give it another name"
-                    )
+        for path in [given] if isinstance(given, Path) else given or []:
+            for name in _names_of(option, path, sources):
+                yield option, name
+
+
+def _files_of_series(path: Path) -> list[Path]:
+    """The files of a series that are there: the oldest may be removed to make room."""
+    named = names_of(path)
+    try:
+        return [path.with_name(name) for name in os.listdir(path.parent) if named.fullmatch(name)]
+    except OSError:
+        return []  # there is no such folder yet
 
 
 def _names_of(option: str, path: Path, sources: int) -> list[Path]:

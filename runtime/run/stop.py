@@ -1,4 +1,4 @@
-"""How a run is asked to end: by Ctrl-C, by SIGTERM, in every state that it can be in."""
+"""Takes in the wish to end, from Ctrl-C, SIGTERM or SIGHUP, in every state that a run can be in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
+
+from ..service.signals import ending_signals
 
 T = TypeVar("T")
 
@@ -30,9 +32,10 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop:
-    """The wish to end. The first Ctrl-C or SIGTERM sets it, the next interrupts whatever goes on.
+    """The wish to end. The first Ctrl-C, SIGTERM or SIGHUP sets it, the next interrupts whatever goes on.
 
     What comes right after the first is the same wish: a key that is held, or a terminal and a wrapper that both tell.
+    A terminal that closes may send more than one SIGHUP: these never interrupt.
 
     Attributes:
         event: set once the end is asked for.
@@ -43,7 +46,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Lets both signals ask for the end while the block runs; in the main thread, else nothing is changed."""
+        """Lets these signals ask for the end while the block runs; in the main thread, else nothing is changed."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -56,10 +59,10 @@ class Stop:
             if not self.event.is_set():
                 first_at = now
                 self.event.set()
-            elif now - first_at > _SAME_WISH_SECONDS:
+            elif number != signal.SIGHUP and now - first_at > _SAME_WISH_SECONDS:
                 signal.default_int_handler(number, frame)
 
-        previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, *ending_signals())}
         try:
             yield
         finally:

@@ -93,8 +93,8 @@ def _config_path(parser: argparse.ArgumentParser, words: Sequence[str]) -> Path 
         if not flag.startswith("--") or "--config" not in _flags_of(parser, [flag]):
             continue
         if not equals:
-            value = words[index + 1] if index + 1 < len(words) else ""
-        path = Path(value) if value and not (value.startswith("-") and not equals) else None
+            value = words[index + 1] if index + 1 < len(words) else "-"
+        path = Path(value) if equals or not value.startswith("-") else None
     return path
 
 
@@ -177,6 +177,8 @@ def _tokens(path: Path, key: str, action: argparse.Action, value: object) -> lis
 
 def _word(where: str, action: argparse.Action, value: object) -> str:
     if isinstance(value, str):
+        if "\0" in value:
+            raise UsageError(f"{where}: holds a NUL, which no option can")
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)

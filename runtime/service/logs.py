@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from ..clock import now
+from ..printable import printable, printable_lines
 from .rate_limit import RateLimit
 from .redaction import redact, redact_users, redact_value
 
@@ -31,8 +32,6 @@ LEVELS = ("debug", "info", "warning", "error")
 _MOST_WAITING = 1000
 _MOST_CHARACTERS = 8192
 _END_SECONDS = 0.5
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 0x09}
-"""A camera's or server's words must not move the cursor of whoever reads them, nor begin a line of their own."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +136,9 @@ class _Handler(logging.Handler):
     def say(self, text: str) -> None:
         """Writes a line that is no log record."""
         # People are told the preview's address once, with its token; a log that is kept is not.
-        self.writer.put(json_line("info", "edgeseg", "", text) if self.as_json else redact_users(text))
+        self.writer.put(
+            json_line("info", "edgeseg", "", text) if self.as_json else printable(redact_users(text))
+        )
 
     def tell_held_back(self, kind: str, count: int) -> None:
         """Writes how much of a kind was not."""
@@ -146,7 +147,7 @@ class _Handler(logging.Handler):
             message = json_line(
                 "info", __name__, "log-suppressed", message, {"kind": kind, "suppressed": count}
             )
-        self.writer.put(message)
+        self.writer.put(message if self.as_json else printable(message))
 
     def _formed(self, record: logging.LogRecord, held_back: int) -> str:
         message, trace = record.getMessage(), ""
@@ -162,10 +163,11 @@ class _Handler(logging.Handler):
                 fields["suppressed"] = held_back
             event = str(getattr(record, "event", ""))
             return _as_json(record.created, record.levelname.lower(), record.name, event, message, fields)
-        text = redact(message).translate(_CONTROLS)
+        # A camera's or server's words must not move the cursor of whoever reads them, nor begin a line.
+        text = printable(redact(message))
         if held_back:
             text += f" (and {held_back} more like it, held back)"
-        return f"{text}\n{redact(trace)}" if trace else text
+        return f"{text}\n{printable_lines(redact(trace))}" if trace else text
 
 
 class _Writer:

@@ -15,6 +15,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import OutputError, OutputGoneError, UsageError
+from ..outputs import check_output
+from ..standard_streams import standard_output_is_closed
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,10 @@ def open_target(text: str) -> Target:
         return Datagrams(*_address(text))
     try:
         if text == STANDARD_OUTPUT:
+            if standard_output_is_closed():
+                raise OutputError("events cannot go to standard output, which is closed; give them a file")
             return Pipe(os.dup(1), "standard output")
+        check_output(Path(text), stream=True)
         if Path(text).is_fifo():
             # For reading too, so that opening waits for nobody.
             return Pipe(os.open(text, os.O_RDWR | os.O_CLOEXEC), text)
@@ -141,8 +146,7 @@ class AppendedFile(Target):
     """
 
     def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; give the events a file")
+        check_output(path, stream=True)
         self.name = str(path)
         self._path = path
         try:
@@ -177,7 +181,7 @@ class AppendedFile(Target):
         os.close(self._number)
 
     def _open(self) -> int:
-        number = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        number = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o644)
         size = os.fstat(number).st_size
         if size and stat.S_ISREG(os.fstat(number).st_mode) and os.pread(number, 1, size - 1) != b"\n":
             os.write(number, b"\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError, OutputError
 from ..labels import LabelMap
-from ..outputs import discard, prepare_output
+from ..outputs import check_output, discard, prepare_output, put_in_place
 from ..palette_png import encode
 from .base import Output, Sink
 from .disk import check_room, place
@@ -32,12 +32,11 @@ class MasksSink(Sink):
     """
 
     def __init__(self, folder: Path, labels: LabelMap, force: bool = False) -> None:
-        check_is_no_file(folder)
         self.name = f"masks {folder}"
         self._folder = folder
         self._labels = labels
         self._palette_rgb = labels.palette_rgb()
-        self._partial = prepare_output(folder, force)
+        self._partial = prepare_output(folder, force, folder=True)
         self._taken: set[str] = set()
 
     def write(self, output: Output) -> None:
@@ -69,11 +68,7 @@ class MasksSink(Sink):
                 if not self._taken:
                     raise OutputError(f"no frame came, so there are no masks in {self._folder}")
                 self._labels.write(self._partial / LABELS_NAME)
-                if self._folder.exists():
-                    for file in self._partial.iterdir():
-                        os.replace(file, self._folder / file.name)
-                else:
-                    os.rename(self._partial, self._folder)
+                put_in_place(self._partial, self._folder)
         except OSError as error:
             raise OutputError(
                 f"cannot write masks to {self._folder}: {error.strerror}; nothing was kept"
@@ -134,24 +129,14 @@ class LiveMasksSink(Sink):
         """Does nothing: every mask is there already."""
 
 
-def check_is_no_file(folder: Path) -> None:
-    """Refuses a file where a folder of masks is to be.
-
-    Raises:
-        OutputError: there is one.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; give the masks another folder")
-
-
 def open_folder_of(folder: Path, labels: LabelMap) -> None:
     """Makes a folder of masks with its label map, or checks that the one there is of the same classes.
 
     Raises:
-        OutputError: it is a file, or of other classes, or holds other things.
+        OutputError: it may not be written, or is of other classes, or holds other things.
         OSError: it cannot be written.
     """
-    check_is_no_file(folder)
+    check_output(folder, folder=True)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LABELS_NAME
     if path.exists():

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ..errors import OutputError
-from ..outputs import discard
+from ..outputs import check_output, discard
 from .disk import place
 
 
@@ -22,15 +22,16 @@ class Series:
             go first, never the newest.
 
     Raises:
-        OutputError: the folder cannot be made or written.
+        OutputError: its name may not be written, or the folder cannot be made or written.
     """
 
     def __init__(self, path: Path, most_bytes: int | None = None) -> None:
+        check_output(path)
         self.path = path
         self._folder = path.parent
         self._most_bytes = most_bytes
         stem, suffix = re.escape(path.stem), re.escape(path.suffix)
-        self._whole = re.compile(rf"{stem}-(\d{{6,}}){suffix}")
+        self._whole = names_of(path)
         self._leftover = re.compile(rf"\.{stem}-(\d{{6,}})\.partial-(\d+){suffix}")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -104,6 +105,15 @@ class Series:
             match = self._leftover.fullmatch(name)
             if match is not None and not _lives(int(match[2])):
                 discard(self._folder / name)
+
+
+def names_of(path: Path) -> re.Pattern[str]:
+    """The names of whole files of a series, with their number.
+
+    Args:
+        path: the name without a number.
+    """
+    return re.compile(rf"{re.escape(path.stem)}-(\d{{6,}}){re.escape(path.suffix)}")
 
 
 def _lives(pid: int) -> bool:

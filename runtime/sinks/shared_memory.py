@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -16,6 +17,7 @@ from ..clock import now_ns
 from ..errors import EdgesegError, OutputError
 from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
 from ..labels import VOID, LabelMap
+from ..outputs import check_output
 from ..reasons import CODES
 from ..status import Status
 from .base import Output, Sink
@@ -155,7 +157,8 @@ class SharedMemorySink(Sink):
             memory = _Memory(fresh, layout, len(self._labels))
             os.rename(fresh, self._path)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # read-only, as everything there
+                fresh.unlink(missing_ok=True)
             mib = layout.total_bytes / 2**20
             raise OutputError(
                 f"cannot take {mib:.0f} MiB of shared memory for {self._path}: {error.strerror}"
@@ -164,6 +167,7 @@ class SharedMemorySink(Sink):
 
     def _take_over(self) -> None:
         """Looks at what bears the name, and sends readers of what a killed writer left to the memory to come."""
+        check_output(self._path)
         try:
             number = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -178,6 +182,8 @@ class SharedMemorySink(Sink):
             os.pwrite(number, np.uint32(REPLACED).tobytes(), _STATE_OFFSET)
         except BlockingIOError as error:
             raise OutputError(f"another process writes to {self._path}; give --shm another name") from error
+        except OSError as error:
+            raise OutputError(f"cannot take over {self._path}: {error.strerror}") from error
         finally:
             os.close(number)
 

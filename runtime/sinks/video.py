@@ -27,8 +27,6 @@ _ROUNDING_S = 1e-3
 def _check_name(path: Path) -> None:
     if path.suffix.lower() != ".mp4":
         raise OutputError(f"{path} does not end in .mp4, the form that videos are written in")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the video another name")
 
 
 class VideoSink(Sink):

@@ -29,7 +29,7 @@ _CLOSE_SECONDS = 0.25
 def main(socket_fd: int, life_fd: int) -> None:
     """Serves the parent until it says ``close`` or ends."""
     _die_with_parent(life_fd)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # The parent ends its child, after what it still has to do with it.
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=socket_fd) as channel:

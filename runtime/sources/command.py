@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ..printable import printable_lines
+
 if TYPE_CHECKING:
     from .csi_sensors import Sensor
     from .v4l2 import Camera, Format
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         found = {"cameras": [asdict(each) for each in cameras], "csi": [asdict(each) for each in sensors]}
         print(json.dumps(found, indent=2))
     else:
-        print(table(cameras, sensors))
+        print(printable_lines(table(cameras, sensors)))
     return 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BackendError, BundleError, UsageError
+from ..printable import printable
 
 if TYPE_CHECKING:
     from ..bundle import Bundle, Variant
@@ -76,10 +77,14 @@ def run(args: argparse.Namespace) -> int:
         EdgesegError: an option, the bundle, TensorRT, the GPU or the cache cannot work.
     """
     from ..bundle import Bundle
+    from ..outputs import check_output
+    from ..reads import Reads
     from .engines import obtain
     from .module import default_compute_capabilities, find_tensorrt
 
     options = read_options(args)
+    if args.timing_cache is not None:
+        check_output(args.timing_cache, reads=Reads().add(f"the bundle {args.bundle}", args.bundle))
     bundle = Bundle.load(args.bundle)
     variant = choose_variant(bundle, args.variant, args.precision)
     tensorrt = find_tensorrt(args.flavour)
@@ -104,13 +109,16 @@ def run(args: argparse.Namespace) -> int:
     finally:
         bar.clear()
     took = "it was in the cache" if obtained.seconds is None else f"built in {obtained.seconds:.1f} s"
-    print(f"{'engine':10}{obtained.path}")
-    print(f"{'':10}{len(obtained.engine) / 2**20:.1f} MiB, {took}")
-    print(f"{'variant':10}{variant.name} ({variant.precision}) of {bundle.name}, by {tensorrt.title}")
-    print(f"{'for':10}{obtained.identity.made_for}")
+    lines = [
+        f"{'engine':10}{obtained.path}",
+        f"{'':10}{len(obtained.engine) / 2**20:.1f} MiB, {took}",
+        f"{'variant':10}{variant.name} ({variant.precision}) of {bundle.name}, by {tensorrt.title}",
+        f"{'for':10}{obtained.identity.made_for}",
+    ]
     if options.batch[0] == 1:
-        folder = shlex.quote(str(args.bundle))
-        print(f"{'run it':10}edgeseg run --bundle {folder} --backend tensorrt --variant {variant.name}")
+        folder, name = shlex.quote(str(args.bundle)), shlex.quote(variant.name)
+        lines.append(f"{'run it':10}edgeseg run --bundle {folder} --backend tensorrt --variant {name}")
+    print("\n".join(map(printable, lines)))
     return 0
 
 
@@ -204,7 +212,7 @@ class BuildBar:
             if self._live:
                 done = round(_BAR_CHARACTERS * progress.fraction)
                 bar = "#" * done + "." * (_BAR_CHARACTERS - done)
-                text = f"\r\x1b[K{bar} {percent:3} %  {progress.phase} {progress.step}/{progress.steps}"
+                text = f"\r\x1b[K{bar} {percent:3} %  {printable(progress.phase)} {progress.step}/{progress.steps}"
                 print(text, end="", file=sys.stderr, flush=True)
             elif int(4 * progress.fraction) > self._quarters:
                 self._quarters = int(4 * progress.fraction)
@@ -213,6 +221,7 @@ class BuildBar:
     def say(self, line: str) -> None:
         """Prints a line of its own."""
         with self._lock:
+            line = printable(line)
             print(f"\r\x1b[K{line}" if self._live else line, file=sys.stderr, flush=True)
 
     def clear(self) -> None:

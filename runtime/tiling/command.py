@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from ..segmenter import Segmenter
@@ -80,7 +81,9 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
         EdgesegError: an option, the picture or an output cannot work.
     """
     from ..console import StatusLine, head_line, head_of
-    from ..outputs import prepare_output, write_atomically
+    from ..outputs import check_output, prepare_output, write_atomically
+    from ..reads import Reads
+    from ..sources.files import add_sources
     from .plan import Tiling
     from .segment import segment_picture
     from .sources import open_picture
@@ -92,6 +95,7 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
     status = StatusLine(live=not args.log_json)
     with open_picture(args.source, tiling.tile_hw) as picture:
         out = args.out or Path(f"{Path(args.source).stem}-classes{class_map_suffixes(picture)[0]}")
+        check_output(out, reads=add_sources(Reads(), [args.source]))
         with open_class_map(out, picture, segmenter.labels, args.force) as class_map:
             segmenter.warmup()
             try:
@@ -126,9 +130,9 @@ def run_tiled(args: argparse.Namespace, segmenter: Segmenter, say: Callable[[str
         log.info("wrote %s", ", ".join(written), extra={"event": "wrote", "fields": {"outputs": written}})
         return 0
     print(head_line(segmenter))
-    print(_table(measured) + "\n")
+    print(printable_lines(_table(measured)) + "\n")
     for each in written:
-        print(f"wrote {each}")
+        print(f"wrote {printable(each)}")
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from edgeseg.export import bundle_writer
-from edgeseg.export.bundle_writer import add_verification, staged_folder, write_bundle, write_json
+from edgeseg.export.bundle_writer import add_verification, json_text, staged_folder, write_bundle
 from edgeseg.export.onnx_file import export_graph
 from edgeseg.export.variants import variant_graphs
 from edgeseg.models.checkpoint import Checkpoint, load_checkpoint
@@ -196,6 +196,6 @@ def test_a_verification_is_part_of_the_bundle(checkpoint: Checkpoint, tmp_path: 
     assert found.manifest["verification"]["file"] == "verification.json"
 
 
-def test_json_has_no_nan(tmp_path: Path) -> None:
+def test_json_has_no_nan() -> None:
     with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
-        write_json(tmp_path / "x.json", {"value": float("nan")})
+        json_text({"value": float("nan")})

@@ -174,7 +174,7 @@ class TestVerify:
 
     def test_a_report_inside_the_bundle(self, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.verify(str(bundle.path), "--out", str(bundle.path / "report")) == 2
-        assert "is inside the bundle, where nothing may change" in capsys.readouterr().err
+        assert "would replace the bundle" in capsys.readouterr().err
 
     def test_a_bundle_past_its_gates(
         self, here: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

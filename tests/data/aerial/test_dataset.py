@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -61,6 +62,10 @@ def test_an_existing_folder_is_kept_unless_forced(tmp_path: Path, flights: Fligh
     with pytest.raises(OutputError, match="exists; choose another folder, or pass --force"):
         write_dataset(tmp_path / "set", 2, 0, (128, 160))
     assert (tmp_path / "set" / "mine.txt").exists()
+    with pytest.raises(OutputError, match="holds files and is no data set; --force replaces data sets only"):
+        write_dataset(tmp_path / "set", 2, 0, (128, 160), force=True)
+    assert os.listdir(tmp_path / "set") == ["mine.txt"]
+    (tmp_path / "set" / "ImageSets").mkdir()
     write_dataset(tmp_path / "set", 2, 0, (128, 160), force=True)
     assert not (tmp_path / "set" / "mine.txt").exists()
     assert (tmp_path / "set" / "labelmap.txt").exists()

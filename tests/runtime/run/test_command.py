@@ -115,7 +115,7 @@ def test_no_bundle_says_how_to_make_one(run: Run, capfd: pytest.CaptureFixture[s
             "--threads many: expected a number of 1 or more, or auto",
         ),
         (["--source", "PICTURES", "--batch", "-1"], "--batch -1: expected a number of 1 or more, or auto"),
-        (["--source", "PICTURES", "--trace", "pictures/p00.png"], "p00.png exists; give --force"),
+        (["--source", "PICTURES", "--trace", "pictures/p00.png"], "p00.png would replace the source"),
         (["--source", "PICTURES", "--trace", "x.json", "--stats", "./x.json"], "would both write x.json"),
         (
             [
@@ -139,9 +139,9 @@ def test_no_bundle_says_how_to_make_one(run: Run, capfd: pytest.CaptureFixture[s
         ),
         (
             ["--source", "PICTURES", "--masks", "pictures", "--force"],
-            "--masks pictures would replace the source",
+            "--masks: pictures would replace the source",
         ),
-        (["--source", "PICTURES", "--stats", "pictures/p00.png"], "p00.png exists; give --force"),
+        (["--source", "PICTURES", "--stats", "pictures/p00.png"], "p00.png would replace the source"),
         (["--source", "PICTURES", "--save", "pictures/p00.png/o.mp4"], "cannot write pictures/p00.png/o.mp4"),
     ],
 )

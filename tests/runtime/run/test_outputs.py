@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from edgeseg.runtime.errors import OutputError, UsageError
 from edgeseg.runtime.labels import LabelMap
+from edgeseg.runtime.reads import Reads
 from edgeseg.runtime.run.outputs import (
     Outputs,
+    check_all,
     check_apart,
     name_of,
     open_masks,
@@ -22,6 +24,7 @@ from edgeseg.runtime.sinks.masks import LiveMasksSink, MasksSink
 from edgeseg.runtime.sinks.options import SinkOptions
 from edgeseg.runtime.sinks.video import SegmentedVideoSink, VideoSink
 from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.sources.files import add_sources
 
 
 class Still(Source):
@@ -50,14 +53,14 @@ def test_names(path: str, number: int, sources: int, expected: str) -> None:
 
 
 def test_no_two_outputs_have_one_name() -> None:
-    check_apart({"--save": Path("o.mp4"), "--masks": Path("m"), "--stats": None}, ["a.mp4", "b.mp4", "0"])
-    check_apart({"--save": Path("o.mp4"), "--stats": Path("o-1.mp4")}, ["aerial:7"])
+    check_apart({"--save": Path("o.mp4"), "--masks": Path("m"), "--stats": None}, 3)
+    check_apart({"--save": Path("o.mp4"), "--stats": Path("o-1.mp4")}, 1)
     with pytest.raises(UsageError, match=r"^--save and --stats would both write o-2\.mp4; give each"):
-        check_apart({"--save": Path("o.mp4"), "--stats": Path("o-2.mp4")}, ["0", "1"])
+        check_apart({"--save": Path("o.mp4"), "--stats": Path("o-2.mp4")}, 2)
     with pytest.raises(UsageError, match=r"^--save and --events would both write f\.mp4"):
-        check_apart({"--save": Path("f.mp4"), "--events": [Path("e.jsonl"), Path("f.mp4")]}, ["0"])
+        check_apart({"--save": Path("f.mp4"), "--events": [Path("e.jsonl"), Path("f.mp4")]}, 1)
     with pytest.raises(UsageError, match=r"^--stats and --trace would both write"):
-        check_apart({"--stats": Path("x/../t.json"), "--trace": Path("t.json")}, ["0"])
+        check_apart({"--stats": Path("x/../t.json"), "--trace": Path("t.json")}, 1)
 
 
 @pytest.fixture
@@ -108,8 +111,8 @@ def test_without_a_display_it_saves_under_free_names(
 )
 def test_no_output_replaces_what_is_read(option: str, path: str, source: str) -> None:
     sources = ["other.mp4", source] if "film-2" in source else [source]
-    with pytest.raises(UsageError, match=f"{option} .* would replace the source"):
-        check_apart({option: Path(path)}, sources)
+    with pytest.raises(OutputError, match=f"{option}: .* would replace the source"):
+        check_all({option: Path(path)}, len(sources), add_sources(Reads(), sources))
 
 
 def test_a_live_source_has_the_sinks_that_survive(tmp_path: Path, labels: LabelMap) -> None:
@@ -137,6 +140,6 @@ def test_the_others_bear_their_sources_name(tmp_path: Path, labels: LabelMap) ->
 def test_what_was_opened_is_closed_where_the_next_fails(tmp_path: Path, labels: LabelMap) -> None:
     (tmp_path / "file").touch()
     options = SinkOptions(shm="edgeseg-test-fails", record=tmp_path / "file")
-    with pytest.raises(OutputError, match="is a file; give the recording a folder"):
+    with pytest.raises(OutputError, match="is a file; give the output the name of a folder"):
         open_others(options, labels, {})
     assert not Path("/dev/shm/edgeseg-test-fails").exists()

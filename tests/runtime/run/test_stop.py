@@ -66,3 +66,23 @@ def test_it_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
             enough.set()
 
     assert Stop().unless(lambda: enough.wait(20), tick)
+
+
+def test_a_terminal_that_closes_may_say_so_often() -> None:
+    stop = Stop()
+    with stop.on_signals():
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.2)  # longer in all than what counts as one wish
+    assert stop.event.is_set()
+
+
+def test_nohup_keeps_a_run_from_ending() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = Stop()
+        with stop.on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop.event.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -188,7 +188,7 @@ def test_masks_leave_other_files_in_peace(tmp_path: Path) -> None:
     sink.close(commit=True)
     assert (folder / "keep.txt").read_text() == "mine"
     assert Image.open(folder / "000001.png").size == (60, 40)
-    with pytest.raises(OutputError, match=r"keep\.txt is a file; give the masks another folder"):
+    with pytest.raises(OutputError, match=r"keep\.txt is a file; give the output the name of a folder"):
         MasksSink(folder / "keep.txt", LABELS, force=True)
 
 

@@ -87,7 +87,7 @@ def test_a_real_picture_upright_and_with_the_networks_own_tiles(
         (["--source", "p.png", "--tile", "20x20000"], "--tile 20x20000: expected sides of at most 16384"),
         (
             ["--source", "p.png", "--tile", "--out", "p.png", "--force"],
-            "--out p.png would replace the source",
+            "--out: p.png would replace the source",
         ),
         (["--source", "p.png", "--tile", "--show"], "--show does not go with --tile"),
         (["--source", "p.png", "--tile", "--frames", "3"], "--frames does not go with --tile"),

@@ -1,0 +1,47 @@
+"""The files behind a source, so that no output replaces them."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from ..errors import SourceError
+from ..reads import Reads
+from . import _SCHEMES
+from .uri import PICTURE_SUFFIXES, parse, shown
+
+_LOCATION = re.compile(r"\blocation\s*=\s*(?:\"([^\"]+)\"|([^\s!\"]+))")
+
+
+def files_of(uri: str, schemes: Collection[str]) -> tuple[Path, ...]:
+    """The files and folders that a source reads; none of a camera or server.
+
+    Args:
+        uri: as typed after ``--source``.
+        schemes: that are registered.
+    """
+    try:
+        source = parse(uri, schemes)
+    except SourceError:
+        return ()  # told by whoever opens it
+    if source.scheme in ("video", "pictures"):
+        path = Path(source.rest)
+        return (path, *map(Path, glob.glob(source.rest, recursive=True)))
+    if source.scheme == "gst":
+        return tuple(Path(quoted or bare) for quoted, bare in _LOCATION.findall(source.rest))
+    certificates = source.options.get("ca")
+    return (Path(certificates),) if certificates else ()
+
+
+def add_sources(reads: Reads, uris: Collection[str]) -> Reads:
+    """Adds what sources read.
+
+    Args:
+        reads: is added to.
+        uris: as typed after ``--source``.
+    """
+    for uri in uris:
+        reads.add_source(f"the source {shown(uri)}", files_of(uri, _SCHEMES), PICTURE_SUFFIXES)
+    return reads
