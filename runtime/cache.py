@@ -146,6 +146,27 @@ class Store:
             raise OutputError(f"cannot write {self._article()} to {self.folder}: {error.strerror}") from error
         return self.path_of(key)
 
+    def private_folder(self, key: str) -> Path:
+        """A subfolder that a library keeps its own files of one thing in; made where it is missing, mode 0700.
+
+        Raises:
+            BackendError: the folder is not the user's alone.
+            OutputError: it cannot be made.
+        """
+        with self._open() as folder:
+            try:
+                with suppress(FileExistsError):
+                    os.mkdir(key, 0o700, dir_fd=folder)
+                status = os.stat(key, dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                raise OutputError(f"cannot make a folder in {self.folder}: {error.strerror}") from error
+        mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        if not mine or stat.S_IMODE(status.st_mode) != 0o700:
+            raise BackendError(
+                f"{self.folder / key} is not a folder of yours alone; {self._kind.danger}: remove it"
+            )
+        return self.folder / key
+
     def records(self) -> dict[str, Record]:
         """What is in the store by key, the newest first; what cannot be read is left out.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from packaging.version import Version
 
 from ..bundle import Variant
+from ..cache import Kind, Store, key_of_fields
 from ..cpu import all_cpus_are_usable, usable_cpus
 from ..errors import BackendError, EdgesegError, MissingDependencyError
 from ..libraries import load_onnxruntime
@@ -18,12 +20,17 @@ from .graph_cache import GraphCache
 from .graph_form import check_graph
 
 # Each provider list starts with the one asked for; what TensorRT cannot take, CUDA runs.
+_CUDA, _TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
     "cpu-spin": ["CPUExecutionProvider"],
-    "cuda": ["CUDAExecutionProvider"],
-    "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
+    "cuda": [_CUDA],
+    "tensorrt": [_TENSORRT, _CUDA],
 }
+_WITHOUT_TF32 = "1.18"
+"""The oldest ONNX Runtime whose CUDA provider can compute float32 in float32 on GPUs from Ampere on."""
+
+_ENGINES = Kind("engines", "onnxruntime-tensorrt", danger="engines are executable code", key_of=key_of_fields)
 
 # It quantizes the convolutions that an INT8 variant leaves in float, with one scale for all channels.
 _UNWANTED = ["WeightBiasQuantization"]
@@ -45,7 +52,7 @@ class OnnxRuntimeBackend(Backend):
 
     name = "onnxruntime"
     works_after_fork = True
-    auto_devices = ("cpu", "cuda")  # the TensorRT provider builds its engines at each start, for minutes
+    auto_devices = ("cpu", "cuda")  # the TensorRT provider builds engines at its first start, for minutes
 
     def __init__(
         self,
@@ -62,7 +69,9 @@ class OnnxRuntimeBackend(Backend):
         self._places: dict[int, Iterator[_Place]] = {}
         try:
             self._session: Any = (
-                self._open_cached(variant, say) if self._on_cpu else self._open(_graph(variant))
+                self._open_cached(variant, say)
+                if self._on_cpu
+                else self._open(_graph(variant), providers=self._gpu_providers(variant))
             )
         except EdgesegError:
             raise
@@ -88,9 +97,15 @@ class OnnxRuntimeBackend(Backend):
         """Why ONNX Runtime cannot run on a device here, and what to do; empty where it can."""
         if device not in _PROVIDERS:
             return f"{cls.name} knows no device {device!r}; known: {', '.join(_PROVIDERS)}"
-        available = _import().get_available_providers()
+        ort = _import()
+        available = ort.get_available_providers()
         if _PROVIDERS[device][0] in available:
-            return ""
+            if device.startswith("cpu") or Version(ort.__version__) >= Version(_WITHOUT_TF32):
+                return ""
+            return (
+                f"ONNX Runtime {ort.__version__} computes fp32 in TF32 on the GPU; {_WITHOUT_TF32} or later does not:"
+                f' pip install --upgrade "onnxruntime-gpu>={_WITHOUT_TF32}"'
+            )
         return (
             f"this ONNX Runtime has no {_PROVIDERS[device][0]} for device {device}"
             f" (it has {', '.join(available)});"
@@ -129,7 +144,35 @@ class OnnxRuntimeBackend(Backend):
                 return self._open(graph, settings)
             return self._open(graph, settings, optimized_model_filepath=str(path))
 
-    def _open(self, graph: bytes, settings: dict[str, str] | None = None, **attributes: object) -> Any:
+    def _gpu_providers(self, variant: Variant) -> list[tuple[str, dict[str, str]]]:
+        """The GPU's providers with their options; what they cannot take, the CPU runs, as they themselves prefer.
+
+        ONNX Runtime computes shapes on the CPU in any case. That the GPU is used at all is checked once it is open.
+        """
+        cuda = {"use_tf32": "0"}
+        if self.device == "cuda":
+            return [(_CUDA, cuda)]
+        # The provider takes a graph's own precision only where its flags allow that.
+        half = variant.precision in ("fp16", "int8")
+        key = {"onnx_sha256": variant.sha256, "onnxruntime": self.version(self.device)}
+        folder = Store(_ENGINES).private_folder(key_of_fields(key))
+        tensorrt = {
+            "trt_fp16_enable": "1" if half else "0",
+            "trt_int8_enable": "1" if variant.precision == "int8" else "0",
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(folder),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(folder),
+        }
+        return [(_TENSORRT, tensorrt), (_CUDA, cuda)]
+
+    def _open(
+        self,
+        graph: bytes,
+        settings: dict[str, str] | None = None,
+        providers: Sequence[Any] | None = None,
+        **attributes: object,
+    ) -> Any:
         """Opens a session on a graph's bytes; no file of that graph is opened again, or another in its place."""
         options = self._ort.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised; stderr belongs to the user
@@ -141,14 +184,12 @@ class OnnxRuntimeBackend(Backend):
         if self._threads is not None or not all_cpus_are_usable():
             # By itself it starts a thread for every core of the machine, also where the process may use but some.
             options.intra_op_num_threads = self._threads or usable_cpus()
-        if not self._on_cpu:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         for name, value in (settings or {}).items():
             options.add_session_config_entry(name, value)
         for name, attribute in attributes.items():
             setattr(options, name, attribute)
         session = self._ort.InferenceSession(
-            graph, options, providers=_PROVIDERS[self.device], disabled_optimizers=_UNWANTED
+            graph, options, providers=providers or _PROVIDERS[self.device], disabled_optimizers=_UNWANTED
         )
         # It would hold them for as long as it lives, for changes of providers, of which there are none.
         session._model_bytes = None

@@ -11,8 +11,11 @@ from .host import Host
 from .jetson import find_jetson
 
 MIN_PYTHON = (3, 10)
-CORE_PACKAGES = ("numpy", "fastjsonschema", "simplejpeg")
+CORE_PACKAGES = ("numpy", "fastjsonschema", "packaging", "simplejpeg")
 """Of the core install; ONNX Runtime and OpenCV have probes of their own."""
+
+_BEFORE_3_11 = ("tomli",)
+"""What Python has of its own from 3.11 on."""
 
 _VNNI_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni")
 _ARM_INT8 = {"asimddp": "dot product", "i8mm": "int8 matrix multiplication"}
@@ -44,17 +47,18 @@ def probe_python(host: Host) -> list[Finding]:
         needed_for="everything" if old else "",
         facts={"version": text, "virtual_environment": host.in_venv},
     )
-    absent = [name for name in CORE_PACKAGES if name not in host.installed]
+    wanted = CORE_PACKAGES + (_BEFORE_3_11 if host.python[:2] < (3, 11) else ())
+    absent = [name for name in wanted if name not in host.installed]
     core = Finding(
         "edgeseg.core",
         "core packages",
         "missing" if absent else "ok",
         f"not installed: {', '.join(absent)}"
         if absent
-        else ", ".join(f"{name} {host.installed[name]}" for name in CORE_PACKAGES),
+        else ", ".join(f"{name} {host.installed[name]}" for name in wanted),
         needed_for="running bundles" if absent else "",
         fix=(f"pip install {' '.join(absent)}",) if absent else (),
-        facts={name: host.installed.get(name) for name in CORE_PACKAGES},
+        facts={name: host.installed.get(name) for name in wanted},
     )
     own = Finding("edgeseg.version", "edgeseg", "ok", __version__, facts={"version": __version__})
     return [own, python, core, _decoder()]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import difflib
+import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,6 @@ from typing import Any, NoReturn
 
 from ..errors import EdgesegError, UsageError
 from ..files import read_text
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MOST_BYTES = 1 << 20
 _NOT_IN_A_FILE = ("--config", "--help", "--version")
@@ -120,6 +116,7 @@ def _settled_by(parser: argparse.ArgumentParser, action: argparse.Action) -> set
 
 def _read(path: Path) -> Mapping[str, Any]:
     text = read_text(path, "--config", most_bytes=_MOST_BYTES, error=UsageError)
+    tomllib = _toml()
     try:
         values: dict[str, Any] = tomllib.loads(text)
         return values
@@ -129,6 +126,15 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise UsageError(
             f"--config {path}: not TOML that can be read: nested too deep or numbers too long"
         ) from error
+
+
+def _toml() -> Any:
+    """The reader of TOML: Python's own, or on Python 3.10 the package it came from, which only --config needs."""
+    name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UsageError(f"--config needs {name}, which is not installed: pip install {name}") from error
 
 
 def _nearest(key: str, keys: Mapping[str, argparse.Action]) -> str:

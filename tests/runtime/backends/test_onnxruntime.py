@@ -6,9 +6,11 @@ import gc
 import hashlib
 import json
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -18,7 +20,7 @@ from edgeseg.runtime.backends import onnxruntime as module
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.checked_files import file_sha256
-from edgeseg.runtime.errors import BundleError
+from edgeseg.runtime.errors import BackendError, BundleError
 
 FRAME = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (1, 32, 48, 3), np.uint8)
 
@@ -267,3 +269,81 @@ def test_bytes_of_its_own_format_are_not_taken_for_such(variant: Variant) -> Non
     variant.path.write_bytes(disguised)
     variant = replace(variant, sha256=file_sha256(variant.path))
     assert infer(variant).shape == (1, 3, 8, 12)
+
+
+class Session:
+    """What a GPU's session answers; there is no GPU here."""
+
+    def __init__(self, graph: bytes, options: object, providers: list[object], **more: object) -> None:
+        self.providers = providers
+        opened.append(self)
+
+    def get_providers(self) -> list[str]:
+        return [name for name, _ in self.providers] + ["CPUExecutionProvider"]
+
+    def get_inputs(self) -> list[object]:
+        return [SimpleNamespace(name="frame")]
+
+    def get_outputs(self) -> list[object]:
+        return [SimpleNamespace(name="logits")]
+
+
+opened: list[Session] = []
+
+
+@pytest.fixture
+def gpu_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime's package for GPUs, as far as sessions are opened."""
+    providers = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    opened.clear()
+
+
+@pytest.mark.usefixtures("gpu_package")
+class TestOnAGpu:
+    def test_cuda_computes_float32_in_float32_and_leaves_shapes_to_the_cpu(
+        self, variant: Variant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: dict[str, str] = {}
+        add = onnxruntime.SessionOptions.add_session_config_entry
+        monkeypatch.setattr(
+            onnxruntime.SessionOptions,
+            "add_session_config_entry",
+            lambda self, name, value: (told.update({name: value}), add(self, name, value))[1],
+        )
+        with OnnxRuntimeBackend(variant, (32, 48), "cuda"):
+            assert opened[0].providers == [("CUDAExecutionProvider", {"use_tf32": "0"})]
+        assert "session.disable_cpu_ep_fallback" not in told
+
+    @pytest.mark.parametrize(
+        ("precision", "flags"), [("fp32", ("0", "0")), ("fp16", ("1", "0")), ("int8", ("1", "1"))]
+    )
+    def test_tensorrt_may_compute_in_the_graphs_precision_and_keeps_its_engines(
+        self, variant: Variant, graphs: Path, precision: str, flags: tuple[str, str]
+    ) -> None:
+        with OnnxRuntimeBackend(replace(variant, precision=precision), (32, 48), "tensorrt"):
+            (tensorrt, options), (cuda, _) = opened[0].providers
+        assert (tensorrt, cuda) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+        assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == flags
+        assert options["trt_engine_cache_enable"] == "1"
+        folder = Path(options["trt_engine_cache_path"])
+        assert folder.parent == graphs.parent / "onnxruntime-tensorrt"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    def test_engines_of_somebody_else_are_not_taken(self, variant: Variant, graphs: Path) -> None:
+        OnnxRuntimeBackend(variant, (32, 48), "tensorrt").close()
+        (folder,) = (graphs.parent / "onnxruntime-tensorrt").iterdir()
+        folder.chmod(0o755)
+        with pytest.raises(BackendError, match="not a folder of yours alone; engines are executable code"):
+            OnnxRuntimeBackend(variant, (32, 48), "tensorrt")
+
+    def test_an_onnx_runtime_that_cannot_leave_tf32_is_refused(
+        self, variant: Variant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(onnxruntime, "__version__", "1.17.3")
+        assert OnnxRuntimeBackend.why_unavailable("cuda") == (
+            "ONNX Runtime 1.17.3 computes fp32 in TF32 on the GPU; 1.18 or later does not:"
+            ' pip install --upgrade "onnxruntime-gpu>=1.18"'
+        )
+        assert OnnxRuntimeBackend.why_unavailable("cpu") == ""

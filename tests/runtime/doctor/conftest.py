@@ -12,7 +12,13 @@ from edgeseg.runtime.doctor.examine import examine
 from edgeseg.runtime.doctor.finding import Finding
 from edgeseg.runtime.doctor.host import Host, Library, Outcome
 
-CORE = {"numpy": "1.26.4", "fastjsonschema": "2.21.1", "simplejpeg": "1.9.0"}
+CORE = {
+    "numpy": "1.26.4",
+    "fastjsonschema": "2.21.1",
+    "packaging": "24.1",
+    "simplejpeg": "1.9.0",
+    "tomli": "2.0.1",
+}
 PIP_RUNTIME = {**CORE, "onnxruntime": "1.23.0", "opencv-python": "4.12.0.88"}
 
 OPENCV_BUILD = """
