@@ -30,7 +30,7 @@ class Bench:
     def __init__(self, bundle: Path, folder: Path, pace: Pace) -> None:
         self.bundle, self.folder, self.pace = bundle.resolve(), folder, pace
         self._numbers = itertools.count(1)
-        self._environment = {"EDGESEG_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+        self.environment = {"EDGESEG_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
 
     def new_folder(self) -> Path:
         """A folder of its own for one run."""
@@ -68,7 +68,7 @@ class Bench:
             folder or self.new_folder(),
             self.pace,
             sabotaged,
-            {**self._environment, **(environment or {})},
+            {**self.environment, **(environment or {})},
             events,
             on,
         )
@@ -83,7 +83,7 @@ class Bench:
         """
         folder = self.new_folder()
         before = set(os.listdir(folder))
-        with Flight(arguments, folder, self.pace, environment=self._environment, events="none") as flight:
+        with Flight(arguments, folder, self.pace, environment=self.environment, events="none") as flight:
             got = flight.ends()
             seconds = now() - flight.began_at
         lines = flight.log.strip().splitlines()

@@ -1,4 +1,4 @@
-"""A wall clock that can be stepped for one process alone: a library that stands before the C library's clocks."""
+"""Clocks that can be stepped for one process alone: a library that stands before the C library's."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SOURCE = r"""
 #include <time.h>
 #include <unistd.h>
 
-static volatile long *offset_s;
+static volatile long *offset_s, *slept_s;
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("EDGESEG_CLOCK");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0) return;
-    void *memory = mmap(0, sizeof(long), PROT_READ, MAP_SHARED, file, 0);
-    if (memory != MAP_FAILED) offset_s = memory;
+    void *memory = mmap(0, 2 * sizeof(long), PROT_READ, MAP_SHARED, file, 0);
+    if (memory != MAP_FAILED) offset_s = memory, slept_s = offset_s + 1;
     close(file);
 }
 
@@ -36,7 +36,9 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
     static int (*real)(clockid_t, struct timespec *);
     if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     int status = real(clock, at);
-    if (!status && offset_s && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) at->tv_sec += *offset_s;
+    if (status || !offset_s) return status;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) at->tv_sec += *offset_s + *slept_s;
+    if (clock == CLOCK_BOOTTIME) at->tv_sec += *slept_s;
     return status;
 }
 
@@ -56,11 +58,12 @@ time_t time(time_t *at) {
     return now.tv_sec;
 }
 """
-"""Stands before the C library's clocks in a process (LD_PRELOAD) and adds what a shared file says to the wall clock."""
+"""Stands before the C library's clocks in a process (LD_PRELOAD) and adds what a shared file says:
+to the wall clock, and to those that go on while a machine sleeps."""
 
 
 class SteppedClock:
-    """The wall clock of the processes that have its environment.
+    """The clocks of the processes that have its environment.
 
     Args:
         folder: for its files.
@@ -80,11 +83,19 @@ class SteppedClock:
         source.write_text(_SOURCE, "utf-8")
         command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
-        self._offset.write_bytes(struct.pack("l", 0))
+        self._offset.write_bytes(struct.pack("ll", 0, 0))
         self.environment: Mapping[str, str] = {"LD_PRELOAD": str(library), "EDGESEG_CLOCK": str(self._offset)}
 
     def step(self, offset_s: int) -> float:
-        """Sets the clock to so many seconds beside the right time, at once; returns ``edgeseg.now()`` then."""
+        """Sets the wall clock to so many seconds beside the right time; returns ``edgeseg.now()`` of this process."""
+        return self._write(struct.pack("l", offset_s), 0)
+
+    def sleep(self, seconds: int) -> float:
+        """Lets the machine have slept, in all, for so many seconds: CLOCK_MONOTONIC stood still. Returns as above."""
+        return self._write(struct.pack("l", seconds), struct.calcsize("l"))
+
+    def _write(self, data: bytes, at: int) -> float:
         with self._offset.open("r+b", buffering=0) as file:
-            file.write(struct.pack("l", offset_s))
+            file.seek(at)
+            file.write(data)
         return now()

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from ...runtime.clock import now
+from ...runtime.reasons import SOURCE_LOST, STALE
 from .bench import Bench
 from .clock import SteppedClock
 from .flight import Event
@@ -79,6 +80,43 @@ def telemetry(bench: Bench) -> Outcome:
         expect(not strange, f"with {backend} it wrote {strange}")
         told.append(backend)
     return Outcome(f"no socket and no file with {' and '.join(told)}")
+
+
+@fault(
+    "suspend (simulated)",
+    "an hour passes by CLOCK_BOOTTIME and the wall clock of the running process, and none by CLOCK_MONOTONIC"
+    " (`LD_PRELOAD`), as when a board sleeps; twice, the second time with the camera silent",
+    "no mask from before is called valid after it; the camera is opened again; nothing else is given up",
+)
+def suspend(bench: Bench) -> Outcome:
+    """A board that is put to sleep in mid-run."""
+    folder, server = bench.new_folder(), mjpeg_server(size_hw=_SIZE_HW, fps=_FPS)
+    clock = SteppedClock(folder)
+    told_s, back_s = [], []
+    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as flight:
+        for number, silent in enumerate((False, True), 1):
+            # The run's own clock is ahead of this process's by what it slept.
+            flight.valid(now() + (number - 1) * _HOUR_S)
+            if silent:
+                server.stall = True
+            woke_at = clock.sleep(number * _HOUR_S) + number * _HOUR_S
+            told = flight.wait(lambda event: event.get("valid") is False, "told", woke_at)
+            expect(told["reason"] in (STALE, SOURCE_LOST), f"told {told['reason']}")
+            told_s.append(told["monotonic_s"] - woke_at)
+            if silent:
+                server.stall = False
+            back_s.append(flight.valid(woke_at)["monotonic_s"] - woke_at)
+            old = [
+                event
+                for event in flight.events
+                if event["monotonic_s"] >= woke_at and event.get("valid")
+                and event["monotonic_s"] - event["age_ms"] / 1e3 < woke_at
+            ]  # fmt: skip
+            expect(not old, f"a mask from before was called valid: {old[:1]}")
+        flight.signal()
+        status = flight.ends()
+    expect(status == 0, f"exit status {status}: {flight.log}")
+    return Outcome("no mask from before was valid; the camera was opened again", max(told_s), max(back_s))
 
 
 def _wall_seconds(event: Event) -> float:

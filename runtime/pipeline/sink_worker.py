@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from ..clock import now
 from ..errors import EdgesegError, OutputError, OutputGoneError
 from ..forks import Owned, stays_with_this_process
+from ..labels import VOID
+from ..reasons import STALE
 from ..sinks.base import Output, Sink, StopRequested
 from ..status import SinkStatus, Status
 from .mailbox import Mailbox
@@ -17,6 +22,7 @@ from .trace import FrameKey
 
 _BACKLOG = 4
 _LOOK_SECONDS = 0.05
+_NEWS_SECONDS = 1.0
 _UNDER_WAY = 5
 """Batches in the pipeline at once: being prepared, inferred and decoded, and waiting between these."""
 
@@ -36,6 +42,8 @@ class SinkWorker:
         stage: measures it.
         on_change: called when the sink has taken an output, so that there is room again.
         batch: the most frames that are inferred at once.
+        max_age_s: how old a valid result may be for a sink that is acted on; one that has grown older in the queue is
+            given as ``stale``. None where results do not grow old.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class SinkWorker:
         stage: Stage,
         on_change: Callable[[], None] = lambda: None,
         batch: int = 1,
+        max_age_s: float | None = None,
     ) -> None:
         self.sink = sink
         stays_with_this_process(sink, Owned(sink.name, OutputError, refuses=("write", "announce")))
@@ -57,11 +66,12 @@ class SinkWorker:
         self.closing = False
         self.kept_as = ""
         self._newest_wins = newest_wins
+        self._max_age_s = max_age_s if sink.is_acted_on else None
         self._room = _BACKLOG if newest_wins else max(2 * _BACKLOG, _UNDER_WAY * batch)
         self._mailbox: Mailbox[Output] = Mailbox(self._room, newest_wins, on_change)
         # Announcements take no room from results: there is but one, the newest, and the sink's thread looks for it.
         self._announces = type(sink).announce is not Sink.announce
-        self._announcement: Status | None = None
+        self._announcement: tuple[Status, float] | None = None
         self._busy_since: float | None = None
         self._failures_in_a_row = 0
         self._last_error = ""
@@ -118,7 +128,7 @@ class SinkWorker:
         if output is not None and self.sink.beats:
             self._mailbox.put_if_room(output)
         if self._announces:
-            self._announcement = status
+            self._announcement = status, now()
 
     @property
     def status(self) -> SinkStatus:
@@ -159,7 +169,11 @@ class SinkWorker:
     def step(self, timeout: float | None) -> bool:
         """Writes one output, if one comes in time; False once there will be none. Called by the sink's thread."""
         output = self._mailbox.get(timeout)
-        announcement, self._announcement = self._announcement, None
+        announced, self._announcement = self._announcement, None
+        # What waited for long, while the sink was busy or the machine slept, says nothing of now; more is to come.
+        announcement = (
+            announced[0] if announced is not None and now() - announced[1] <= _NEWS_SECONDS else None
+        )
         if output is not None or announcement is not None:
             self._busy_since, start = time.monotonic(), now()
             try:
@@ -169,7 +183,7 @@ class SinkWorker:
                     idle = self.sink.idle
                     if output.hole is not None and self.sink.beats:
                         self.sink.write(output.hole)
-                    self.sink.write(output)
+                    self.sink.write(self._as_of_now(output))
                     self.written += not (output.beat or idle)
                     self.stage.done(start, [FrameKey(output.source, output.result.frame_id)])
                 self._failures_in_a_row = 0
@@ -179,6 +193,23 @@ class SinkWorker:
                 self._failed(error)
             self._busy_since = None
         return not self._mailbox.finished
+
+    def _as_of_now(self, output: Output) -> Output:
+        """What was valid as it was handed over may have waited for the sink since, or the machine slept."""
+        result = output.result
+        if self._max_age_s is None or not result.valid or now() - result.captured_at <= self._max_age_s:
+            return output
+        void = np.full(result.classes.shape, VOID, np.uint8)
+        return Output(
+            output.frame_bgr,
+            replace(result, classes=void, valid=False, reason=STALE, margin=None),
+            output.name,
+            lambda: output.frame_bgr,
+            output.source,
+            np.zeros(output.shares.shape),
+            finished_at=output.finished_at,
+            time_s=output.time_s,
+        )
 
     def _failed(self, error: Exception) -> None:
         self.errors += 1

@@ -99,6 +99,7 @@ class Lane:
                 Stage(sink.name, Order.SINK, run.trace),
                 on_change,
                 run.batch,
+                run.limits.max_age_s if self.live else None,
             )
             for sink in stream.sinks
         ]

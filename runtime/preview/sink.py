@@ -18,6 +18,7 @@ class PreviewSink(Sink):
     lossless = False
     beats = True
     ephemeral = True
+    is_acted_on = True
     most_failures = 1000
 
     def __init__(self, feed: Feed) -> None:

@@ -73,6 +73,8 @@ class Sink(ABC):
         most_failures: after so many :meth:`write` calls in a row that raised, the sink gets no more. 1 where what it
             writes would not be whole without the lost frame.
         ephemeral: nothing is left at the end, as of a window.
+        is_acted_on: somebody acts on what it is given at once. A live result that has grown too old while the sink was
+            busy is given to it as ``stale``; one that is kept holds for its frame, however late it is written.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Sink(ABC):
     beats: bool = False
     most_failures: int = 1
     ephemeral: bool = False
+    is_acted_on: bool = False
 
     @property
     def idle(self) -> bool:

@@ -32,6 +32,7 @@ class CallbackSink(Sink):
 
     most_failures = _MOST_FAILURES
     ephemeral = True
+    is_acted_on = True
 
     def __init__(
         self,

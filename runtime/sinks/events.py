@@ -40,6 +40,7 @@ class EventsSink(Sink):
 
     lossless = True
     beats = True
+    is_acted_on = True
     most_failures = _MOST_FAILURES
 
     def __init__(self, target: str, labels: LabelMap, source: int = 0) -> None:

@@ -51,6 +51,7 @@ class SharedMemorySink(Sink):
     lossless = False
     beats = True
     ephemeral = True
+    is_acted_on = True
     most_failures = 3
 
     def __init__(

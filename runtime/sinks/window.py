@@ -42,6 +42,7 @@ class WindowSink(Sink):
     lossless = False
     foreground = True
     ephemeral = True
+    is_acted_on = True
     beats = True
 
     def __init__(self, of: str = "") -> None:

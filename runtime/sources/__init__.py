@@ -13,7 +13,6 @@ from typing import Any
 
 from ..errors import SourceError
 from ..files import check_regular
-from ..forks import Owned, stays_with_this_process
 from .base import Source
 from .live import Interruption, LiveOptions, LiveSource
 from .uri import PICTURE_SUFFIXES, SourceUri, forms, parse, shown
@@ -82,9 +81,7 @@ def open_source(
         raise SourceError(f"cannot read {shown(parsed.rest)}: {error.strerror}") from error
     from .video import VideoSource
 
-    source = VideoSource(Path(parsed.rest), loop=parsed.options.get("loop") == "1")
-    stays_with_this_process(source, Owned(source.name, SourceError, refuses=("read",)))
-    return source
+    return VideoSource(Path(parsed.rest), loop=parsed.options.get("loop") == "1")
 
 
 def _text_of(uri: object) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SourceError
+from ..errors import EdgesegError, SourceError
+from ..forks import Owned, stays_with_this_process
+from ..gate import Gate
 from ..reasons import CORRUPT
 from .base import Source
 from .container import Length, has_one_rate
@@ -21,6 +23,10 @@ log = logging.getLogger(__name__)
 _SHORT = 0.05
 _SLACK_FRAMES = 3
 _MOST_HOLES_TOLD = 5
+
+
+def _bar(source: VideoSource, error: EdgesegError) -> None:
+    source._gate.bar(error)
 
 
 class VideoSource(Source):
@@ -47,6 +53,8 @@ class VideoSource(Source):
         self._missing_before = 0
         self._first_number, self._first_s = 0, 0.0
         self._count = self._last_number = 0
+        self._gate = Gate(self._close)
+        stays_with_this_process(self, Owned(self.name, SourceError, ignores=(), in_child=_bar))
         self._film, self._timeline = self._open()
         self.fps = self._film.fps
 
@@ -56,6 +64,17 @@ class VideoSource(Source):
         Raises:
             SourceError: the file was cut off.
         """
+        with self._gate:
+            return None if self._gate.is_shut else self._read()
+
+    def close(self) -> None:
+        """Closes the file, at once or as soon as a :meth:`read` in another thread has ended."""
+        self._gate.shut()
+
+    def _close(self) -> None:
+        self._film.close()
+
+    def _read(self) -> npt.NDArray[np.uint8] | None:
         placed = self._timeline.next()
         if placed is None:
             self._check_is_whole()
@@ -65,7 +84,7 @@ class VideoSource(Source):
                     self._first_s + self._timeline.end_s,
                 )
                 self._missing_before = self.missing
-                self.close()
+                self._film.close()
                 self._count = self._last_number = 0
                 self._film, self._timeline = self._open()
                 placed = self._timeline.next()
@@ -80,10 +99,6 @@ class VideoSource(Source):
         if placed.missing:
             self._tell(placed)
         return placed.picture.frame
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._film.close()
 
     def _open(self) -> tuple[Film, Timeline]:
         film = self._opened()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -15,8 +16,13 @@ import pytest
 from edgeseg.runtime import clock
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.health.limits import Limits
+from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.pipeline import Pipeline
+from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.segmenter import Segmenter
+from edgeseg.runtime.sinks.base import Output, Sink
+from edgeseg.runtime.sinks.callback import CallbackSink
+from edgeseg.runtime.sinks.shared_memory import SharedMemorySink
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
 from edgeseg.runtime.status import Status
@@ -84,10 +90,10 @@ class Camera(Source):
 class Run:
     """A live pipeline in a thread of its own."""
 
-    def __init__(self, camera: Camera, segmenter: Segmenter) -> None:
+    def __init__(self, camera: Camera, segmenter: Segmenter, *sinks: Sink) -> None:
         self.camera, self.results = camera, threading.Semaphore(0)
         self.pipeline = Pipeline(
-            camera, segmenter, limits=PATIENT, on_result=lambda stats: self.results.release()
+            camera, segmenter, sinks, limits=PATIENT, on_result=lambda stats: self.results.release()
         )
         self._thread = threading.Thread(target=self.pipeline.run)
         self._thread.start()
@@ -135,6 +141,51 @@ def test_a_frame_that_was_under_way_in_a_suspend_is_stale(
     with Run(Camera(), segmenter) as run:
         run.frame()
         assert run.verdict == (False, "stale")
+
+
+@pytest.mark.parametrize(
+    ("acted_on", "expected"), [(True, (False, "stale", {255})), (False, (True, "", {1}))]
+)
+def test_a_result_that_waited_for_its_sink_through_a_suspend_is_stale(
+    segmenter: Segmenter, asleep: Asleep, acted_on: bool, expected: tuple[bool, str, set[int]]
+) -> None:
+    told, busy, go_on = [], threading.Semaphore(0), threading.Event()
+
+    def take(output: Output) -> None:
+        told.append(
+            (output.result.valid, output.result.reason, set(np.unique(output.result.classes).tolist()))
+        )
+        busy.release()
+        assert go_on.wait(20)
+
+    sink = CallbackSink(take)
+    sink.is_acted_on = acted_on
+    with Run(Camera(), segmenter, sink) as run:
+        run.frame()
+        assert busy.acquire(timeout=20)
+        run.frame()  # it waits for the sink
+        asleep(AN_HOUR)
+        go_on.set()
+        assert busy.acquire(timeout=20)
+    assert told == [(True, "", {1}), expected]
+
+
+def test_shared_memory_tells_times_of_the_same_clock(asleep: Asleep, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.clock_gettime_ns
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda number: real(number) + round(AN_HOUR * 1e9))
+    asleep(AN_HOUR)
+    sink = SharedMemorySink(f"edgeseg-test-{os.getpid()}-clock", LabelMap.generic(3), (2, 3))
+    try:
+        frame = np.zeros((2, 3, 3), np.uint8)
+        sink.write(Output(frame, Segmentation(frame[:, :, 0], 0, edgeseg.now()), "", lambda: frame))
+        captured_ns, published_ns = (
+            int(sink._memory.slots[0].head[name][0]) for name in ("captured_ns", "published_ns")
+        )
+        alive_ns = int(sink._memory.head["heartbeat_ns"][0])
+        assert captured_ns <= published_ns <= edgeseg.now() * 1e9
+        assert min(alive_ns, captured_ns) * 1e-9 - AN_HOUR > 0.5 * time.monotonic()
+    finally:
+        sink.close(commit=True)
 
 
 def test_inference_has_not_hung_merely_because_the_machine_slept(

@@ -233,8 +233,8 @@ def test_a_film_whose_decoder_has_threads_is_left_open(tmp_path: Path) -> None:
     writer.release()
     with open_source(tmp_path / "film.mp4") as source:
         assert source.read() is not None
-        assert in_child(lambda: source.close()) == "None"
-        assert in_child(lambda: source.read()).endswith(ADVICE)
+        assert in_child(source.close) == "None"
+        assert in_child(source.read).endswith(ADVICE)
         assert sum(source.read() is not None for _ in range(12)) == 11
 
 

@@ -165,7 +165,8 @@ def test_the_header_says_where_everything_lies(
     reader = Reader(name)
     assert bytes(reader.head["magic"]) == b"EDGESEG1"
     assert reader.names() == ["ground", "road", "car"]
-    assert (reader.field("version"), reader.field("class_count"), reader.field("newest")) == (1, 3, 0)
+    assert (reader.field("version"), reader.field("class_count"), reader.field("newest")) == (2, 3, 0)
+    assert "EDGESEG_VERSION = 2 }" in (EXAMPLES / "edgeseg_shm.h").read_text()
     assert reader.field("total_bytes") == path.stat().st_size
     assert reader.field("writer_pid") == os.getpid()
     output = make_output(5, source=2)
