@@ -53,8 +53,8 @@ class Augmentation:
             size = [max(1, round(height * factor)), max(1, round(width * factor))]
             # Cropping first what the rescaling will show spares most of its work.
             source_hw = [
-                min(height, round(self.crop_hw[0] / factor)),
-                min(width, round(self.crop_hw[1] / factor)),
+                min(height, max(1, round(self.crop_hw[0] / factor))),
+                min(width, max(1, round(self.crop_hw[1] / factor))),
             ]
             target_hw = [min(self.crop_hw[0], size[0]), min(self.crop_hw[1], size[1])]
             steps += [

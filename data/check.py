@@ -12,6 +12,7 @@ import numpy as np
 from ..runtime.errors import DataError
 from ..runtime.files import is_hidden_copy
 from ..runtime.labels import VOID, LabelMap
+from .coverage import why_nothing_can_be_learnt
 from .masks import read_frame, read_mask
 from .voc import find_root, picture_path, read_labels, read_split, split_names
 
@@ -139,3 +140,7 @@ def _find_uncovered(report: DatasetReport) -> None:
         labelled = sum(summary.pixels.values()) - summary.pixels[VOID]
         if summary.pictures and not labelled:
             report.problems.append(f"{split}: every pixel is void")
+    pixels = [sum(summary.pixels[index] for summary in report.splits.values()) for index in range(256)]
+    reason = why_nothing_can_be_learnt(report.labels, pixels)
+    if reason and any(pixels):
+        report.problems.append(f"nothing can be learnt from this set: {reason}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runtime.claims import claimed
-from ..runtime.errors import DataError, MissingDependencyError
+from ..runtime.errors import DataError, MissingDependencyError, UsageError
 from ..runtime.labels import VOID
 from ..runtime.outputs import check_output
 from ..runtime.printable import printable
@@ -17,6 +18,9 @@ from ..runtime.sizes import parse_size
 
 if TYPE_CHECKING:
     from .check import DatasetReport
+
+
+_MOST_PIXELS = 64 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +68,7 @@ def _voc(args: argparse.Namespace) -> int:
         from .voc import VocDataset
 
         root = args.dir / "VOCdevkit"
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise DataError(
                 f"there is no {root}; fetch it with `edgeseg data voc --download --dir {args.dir}`"
             )
@@ -91,6 +95,12 @@ def _voc(args: argparse.Namespace) -> int:
 def _aerial(args: argparse.Namespace) -> int:
     from .aerial.dataset import write_dataset
 
+    size_hw = parse_size(args.size)
+    if size_hw[0] * size_hw[1] > _MOST_PIXELS:
+        raise UsageError(
+            f"--size {args.size}: expected at most {_MOST_PIXELS >> 20} million pixels a picture"
+        )
+
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
             print(f"\r{done}/{total} pictures", end="" if done < total else "\n", file=sys.stderr, flush=True)
@@ -99,7 +109,7 @@ def _aerial(args: argparse.Namespace) -> int:
         args.out,
         args.count,
         seed=args.seed,
-        size_hw=parse_size(args.size),
+        size_hw=size_hw,
         val_fraction=args.val,
         force=args.force,
         progress=progress,

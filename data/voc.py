@@ -131,7 +131,8 @@ def read_split(root: Path, split: str) -> list[str]:
     known = split_names(root)
     if split not in known:
         raise DataError(
-            f"{root} has no split {split!r}: {path} is missing; splits there: {', '.join(known) or 'none'}"
+            f"{root} has no split {split!r}: there is no such list in ImageSets/Segmentation; "
+            f"splits there: {', '.join(known) or 'none'}"
         )
     ids = []
     for number, line in enumerate(read_text(path, "the list").splitlines(), start=1):

@@ -67,7 +67,7 @@ def _figures(figures: Mapping[str, object], classes: tuple[str, ...]) -> list[st
         lines += ["", "| class | IoU |", "|---|---:|"]
         for name in classes:
             iou = per_class.get(name)
-            lines.append(f"| {name} | {'absent' if iou is None else f'{iou:.3f}'} |")
+            lines.append(f"| {name} | {f'{iou:.3f}' if isinstance(iou, int | float) else 'absent'} |")
     return lines
 
 

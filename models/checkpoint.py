@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from ..runtime.errors import CheckpointError, OutputError
+from ..runtime.errors import CheckpointError, DataError, OutputError
 from ..runtime.files import open_regular
 from ..runtime.labels import LabelMap
 from ..runtime.outputs import check_output
@@ -103,19 +105,26 @@ def save_checkpoint(
         path: ends in ``.safetensors``.
         network: whose state dict is stored.
         info: its description.
-        half: store matrices and kernels in float16 (vectors, such as batch-norm statistics, stay float32).
+        half: store matrices and kernels in float16 (vectors, such as batch-norm statistics, stay float32, and
+            so does what float16 cannot hold).
 
     Raises:
         OutputError: the file cannot be written.
     """
     tensors = {
-        key: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value)
+        key: (_halved(value) if half and value.is_floating_point() and value.ndim > 1 else value)
         .contiguous()
         .cpu()
         for key, value in network.state_dict().items()
     }
     metadata = {_KEY: json.dumps({"schema": _SCHEMA, **_encode(info)}, sort_keys=True)}
     save_tensors(path, tensors, metadata)
+
+
+def _halved(value: Tensor) -> Tensor:
+    """The tensor in float16, or as it is where float16 would make infinities of its largest numbers."""
+    half = value.half()
+    return half if bool(torch.isfinite(half).all()) else value
 
 
 def load_checkpoint(path: Path, data: bytes | None = None) -> Checkpoint:
@@ -135,9 +144,10 @@ def load_checkpoint(path: Path, data: bytes | None = None) -> Checkpoint:
         )
     try:
         info = _decode(json.loads(metadata[_KEY]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (DataError, KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, DataError) else repr(error)
         raise CheckpointError(
-            f"the description in {path} is malformed ({error!r}); save it again with edgeseg"
+            f"the description in {path} is malformed ({reason}); save it again with edgeseg"
         ) from error
     return Checkpoint(info, {k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})
 
@@ -220,11 +230,27 @@ def _encode(info: CheckpointInfo) -> dict[str, object]:
 
 
 def _decode(raw: Mapping[str, object]) -> CheckpointInfo:
-    values = dict(raw)
+    values: dict[str, Any] = dict(raw)
     schema = values.pop("schema")
     if schema != _SCHEMA:
         raise ValueError(f"schema {schema}, expected {_SCHEMA}; update edgeseg")
-    values["labels"] = LabelMap.from_pairs(values["labels"])  # type: ignore[arg-type]
-    for key in ("input_size_hw", "mean", "std"):
-        values[key] = tuple(values[key])  # type: ignore[arg-type]
-    return CheckpointInfo(**values)  # type: ignore[arg-type]
+    values["labels"] = LabelMap.from_pairs(_checked(values["labels"], list, "labels"))
+    for key, length, low in (("input_size_hw", 2, 1.0), ("mean", 3, -math.inf), ("std", 3, 1e-6)):
+        numbers = tuple(_checked(values[key], list, key))
+        if len(numbers) != length or not all(
+            low <= _checked(n, (int, float), key) < math.inf for n in numbers
+        ):
+            raise ValueError(f"{key} is {numbers}")
+        values[key] = tuple(int(n) for n in numbers) if key == "input_size_hw" else numbers
+    _checked(values["architecture"], str, "architecture")
+    for key in ("arguments", "recipe", "metrics"):
+        _checked(values.get(key, {}), dict, key)
+    for figures in values.get("metrics", {}).values():
+        _checked(figures, dict, "metrics")
+    return CheckpointInfo(**values)
+
+
+def _checked(value: Any, kind: type | tuple[type, ...], name: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r:.100}")
+    return value

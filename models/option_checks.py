@@ -6,12 +6,15 @@ from collections.abc import Collection
 
 from ..runtime.errors import ModelError
 
+_LARGEST = 1 << 24
+"""Beyond what any network has of anything; larger numbers overflow in PyTorch, and not in one line."""
 
-def check_whole(network: str, name: str, value: object, largest: int | None = None) -> None:
+
+def check_whole(network: str, name: str, value: object, largest: int = _LARGEST) -> None:
     """Raises ``ModelError`` unless the value is an ``int`` from 1 to ``largest``."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < 1 or (largest is not None and value > largest):  # type: ignore[operator]
-        limits = "of at least 1" if largest is None else f"from 1 to {largest}"
+    if not whole or not 1 <= value <= largest:  # type: ignore[operator]
+        limits = "of at least 1" if largest == _LARGEST else f"from 1 to {largest}"
         raise ModelError(f"{network} was given {name} {value!r}; expected a whole number {limits}")
 
 

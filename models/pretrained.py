@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -83,13 +84,13 @@ def available_weights(architecture: str) -> tuple[str, ...]:
 def shipped_path(name: str) -> Path | None:
     """The file of weights that ship, by architecture and name such as ``lraspp-aerial``; None where none do."""
     path = _SHIPPED / f"{name}.safetensors"
-    return path if path.exists() else None
+    return path if os.path.exists(path) else None  # Path.exists raises where a name is too long
 
 
 def shipped_calibration(architecture: str, weights: str) -> Path | None:
     """The file of INT8 ranges and plans that ships with weights; None where none does."""
     path = _SHIPPED / f"{architecture}-{weights}.calibration.json"
-    return path if path.exists() else None
+    return path if os.path.exists(path) else None
 
 
 def default_weights(architecture: str) -> str:
@@ -125,7 +126,7 @@ def _locate(architecture: str, weights: str) -> Path:
     if weights in shipped:
         return shipped[weights]
     path = Path(weights)
-    if path.suffix or path.exists():
+    if path.suffix or os.path.exists(path):
         return path
     known = ", ".join(available_weights(architecture))
     raise CheckpointError(

@@ -75,6 +75,15 @@ class FlightError(EdgesegError):
     exit_status = 1
 
 
+class TrainingError(EdgesegError):
+    """A training that had begun well cannot go on: its loss is no number, or memory ran out.
+
+    What it wrote until then is kept.
+    """
+
+    exit_status = 1
+
+
 class VerificationError(EdgesegError):
     """A variant's masks depart from the PyTorch reference by more than its gates allow."""
 

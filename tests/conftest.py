@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -48,30 +49,35 @@ def labels() -> LabelMap:
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Callable[..., Path]:
     """Writes a data set: ``make_dataset(train=4, val=2, kind="palette"|"rgb")``."""
+    return partial(_write_dataset, tmp_path / "set")
 
-    def make(
-        train: int = 4, val: int = 2, kind: str = "palette", size_hw: tuple[int, int] = (24, 32)
-    ) -> Path:
-        root = tmp_path / "set"
-        for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-            (root / folder).mkdir(parents=True)
-        LABELS.write(root / "labelmap.txt")
-        generator = np.random.Generator(np.random.PCG64(0))
-        for split, count in (("train", train), ("val", val)):
-            names = [f"{split}_{index}" for index in range(count)]
-            (root / f"ImageSets/Segmentation/{split}.txt").write_text("\n".join(names) + "\n")
-            for name in names:
-                mask = np.kron(generator.integers(0, 3, (3, 4)), np.ones((8, 8), int)).astype(np.uint8)
-                mask = cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
-                picture = LABELS.palette_rgb()[mask][..., ::-1] // 2 + generator.integers(
-                    0, 60, (*size_hw, 3), np.uint8
-                )
-                mask[0, :3] = VOID
-                cv2.imwrite(str(root / f"JPEGImages/{name}.png"), picture)
-                _write_mask(root / f"SegmentationClass/{name}.png", mask, kind)
-        return root
 
-    return make
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of four and two pictures for many tests: read it, or copy it."""
+    return _write_dataset(tmp_path_factory.mktemp("small") / "set")
+
+
+def _write_dataset(
+    root: Path, train: int = 4, val: int = 2, kind: str = "palette", size_hw: tuple[int, int] = (24, 32)
+) -> Path:
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    LABELS.write(root / "labelmap.txt")
+    generator = np.random.Generator(np.random.PCG64(0))
+    for split, count in (("train", train), ("val", val)):
+        names = [f"{split}_{index}" for index in range(count)]
+        (root / f"ImageSets/Segmentation/{split}.txt").write_text("\n".join(names) + "\n")
+        for name in names:
+            mask = np.kron(generator.integers(0, 3, (3, 4)), np.ones((8, 8), int)).astype(np.uint8)
+            mask = cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
+            picture = LABELS.palette_rgb()[mask][..., ::-1] // 2 + generator.integers(
+                0, 60, (*size_hw, 3), np.uint8
+            )
+            mask[0, :3] = VOID
+            cv2.imwrite(str(root / f"JPEGImages/{name}.png"), picture)
+            _write_mask(root / f"SegmentationClass/{name}.png", mask, kind)
+    return root
 
 
 @pytest.fixture

@@ -12,11 +12,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..data.augment import Augmentation
 from ..data.voc import Sample, VocDataset
+from ..runtime.errors import DataError
 from ..runtime.labels import VOID
 
 
-class _TrainingPictures(Dataset[tuple[Tensor, Tensor]]):
-    """Augmented pictures by (index, seed); what was read stays in memory, at most ``cache_bytes`` of it."""
+class _TrainingPictures(Dataset["tuple[Tensor, Tensor] | DataError"]):
+    """Augmented pictures by (index, seed); what was read stays in memory, at most ``cache_bytes`` of it.
+
+    A picture that cannot be read is handed on as its error: raised in a loading process, it would arrive wrapped in
+    that process's traceback.
+    """
 
     def __init__(self, dataset: VocDataset, augmentation: Augmentation, cache_bytes: int) -> None:
         self.dataset = dataset
@@ -24,11 +29,14 @@ class _TrainingPictures(Dataset[tuple[Tensor, Tensor]]):
         self.room_bytes = cache_bytes
         self.cache: dict[int, Sample] = {}
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor] | DataError:
         index, seed = key
         sample = self.cache.get(index)
         if sample is None:
-            sample = self.dataset.read(index)
+            try:
+                sample = self.dataset.read(index)
+            except DataError as error:
+                return DataError(str(error))
             size = sample.frame_bgr.nbytes + sample.mask.nbytes
             if size <= self.room_bytes:
                 self.room_bytes -= size
@@ -68,8 +76,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 
 def training_batches(
     dataset: VocDataset, augmentation: Augmentation, batches: EpochBatches, workers: int, cache_bytes: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """A loader of (uint8 [N, 3, h, w] RGB, int64 [N, h, w]) batches, one epoch an iteration."""
+) -> DataLoader[tuple[Tensor, Tensor] | DataError]:
+    """A loader for :func:`epoch_of`."""
     return DataLoader(
         _TrainingPictures(dataset, augmentation, cache_bytes // max(1, workers)),
         batch_sampler=batches,
@@ -80,17 +88,32 @@ def training_batches(
     )
 
 
+def epoch_of(loader: DataLoader[tuple[Tensor, Tensor] | DataError]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The (uint8 [N, 3, h, w] RGB, int64 [N, h, w]) batches of one epoch.
+
+    Raises:
+        DataError: a picture or mask cannot be read any more; the message names it.
+    """
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
+
+
 def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def _stack(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Stacks pictures; smaller ones are padded to the largest with void."""
-    height = max(mask.shape[0] for _, mask in items)
-    width = max(mask.shape[1] for _, mask in items)
+def _stack(items: Sequence[tuple[Tensor, Tensor] | DataError]) -> tuple[Tensor, Tensor] | DataError:
+    """Stacks pictures; smaller ones are padded to the largest with void. One that failed fails its batch."""
+    pictures = [item for item in items if not isinstance(item, DataError)]
+    if len(pictures) < len(items):
+        return next(item for item in items if isinstance(item, DataError))
+    height = max(mask.shape[0] for _, mask in pictures)
+    width = max(mask.shape[1] for _, mask in pictures)
 
     def pad(tensor: Tensor, value: int) -> Tensor:
         return F.pad(tensor, (0, width - tensor.shape[-1], 0, height - tensor.shape[-2]), value=value)
 
-    images = torch.stack([pad(image, 0) for image, _ in items])
-    return images, torch.stack([pad(mask, VOID) for _, mask in items])
+    images = torch.stack([pad(image, 0) for image, _ in pictures])
+    return images, torch.stack([pad(mask, VOID) for _, mask in pictures])

@@ -6,26 +6,29 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.claims import claimed, lock_of
-from ..runtime.errors import DataError, MissingDependencyError, OutputError, UsageError
+from ..runtime.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     import torch
 
     from ..data.augment import Augmentation
+    from ..data.voc import VocDataset
     from ..models.base import SegmentationNetwork
     from ..models.checkpoint import Checkpoint
     from .recipe import Recipe
-    from .trainer import Progress
+    from .trainer import Progress, Trainer
 
 
-_STATE, _LOG = "state.safetensors", "log.jsonl"
+_VAL = "val"
+_MOST_WORKERS = 256
+_MOST_PIXELS = 64 << 20
+_SCALES = (0.05, 20.0)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, type=Path, help="a data set in VOC layout")
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoints, log and curves")
     parser.add_argument("--train-split", default="train", metavar="NAME")
-    parser.add_argument("--val-split", default="val", metavar="NAME")
+    parser.add_argument(
+        "--val-split", metavar="NAME", help=f"what to measure on (default: {_VAL}, where there is one)"
+    )
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the network"
     )
@@ -85,61 +90,117 @@ def run(args: argparse.Namespace) -> int:
         import torch
     except ImportError as error:
         raise MissingDependencyError("torch", "export", "training") from error
-    from ..data.voc import VocDataset, split_names
+    from ..data.voc import VocDataset
     from ..models.checkpoint import load_checkpoint
     from ..models.options import parse_options
     from ..runtime.sizes import parse_size
-    from . import distributed
+    from . import distributed, folder
+    from .failures import told
     from .memory import keep_freed_blocks
     from .trainer import Job, Trainer
 
+    _check_numbers(args)
     device = _device(args.device)
     recipe = _recipe(args)
     train = VocDataset(args.data, args.train_split)
-    val = VocDataset(args.data, args.val_split) if args.val_split in split_names(train.root) else None
-    size_hw = parse_size(args.size) if args.size else train.read(0).mask.shape
+    val, unmeasured = _validation(args, train)
+    size_hw = _bounded("--size", parse_size(args.size)) if args.size is not None else train.read(0).mask.shape
     initial = load_checkpoint(args.init) if args.init else None
     writer = distributed.is_writer()
-    with _prepared(args.out, resume=args.resume, force=args.force) if writer else nullcontext():
+    keep = folder.held(args.out, resume=args.resume, force=args.force, needed=args.init)
+    with keep if writer else nullcontext():
         if device.type == "cpu":
             keep_freed_blocks()
         with distributed.process_group(device):
             display = _Display(args.model, recipe.epochs, quiet=not writer)
+            job = Job(
+                architecture=args.model,
+                arguments=parse_options(args.option),
+                recipe=recipe,
+                train=train,
+                val=val,
+                input_size_hw=(size_hw[0], size_hw[1]),
+                out=args.out,
+                seed=args.seed,
+                device=device,
+                amp=_amp(args.amp, device),
+                compile=args.compile,
+                workers=args.workers,
+                evaluate_every=args.evaluate_every,
+                resume=args.resume,
+                initialize=None if initial is None else _initializer(initial, args.init, args.model),
+                note={
+                    "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
+                    "seed": args.seed,
+                    "torch": torch.__version__,
+                    **({} if initial is None else {"started_from": dict(initial.info.recipe)}),
+                },
+            )
+            with told():
+                trainer = Trainer(job, display)
+            if writer:
+                _say_before(trainer, unmeasured)
+                folder.clear(args.out, resume=args.resume)
             with display:
-                trainer = Trainer(
-                    Job(
-                        architecture=args.model,
-                        arguments=parse_options(args.option),
-                        recipe=recipe,
-                        train=train,
-                        val=val,
-                        input_size_hw=(size_hw[0], size_hw[1]),
-                        out=args.out,
-                        seed=args.seed,
-                        device=device,
-                        amp=_amp(args.amp, device),
-                        compile=args.compile,
-                        workers=args.workers,
-                        evaluate_every=args.evaluate_every,
-                        resume=args.resume,
-                        initialize=None if initial is None else _initializer(initial, args.init, args.model),
-                        note={
-                            "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
-                            "seed": args.seed,
-                            "torch": torch.__version__,
-                            **({} if initial is None else {"started_from": dict(initial.info.recipe)}),
-                        },
-                    ),
-                    display,
-                )
                 trainer.run()
             if writer:
-                if val is None:
-                    print(f"no split {args.val_split!r}: nothing was measured, and best is last")
-                elif trainer.best_miou >= 0:
-                    print(f"best mIoU on {args.val_split}: {trainer.best_miou:.4f}")
-                print(f"wrote {args.out / 'best.safetensors'}, log.jsonl and curves.png beside it")
+                _say_after(trainer)
     return 0
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuses numbers that cannot work, other than the recipe's, which checks its own."""
+    limits = {"seed": (0, 2**31 - 1), "workers": (0, _MOST_WORKERS), "evaluate_every": (1, 1_000_000)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(args, name) <= high:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {getattr(args, name)}: expected a whole number from {low} to {high}"
+            )
+
+
+def _bounded(option: str, size_hw: tuple[int, int]) -> tuple[int, int]:
+    if size_hw[0] * size_hw[1] > _MOST_PIXELS:
+        raise UsageError(
+            f"{option} {size_hw[0]}x{size_hw[1]}: expected at most {_MOST_PIXELS >> 20} million pixels"
+        )
+    return size_hw
+
+
+def _validation(args: argparse.Namespace, train: VocDataset) -> tuple[VocDataset | None, str]:
+    """The split to measure on, and what to say of it before the start."""
+    from ..data.voc import VocDataset, split_names
+
+    name = _VAL if args.val_split is None else args.val_split
+    known = split_names(train.root)
+    if args.val_split is None and name not in known:
+        return None, (
+            f"no split {name!r} in {train.root} (there are {', '.join(known)}): nothing is measured, and best is last; "
+            "--val-split NAME names another"
+        )
+    note = (
+        "the network is measured on the pictures it is trained on: the figures say nothing of others"
+        if name == train.split
+        else ""
+    )
+    return VocDataset(train.root, name), note
+
+
+def _say_before(trainer: Trainer, unmeasured: str) -> None:
+    """Says what the user may want to know before hours go into a training."""
+    if unmeasured:
+        print(unmeasured, flush=True)
+    if trainer.changed:
+        print(f"going on after epoch {trainer.epochs_done} with {', '.join(trainer.changed)}", flush=True)
+
+
+def _say_after(trainer: Trainer) -> None:
+    """Says what was measured, and which files were written."""
+    if not trainer.written:
+        print(f"{trainer.job.out} has {trainer.epochs_done} epochs already; give more --epochs to go on")
+        return
+    if trainer.job.val is not None and trainer.best_miou >= 0:
+        print(f"best mIoU on {trainer.job.val.split}: {trainer.best_miou:.4f}")
+    print(f"wrote {', '.join(str(path) for path in trainer.written)}; log.jsonl and curves.png beside it")
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
@@ -147,7 +208,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     from .recipe import DEFAULT_PRESET, preset
 
     registry.spec(args.model)
-    base = preset(args.preset or DEFAULT_PRESET.get(args.model, "scratch"))
+    base = preset(DEFAULT_PRESET.get(args.model, "scratch") if args.preset is None else args.preset)
     given = {
         "epochs": args.epochs,
         "batch_size": args.batch_size,
@@ -167,48 +228,20 @@ def _augmentation(args: argparse.Namespace, base: Augmentation) -> Augmentation:
     from ..runtime.sizes import parse_size
 
     if args.crop is not None:
-        base = replace(base, crop_hw=None if args.crop == "none" else parse_size(args.crop))
+        base = replace(
+            base, crop_hw=None if args.crop == "none" else _bounded("--crop", parse_size(args.crop))
+        )
     if args.scale is not None:
         try:
             low, high = (float(part) for part in args.scale.split(","))
         except ValueError as error:
             raise UsageError(f"--scale {args.scale}: expected LOW,HIGH such as 0.75,1.75") from error
-        if not 0 < low <= high:
-            raise UsageError(f"--scale {args.scale}: expected 0 < LOW <= HIGH")
+        if not _SCALES[0] <= low <= high <= _SCALES[1]:
+            raise UsageError(
+                f"--scale {args.scale}: expected LOW <= HIGH, both from {_SCALES[0]} to {_SCALES[1]:g}"
+            )
         base = replace(base, scale=(low, high))
     return base
-
-
-@contextmanager
-def _prepared(out: Path, *, resume: bool, force: bool) -> Iterator[None]:
-    """Makes the output folder, and keeps it for this run alone. What a former run left there is gone on with, replaced,
-    or refused.
-    """
-    if not out.exists():
-        _check(out, resume=resume, force=force)  # so that a refusal makes no folder
-    with claimed(out / _LOG):
-        _check(out, resume=resume, force=force)
-        try:
-            for name in (
-                () if resume else (_STATE, "best.safetensors", "last.safetensors", _LOG, "curves.png")
-            ):
-                (out / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write into {out}: {error.strerror}") from error
-        yield
-
-
-def _check(out: Path, *, resume: bool, force: bool) -> None:
-    if resume and not (out / _STATE).exists():
-        raise DataError(
-            f"there is nothing to resume in {out}: {_STATE} is missing; leave --resume out to start"
-        )
-    if resume or force or not out.exists():
-        return
-    if any(path.name != lock_of(out / _LOG).name for path in out.iterdir()):
-        raise OutputError(
-            f"{out} exists and is not empty; give --resume to go on with it, or --force to start afresh"
-        )
 
 
 def _initializer(
@@ -229,15 +262,20 @@ def _device(name: str) -> torch.device:
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"--device {name}: expected cpu, cuda, cuda:N or auto") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not (number.isascii() and number.isdecimal())):
+        raise UsageError(f"--device {name}: expected cpu, cuda, cuda:N or auto")
+    if kind == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise UsageError(
             f"--device {name}: torch finds no CUDA device here; use --device cpu, or install the GPU's driver"
         )
-    return device
+    if number and int(number) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {name}: torch finds {torch.cuda.device_count()} CUDA devices, numbered from 0"
+        )
+    return torch.device(name)
 
 
 def _amp(choice: str, device: torch.device) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..data.metrics import ConfusionMatrix
 from ..data.voc import Sample
 from ..models.base import SegmentationNetwork, upsample_to
+from ..runtime.errors import TrainingError
 
 
 def normalizer(
@@ -49,12 +50,20 @@ def evaluate(
         input_size_hw: (H, W) that pictures are resized to.
         normalize: from uint8 RGB to the network's input.
         device: where to compute.
+
+    Raises:
+        TrainingError: the network's logits are not finite, so that its classes would mean nothing.
     """
     confusion = ConfusionMatrix(network.num_classes)
     for sample in samples:
         frame_bgr = cv2.resize(sample.frame_bgr, input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
         image = torch.from_numpy(np.ascontiguousarray(frame_bgr[..., ::-1].transpose(2, 0, 1)))
         x = normalize(image.unsqueeze(0).to(device)).contiguous(memory_format=torch.channels_last)
-        logits = upsample_to(network.coarse(x), (sample.mask.shape[0], sample.mask.shape[1]))
+        coarse = network.coarse(x)
+        if not bool(torch.isfinite(coarse).all()):
+            raise TrainingError(
+                f"the network's logits of {sample.id} are not finite; lower --learning-rate, or use --amp off"
+            )
+        logits = upsample_to(coarse, (sample.mask.shape[0], sample.mask.shape[1]))
         confusion.update(sample.mask, logits.argmax(1)[0].to(torch.uint8).cpu().numpy())
     return confusion

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..data.metrics import ConfusionMatrix
-from ..runtime.errors import CheckpointError, MissingDependencyError
+from ..runtime.errors import CheckpointError, MissingDependencyError, OutputError
+from ..runtime.files import read_text
 from ..runtime.labels import LabelMap
 
 
@@ -28,29 +31,59 @@ def figures(confusion: ConfusionMatrix, labels: LabelMap) -> dict[str, object]:
 
 
 def append(path: Path, entry: Mapping[str, object]) -> None:
-    """Adds one line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    """Adds one line.
+
+    Raises:
+        OutputError: it cannot be written, as when the disk is full.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def read(path: Path) -> list[dict[str, object]]:
     """Reads all lines.
 
     Raises:
-        CheckpointError: a line is not JSON.
+        CheckpointError: it cannot be read, or a line is no entry of a log.
     """
     if not path.exists():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except ValueError as error:
-        raise CheckpointError(f"the training log {path} is malformed: {error}") from error
+        entries = [
+            json.loads(line) for line in read_text(path, "the training log").splitlines() if line.strip()
+        ]
+        for entry in entries:
+            int(entry["epoch"]), float(entry["loss"]), float(entry["learning_rate"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"the training log {path} is malformed ({error!r}); move it away") from error
+    return entries
 
 
 def truncate(path: Path, epochs: int) -> None:
-    """Drops what a killed run logged past its last saved state."""
+    """Drops what a killed run logged past its last saved state. A reader sees the old log or the new one.
+
+    Raises:
+        CheckpointError: as :func:`read`.
+        OutputError: it cannot be written.
+    """
     kept = [entry for entry in read(path) if int(str(entry["epoch"])) <= epochs]
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+    with _replacing(path) as partial:
+        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Hands out a name beside ``path`` to write to, and moves it there when all went well."""
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def draw_curves(entries: list[dict[str, object]], path: Path, title: str) -> None:
@@ -58,6 +91,7 @@ def draw_curves(entries: list[dict[str, object]], path: Path, title: str) -> Non
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
+        OutputError: it cannot be written.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -87,4 +121,5 @@ def draw_curves(entries: list[dict[str, object]], path: Path, title: str) -> Non
     if measured:
         score_axes.legend(loc="lower right")
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+    with _replacing(path) as partial:
+        figure.savefig(partial, dpi=110)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -12,6 +13,7 @@ from ..runtime.errors import UsageError
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["poly", "one-cycle"]
 ClassWeighting = Literal["none", "sqrt", "log"]
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,19 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1)):
-            if getattr(self, name) < low:
-                raise UsageError(f"{name} is {getattr(self, name)}; expected at least {low}")
-        if not self.learning_rate > 0:
-            raise UsageError(f"the learning rate is {self.learning_rate}; expected more than 0")
+        for name, unit in (("epochs", "passes"), ("batch_size", "pictures")):
+            if not 1 <= getattr(self, name) <= _MOST:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected 1 to {_MOST} {unit}")
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(
+                f"the learning rate is {self.learning_rate}; expected more than 0, such as 0.001"
+            )
+        for name in ("weight_decay", "jaccard_weight", "auxiliary_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more, such as 0.01")
+        for name in ("momentum", "warmup", "average_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more, below 1")
 
 
 # Long et al. 2015, section 4.3: SGD with momentum 0.9, weight decay 5e-4, whole pictures.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,30 +42,56 @@ def save_state(
     )
 
 
-def load_state_into(
-    path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, object]:
-    """Puts a saved state back, and returns the ``progress`` it was saved with.
+@dataclass(frozen=True)
+class SavedState:
+    """A state as it was read: its tensors, and what else was remembered.
+
+    Attributes:
+        path: of the file, for messages.
+        progress: as it was given to :func:`save_state`.
+    """
+
+    path: Path
+    progress: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    def load_into(self, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Puts the state back.
+
+        Raises:
+            CheckpointError: it is of another network or optimizer.
+        """
+        slots: dict[int, dict[str, Tensor]] = {}
+        try:
+            network.load_state_dict(_under("network.", self.tensors))
+            average.load_state_dict(_under("average.", self.tensors))
+            for key, value in _under("optimizer.", self.tensors).items():
+                index, name = key.split(".")
+                slots.setdefault(int(index), {})[name] = value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        except (RuntimeError, ValueError, KeyError) as error:
+            first = " ".join(str(error).split())[:200]
+            raise CheckpointError(
+                f"{self.path} is the state of another network or recipe: {first}"
+            ) from error
+
+
+def read_state(path: Path) -> SavedState:
+    """Reads what :func:`save_state` wrote.
 
     Raises:
-        CheckpointError: the file is missing, truncated, or of another network or recipe.
+        CheckpointError: the file is missing, truncated or something else.
     """
     tensors, metadata = load_tensors(path)
     if _KEY not in metadata:
         raise CheckpointError(f"{path} is not the state of a training run")
     try:
-        network.load_state_dict(_under("network.", tensors))
-        average.load_state_dict(_under("average.", tensors))
-        saved = optimizer.state_dict()
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under("optimizer.", tensors).items():
-            index, name = key.split(".")
-            slots.setdefault(int(index), {})[name] = value
-        optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"]})
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is the state of another network or recipe: {error}") from error
-    progress: dict[str, object] = json.loads(metadata[_KEY])
-    return progress
+        progress = json.loads(metadata[_KEY])
+        int(progress["epochs_done"]), float(progress["best_miou"]), float(progress["val_miou"] or 0)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} is malformed ({error!r}); start afresh in another --out") from error
+    return SavedState(path, progress, tensors)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,12 +16,17 @@ from ..data.voc import VocDataset
 from ..models import registry
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
+from ..runtime.errors import TrainingError
+from ..runtime.labels import VOID
 from . import distributed, log, state
-from .batches import EpochBatches, training_batches
+from .batches import EpochBatches, epoch_of, training_batches
+from .checks import Splits, look_over
 from .evaluate import evaluate, normalizer
+from .failures import check_loss, check_weights, told
 from .losses import SegmentationLoss, class_weights
 from .optim import AveragedWeights, make_optimizer, rate_factor
 from .recipe import Recipe
+from .resume import check_belongs
 
 Amp = Literal["off", "bf16", "fp16"]
 
@@ -87,12 +91,25 @@ class Trainer:
     Args:
         job: what to do.
         report: called after every step and every epoch, on the process that writes.
+
+    Attributes:
+        written: the checkpoints that this run wrote.
+        changed: what a resumed run does other than before, such as ``learning_rate 0.001 instead of 0.01``.
+
+    Raises:
+        DataError: a picture or mask is missing or malformed, or nothing can be learnt or measured.
+        UsageError: the network cannot be trained on such batches.
+        CheckpointError: the state to resume is of other data, classes or network.
     """
 
     def __init__(self, job: Job, report: Callable[[Progress], None]) -> None:
         self.job = job
         self.report = report
         recipe = job.recipe
+        self.written: list[Path] = []
+        self.changed: list[str] = []
+        splits = look_over(job.architecture, job.arguments, recipe, job.train, job.val, job.input_size_hw)
+        self.identity = _identity(job, splits)
         torch.manual_seed(job.seed)
         network = registry.build(job.architecture, len(job.train.labels), job.arguments)
         if job.initialize is not None:
@@ -110,7 +127,8 @@ class Trainer:
         )
         self.total_steps = recipe.epochs * len(self.batches)
         self.rate_factor = rate_factor(recipe, self.total_steps)
-        weights = class_weights(_frequency(job.train), recipe.class_weighting)
+        frequency = torch.from_numpy(splits.train.frequency[: len(job.train.labels)])
+        weights = class_weights(frequency, recipe.class_weighting)
         self.loss = SegmentationLoss(
             None if weights is None else weights.to(job.device),
             recipe.jaccard_weight,
@@ -125,7 +143,7 @@ class Trainer:
         )
         self.normalize = normalizer(self.info.mean, self.info.std, job.device)
         self.scaler = torch.amp.GradScaler(job.device.type, enabled=job.amp == "fp16")
-        self.epochs_done = 0
+        self.epochs_done = self.epochs_saved = 0
         self.best_miou = -1.0
         self.val_miou: float | None = None
         if job.resume and self._state_path.exists():
@@ -142,26 +160,48 @@ class Trainer:
     def run(self) -> dict[str, object]:
         """Trains to the recipe's end, and returns the last log entry."""
         entry: dict[str, object] = {}
-        for epoch in range(self.epochs_done, self.job.recipe.epochs):
-            started = time.monotonic()
-            loss = self._train_epoch(epoch)
-            self.epochs_done = epoch + 1
-            # The averaged weights are the same on every process, so one measures and writes.
-            if distributed.is_writer():
-                entry = self._finish_epoch(loss, time.monotonic() - started)
-            distributed.barrier()
+        with told(self._kept):
+            for epoch in range(self.epochs_done, self.job.recipe.epochs):
+                started = time.monotonic()
+                loss = self._train_epoch(epoch)
+                for network in (self.network, self.average.network):
+                    check_weights(network, f"after epoch {epoch + 1}", self._rate, self.job.amp)
+                self.epochs_done = epoch + 1
+                # The averaged weights are the same on every process, so one measures and writes.
+                if distributed.is_writer():
+                    entry = self._finish_epoch(loss, time.monotonic() - started)
+                distributed.barrier()
         return entry
+
+    @property
+    def _rate(self) -> float:
+        return self.job.recipe.learning_rate
+
+    def _kept(self) -> str:
+        if self.epochs_saved:
+            return f"epoch {self.epochs_saved} is kept in {self.job.out}: --resume goes on from there"
+        if self.written:
+            return f"there is no state to resume, only {', '.join(str(path) for path in self.written)}"
+        return "nothing was written"
 
     def _train_epoch(self, epoch: int) -> float:
         self.network.train()
         self.batches.epoch = epoch
         torch.manual_seed(self.job.seed * 1_000_003 + epoch)  # for dropout
         total = 0.0
-        for index, (image, truth) in enumerate(self.loader):
+        labelled = False
+        for index, (image, truth) in enumerate(epoch_of(self.loader)):
             step = epoch * len(self.batches) + index
-            total += self._step(step, image.to(self.job.device), truth.to(self.job.device))
+            labelled = labelled or bool((truth != VOID).any())
+            loss = self._step(step, image.to(self.job.device), truth.to(self.job.device))
+            check_loss(loss, f"in epoch {epoch + 1}, step {index + 1}", self._rate, self.job.amp)
+            total += loss
             if distributed.is_writer():
                 self.report(Progress(epoch, index + 1, len(self.batches), total / (index + 1), self.val_miou))
+        if not distributed.sum_over_processes(torch.tensor(float(labelled), device=self.job.device)):
+            raise TrainingError(
+                f"no crop of epoch {epoch + 1} had a labelled pixel; use a larger --crop, or label more"
+            )
         return total / max(1, len(self.batches))
 
     def _step(self, step: int, image: Tensor, truth: Tensor) -> float:
@@ -199,12 +239,19 @@ class Trainer:
             improved = confusion.miou > self.best_miou
             self.best_miou = max(self.best_miou, confusion.miou)
         info = self._info_with(entry)
-        save_checkpoint(job.out / "last.safetensors", self.average.network, info, half=True)
-        if improved:
-            save_checkpoint(job.out / "best.safetensors", self.average.network, info, half=True)
-        progress = {"epochs_done": self.epochs_done, "best_miou": self.best_miou, "val_miou": self.val_miou}
+        for name in ("best", "last") if improved else ("last",):
+            path = job.out / f"{name}.safetensors"
+            save_checkpoint(path, self.average.network, info, half=True)
+            self.written = sorted({*self.written, path})
+        progress = {
+            "epochs_done": self.epochs_done,
+            "best_miou": self.best_miou,
+            "val_miou": self.val_miou,
+            "job": self.identity,
+        }
         log.append(job.out / "log.jsonl", entry)
         state.save_state(self._state_path, self.network, self.average.network, self.optimizer, progress)
+        self.epochs_saved = self.epochs_done
         log.draw_curves(
             log.read(job.out / "log.jsonl"),
             job.out / "curves.png",
@@ -233,11 +280,16 @@ class Trainer:
         )  # fmt: skip
 
     def _resume(self) -> None:
-        progress = state.load_state_into(self._state_path, self.network, self.average.network, self.optimizer)
-        self.epochs_done = int(str(progress["epochs_done"]))
-        self.best_miou = float(str(progress["best_miou"]))
-        miou = progress["val_miou"]
-        self.val_miou = None if miou is None else float(str(miou))
+        saved = state.read_state(self._state_path)
+        self.changed = check_belongs(saved.path, saved.progress.get("job"), self.identity)
+        saved.load_into(self.network, self.average.network, self.optimizer)
+        self.epochs_done = self.epochs_saved = int(saved.progress["epochs_done"])
+        miou = saved.progress["val_miou"]
+        self.val_miou = None if miou is None else float(miou)
+        if (self.job.out / "best.safetensors").exists():
+            self.best_miou = float(saved.progress["best_miou"])
+        elif self.job.val is not None:
+            self.changed.append("the next measured epoch as best, because best.safetensors is gone")
         if distributed.is_writer():
             log.truncate(self.job.out / "log.jsonl", self.epochs_done)
 
@@ -253,10 +305,17 @@ class _TrainingView(nn.Module):
         return self.network.training_outputs(x)
 
 
-def _frequency(dataset: VocDataset) -> Tensor:
-    """Each class's share of the labelled pixels of a split, float64 [C]. Reads every pair: bad ones show at once."""
-    counts = np.zeros(256, np.int64)
-    for index in range(len(dataset)):
-        counts += np.bincount(dataset.read(index).mask.ravel(), minlength=256)
-    known = counts[: len(dataset.labels)]
-    return torch.from_numpy(known / max(1, known.sum()))
+def _identity(job: Job, splits: Splits) -> dict[str, object]:
+    """What a saved state belongs to."""
+    return {
+        "architecture": job.architecture,
+        "arguments": registry.check_options(job.architecture, job.arguments),
+        "labels": [[label.name, label.rgb] for label in job.train.labels.labels],
+        "input_size_hw": job.input_size_hw,
+        "train": splits.train.digest,
+        "val": None if splits.val is None else splits.val.digest,
+        "optimizer": job.recipe.optimizer,
+        "recipe": asdict(job.recipe),
+        "seed": job.seed,
+        "amp": job.amp,
+    }

@@ -46,6 +46,14 @@ class TestRoundTrip:
         assert list(checkpoint.state) == sorted(network.state_dict())
         assert all(torch.equal(checkpoint.state[key], value) for key, value in network.state_dict().items())
 
+    def test_what_float16_cannot_hold_stays_float32(
+        self, network: SegmentationNetwork, tmp_path: Path
+    ) -> None:
+        with torch.no_grad():
+            network.score.weight[0, 0] = 1e6
+        save_checkpoint(tmp_path / "half.safetensors", network, INFO, half=True)
+        assert load_checkpoint(tmp_path / "half.safetensors").state["score.weight"][0, 0].item() == 1e6
+
     def test_half_stores_kernels_in_float16_and_statistics_in_float32(
         self, network: SegmentationNetwork, tmp_path: Path
     ) -> None:
@@ -141,3 +149,39 @@ def _rewrite(path: Path, **changes: object) -> None:
         tensors = {key: stored.get_tensor(key) for key in list(stored.keys())}
     description = {**json.loads(metadata["edgeseg"]), **changes}
     save_tensors(path, tensors, {"edgeseg": json.dumps(description)})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("labels", [["void", [1, 2, 3]]]),
+        ("labels", [["#grass", [1, 2, 3]]]),
+        ("labels", 3),
+        ("labels", [[7, [1, 2, 3]]]),
+        ("architecture", 3),
+        ("arguments", [1]),
+        ("mean", [1]),
+        ("mean", [1e999, 0, 0]),
+        ("std", [0, 0, 0]),
+        ("std", ["a", "a", "a"]),
+        ("input_size_hw", "ab"),
+        ("input_size_hw", [0, 5]),
+        ("recipe", None),
+        ("metrics", {"val": 3}),
+        ("schema", 9),
+    ],
+)
+def test_a_description_of_another_form_is_refused_in_one_line(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    description = {
+        "schema": 1, "architecture": "unet", "labels": [["a", [1, 2, 3]]], "input_size_hw": [8, 8], "arguments": {},
+        "mean": [0, 0, 0], "std": [1, 1, 1], "recipe": {}, "metrics": {},
+    }  # fmt: skip
+    path = tmp_path / "odd.safetensors"
+    save_file({"x": torch.zeros(1)}, path, {"edgeseg": json.dumps(description)})
+    assert load_checkpoint(path).info.architecture == "unet"
+    save_file({"x": torch.zeros(1)}, path, {"edgeseg": json.dumps({**description, key: value})})
+    with pytest.raises(CheckpointError, match=r"the description in .* is malformed") as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)

@@ -58,7 +58,7 @@ def test_every_default_preset_exists() -> None:
 
 
 def test_nonsense_is_refused() -> None:
-    with pytest.raises(UsageError, match="epochs is 0; expected at least 1"):
+    with pytest.raises(UsageError, match="epochs is 0; expected 1 to 1000000 passes"):
         Recipe(epochs=0)
     with pytest.raises(UsageError, match="learning rate is -1"):
         Recipe(learning_rate=-1)

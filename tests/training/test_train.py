@@ -169,6 +169,28 @@ def test_fine_tuning_starts_from_a_checkpoint(
         (("--option", "colour=3"), "has no option colour"),
         (("--resume",), "there is nothing to resume"),
         (("--init", "nowhere.safetensors"), "cannot read the checkpoint nowhere.safetensors"),
+        (("--val-split", "vall"), "has no split 'vall': there is no such list in ImageSets/Segmentation"),
+        (("--train-split", "a" * 300), "splits there: train, val"),
+        (("--learning-rate", "inf"), "the learning rate is inf; expected more than 0"),
+        (("--learning-rate", "nan"), "the learning rate is nan"),
+        (("--weight-decay=-1",), "weight_decay is -1.0; expected 0 or more"),
+        (("--jaccard", "nan"), "jaccard_weight is nan"),
+        (("--average", "1"), "average_decay is 1.0; expected 0 or more, below 1"),
+        (("--scale", "1,1e9"), "--scale 1,1e9: expected LOW <= HIGH, both from 0.05 to 20"),
+        (("--crop", "20000x20000"), "--crop 20000x20000: expected at most 64 million pixels"),
+        (("--size", "99999x99999"), "--size 99999x99999: expected at most 64 million pixels"),
+        (("--seed=-1",), "--seed -1: expected a whole number from 0 to 2147483647"),
+        (("--workers=-1",), "--workers -1: expected a whole number from 0 to 256"),
+        (("--evaluate-every", "0"), "--evaluate-every 0: expected a whole number from 1"),
+        (("--epochs", "0"), "epochs is 0; expected 1 to 1000000 passes"),
+        (("--device", "meta"), "--device meta: expected cpu, cuda, cuda:N or auto"),
+        (("--device", "xpu"), "--device xpu: expected cpu, cuda, cuda:N or auto"),
+        (("--init", "/"), "cannot read the checkpoint /: it is a folder"),
+        (("--out", "/dev/null"), "/dev/null is a file; name a folder"),
+        (("--out", "/proc/x"), "cannot write /proc/x"),
+        (("--out", "a" * 300), "File name too long"),
+        (("--option", "padding=valid", "--size", "25x25"), "each pooling needs an even side"),
+        (("--data", "a" * 300), "there is no data set folder"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -190,14 +212,6 @@ def test_an_existing_run_is_not_overwritten(
     assert "give --resume to go on with it, or --force" in capsys.readouterr().err
     assert (out / "last.safetensors").read_bytes() == before
     assert train(data, out, "--epochs", "1", "--force") == 0
-
-
-def test_the_state_of_another_network_is_refused(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train(data, tmp_path / "run", "--epochs", "1") == 0
-    assert train(data, tmp_path / "run", "--epochs", "2", "--resume", "--option", "batch_norm=false") == 2
-    assert "is the state of another network or recipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [(), ("--force",)])

@@ -1,0 +1,57 @@
+"""What is looked over before a training starts, so that hours do not end in a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..data.coverage import Coverage, read_coverage, why_nothing_can_be_learnt
+from ..data.voc import VocDataset
+from ..runtime.errors import DataError, UsageError
+from ..runtime.labels import VOID
+from . import distributed
+from .probe import check_training_step
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What the two splits of a training hold; ``val`` is None where nothing is measured."""
+
+    train: Coverage
+    val: Coverage | None
+
+
+def look_over(
+    architecture: str,
+    arguments: Mapping[str, object],
+    recipe: Recipe,
+    train: VocDataset,
+    val: VocDataset | None,
+    input_size_hw: tuple[int, int],
+) -> Splits:
+    """Reads both splits once, and tries the network's step by its shapes.
+
+    Raises:
+        DataError: a pair is missing or malformed, or nothing can be learnt or measured from a split.
+        ModelError: unknown network or options, or an input size at which it cannot be deployed.
+        UsageError: the network cannot be trained on batches of this form.
+    """
+    batch_size = min(recipe.batch_size, len(train))
+    if batch_size < distributed.world_size():
+        raise UsageError(
+            f"{distributed.world_size()} processes share batches of {batch_size} pictures; expected at least one "
+            "for each: use a larger --batch-size, more pictures or fewer processes"
+        )
+    splits = Splits(read_coverage(train), None if val is None else read_coverage(val))
+    reason = why_nothing_can_be_learnt(train.labels, splits.train.pixels)
+    if reason:
+        raise DataError(f"nothing can be learnt from the split {train.split!r} of {train.root}: {reason}")
+    if val is not None and splits.val is not None and not splits.val.pixels[:VOID].any():
+        raise DataError(
+            f"nothing can be measured on the split {val.split!r} of {val.root}: every pixel of its masks is void "
+            "(255); label some, or name another one with --val-split"
+        )
+    size_hw = recipe.augmentation.crop_hw or splits.train.smallest_hw
+    check_training_step(architecture, len(train.labels), arguments, batch_size, size_hw, input_size_hw)
+    return splits

@@ -1,0 +1,92 @@
+"""Trying a network's training step by shapes alone, before hours go into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import torch
+
+from ..models import registry
+from ..models.base import SegmentationNetwork
+from ..runtime.errors import ModelError, UsageError
+
+_COPIES = 5
+"""What lives of every weight with AdamW: itself, its average, its gradient and two moments."""
+
+
+def check_training_step(
+    architecture: str,
+    num_classes: int,
+    arguments: Mapping[str, object],
+    batch_size: int,
+    size_hw: tuple[int, int],
+    input_size_hw: tuple[int, int],
+) -> None:
+    """Refuses what a network cannot be trained on, or could not be deployed at afterwards.
+
+    Args:
+        architecture, num_classes, arguments: the network, as the registry knows it.
+        batch_size: pictures in a batch, over all processes.
+        size_hw: height and width of the smallest training picture, behind augmentation.
+        input_size_hw: height and width for evaluation and deployment.
+
+    Raises:
+        ModelError: unknown network or options, or an input size at which it cannot be deployed.
+        UsageError: its weights do not fit this machine's memory, or a batch of this form cannot pass it. With
+            batch normalization a layer needs more than one value a channel to normalize.
+    """
+    try:
+        with torch.device("meta"):
+            network = registry.build(architecture, num_classes, arguments).train()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{architecture} cannot be built with these options: {_first_line(error)}; use smaller ones"
+        ) from error
+    _check_memory(network, architecture)
+    try:
+        network.check_input_size(input_size_hw)
+    except ModelError as error:
+        raise ModelError(f"{error}; --size names the size to measure and to deploy at") from error
+    problem = _try(network, batch_size, size_hw)
+    if not problem:
+        return
+    form = f"{batch_size} picture{'s'[: batch_size > 1]} of {size_hw[0]}x{size_hw[1]} a step"
+    more, larger_hw = max(2, batch_size), (4 * size_hw[0], 4 * size_hw[1])
+    trials = {
+        "--batch-size 2 or more (of as many pictures)": (more, size_hw),
+        "a larger --crop": (batch_size, larger_hw),
+    }
+    ways = [way for way, trial in trials.items() if not _try(network, *trial)]
+    if not ways and not _try(network, more, larger_hw):
+        ways = ["--batch-size 2 or more and a larger --crop"]
+    if "more than 1 value per channel" in problem:
+        problem = "its batch normalization has a single value a channel to normalize"
+    raise UsageError(
+        f"{architecture} cannot be trained on {form}: {problem}; use {', or '.join(ways) or 'other sizes or options'}"
+    )
+
+
+def _try(network: SegmentationNetwork, batch_size: int, size_hw: tuple[int, int]) -> str:
+    """What keeps a batch from passing; empty where nothing does."""
+    try:
+        outputs = network.training_outputs(torch.empty(batch_size, 3, *size_hw, device="meta"))
+    except (RuntimeError, ValueError) as error:
+        return _first_line(error)
+    sizes = [tuple(logits.shape[-2:]) for logits in outputs.values()]
+    return next((f"it gives logits of {h}x{w} for them" for h, w in sizes if (h, w) != tuple(size_hw)), "")
+
+
+def _check_memory(network: SegmentationNetwork, architecture: str) -> None:
+    needed = _COPIES * sum(value.numel() * value.element_size() for value in network.parameters())
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UsageError(
+            f"training {architecture} with these options takes {needed / 2**30:.0f} GiB for its weights alone, and "
+            f"this machine has {there / 2**30:.0f}; use smaller options, such as a smaller width"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,54 @@
+"""What a saved state belongs to, so that a run goes on with its own data, classes and network alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..runtime.errors import CheckpointError
+
+_MUST_AGREE = {
+    "architecture": "network",
+    "arguments": "options of the network",
+    "labels": "classes",
+    "input_size_hw": "input size",
+    "train": "training pictures or masks",
+    "val": "validation pictures or masks",
+    "optimizer": "optimizer",
+}
+
+
+def check_belongs(path: Path, saved: object, now: Mapping[str, object]) -> list[str]:
+    """Compares what a state was saved by with what is to go on.
+
+    Args:
+        path: of the state, for the messages.
+        saved, now: the two jobs, as JSON.
+
+    Returns:
+        What differs and may, such as ``learning_rate 0.001 instead of 0.01``.
+
+    Raises:
+        CheckpointError: the state is of other data, classes or network.
+    """
+    start_afresh = "start afresh in another --out, with --init LAST.safetensors to keep the weights"
+    if not isinstance(saved, Mapping):
+        raise CheckpointError(f"{path} was saved by another version of edgeseg; {start_afresh}")
+    now = json.loads(json.dumps(now))
+    others = [name for key, name in _MUST_AGREE.items() if saved.get(key) != now[key]]
+    if others:
+        raise CheckpointError(f"{path} is of a run with other {', other '.join(others)}; {start_afresh}")
+    old, new = _flat(saved), _flat(now)
+    return [f"{key} {new.get(key)} instead of {old.get(key)}" for key in new if new[key] != old.get(key)]
+
+
+def _flat(job: Mapping[str, object]) -> dict[str, object]:
+    """The choices of a job by name, those of its recipe and augmentation among them."""
+    flat: dict[str, object] = {}
+    for key, value in job.items():
+        if key in ("recipe", "augmentation") and isinstance(value, Mapping):
+            flat |= _flat(value)
+        elif key not in _MUST_AGREE:
+            flat[key] = value
+    return flat
