@@ -22,6 +22,7 @@ WRITER = """
 import resource, signal, sys, time
 from pathlib import Path
 import numpy as np
+from edgeseg.runtime.clock import now
 from edgeseg.runtime.errors import OutputError
 from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.recording.sink import RecordingSink
