@@ -12,7 +12,18 @@ from ...runtime.errors import EdgesegError
 if TYPE_CHECKING:
     from .bench import Bench
 
-KINDS = ("sources", "frames", "network", "outputs", "files", "process", "signals", "preview", "embedding")
+KINDS = (
+    "sources",
+    "links",
+    "frames",
+    "network",
+    "outputs",
+    "files",
+    "process",
+    "signals",
+    "preview",
+    "embedding",
+)
 """The modules of the catalogue, in the order of the table."""
 
 

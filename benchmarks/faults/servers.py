@@ -23,6 +23,16 @@ def rtsp_server(**settings: Any) -> Any:
     return _started("rtsp", "RtspServer", settings)
 
 
+def thin_link(port: int, chunk: int = 1448) -> Any:
+    """A relay before the server at a port, which may be made thin or stand still while it runs.
+
+    Args:
+        port: of the server on loopback.
+        chunk: bytes that it sends at once, where it is thin.
+    """
+    return _load("thin").ThinLink(port, None, chunk)
+
+
 def two_sizes() -> bytes:
     """H.264 of one size, then of another."""
     return (_FOLDER / "two-sizes.h264").read_bytes()
