@@ -31,6 +31,7 @@ _INTERVALS = 32
 
 
 _LEAST_SPANS = 8
+_JUDGED_EVERY = 4
 
 
 class _Span(NamedTuple):
@@ -55,6 +56,7 @@ class Load:
         self._began_at: float | None = None
         self._size = self._count = self._before = self._after = 0
         self.full = self.slack = False
+        self._since_judged = 0
 
     def add(self, at: float | None, size: int) -> None:
         """Takes in a picture or packet.
@@ -71,8 +73,9 @@ class Load:
         if self._began_at is not None:
             self._spans.append(_Span(at - self._began_at, self._count, self._before, self._after))
         self._began_at, self._count, self._before, self._after = at, 0, 0, 0
-        self.full = self.slack = False
-        if len(self._spans) >= _LEAST_SPANS:
+        self._since_judged += 1
+        if len(self._spans) >= _LEAST_SPANS and self._since_judged >= _JUDGED_EVERY:
+            self._since_judged = 0
             judged = [self._judged([span.before for span in self._spans])]
             judged.append(self._judged([span.after for span in self._spans]))
             self.full = any(off < 0.25 * spread for off, spread in judged)
