@@ -16,7 +16,7 @@ import numpy as np
 from ...runtime.libraries import load_onnxruntime
 from .bench import Bench
 from .outcome import NotHereError, Outcome, expect, fault
-from .saboteur import GRAPH_EXCHANGED
+from .saboteur import BUNDLE_HANGS, GRAPH_EXCHANGED
 from .servers import mjpeg_server
 
 _AERIAL = ("--source", "aerial:7?frames=1")
@@ -125,6 +125,24 @@ def exchanged_file(bench: Bench) -> Outcome:
         results = [event for event in flight.events if event["type"] == "result"]
     expect(status == 0 and results and results[0]["valid"], f"exit status {status}: {flight.log}")
     return Outcome("exit status 2, nothing of it in the cache; then valid", seconds)
+
+
+@fault(
+    "network that is never ready",
+    "opening the bundle hangs inside the C library, `--start-timeout 1`",
+    "status 1 and one line at `--start-timeout`",
+)
+def never_ready(bench: Bench) -> Outcome:
+    """A graph that computes without end."""
+    with bench.fly(
+        "aerial:7", "--start-timeout", "1", sabotaged=True, on=[BUNDLE_HANGS], events="none"
+    ) as flight:
+        status = flight.ends()
+        seconds = time.monotonic() - flight.began_at
+    lines = flight.log.strip().splitlines()
+    expect(status == 1 and len(lines) == 1, f"exit status {status}: {flight.log}")
+    expect("the network was not ready after 1 s" in lines[0], f"it said: {lines[0]}")
+    return Outcome(f"exit status 1: “{lines[0].partition('error: ')[2]}”", seconds)
 
 
 @fault("malformed label map", "two classes of `bundle.json` have one name", _REFUSED)

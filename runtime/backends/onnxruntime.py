@@ -138,11 +138,10 @@ class OnnxRuntimeBackend(Backend):
             except Exception as error:  # as above
                 say(f"optimizing the graph again: {_brief(error)}")
             optimized = None
-        graph = _graph(variant)
         with cache.writing() as path:
-            if path is None:
-                return self._open(graph, settings)
-            return self._open(graph, settings, optimized_model_filepath=str(path))
+            written = {} if path is None else {"optimized_model_filepath": str(path)}
+            # No name holds the bytes: they go before the optimized graph is read.
+            return self._open(_graph(variant), settings, **written)
 
     def _gpu_providers(self, variant: Variant) -> list[tuple[str, dict[str, str]]]:
         """The GPU's providers with their options; what they cannot take, the CPU runs, as they themselves prefer.

@@ -19,6 +19,8 @@ class Limits:
         deadline_ms: milliseconds from capture to class map; later results are counted; None for no deadline.
         inference_timeout_s: inference that has not answered for this long has failed; after twice as long a live run
             ends.
+        start_timeout_s: opening the network, and its first frames, may take this long; engines that are built are not
+            counted.
         restarts: so often the network may be opened again within ``restarts_within_s``, before the run ends.
         restarts_within_s: see ``restarts``.
 
@@ -32,11 +34,12 @@ class Limits:
     heartbeat_hz: float = 5.0
     deadline_ms: float | None = None
     inference_timeout_s: float = 5.0
+    start_timeout_s: float = 300.0
     restarts: int = 5
     restarts_within_s: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("max_age_s", "inference_timeout_s", "restarts_within_s"):
+        for name in ("max_age_s", "inference_timeout_s", "start_timeout_s", "restarts_within_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} is {getattr(self, name)}; expected more than 0 seconds")
         if not 0 <= self.frozen_after_s < float("inf"):

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..errors import UsageError
 from .options import configure
-from .stop import Stop, Stopped
+from .stop import OverdueError, Stop, Stopped
 
 __all__ = ["configure", "run"]
 
@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from ..console import StatusLine
     from ..memory import share_arenas
     from ..service.logs import configure_logging, json_line
+    from ..service.redaction import redact
     from ..standard_streams import tell
     from .flight import Flight
 
@@ -50,6 +51,11 @@ def run(args: argparse.Namespace) -> int:
             tell(json_line("info", __name__, "ended", told) if args.log_json else told)
             _leave(_INTERRUPTED)
         raise
+    except OverdueError as overdue:
+        # As the command line does, but for the end of the process: the library is still at work.
+        told = f"edgeseg run: error: {overdue}"
+        tell(json_line("error", __name__, "ended", told) if args.log_json else redact(told))
+        _leave(overdue.exit_status)
     if flight.stuck:
         _leave(exit_status)
     return exit_status

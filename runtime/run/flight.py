@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..batching import BatchChoice, measure_batches
 from ..console import StatusLine
@@ -32,6 +32,7 @@ from ..threads import ThreadChoice
 from ..tiling.command import is_tiled, run_tiled
 from .ending import conclude, ends, tell
 from .opening import (
+    builds_engines,
     close_steps,
     open_segmenter,
     open_sources,
@@ -48,6 +49,8 @@ from .watch import Watch, now_and_then
 
 if TYPE_CHECKING:
     from ..preview.server import PreviewServer
+
+T = TypeVar("T")
 
 _OUTPUTS = ("--save", "--masks", "--stats", "--trace", "--out", "--record")
 _MORE_SECONDS = 60.0
@@ -117,7 +120,9 @@ class Flight:
     def _tile(self) -> int:
         args = copy.copy(self._args)
         args.source = args.source[0]
-        with open_segmenter(args, self._say)[0] as segmenter:
+        with self._stop.on_signals():
+            segmenter, _ = self._within_limit(partial(open_segmenter, args, self._say))
+        with segmenter:
             return run_tiled(args, segmenter, self._say)
 
     def _fly(self) -> int:
@@ -146,18 +151,29 @@ class Flight:
         if args.trace is not None:
             trace = Trace(args.trace, args.force)
             stack.push(ends(trace, self._say))
-        segmenter, threads = stop.unless(partial(open_segmenter, args, self._say), patience)
+        segmenter, threads = self._within_limit(partial(open_segmenter, args, self._say), patience)
         stack.enter_context(segmenter)
-        steps = stop.unless(partial(open_steps, args, segmenter), patience)
+        steps = self._within_limit(partial(open_steps, args, segmenter), patience)
         stack.callback(close_steps, steps)
         if threads.threads is not None:
             stack.enter_context(opencv_in_one_thread())
         measure = partial(measure_batches, segmenter, len(read_names(args)))
-        batches = BatchChoice(self._batch) if self._batch else stop.unless(measure, patience)
+        batches = BatchChoice(self._batch) if self._batch else self._within_limit(measure, patience)
         sources, frames = stop.unless(partial(open_sources, args, self._say, stop.event), patience)
         for source in sources:
             stack.enter_context(source)
         return Opened(segmenter, threads, steps, batches, sources, frames, trace, notifier)
+
+    def _within_limit(self, work: Callable[[], T], tick: Callable[[], None] = lambda: None) -> T:
+        """Does a part of opening the network; :meth:`.stop.Stop.unless` has what is raised."""
+        seconds = None if builds_engines(self._args) else self._limits.start_timeout_s
+        return self._stop.unless(
+            work,
+            tick,
+            seconds,
+            f"the network was not ready after {self._limits.start_timeout_s:g} s, and is not waited for any longer;"
+            " see where the bundle comes from, or set another --start-timeout",
+        )
 
     def _run(self, stack: ExitStack, opened: Opened) -> RunReport:
         segmenter, sources = opened.segmenter, opened.sources

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..backends import AUTO as AUTO_BACKEND
+from ..backends import backend_class
 from ..bundle import Bundle
 from ..cpu import usable_cpus
 from ..errors import BundleError
@@ -52,6 +54,14 @@ def open_segmenter(args: argparse.Namespace, say: Say) -> tuple[Segmenter, Threa
         segmenter, choice = open_with(given, None), ThreadChoice(given, cpus)
     segmenter.warmup()
     return segmenter, choice
+
+
+def builds_engines(args: argparse.Namespace) -> bool:
+    """Whether opening the network may build engines, which takes as long as it takes."""
+    if args.backend == AUTO_BACKEND:
+        engines = backend_class("tensorrt")
+        return not engines.why_unavailable(args.device or engines.default_device)
+    return "tensorrt" in (args.backend, args.device)
 
 
 def open_steps(args: argparse.Namespace, segmenter: Segmenter) -> list[Segmenter | float]:

@@ -80,7 +80,7 @@ def limits_of(args: argparse.Namespace) -> Limits:
     Raises:
         UsageError: one of them is out of its range.
     """
-    for option in ("max_age", "inference_timeout", "deadline_ms"):
+    for option in ("max_age", "inference_timeout", "start_timeout", "deadline_ms"):
         value = getattr(args, option)
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"--{option.replace('_', '-')} {value:g}: expected more than 0")
@@ -97,6 +97,7 @@ def limits_of(args: argparse.Namespace) -> Limits:
         heartbeat_hz=args.heartbeat,
         deadline_ms=args.deadline_ms,
         inference_timeout_s=args.inference_timeout,
+        start_timeout_s=args.start_timeout,
     )
 
 
@@ -180,4 +181,12 @@ def _add_trust_options(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="inference that does not answer for so long has failed, and after twice as long a camera's run ends;"
         " default: %(default)g",
+    )
+    group.add_argument(
+        "--start-timeout",
+        type=float,
+        default=_DEFAULTS.start_timeout_s,
+        metavar="SECONDS",
+        help="a network that is not open and warm after so long ends the run; building TensorRT engines is not"
+        " counted; default: %(default)g",
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from ..errors import FlightError
 from ..service.signals import ending_signals
 
 T = TypeVar("T")
@@ -29,6 +30,10 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, busy: bool) -> None:
         super().__init__()
         self.busy = busy
+
+
+class OverdueError(FlightError):
+    """Something has not come to its end in the time that it has, and is still going on in a library."""
 
 
 class Stop:
@@ -69,15 +74,24 @@ class Stop:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def unless(self, work: Callable[[], T], tick: Callable[[], None] = lambda: None) -> T:
+    def unless(
+        self,
+        work: Callable[[], T],
+        tick: Callable[[], None] = lambda: None,
+        within_s: float | None = None,
+        overdue: str = "",
+    ) -> T:
         """Does what may take long inside a library, where Python answers no signal, and leaves it at the wish to end.
 
         Args:
             work: is called in a thread of its own.
             tick: is called every two seconds meanwhile.
+            within_s: how many seconds it may take; any where None.
+            overdue: what to say where it takes longer.
 
         Raises:
             Stopped: the end was asked for.
+            OverdueError: it has taken longer than it may, and goes on.
             BaseException: whatever ``work`` raises.
         """
         results: list[T] = []
@@ -91,12 +105,15 @@ class Stop:
 
         thread = threading.Thread(target=guarded, name="edgeseg opening", daemon=True)
         thread.start()
-        tick_at = time.monotonic() + _TICK_SECONDS
+        began_at = time.monotonic()
+        tick_at = began_at + _TICK_SECONDS
         while thread.is_alive() and not self.event.is_set():
             thread.join(_POLL_SECONDS)
             if time.monotonic() >= tick_at:
                 tick_at += _TICK_SECONDS
                 tick()
+            if within_s is not None and time.monotonic() - began_at > within_s and thread.is_alive():
+                raise OverdueError(overdue)
         if errors:
             raise errors[0]
         if self.event.is_set():

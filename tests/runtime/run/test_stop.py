@@ -9,7 +9,7 @@ import time
 
 import pytest
 from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.run.stop import Stop, Stopped
+from edgeseg.runtime.run.stop import OverdueError, Stop, Stopped
 
 
 def test_work_gives_its_result_and_its_error() -> None:
@@ -21,6 +21,15 @@ def test_work_gives_its_result_and_its_error() -> None:
 
     with pytest.raises(BackendError, match="no device"):
         stop.unless(fail)
+
+
+def test_work_that_takes_too_long_is_left_with_a_word_for_it() -> None:
+    stop, release = Stop(), threading.Event()
+    with pytest.raises(OverdueError, match=r"^it takes too long$") as caught:
+        stop.unless(release.wait, within_s=0.05, overdue="it takes too long")
+    release.set()
+    assert caught.value.exit_status == 1
+    assert stop.unless(lambda: 7, within_s=1000.0) == 7
 
 
 def test_a_signal_leaves_work_that_hangs() -> None:
