@@ -15,6 +15,8 @@ _LONGEST_END = 3
 _REQUEST_LINE = re.compile(rb"[^\s]+ [^\s]+ HTTP/1\.[01]\r?\n")
 # Servers disagree about control characters and about lines that go on in the next; no browser sends either.
 _ODD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|\n[ \t]")
+# More than Python makes a number of.
+_ENDLESS_LENGTH = re.compile(rb"\ncontent-length:[ \t]*[0-9]{20}", re.IGNORECASE)
 
 
 class Intake:
@@ -56,5 +58,7 @@ def _check(head: bytes, whole: bool) -> None:
         )
     if whole and not _REQUEST_LINE.match(head):
         raise BadRequestError(400, "expected HTTP/1.1")
+    if whole and _ENDLESS_LENGTH.search(head):
+        raise BadRequestError(413, "expected a body of some length")
     if whole and _ODD.search(head):
         raise BadRequestError(400, "expected headers of one line each, without control characters")

@@ -106,9 +106,10 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
             """Answers what the parser has refused."""
             self._refuse(BadRequestError(400, "expected HTTP/1.1"))
 
-        def _should_upgrade(self) -> bool:
+        def _get_upgrade(self) -> bytes | None:
             scope = cast(Scope, self.scope)
-            return super()._should_upgrade() and _is_handshake(scope) and may_watch(scope)
+            upgrade = super()._get_upgrade()
+            return upgrade if upgrade == b"websocket" and _is_handshake(scope) and may_watch(scope) else None
 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
             super().handle_websocket_upgrade(event)

@@ -203,7 +203,7 @@ def test_the_end_of_the_run_is_told(run: Any) -> None:
 def test_places_are_counted_refused_and_given_back(
     make_run: Callable[..., Any], until: Callable[..., None]
 ) -> None:
-    run = make_run(clients=2).begin()
+    run = make_run(clients=2).begin(playing=False)  # who is sent no picture is never too slow for it
     url = run.server.url
     with Page(url) as page, httpx.stream("GET", url + "stream.mjpg", timeout=20) as stream:
         page.text("hello")
