@@ -165,7 +165,7 @@ def clients(bench: Bench) -> Outcome:
     "503 with `source-lost` within the age and half a second; `/healthz` stays 200; 200 again afterwards",
 )
 def readiness(bench: Bench) -> Outcome:
-    """What a load balancer or a watch of one's own sees."""
+    """A load balancer or a watch of one's own."""
     _check_installed()
     with (
         mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
@@ -264,7 +264,7 @@ def idle_sockets(bench: Bench) -> Outcome:
 
 
 def _health_s(port: int) -> float:
-    """How long ``/healthz`` took to say that it is well.
+    """Returns the seconds that ``/healthz`` took to say that it is well.
 
     Raises:
         UnexpectedOutcomeError: it says anything else.

@@ -29,7 +29,7 @@ class Allowance:
 
     @property
     def full(self) -> bool:
-        """Whether all of it has come back."""
+        """True once all of it has come back."""
         self._come_back()
         return self._left >= self._most
 

@@ -1,4 +1,4 @@
-"""What the preview answers, path by path."""
+"""The preview's answers, path by path."""
 
 from __future__ import annotations
 
@@ -92,16 +92,15 @@ class App:
                 await self._serve(scope, receive, send_in_time)
         except SlowClientError:
             self._connections.abort(scope)
-            await asyncio.sleep(
-                0
-            )  # for the server to learn of it, which else logs that the answer is not whole
+            # The server learns of it in its next turn; else it would log that the answer is not whole.
+            await asyncio.sleep(0)
         except OSError:
             pass  # the client has gone in the middle of the answer
         finally:
             self._connections.end(scope)
 
     def may_watch(self, scope: Scope) -> bool:
-        """Whether a request may become a WebSocket now. One that may not is answered as any other."""
+        """Returns whether a request may become a WebSocket now. One that may not is answered as any other."""
         request = Request.of(scope)
         try:
             return self._gate.answer(request) is None and self._no_place(request) is None
@@ -109,7 +108,7 @@ class App:
             return False
 
     def _no_place(self, request: Request) -> Response | None:
-        """Why there is nothing to watch, for who may; None where there is.
+        """Returns the answer to a viewer who finds nothing to watch; None where there is something.
 
         Raises:
             BadRequestError: there is no such source.

@@ -173,7 +173,7 @@ async def read_body(receive: Receive, most_bytes: int) -> bytes:
 
 
 def flat_json(text: str | bytes) -> Any:
-    """What a client says in JSON.
+    """Parses JSON that a client has sent.
 
     Raises:
         BadRequestError: it is none, or is nested deeper than anything that the page says: the parser would recurse.

@@ -1,4 +1,4 @@
-"""Every connection that is open: none is held for nothing, and nobody's shut out those of others.
+"""Every connection that is open: none is held for nothing, and no client's shut out another's.
 
 The server itself waits for ever for a request that does not come, and for a client that does not read. The table is
 larger than what can be under way at once, so there is always a connection that may go for a new one: the one that has
@@ -21,7 +21,7 @@ from .allowance import Allowance
 from .asgi import Scope
 
 READ_COST = 128
-"""What a read costs however little it brings, as if it were so many bytes more."""
+"""The price of a read, however little it brings, as if it were so many bytes more."""
 
 REQUEST_COST = 1 << 10
 """Likewise a request."""
@@ -60,7 +60,7 @@ class Connections:
         self._allowances: dict[str, Allowance] = {}
 
     def admits(self, peer: object) -> bool:
-        """Whether another connection may come from an address, asked before anything is made for it."""
+        """Returns whether an address may have another connection. Ask it before anything is made for one."""
         return self._address_spends(_address_of(peer), _CONNECTION_COST)
 
     def add(self, transport: asyncio.Transport) -> None:
@@ -74,7 +74,7 @@ class Connections:
         self._open[_key(transport)] = _Connection(transport, address, allowance, time.monotonic())
 
     def spend(self, transport: asyncio.Transport, cost: int) -> bool:
-        """Whether a client may have so much done now; for the first cost in bytes that it may not, it must go."""
+        """Takes a cost, in bytes, from what a client may ask now; False where it asks too much, and must go."""
         connection = self._open.get(_key(transport))
         if connection is None:  # it was cut just now
             return False

@@ -76,7 +76,7 @@ class Feed:
         self._watchers.discard(wake)
 
     async def encoded(self, make: Callable[[], Made]) -> Made:
-        """What a picture's method makes, in the encoder's thread."""
+        """Calls a picture's method in the encoder's thread, and returns what it makes."""
         return await asyncio.get_running_loop().run_in_executor(self._encoder, make)
 
     def _soon(self) -> None:

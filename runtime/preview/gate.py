@@ -1,4 +1,4 @@
-"""Who may see the preview: the Host allow-list, origins, and the token.
+"""The preview's gate: the Host allow-list, origins, and the token.
 
 A page elsewhere in the same browser must learn and do nothing: no header here lets it (no CORS), a name that was
 rebound to this machine is refused by the Host allow-list, and a WebSocket or POST of another origin by its Origin.
@@ -16,7 +16,7 @@ from .asgi import Request, Response
 from .options import PreviewOptions, is_address
 
 OPEN_PATHS = ("/healthz",)
-"""What needs no token: it says no more than that the process lives."""
+"""The paths that need no token: each says no more than that the process lives."""
 
 SECURITY_HEADERS: Sequence[tuple[str, str]] = (
     (

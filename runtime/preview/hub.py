@@ -1,4 +1,4 @@
-"""What all viewers share: the sources' pictures, the newest status, places, and the recording."""
+"""The hub, which all viewers share: the sources' pictures, the newest status, places, and the recording."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Hub:
 
     @property
     def has_place(self) -> bool:
-        """Whether one more may watch."""
+        """True while one more may watch."""
         return self.viewers < self.most_viewers
 
     def enter(self) -> bool:
@@ -128,7 +128,7 @@ class Hub:
                 wake.set()
 
     def facts(self) -> dict[str, Any]:
-        """How the run is doing, as JSON; ``run`` is null where it does not answer."""
+        """Returns how the run is doing, as JSON; ``run`` is null where it does not answer."""
         status = self.watch.newest
         run = None
         if status is not None:
@@ -143,7 +143,7 @@ class Hub:
         }
 
     def hello(self) -> str:
-        """What a page is told first."""
+        """Returns the first message to a page."""
         return json.dumps(
             {
                 "type": "hello",

@@ -26,7 +26,7 @@ _FORM = re.compile(rf"(?:(?P<host>\[[0-9A-Fa-f:.%\w]+\]|{_HOST_NAME}):)?(?P<port
 
 @dataclass(frozen=True)
 class PreviewOptions:
-    """Where the page is, and who may see it.
+    """The address of the page, and its viewers.
 
     Attributes:
         host: the address or name that the server listens on.
@@ -74,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def preview_options(args: argparse.Namespace) -> PreviewOptions | None:
-    """What the options come to; None where no page is asked for.
+    """Reads the options; None where no page is asked for.
 
     Raises:
         UsageError: one of them cannot work.
@@ -101,7 +101,7 @@ def preview_options(args: argparse.Namespace) -> PreviewOptions | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host."""
+    """Returns whether only this machine can reach a host."""
     if host.lower() == "localhost":
         return True
     try:
@@ -111,7 +111,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address, not a name."""
+    """Returns whether a host is an address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

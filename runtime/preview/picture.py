@@ -28,7 +28,7 @@ _RAW_DEFLATE = -15
 
 @dataclass(frozen=True)
 class Packet:
-    """What the page draws from.
+    """The data that a page draws from.
 
     Attributes:
         head: what it should know; JSON-able.

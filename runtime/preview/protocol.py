@@ -148,7 +148,7 @@ def _is_the_servers_fault(record: logging.LogRecord) -> bool:
 
 
 def _is_handshake(scope: Scope) -> bool:
-    """Whether the WebSocket library would take a request; what it would not, it would answer past the gate."""
+    """Returns whether the WebSocket library would take a request; one that it refuses it would answer past the gate."""
     from websockets.datastructures import Headers
     from websockets.http11 import Request
     from websockets.server import ServerProtocol

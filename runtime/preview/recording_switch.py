@@ -1,4 +1,4 @@
-"""What the page needs of a recording that can be switched on and off while the run goes on."""
+"""The switch of a recording, which the page turns on and off while the run goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class RecordingSwitch(Protocol):
 
     @property
     def active(self) -> bool:
-        """Whether it records now."""
+        """True while it records."""
 
     def start(self) -> str:
         """Begins a take; says where it will be kept.

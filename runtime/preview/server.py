@@ -37,7 +37,7 @@ _NEEDS = ("uvicorn", "h11", "websockets", "prometheus_client")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
 _MOST_MESSAGE_BYTES = 4 << 10
 _SEND_BUFFER_BYTES = 256 << 10
-"""What the kernel keeps for a client: more would only be older pictures."""
+"""The kernel's buffer for a client: more would only be older pictures."""
 
 _RECEIVE_BUFFER_BYTES = 64 << 10
 _BACKLOG = 256
@@ -273,7 +273,10 @@ def _in_url(host: str) -> str:
 
 
 def _own_address(wildcard: str) -> str:
-    """Where others are likely to reach this machine: the address towards the default route. Nothing is sent for it."""
+    """Returns the address by which others are likely to reach this machine, without sending anything.
+
+    It is the one that the default route is taken from.
+    """
     family, beyond = (socket.AF_INET, "192.0.2.1") if "." in wildcard else (socket.AF_INET6, "2001:db8::1")
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:

@@ -189,7 +189,7 @@ class Server:
 
     @property
     def cpu_ms(self) -> float:
-        """What the thread that serves has used so far; those of other tests' servers stand still meanwhile."""
+        """The processor time of the thread that serves so far; those of other tests' servers stand still meanwhile."""
         return 1e3 * sum(time.clock_gettime(clock) for clock in self._clocks)
 
     def connect(self, data: bytes = b"", source: str = "") -> socket.socket:
@@ -276,7 +276,7 @@ def told() -> Iterator[Told]:
 
 @pytest.fixture(autouse=True)
 def no_traceback(told: Told) -> Iterator[None]:
-    """What a client sends is no error of ours, and fills no log."""
+    """Nothing that a client sends is an error of ours, or fills the log."""
     yield
     records, told.records = told.records, []
     assert not records
@@ -345,7 +345,7 @@ SAID: dict[str, tuple[bytes, int | None]] = {
     "bytes at random": (bytes(range(256)) * 40, 1002),
     "a request": (get(b"/status"), 1002),
 }
-"""What is said on a WebSocket, and the code that it is closed with; None where it may be cut, or go on."""
+"""Messages on a WebSocket, and the code that it is closed with; None where it may be cut, or go on."""
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -380,7 +380,7 @@ def close_code(raw: socket.socket) -> int:
 
 
 def was_cut(raw: socket.socket) -> bool:
-    """Whether a connection was reset, whatever is still to be read on it."""
+    """Returns whether a connection was reset, whatever is still to be read on it."""
     watched = select.poll()
     watched.register(raw, 0)
     return bool(watched.poll(0))
@@ -403,7 +403,7 @@ def test_what_comes_before_a_handshake_is_answered_harms_nothing(server: Server)
 
 
 def ended(raw: socket.socket) -> bool:
-    """Whether the server has ended a connection on which it said nothing."""
+    """Returns whether the server has ended a connection on which it said nothing."""
     return bool(select.select([raw], [], [], 0)[0]) and first(raw) == b""
 
 
