@@ -277,7 +277,7 @@ def ages_of(source: Any, taken: list[float], frame: np.ndarray) -> tuple[float, 
 @pytest.mark.parametrize("bounded", [False, True], ids=["the link keeps all", "the server has to wait"])
 def test_a_real_thin_link(numbered: Any, thin_link: Any, bounded: bool) -> None:
     with (
-        thin_link(numbered.port, 2e5, bounded=bounded) as link,
+        thin_link(numbered.port, 1e5, bounded=bounded) as link,
         open_source(link.url, LiveOptions(read_timeout_s=30)) as source,
     ):
         seen: list[tuple[float, bool]] = []

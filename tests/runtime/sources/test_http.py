@@ -295,7 +295,7 @@ HEADS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(status=st.integers(0, 999), heads=HEADS, body=st.binary(max_size=200))
 def test_any_answer_is_data(status: int, heads: list[tuple[str, bytes]], body: bytes) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -319,7 +319,7 @@ PIECES = st.binary(max_size=80) | st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12), chunked=st.booleans())
 def test_any_body_is_data(pieces: list[bytes], chunked: bool) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
