@@ -47,6 +47,8 @@ class Variant:
 class Bundle:
     """A bundle whose manifest and every file named in it have been checked.
 
+    It never changes: threads may share it, and so may forked processes.
+
     Example:
         >>> bundle = Bundle.load("bundle/lraspp")  # doctest: +SKIP
         >>> bundle.input_size_hw, bundle.labels.names  # doctest: +SKIP

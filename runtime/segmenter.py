@@ -253,9 +253,7 @@ class Segmenter:
         elif margin and logits is not None:
             margins = self._margins.take(size_hw, np.float32)
             self._decoder.margin(logits, margins)
-        kept = self.backend.RESULTS_KEPT
-        if inference.number is not None and self._inferred - inference.number > kept:
-            raise _overwritten("what was inferred", kept, "decode", "copy what is to be kept longer")
+        self.check_kept(inference)
         return Segmentation(
             classes=classes,
             frame_id=inference.frame_id,
@@ -265,6 +263,16 @@ class Segmenter:
             timings_ms={**inference.timings_ms, "decode": (now() - start) * 1e3},
             margin=margins,
         )
+
+    def check_kept(self, inference: Inference) -> None:
+        """Checks that the arrays that were just read are still those of their frame.
+
+        Raises:
+            BackendError: later frames, of any thread's, have overwritten them.
+        """
+        kept = self.backend.RESULTS_KEPT
+        if inference.number is not None and self._inferred - inference.number > kept:
+            raise _overwritten("what was inferred", kept, "decode", "copy what is to be kept longer")
 
     def keep_frames(self, count: int) -> None:
         """Lets at least so many prepared frames stay as they are, for batches and for more threads."""

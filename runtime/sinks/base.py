@@ -62,6 +62,9 @@ class Output:
 class Sink(ABC):
     """Takes results one after another, in a thread of its own.
 
+    A pipeline calls :meth:`write`, :meth:`announce` and :meth:`close` in that one thread, so a sink needs no lock for
+    them. Once a pipeline has it, a forked child leaves it alone: there they raise OutputError, or do nothing.
+
     A sink checks in its constructor what can be checked before the first frame, and raises ``OutputError``.
 
     Attributes:

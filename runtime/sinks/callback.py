@@ -11,7 +11,7 @@ _MOST_FAILURES = 5
 
 
 class CallbackSink(Sink):
-    """Calls a function with each output, in a thread of its own.
+    """Calls a function with each output, in a thread of its own, one call at a time.
 
     What the function raises is counted and reported; after five in a row it is called no more, and inference goes on.
     It may raise :class:`~edgeseg.runtime.sinks.base.StopRequested` to end the run. It must not write into the

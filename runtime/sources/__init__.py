@@ -53,7 +53,7 @@ def open_source(
     live: LiveOptions | None = None,
     stopping: threading.Event | None = None,
 ) -> Source:
-    """Opens a source.
+    """Opens a source. Any thread may call it; see :class:`.Source` for what is safe from where afterwards.
 
     Args:
         uri: a camera's number or device (``/dev/video0``), a video file, a picture, a folder or glob of pictures, a

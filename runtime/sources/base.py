@@ -12,6 +12,10 @@ import numpy.typing as npt
 class Source(ABC):
     """Gives frames one after another. It is open from its construction until :meth:`close`.
 
+    One thread at a time reads, and the attributes below belong to the frame that it read last. Any other may call
+    :meth:`interrupt`. Films, cameras and servers may also be closed by another: a :meth:`read` that is under way ends
+    first. A forked child leaves those alone: its ``read`` raises SourceError, its ``close`` does nothing.
+
     Attributes:
         name: for people, logs and labels; without credentials.
         live: frames come at the world's pace, and one that is not read in time is gone. Otherwise they wait.

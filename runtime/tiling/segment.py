@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decode import is_finite
-from ..errors import BackendError
 from ..labels import VOID, LabelMap
 from ..preprocess import resize_into
 from ..segmenter import Segmenter
+from ..steps import Prepared
 from .mosaic import Mosaic
 from .plan import Tiling
 from .sources import Picture
@@ -146,18 +146,16 @@ def _add(
     if tile.frame_nhwc is None:
         report.empty_tiles += 1
         return
-    logits_chw = segmenter.backend.infer(tile.frame_nhwc)[0]
-    promised = (len(segmenter.labels), *weights_hw.shape)
-    if logits_chw.shape != promised:
-        raise BackendError(
-            f"the graph gave logits of shape {list(logits_chw.shape)}, but {segmenter.bundle.path} promises"
-            f" {list(promised)}; export the bundle again"
-        )
+    # Of no size, so that a backend that decodes to the frame's does not.
+    inference = segmenter.infer(Prepared(tile.frame_nhwc, (0, 0), 0, 0.0, 0.0), logits=True)
+    logits_chw = inference.logits
+    assert logits_chw is not None
     if is_finite(logits_chw):
         mosaic.add(logits_chw, tile.row, tile.column, weights_hw)
     else:
         report.not_finite_tiles += 1
         mosaic.add_void(np.ones(tile.inside_hw, np.bool_), tile.row, tile.column)
+    segmenter.check_kept(inference)  # others may use it in their threads
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
+from edgeseg.runtime.tiling.segment import TilingReport, _add, _Tile
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -207,6 +208,19 @@ class TestSegmenter:
         assert segmenter.backend._session is None
         with pytest.raises(BackendError, match="is closed"):
             segmenter(frame)
+
+
+def test_a_tile_whose_logits_others_have_overwritten_is_refused(segmenter: Segmenter) -> None:
+    class Shared:
+        """A mosaic, while whose sums are made others use the segmenter."""
+
+        def add(self, *arguments: object) -> None:
+            for frame in pictures(Segmenter.FRAMES_KEPT + 1):
+                segmenter(frame)
+
+    tile = _Tile(0, 0, (32, 48), segmenter.backend.new_input(), None)
+    with pytest.raises(BackendError, match="what was inferred has been overwritten"):
+        _add(segmenter, tile, Shared(), np.ones((1, 1), np.float32), TilingReport((32, 48), 1))  # type: ignore[arg-type]
 
 
 def test_a_decoder_serves_eight_threads() -> None:
