@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import cv2
 
 from ...runtime.clock import now
 from ...runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 from .bench import Bench
-from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED
+from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED, stripes
 from .flight import Flight
 from .outcome import NotHereError, Outcome, expect, fault
 from .servers import mjpeg_server, rtsp_server, two_sizes
@@ -18,6 +23,7 @@ _CAMERA = "in the capturing process, in V4L2's place"
 _LOST = "`source-lost` within the age and two heartbeats; opened again by itself"
 _HTTP, _RTSP = "real HTTP server", "real RTSP server"
 _SIZE_HW, _FPS = (120, 160), 25.0
+_FEW_MIB = 64
 
 
 def _camera(bench: Bench, switch: str, *reasons: str) -> Outcome:
@@ -215,3 +221,51 @@ def rtsp_size(bench: Bench) -> Outcome:
 def truncated(bench: Bench) -> Outcome:
     """Pictures that do not arrive whole."""
     return _served(bench, mjpeg_server, _set("truncate", 1), _set("truncate", 0), CORRUPT)
+
+
+@fault(
+    "HTTP server sends JPEGs cut short with an end",
+    f"{_HTTP}: each picture lacks a part of its data, and has its end marker",
+    "`corrupt`, each of them",
+)
+def cut_with_an_end(bench: Bench) -> Outcome:
+    """Pictures that did not arrive whole, and of which only the decoder knows it."""
+
+    def cut(number: int) -> bytes:
+        data = _jpeg(number)
+        return data[: -len(data) // 8] + data[-2:]
+
+    return _served(bench, mjpeg_server, _set("part", cut), _set("part", None), CORRUPT)
+
+
+@fault(
+    "pixel flood",
+    f"{_HTTP}: pictures of 160 x 120 whose heads claim 16384 x 16384",
+    "`corrupt`, each of them; memory stays as it was",
+)
+def pixel_flood(bench: Bench) -> Outcome:
+    """A few kilobytes that claim to be 768 MiB, again and again."""
+
+    def forged(number: int) -> bytes:
+        data = _jpeg(number)
+        at = data.index(b"\xff\xc0") + 5
+        return data[:at] + (16384).to_bytes(2, "big") * 2 + data[at + 4 :]
+
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as flight:
+        flight.valid()
+        before = _peak_mib(flight.process.pid)
+        outcome = bench.disturb(
+            flight, lambda: _set("part", forged)(server), lambda: _set("part", None)(server), [CORRUPT]
+        )
+        grown = _peak_mib(flight.process.pid) - before
+    expect(grown <= _FEW_MIB, f"its memory grew by {grown} MiB, expected {_FEW_MIB} at most")
+    return replace(outcome, observed=f"{outcome.observed}; memory grew by {grown} MiB")
+
+
+def _jpeg(number: int) -> bytes:
+    return bytes(cv2.imencode(".jpg", stripes(number, _SIZE_HW))[1])
+
+
+def _peak_mib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) >> 10

@@ -58,6 +58,9 @@ def decode(data: bytes, head: Head | None = None, into: Frame | None = None) -> 
         into: memory for the frame, where it has the stored picture's shape, uint8 [H, W, 3].
 
     The caller bounds the size.
+
+    Raises:
+        MemoryError: there is not enough.
     """
     head = head or jpeg.read_head(data)
     if head is None:
@@ -109,6 +112,8 @@ def _decode(data: bytes, frame: Frame, strict: bool = True) -> str:
         simplejpeg.decode_jpeg(data, "BGR", buffer=frame, strict=strict)
     except ValueError as error:
         return str(error)
+    except RuntimeError as error:  # no decoder can be made
+        raise MemoryError(str(error)) from error
     return ""
 
 

@@ -204,8 +204,11 @@ class MjpegSource(Source):
         frame, damage = None, jpeg_decode.impossible(part.data, head) if head else "they are no JPEGs"
         if head is not None and not damage:
             self._check_bounds(part.data, head)
-            into = self._frames.take((*head.size_hw, 3), np.uint8)
-            frame, damage, form = jpeg_decode.decode(part.data, head, into)
+            try:
+                into = self._frames.take((*head.size_hw, 3), np.uint8)
+                frame, damage, form = jpeg_decode.decode(part.data, head, into)
+            except MemoryError:  # which may pass
+                damage, form = "there is no memory for them", ""
             if form:
                 raise SourceError(f"{self.name} sends a picture that {form}, which is not read")
         self.frame_fault = CORRUPT if damage else ""
