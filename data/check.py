@@ -12,6 +12,7 @@ import numpy as np
 from ..runtime.errors import DataError
 from ..runtime.files import is_hidden_copy
 from ..runtime.labels import VOID, LabelMap
+from ..runtime.pictures.reader import orientation
 from .coverage import why_nothing_can_be_learnt
 from .masks import read_frame, read_mask
 from .voc import find_root, picture_path, read_labels, read_split, split_names
@@ -86,9 +87,12 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
     """Fills in one split; returns the id of each picture by the digest of its pixels."""
     found: dict[str, str] = {}
     summary = report.splits[split]
+    turned: list[str] = []
     for name in ids:
         try:
-            frame_bgr = read_frame(picture_path(report.root, name))
+            path = picture_path(report.root, name)
+            frame_bgr = read_frame(path)
+            turned += [name] * (orientation(path) != 1)
             mask = read_mask(report.root / "SegmentationClass" / f"{name}.png", report.labels)
         except DataError as error:
             report.problems.append(f"{split}: {error}")
@@ -105,6 +109,11 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
         for class_id in np.flatnonzero(counts).tolist():
             summary.pixels[class_id] += int(counts[class_id])
             summary.pictures_with[class_id] += 1
+    if turned:
+        report.notes.append(
+            f"{split}: {len(turned)} pictures are turned upright by their EXIF orientation, such as {turned[0]};"
+            " masks are taken as they are, so see that they were drawn on the upright picture"
+        )
     return found
 
 

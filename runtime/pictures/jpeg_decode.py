@@ -28,7 +28,7 @@ _MOST_SIDE = 65500
 _MOST_EXTRA_BYTES = 16
 """Some cameras write a few bytes too many before a marker; much more is a part that does not belong there."""
 
-_EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd[0-9]")
+_EXTRANEOUS = re.compile(r"(?:Corrupt JPEG data: )?(\d+) extraneous bytes before marker 0xd[0-9]")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
@@ -111,7 +111,7 @@ def _decode(data: bytes, frame: Frame, strict: bool = True) -> str:
     try:
         simplejpeg.decode_jpeg(data, "BGR", buffer=frame, strict=strict)
     except ValueError as error:
-        return str(error)
+        return str(error).removeprefix("Corrupt JPEG data: ")
     except RuntimeError as error:  # no decoder can be made
         raise MemoryError(str(error)) from error
     return ""

@@ -48,6 +48,16 @@ def read(path: Path, mode: int) -> npt.NDArray[Any]:
     return decode(read_bytes(path), f"the picture {path}", mode)
 
 
+def orientation(path: Path) -> int:
+    """The EXIF orientation of a picture, 1 to 8; 1, upright, where it has none or is no JPEG.
+
+    Raises:
+        PictureError: there is no such file.
+    """
+    head = jpeg.read_head(read_bytes(path))
+    return 1 if head is None else head.orientation
+
+
 def read_bytes(path: Path) -> bytes:
     """Reads a picture's file.
 

@@ -126,7 +126,8 @@ def _open_pictures(path: str) -> Source:
     if os.path.exists(path):
         return PicturesSource([Path(path)], name=path)
     if any(character in path for character in "*?["):
-        return PicturesSource([Path(p) for p in glob.glob(path, recursive=True)], name=shown(path))
+        found = (Path(p) for p in glob.glob(path, recursive=True))
+        return PicturesSource([p for p in found if not p.is_dir()], name=shown(path))
     raise SourceError(f"there is no {shown(path)}: expected {forms(_SCHEMES)}")
 
 

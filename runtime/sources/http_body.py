@@ -16,6 +16,7 @@ from email.message import Message
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import SourceError
+from ..files import check_regular
 from .http_digest import digest_answer
 from .http_url import host_of, port_of, printable, redirected, target_of
 from .live import Interruption
@@ -203,6 +204,8 @@ class HttpBody:
 
     def _encrypt(self, host: str) -> None:
         try:
+            if "ca" in self._options:
+                check_regular(self._options["ca"])
             context = ssl.create_default_context(cafile=self._options.get("ca"))
         except OSError as error:
             raise SourceError(

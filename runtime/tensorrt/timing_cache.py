@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..files import read_regular
 from ..outputs import prepare_output, write_atomically
 from .messages import Messages
+
+_MOST_BYTES = 1 << 30
 
 
 def read_timing_cache(config: Any, path: Path, messages: Messages) -> None:
@@ -23,7 +26,7 @@ def read_timing_cache(config: Any, path: Path, messages: Messages) -> None:
     """
     prepare_output(path, force=True)
     try:
-        data = path.read_bytes() if path.exists() else b""
+        data = read_regular(path, _MOST_BYTES) if path.exists() else b""
     except OSError as error:
         raise OutputError(f"cannot read the timing cache {path}: {error.strerror}") from error
     # What TensorRT complains of here is an ignored file, no reason for a build to fail later.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from edgeseg.cli import main
 from edgeseg.data.check import check_dataset
+from edgeseg.runtime.errors import DataError
 from PIL import Image
 
 MakeDataset = Callable[..., Path]
@@ -47,6 +49,59 @@ def test_each_fault_is_named(make_dataset: MakeDataset) -> None:
     assert len(report.problems) == 5
     assert any("1 pictures are in no split, such as stray" in note for note in report.notes)
     assert main(["data", "check", str(root)]) == 1
+
+
+def test_pictures_that_exif_turns_are_noted(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    picture = sorted((root / "JPEGImages").iterdir())[0]
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(picture) as image:
+        image.convert("RGB").save(picture, "JPEG", exif=exif.tobytes())
+    notes = "\n".join(check_dataset(root).notes)
+    assert (
+        f"1 pictures are turned upright by their EXIF orientation, such as {picture.stem}; masks are" in notes
+    )
+
+
+def test_pictures_cut_short_with_an_end_are_problems(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    picture = sorted((root / "JPEGImages").iterdir())[0]
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    picture.write_bytes(data[: len(data) * 8 // 10] + data[-2:])
+    (problem,) = check_dataset(root).problems
+    assert f"the picture {picture} is damaged or truncated (premature end of data segment)" in problem
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "place",
+    ["JPEGImages/{}.png", "SegmentationClass/{}.png", "ImageSets/Segmentation/train.txt", "labelmap.txt"],
+)
+def test_no_pipe_holds_a_check_up(make_dataset: MakeDataset, place: str) -> None:
+    root = make_dataset()
+    name = sorted((root / "JPEGImages").iterdir())[0].stem
+    path = root / place.format(name)
+    if not path.exists():
+        path = next((root / "JPEGImages").glob(f"{name}.*"))
+    path.unlink()
+    os.mkfifo(path)
+    try:
+        said = "\n".join(check_dataset(root).problems)
+    except DataError as error:
+        said = str(error)
+    assert f"{path}: it is a pipe, expected a file" in said
+
+
+def test_what_macos_leaves_beside_files_is_no_part_of_a_set(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    for path in [*root.rglob("*.png"), *root.rglob("*.jpg"), *root.rglob("*.txt")]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7\xff\xfe" + bytes(50))
+    report = check_dataset(root)
+    assert report.problems == []
+    assert set(report.splits) == {"train", "val"}
+    assert not [note for note in report.notes if "in no split" in note]
 
 
 def test_an_uncovered_class_is_noted(make_dataset: MakeDataset) -> None:

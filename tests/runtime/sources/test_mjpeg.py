@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -343,7 +345,7 @@ def test_the_second_address_is_tried_where_the_first_does_not_answer(
         assert source.read() is not None
 
 
-def test_certificates_are_checked(mjpeg_server: Any, tls_before: Any) -> None:
+def test_certificates_are_checked(mjpeg_server: Any, tls_before: Any, tmp_path: Path) -> None:
     front = tls_before(mjpeg_server.port)
     url, certificate = f"https://{front.address}/stream.mjpg", front.certificate
     with pytest.raises(
@@ -356,3 +358,6 @@ def test_certificates_are_checked(mjpeg_server: Any, tls_before: Any) -> None:
                 assert source.read() is not None
     with pytest.raises(SourceError, match=r"cannot read the certificates /none\.pem: No such file"):
         open_source(url + "#ca=/none.pem", QUICK)
+    os.mkfifo(tmp_path / "pipe.pem")
+    with pytest.raises(SourceError, match=r"cannot read the certificates .*pipe\.pem: it is a pipe"):
+        open_source(f"{url}#ca={tmp_path / 'pipe.pem'}", QUICK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -278,3 +279,36 @@ def test_a_camera_that_may_not_be_opened_says_what_may_be_wrong(
 def test_a_registered_scheme_opens_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sources._SCHEMES, "pictures", "pathlib:PurePosixPath")
     assert str(open_source("pictures:a/b")) == "a/b"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "folder/a.jpg", "folder/*.jpg", "a"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_refused_and_never_waited_for(kind: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name.replace("*", "a")
+    path.parent.mkdir(exist_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    else:
+        path.symlink_to("/dev/zero")
+    asked = tmp_path / "folder" if name == "folder/a.jpg" else tmp_path / name
+    with pytest.raises(SourceError, match=f"cannot read .*: it is a {kind}, expected a file"):
+        open_source(str(asked)).read()
+
+
+@pytest.mark.parametrize("form", ["", "/*", "/**", "/._*", "/.*"])
+def test_what_macos_leaves_beside_pictures_is_none(form: str, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), picture(1))
+    (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7" + bytes(50))
+    (tmp_path / "folder").mkdir()
+    if form in ("/._*", "/.*"):
+        with pytest.raises(SourceError, match="there are no pictures in"):
+            open_source(f"{tmp_path}{form}")
+        return
+    with open_source(f"{tmp_path}{form}") as source:
+        assert source.read() is not None
+        assert source.frame_name == "a"
+        assert source.read() is None
