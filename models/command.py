@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runtime.errors import MissingDependencyError, UsageError
+from ..runtime.printable import printable_lines
 from ..runtime.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints every network's parameters, GFLOPs, stride, weights and options."""
     if args.card:
-        print(_card(args.card, args.curves), end="")
+        print(printable_lines(_card(args.card, args.curves)), end="")
         return 0
     size_hw = parse_size(args.size)
     if not 1 <= args.classes <= 255:

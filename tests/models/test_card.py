@@ -48,3 +48,24 @@ def test_the_card_shows_both_stages_and_every_figure(
 def test_an_unknown_checkpoint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--card", "nothing"]) == 2
     assert "cannot read the checkpoint nothing" in capsys.readouterr().err
+
+
+def test_a_card_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = CheckpointInfo(
+        architecture="unet",
+        labels=LabelMap.generic(2),
+        input_size_hw=(64, 96),
+        recipe={"data": "\x1b[2Jgone"},
+        metrics={"val": {"miou": "high", "per_class_iou": {"class_0": "high"}}},
+    )
+    save_checkpoint(tmp_path / "odd.safetensors", registry.build("unet", 2, {"width": 4}), info)
+    assert main(["models", "--card", str(tmp_path / "odd.safetensors")]) == 0
+    card = capsys.readouterr().out
+    assert r"| data | \x1b[2Jgone |" in card
+    assert "\x1b" not in card
+    assert "| class_0 | absent |" in card
+
+
+def test_a_name_that_no_file_can_have_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--card", "a" * 300]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
