@@ -37,7 +37,9 @@ PAGES = [
 OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "runs", "datasets", "build", "dist"}
 """What a fresh clone does not have."""
 
-NOT_OURS = {"apt-get", "cd", "cp", "curl", "git", "pre-commit", "python", "python3", "sudo", "source"}
+NOT_OURS = {
+    "apt-get", "cd", "cp", "curl", "git", "pre-commit", "python", "python3", "source", "strace", "sudo",
+}  # fmt: skip
 """Programs whose options are none of edgeseg's business, in blocks that are not run."""
 
 FENCE = re.compile(

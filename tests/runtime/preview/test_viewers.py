@@ -19,8 +19,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-QUICK_SECONDS = 0.25
-"""Handing an output over takes microseconds; so long is only a busy machine's scheduling."""
+QUICK_SECONDS = 2.0
+"""Handing an output over takes microseconds; whoever waited for a client would wait for its deadline, 5 s."""
 
 
 def watch(url: str, source: str = "") -> Any:
