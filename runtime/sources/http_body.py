@@ -286,5 +286,5 @@ def _server(url: SplitResult) -> tuple[str, str | None, int]:
 
 def _why(error: OSError) -> str:
     if error.errno and not isinstance(error, ssl.SSLError):
-        return os.strerror(error.errno)
+        return error.strerror or os.strerror(error.errno)
     return str(getattr(error, "reason", "") or error)
