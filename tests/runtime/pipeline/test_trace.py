@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -122,20 +123,39 @@ def test_every_frame_has_every_stage_in_order(segmenter: Segmenter, tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"t.json", "tiny"}
 
 
-def test_stages_of_neighbouring_frames_overlap(segmenter: Segmenter, tmp_path: Path) -> None:
+def test_stages_of_neighbouring_frames_overlap(
+    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five threads hold a frame each, and none goes on until all five are there; the trace shows it."""
+    source, sink = Slow(8), Nothing("out")
+    frames = {"capture": 5, "preprocess": 4, "inference": 3, "decode": 2, "out": 1}
+    stages = (
+        (source, "read"),
+        (segmenter, "prepare"),
+        (segmenter, "infer"),
+        (segmenter, "decode"),
+        (sink, "write"),
+    )
+    together = threading.Barrier(len(stages), timeout=20)
+
+    def meets_at(frame: int, stage: Callable[..., object]) -> Callable[..., object]:
+        calls = itertools.count()
+
+        def run(*args: object) -> object:
+            if next(calls) == frame:
+                together.wait()
+            return stage(*args)
+
+        return run
+
+    for (owner, name), frame in zip(stages, frames.values(), strict=True):
+        monkeypatch.setattr(owner, name, meets_at(frame, getattr(owner, name)))
     with_trace = Trace(tmp_path / "t.json")
-    Pipeline(Slow(30), segmenter, [Nothing("out")], trace=with_trace).run()
+    Pipeline(source, segmenter, [sink], trace=with_trace).run()
     with_trace.close()
     found = slices(read(tmp_path / "t.json"))
-    order = ["capture", *STAGES, "out"]
-    for early, late in itertools.pairwise(order):
-        overlapping = sum(
-            found[early][0, frame + 1][0] < found[late][0, frame][1]
-            and found[late][0, frame][0] < found[early][0, frame + 1][1]
-            for frame in range(5, 25)
-        )
-        # One after another none would. On a busy machine many come late.
-        assert overlapping >= 3, f"{early} of a frame beside {late} of the one before: {overlapping} of 20"
+    spans = [found[stage][0, frame] for stage, frame in frames.items()]
+    assert max(start for start, _ in spans) < min(end for _, end in spans)
 
 
 def test_arrows_lead_a_frame_from_slice_to_slice(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -164,7 +184,7 @@ def test_counters_tell_what_waits_and_what_was_dropped(segmenter: Segmenter, tmp
     assert all(set(values) == {"capture", "prepared", "inferred", "out"} for values in waiting)
     dropped = [event["args"]["capture"] for event in counters if event["name"] == "dropped"]
     assert dropped == sorted(dropped)
-    assert dropped[-1] == report.stats["dropped"] > 5
+    assert dropped[-1] == report.stats["dropped"] > 0
 
 
 def test_a_run_that_fails_leaves_its_trace(segmenter: Segmenter, tmp_path: Path) -> None:
