@@ -13,10 +13,12 @@ from ..runtime.errors import DataError, MissingDependencyError
 from ..runtime.files import read_regular
 from ..runtime.labels import VOID, VOID_RGB, LabelMap
 from ..runtime.pictures import reader
+from .colours import UnknownColoursError, look_up, pack, unpack, why_lossy
 
 _MOST_BYTES = 1 << 30
 _FORMATS = ("PNG", "BMP", "TIFF", "GIF")
 """Of Pillow's: those without loss, in which a class is not blurred into others."""
+_LOSSY_FORMATS = (*_FORMATS, "JPEG")
 
 
 def read_frame(path: Path) -> npt.NDArray[np.uint8]:
@@ -38,10 +40,12 @@ def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: the file is missing or not a picture, or holds a class or colour that the label map lacks.
     """
-    stored, palette_rgb = _open(path)
+    stored, palette_rgb = open_mask(path)
     if stored.ndim == 3:
-        colours, inverse = np.unique(stored.reshape(-1, 3), axis=0, return_inverse=True)
-        return _ids_of(colours, labels, path)[inverse].reshape(stored.shape[:2])
+        ids, unknown = look_up(stored, _ids_by_colour(labels))
+        if unknown:
+            raise UnknownColoursError(path, unknown, labels.palette_rgb()[: len(labels)])
+        return ids
     used = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
     used = used[used != VOID]
     ids = np.full(256, VOID, np.uint8)
@@ -49,18 +53,43 @@ def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
         lines = labels.ids_by_position()
         if (used >= len(lines)).any():
             raise DataError(
-                f"{path} holds class id {used.max()}; the label map has 0 to {len(lines) - 1}, and 255 is void"
+                why_lossy(stored, path)
+                or f"{path} holds class id {used.max()}; the label map has 0 to {len(lines) - 1}, and 255 is void"
             )
         ids[: len(lines)] = lines
     elif (used < len(labels)).all() and (palette_rgb[used] == labels.palette_rgb()[used]).all():
         return stored
     else:
-        ids[used] = _ids_of(palette_rgb[used], labels, path)
+        by_colour = _ids_by_colour(labels)
+        colours = pack(palette_rgb[used])
+        counts = np.bincount(stored.ravel(), minlength=256)[used]
+        unknown = {
+            unpack(colour): count
+            for colour, count in zip(colours.tolist(), counts.tolist(), strict=True)
+            if colour not in by_colour
+        }
+        if unknown:
+            raise UnknownColoursError(path, unknown, labels.palette_rgb()[: len(labels)])
+        ids[used] = [by_colour[colour] for colour in colours.tolist()]
     return ids[stored]
 
 
-def _open(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    """The stored indices [H, W] with their palette [256, 3], or the RGB pixels [H, W, 3] with none."""
+def open_mask(
+    path: Path, *, lossy: bool = False
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    """Reads what a mask stores, whatever it means.
+
+    Args:
+        path: of the file.
+        lossy: whether it may be a JPEG, whose values must be thresholded.
+
+    Returns:
+        The stored values, uint8 [H, W], with the palette, uint8 [256, 3], where there is one; or the RGB pixels,
+        uint8 [H, W, 3], and None. A mask of one bit a pixel has the values 0 and 1.
+
+    Raises:
+        DataError: the file is missing, damaged, or of a form that holds no classes.
+    """
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
@@ -71,37 +100,43 @@ def _open(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | No
         raise DataError(f"cannot read the mask {path}: {error.strerror}") from error
     reader.check(data, f"the mask {path}")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_LOSSY_FORMATS if lossy else _FORMATS) as image:
             if image.mode == "P":
                 palette_rgb = np.zeros((256, 3), np.uint8)
                 flat = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
                 palette_rgb[: len(flat)] = flat
                 return np.asarray(image, np.uint8), palette_rgb
-            if image.mode == "L":
-                return np.asarray(image, np.uint8), None
+            if image.mode in ("1", "L", "LA"):
+                return np.asarray(image.getchannel(0), np.uint8), None
             if image.mode.startswith(("I", "F")):
-                raise DataError(
-                    f"the mask {path} has more than 8 bits a pixel; expected class ids or colours: save it in 8 bits"
-                )
+                raise DataError(_why_too_deep(np.asarray(image), path))
             return np.asarray(image.convert("RGB"), np.uint8), None
     except UnidentifiedImageError as error:
         raise DataError(
-            f"the mask {path} is not of a form that is read; expected a PNG: others lose or change colours"
+            f"the mask {path} is a lossy mask, a JPEG: threshold it, as `edgeseg data import` does; save it as a PNG"
+            if data.startswith(b"\xff\xd8")
+            else f"the mask {path} is not of a form that is read; expected a PNG: others lose or change colours"
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read the mask {path}: {error}") from error
 
 
-def _ids_of(colours_rgb: npt.NDArray[np.uint8], labels: LabelMap, path: Path) -> npt.NDArray[np.uint8]:
-    """Class ids, uint8 [K], of colours, uint8 [K, 3]."""
+def _why_too_deep(values: npt.NDArray[np.generic], path: Path) -> str:
+    """Says what a mask of more than 8 bits a pixel most likely is."""
+    told = f"the mask {path} has more than 8 bits a pixel"
+    distinct = np.unique(values)
+    if values.dtype.kind in "ui" and distinct.max() > VOID:
+        return (
+            f"{told} and values up to {distinct.max()}: instance ids, as Cityscapes' instanceIds or COCO's panoptic "
+            "masks have them, and no class ids; expected one value a class: take the set's class masks, or write "
+            "the class of each instance"
+        )
+    return f"{told}; expected class ids or colours: save it in 8 bits"
+
+
+def _ids_by_colour(labels: LabelMap) -> dict[int, int]:
+    """The class id of each colour, packed as by :func:`pack`."""
     by_colour = {label.rgb: index for index, label in enumerate(labels.labels)}
     by_colour |= {line.label.rgb: VOID for line in labels.void}
     by_colour.setdefault(VOID_RGB, VOID)
-    ids = np.empty(len(colours_rgb), np.uint8)
-    for position, colour in enumerate(map(tuple, colours_rgb.tolist())):
-        if colour not in by_colour:
-            raise DataError(
-                f"{path} holds the colour {colour}, which no class of the label map has; add it to labelmap.txt"
-            )
-        ids[position] = by_colour[colour]
-    return ids
+    return {(r << 16) | (g << 8) | b: class_id for (r, g, b), class_id in by_colour.items()}
