@@ -10,12 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.errors import DataError
-from ..runtime.files import is_hidden_copy
 from ..runtime.labels import VOID, LabelMap
 from ..runtime.pictures.reader import orientation
+from .class_lists import read_labels
+from .colours import Rgb, UnknownColoursError, lines_for
 from .coverage import why_nothing_can_be_learnt
+from .lists import mask_path, picture_path, read_split, split_names, stored_ids
 from .masks import read_frame, read_mask
-from .voc import find_root, picture_path, read_labels, read_split, split_names
+from .voc import find_root, why_turned
+
+_WHOLE = ("trainval", "default", "all")
+"""Lists of what others name too."""
 
 
 @dataclass
@@ -45,6 +50,7 @@ class DatasetReport:
         splits: by name.
         problems: what must be mended, a line each.
         notes: what may be meant but deserves a look, a line each.
+        unknown: pixels of each colour that no class has, over all masks without JPEG noise.
     """
 
     root: Path
@@ -52,19 +58,26 @@ class DatasetReport:
     splits: dict[str, SplitReport] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unknown: Counter[Rgb] = field(default_factory=Counter)
+
+    def lines_to_add(self) -> list[str]:
+        """Lines that ``labelmap.txt`` lacks, those of the most pixels first; the names are to be replaced."""
+        return lines_for(self.unknown)
 
 
 def check_dataset(root: Path) -> DatasetReport:
     """Reads every pair of every split, and reports what is missing, malformed, uncovered or leaking.
 
     Raises:
-        DataError: the folder is not in VOC layout at all, or has no split.
+        DataError: the folder is not in VOC layout at all, or has no pictures.
     """
     root = find_root(root)
     report = DatasetReport(root, read_labels(root))
+    if not (root / "labelmap.txt").exists():
+        report.notes.append(
+            f"no labelmap.txt: the classes are PASCAL VOC's, as the folder's name {root.name} says"
+        )
     names = split_names(root)
-    if not names:
-        raise DataError(f"{root} has no split: expected lists of ids in ImageSets/Segmentation/*.txt")
     digests: dict[str, dict[str, str]] = {}
     for split in names:
         try:
@@ -77,10 +90,24 @@ def check_dataset(root: Path) -> DatasetReport:
             report.problems.append(f"{split}: {len(repeated)} ids come twice, such as {repeated[0]}")
         report.splits[split] = SplitReport(pictures=len(ids))
         digests[split] = _read_pairs(report, split, ids)
+    if not names:
+        _check_unlisted(report)
     _find_leaks(report, digests)
     _find_unlisted(report)
     _find_uncovered(report)
     return report
+
+
+def _check_unlisted(report: DatasetReport) -> None:
+    """Reads a set without lists as one split of all its pictures."""
+    ids = sorted(stored_ids(report.root))
+    if not ids:
+        raise DataError(f"{report.root} has no picture in JPEGImages")
+    report.problems.append(
+        f"there is no list in ImageSets/Segmentation: `edgeseg data split {report.root}` writes train and val"
+    )
+    report.splits["all"] = SplitReport(pictures=len(ids))
+    _read_pairs(report, "all", ids)
 
 
 def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, str]:
@@ -93,8 +120,10 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
             path = picture_path(report.root, name)
             frame_bgr = read_frame(path)
             turned += [name] * (orientation(path) != 1)
-            mask = read_mask(report.root / "SegmentationClass" / f"{name}.png", report.labels)
+            mask = read_mask(mask_path(report.root, name), report.labels)
         except DataError as error:
+            if isinstance(error, UnknownColoursError) and not error.lossy:
+                report.unknown.update(error.unknown)
             report.problems.append(f"{split}: {error}")
             continue
         found[hashlib.sha256(frame_bgr.tobytes()).hexdigest()] = name
@@ -102,6 +131,7 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
             report.problems.append(
                 f"{split}: {name} has a mask of {mask.shape[1]} x {mask.shape[0]} "
                 f"and a picture of {frame_bgr.shape[1]} x {frame_bgr.shape[0]}"
+                + why_turned(path, mask.shape, frame_bgr.shape)
             )
             continue
         summary.sizes[frame_bgr.shape[1], frame_bgr.shape[0]] += 1
@@ -118,8 +148,8 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
 
 
 def _find_leaks(report: DatasetReport, digests: dict[str, dict[str, str]]) -> None:
-    """The same picture in two splits, by its pixels, whatever it is called. ``trainval`` is made of both."""
-    names = [name for name in digests if name != "trainval"]
+    """The same picture in two splits, by its pixels, whatever it is called. Some lists are made of others."""
+    names = [name for name in digests if name.lower() not in _WHOLE]
     for position, first in enumerate(names):
         for second in names[position + 1 :]:
             shared = digests[first].keys() & digests[second].keys()
@@ -132,13 +162,13 @@ def _find_leaks(report: DatasetReport, digests: dict[str, dict[str, str]]) -> No
 
 
 def _find_unlisted(report: DatasetReport) -> None:
-    listed = {name for split in report.splits for name in read_split(report.root, split)}
-    files = (path for path in (report.root / "JPEGImages").iterdir() if path.is_file())
-    stored = {path.stem for path in files if not is_hidden_copy(path.name)}
-    if stored - listed:
-        report.notes.append(
-            f"{len(stored - listed)} pictures are in no split, such as {min(stored - listed)}"
-        )
+    listed: set[str] = set()
+    for split in report.splits:
+        if split in split_names(report.root):
+            listed.update(read_split(report.root, split))
+    rest = stored_ids(report.root) - listed if listed else set()
+    if rest:
+        report.notes.append(f"{len(rest)} pictures are in no split, such as {min(rest)}")
 
 
 def _find_uncovered(report: DatasetReport) -> None:

@@ -135,6 +135,9 @@ def _print_report(report: DatasetReport) -> None:
             share = 100 * summary.pixels[class_id] / total
             print(f"  {name:>14}  {share:6.2f} % of pixels, in {summary.pictures_with[class_id]} pictures")
     print()
+    if report.unknown:
+        print("lines that labelmap.txt lacks, names of your own instead of these:")
+        print("\n".join(f"  {line}" for line in report.lines_to_add()))
     for note in report.notes:
         print(f"note: {printable(note)}")
     for problem in report.problems:
@@ -157,6 +160,7 @@ def _as_json(report: DatasetReport) -> dict[str, object]:
             }
             for split, summary in report.splits.items()
         },
+        "lines_to_add": report.lines_to_add(),
         "problems": report.problems,
         "notes": report.notes,
     }

@@ -5,7 +5,7 @@
     DIR/JPEGImages/ID.jpg             pictures (.png too)
     DIR/SegmentationClass/ID.png      masks
     DIR/ImageSets/Segmentation/SPLIT.txt   one id a line
-    DIR/labelmap.txt                  the classes; without it they are PASCAL VOC's 21
+    DIR/labelmap.txt                  the classes; of PASCAL VOC's own folders alone they are known without
 
 What macOS leaves beside its files (``._NAME``, ``__MACOSX``) is no part of a data set.
 """
@@ -20,12 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runtime.errors import DataError
-from ..runtime.files import is_hidden_copy, read_text
-from ..runtime.labels import LabelMap, voc_labels
+from ..runtime.pictures.reader import orientation
+from .class_lists import read_labels
+from .lists import mask_path, picture_path, read_split
 from .masks import read_frame, read_mask
-
-_MOST_ID = 200
-_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class VocDataset:
     """One split of a data set in VOC layout.
 
     Args:
-        root: the folder that holds ``JPEGImages``; or one above it named ``VOCdevkit``.
+        root: the folder that holds ``JPEGImages``, or one above it.
         split: name of a list in ``ImageSets/Segmentation``, without ``.txt``.
 
     Raises:
@@ -70,15 +68,27 @@ class VocDataset:
             DataError: a file is missing or malformed, or the two differ in size.
         """
         name = self.ids[index]
-        frame_bgr = read_frame(picture_path(self.root, name))
-        mask_path = self.root / "SegmentationClass" / f"{name}.png"
-        mask = read_mask(mask_path, self.labels)
+        picture = picture_path(self.root, name)
+        frame_bgr = read_frame(picture)
+        path = mask_path(self.root, name)
+        mask = read_mask(path, self.labels)
         if mask.shape != frame_bgr.shape[:2]:
             raise DataError(
-                f"the mask {mask_path} is {mask.shape[1]} x {mask.shape[0]}, its picture "
+                f"the mask {path} is {mask.shape[1]} x {mask.shape[0]}, its picture "
                 f"{frame_bgr.shape[1]} x {frame_bgr.shape[0]}; expected the same size"
+                + why_turned(picture, mask.shape, frame_bgr.shape)
             )
         return Sample(name, frame_bgr, mask)
+
+
+def why_turned(picture: Path, mask_hw: tuple[int, ...], frame_hw: tuple[int, ...]) -> str:
+    """Says that a picture's EXIF orientation is why its mask has another size; empty where it is not."""
+    if mask_hw[:2] != frame_hw[1::-1] or orientation(picture) < 5:
+        return ""
+    return (
+        ": the picture is turned upright by its EXIF orientation, and the mask was drawn before; turn the mask, "
+        "or import the set with `edgeseg data import`, which does"
+    )
 
 
 def find_root(root: Path) -> Path:
@@ -87,6 +97,10 @@ def find_root(root: Path) -> Path:
     Raises:
         DataError: there is none, or more than one.
     """
+    if os.path.isfile(root) and root.suffix.lower() == ".zip":
+        raise DataError(
+            f"{root} is a zip archive; unpack and read it with `edgeseg data import {root} --out DIR`"
+        )
     if not os.path.isdir(root):  # Path.is_dir raises where the name is too long for the file system
         raise DataError(f"there is no data set folder {root}")
     if (root / "JPEGImages").is_dir():
@@ -105,59 +119,4 @@ def find_root(root: Path) -> Path:
         )
     raise DataError(
         f"{root} is not in VOC layout: expected JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/"
-    )
-
-
-def read_labels(root: Path) -> LabelMap:
-    """Reads ``labelmap.txt``, or gives PASCAL VOC's classes where there is none."""
-    path = root / "labelmap.txt"
-    return LabelMap.read(path) if path.exists() else voc_labels()
-
-
-def split_names(root: Path) -> list[str]:
-    """The names of the splits there are, sorted."""
-    lists = (root / "ImageSets" / "Segmentation").glob("*.txt")
-    return sorted(path.stem for path in lists if not is_hidden_copy(path.name))
-
-
-def read_split(root: Path, split: str) -> list[str]:
-    """Reads the ids of one split.
-
-    Raises:
-        DataError: there is no such split (the message lists those there are), or its list is no UTF-8 text or
-            names no picture.
-    """
-    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-    known = split_names(root)
-    if split not in known:
-        raise DataError(
-            f"{root} has no split {split!r}: there is no such list in ImageSets/Segmentation; "
-            f"splits there: {', '.join(known) or 'none'}"
-        )
-    ids = []
-    for number, line in enumerate(read_text(path, "the list").splitlines(), start=1):
-        if not line.strip():
-            continue
-        name = line.split()[0]  # CVAT may write "ID 1" a line
-        if len(name) > _MOST_ID:
-            raise DataError(f"{path}, line {number}: {name[:40]!r}… is too long for a picture's id")
-        if not is_hidden_copy(os.path.basename(name)):
-            ids.append(name)
-    if not ids:
-        raise DataError(f"the split {split!r} of {root} names no picture; write one id a line into {path}")
-    return ids
-
-
-def picture_path(root: Path, name: str) -> Path:
-    """The path of a picture by its id.
-
-    Raises:
-        DataError: there is no picture of that id.
-    """
-    for suffix in _PICTURE_SUFFIXES:
-        path = root / "JPEGImages" / f"{name}{suffix}"
-        if path.exists():
-            return path
-    raise DataError(
-        f"the picture {root / 'JPEGImages' / name}.jpg is missing; run `edgeseg data check {root}`"
     )

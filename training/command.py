@@ -168,18 +168,19 @@ def _bounded(option: str, size_hw: tuple[int, int]) -> tuple[int, int]:
 
 def _validation(args: argparse.Namespace, train: VocDataset) -> tuple[VocDataset | None, str]:
     """The split to measure on, and what to say of it before the start."""
-    from ..data.voc import VocDataset, split_names
+    from ..data.lists import find_split, split_names
+    from ..data.voc import VocDataset
 
     name = _VAL if args.val_split is None else args.val_split
     known = split_names(train.root)
-    if args.val_split is None and name not in known:
+    if args.val_split is None and find_split(train.root, name) is None:
         return None, (
             f"no split {name!r} in {train.root} (there are {', '.join(known)}): nothing is measured, and best is last; "
             "--val-split NAME names another"
         )
     note = (
         "the network is measured on the pictures it is trained on: the figures say nothing of others"
-        if name == train.split
+        if find_split(train.root, name) == find_split(train.root, train.split)
         else ""
     )
     return VocDataset(train.root, name), note

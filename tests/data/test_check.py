@@ -104,6 +104,25 @@ def test_what_macos_leaves_beside_files_is_no_part_of_a_set(make_dataset: MakeDa
     assert not [note for note in report.notes if "in no split" in note]
 
 
+def test_a_set_without_lists_is_read_all_the_same(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    shutil.rmtree(root / "ImageSets")
+    report = check_dataset(root)
+    assert report.splits["all"].pictures == 6
+    (problem,) = report.problems
+    assert problem.startswith("there is no list in ImageSets/Segmentation: `edgeseg data split ")
+
+
+def test_unknown_colours_of_all_masks_come_as_lines_to_paste(
+    make_dataset: MakeDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_dataset()
+    for name, colour in (("train_0", (1, 2, 3)), ("train_1", (7, 8, 9)), ("val_0", (7, 8, 9))):
+        Image.fromarray(np.full((24, 32, 3), colour, np.uint8)).save(root / f"SegmentationClass/{name}.png")
+    assert main(["data", "check", str(root)]) == 1
+    assert "instead of these:\n  colour_7_8_9:7,8,9::\n  colour_1_2_3:1,2,3::\n" in capsys.readouterr().out
+
+
 def test_an_uncovered_class_is_noted(make_dataset: MakeDataset) -> None:
     root = make_dataset()
     with (root / "labelmap.txt").open("a") as file:

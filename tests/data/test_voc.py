@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.data.voc import VocDataset, find_root, split_names
+from edgeseg.data.lists import find_split, split_names
+from edgeseg.data.voc import VocDataset, find_root
 from edgeseg.runtime.errors import DataError
 from edgeseg.runtime.labels import voc_labels
+from PIL import Image
 
 MakeDataset = Callable[..., Path]
 
@@ -64,10 +66,85 @@ def test_odd_names_of_splits_and_folders_are_refused(make_dataset: MakeDataset, 
             find_root(folder)
 
 
-def test_without_a_label_map_the_classes_are_vocs(make_dataset: MakeDataset) -> None:
+def test_without_a_label_map_only_vocs_own_folder_has_vocs_classes(make_dataset: MakeDataset) -> None:
     root = make_dataset()
     (root / "labelmap.txt").unlink()
-    assert VocDataset(root, "val").labels == voc_labels()
+    with pytest.raises(
+        DataError, match=r"has no labelmap\.txt, and what its masks hold is not guessed"
+    ) as told:
+        VocDataset(root, "val")
+    for line in ("colour_0_0_0:0,0,0::", "colour_128_64_128:128,64,128::", "colour_64_0_128:64,0,128::"):
+        assert line in str(told.value)
+    (root / "class_names.txt").write_text("_background_\nroad\ncar\n")
+    with pytest.raises(DataError, match=r"data import .* takes the 3 classes of class_names.txt"):
+        VocDataset(root, "val")
+    (root / "class_names.txt").unlink()
+    official = root.rename(root.with_name("VOC2012"))
+    assert VocDataset(official, "val").labels == voc_labels()
+
+
+def test_without_a_label_map_values_of_grey_masks_are_offered(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    (root / "labelmap.txt").unlink()
+    for path in (root / "SegmentationClass").iterdir():
+        Image.fromarray(np.array([[0, 2, 255]], np.uint8)).save(path)
+    with pytest.raises(DataError, match="class_0:0,0,0:: class_1:128,0,0:: class_2:0,128,0::;"):
+        VocDataset(root, "val")
+
+
+def test_lists_are_read_as_tools_write_them(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    for folder, suffix in (("JPEGImages", ".png"), ("SegmentationClass", ".png")):
+        (root / folder / "street/one").mkdir(parents=True)
+        (root / folder / f"val_0{suffix}").rename(root / folder / f"street/one/v.1{suffix}")
+        (root / folder / f"val_1{suffix}").rename(root / folder / f"my view{suffix}")
+    path = root / "ImageSets/Segmentation/val.txt"
+    for lines in (
+        "street/one/v.1\nmy view\n",
+        "# made by a tool\nstreet/one/v.1.png\nmy view.png\n",
+        'JPEGImages/street/one/v.1.png SegmentationClass/street/one/v.1.png\n"my view" 1\n',
+        '/set/JPEGImages/street/one/v.1.png SegmentationClass/street/one/v.1.png\n"my view"\n',
+    ):
+        path.write_text(lines)
+        dataset = VocDataset(root, "val")
+        assert dataset.ids == ["street/one/v.1", "my view"]
+        assert dataset.read(0).mask.shape == (24, 32)
+    path.write_text("../../elsewhere\n")
+    with pytest.raises(DataError, match="leads out of the data set"):
+        VocDataset(root, "val")
+
+
+def test_splits_under_other_names_are_found(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    lists = root / "ImageSets/Segmentation"
+    (lists / "train.txt").rename(lists / "Train.txt")
+    (lists / "val.txt").rename(lists / "Validation.txt")
+    assert (len(VocDataset(root, "train")), len(VocDataset(root, "val"))) == (4, 2)
+    assert (find_split(root, "val"), find_split(root, "test")) == ("Validation", None)
+    (lists / "valid.txt").write_text("val_0\n")
+    with pytest.raises(DataError, match="has no split 'val'"):
+        VocDataset(root, "val")
+
+
+def test_tiff_pictures_are_read(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    for suffix in (".tif", ".TIFF"):
+        path = next((root / "JPEGImages").glob("val_0.*"))
+        picture = cv2.imread(str(path))
+        path.unlink()
+        cv2.imwrite(str(path.with_suffix(".tiff")), picture)
+        path.with_suffix(".tiff").rename(path.with_suffix(suffix))
+        assert (VocDataset(root, "val").read(0).frame_bgr == picture).all()
+
+
+def test_a_size_that_differs_by_a_turn_names_exif(make_dataset: MakeDataset) -> None:
+    root = make_dataset()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(root / "JPEGImages/val_0.png") as image:
+        image.convert("RGB").save(root / "JPEGImages/val_0.jpg", exif=exif.tobytes())
+    with pytest.raises(DataError, match="expected the same size: the picture is turned upright by its EXIF"):
+        VocDataset(root, "val").read(0)
 
 
 def test_a_folder_above_is_found(make_dataset: MakeDataset) -> None:

@@ -1,0 +1,149 @@
+"""The lists of a data set in VOC layout, as VOC, CVAT and other tools write them: which pictures a split names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from ..runtime.errors import DataError
+from ..runtime.files import is_hidden_copy, read_text
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""Of pictures, in lower case."""
+
+_ORDER = tuple(each for suffix in PICTURE_SUFFIXES for each in (suffix, suffix.upper()))
+_MASK_SUFFIXES = (".png", ".PNG", ".bmp", ".tif", ".tiff", ".gif")
+_MOST_ID = 200
+_MEANT = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+def split_names(root: Path) -> list[str]:
+    """The names of the splits there are, sorted."""
+    lists = (root / "ImageSets" / "Segmentation").glob("*.txt")
+    return sorted(path.stem for path in lists if not is_hidden_copy(path.name))
+
+
+def usual_name(split: str) -> str:
+    """The usual name of a split that a tool calls otherwise: ``train`` for ``Training``; else the name as it is."""
+    lowered = split.lower()
+    return next((usual for usual, names in _MEANT.items() if lowered in names), split)
+
+
+def find_split(root: Path, split: str) -> str | None:
+    """Finds the list of a split: the one of this name, or the only one that means the same, as ``Validation`` does.
+
+    Args:
+        root: the folder that holds ``JPEGImages``.
+        split: the name asked for.
+
+    Returns:
+        The list's name; None where there is none.
+    """
+    known = split_names(root)
+    if split in known:
+        return split
+    same = [name for name in known if usual_name(name) == split]
+    return same[0] if len(same) == 1 else None
+
+
+def read_split(root: Path, split: str) -> list[str]:
+    """Reads the ids of one split.
+
+    A line is an id, with or without the picture's suffix and folder; more may follow it. ``#`` begins a comment.
+
+    Raises:
+        DataError: there is no such split (the message lists those there are), or its list is no UTF-8 text, names
+            no picture, or leads out of the data set.
+    """
+    name = find_split(root, split)
+    if name is None:
+        known = split_names(root)
+        raise DataError(
+            f"{root} has no split {split!r}: there is no such list in ImageSets/Segmentation; splits there: "
+            f"{', '.join(known) or 'none'}; `edgeseg data split {root}` writes train and val"
+        )
+    path = root / "ImageSets" / "Segmentation" / f"{name}.txt"
+    ids = []
+    for number, raw in enumerate(read_text(path, "the list").splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        found = _id_of(root, line)
+        if len(found) > _MOST_ID:
+            raise DataError(f"{path}, line {number}: {found[:40]!r}… is too long for a picture's id")
+        if ".." in PurePosixPath(found).parts:
+            raise DataError(f"{path}, line {number}: {found!r} leads out of the data set; write ids alone")
+        if not is_hidden_copy(os.path.basename(found)):
+            ids.append(found)
+    if not ids:
+        raise DataError(f"the split {name!r} of {root} names no picture; write one id a line into {path}")
+    return ids
+
+
+def find_picture(root: Path, name: str) -> Path | None:
+    """The path of a picture by its id; None where there is none."""
+    return _first(root / "JPEGImages", name, _ORDER)
+
+
+def picture_path(root: Path, name: str) -> Path:
+    """The path of a picture by its id.
+
+    Raises:
+        DataError: there is no picture of that id.
+    """
+    path = find_picture(root, name)
+    if path is None:
+        raise DataError(
+            f"the picture {root / 'JPEGImages' / name}.jpg is missing; run `edgeseg data check {root}`"
+        )
+    return path
+
+
+def mask_path(root: Path, name: str) -> Path:
+    """The path of a mask by its picture's id; that of a PNG where there is none."""
+    folder = root / "SegmentationClass"
+    return _first(folder, name, _MASK_SUFFIXES) or folder / f"{name}.png"
+
+
+def stored_ids(root: Path) -> set[str]:
+    """The ids of all pictures there are, those in folders below ``JPEGImages`` too."""
+    top = root / "JPEGImages"
+    return {
+        (Path(folder) / name).relative_to(top).with_suffix("").as_posix()
+        for folder, _, names in os.walk(top)
+        for name in names
+        if not is_hidden_copy(name) and not name.startswith(".")
+    }
+
+
+def _id_of(root: Path, line: str) -> str:
+    """The id that a line names: the first reading of which there is a picture; else its first word."""
+    first = line.split()[0]
+    if line == first and "/" not in line and not line.lower().endswith(PICTURE_SUFFIXES):
+        return line
+    quoted = line.split('"')[1] if line.startswith('"') and line.count('"') > 1 else ""
+    for reading in filter(None, (quoted, line, first)):
+        for name in _without_folder(reading):
+            for each in (name, _without_suffix(name)):
+                if len(each) <= _MOST_ID and find_picture(root, each) is not None:
+                    return each
+    return _without_suffix(_without_folder(quoted or first)[0])
+
+
+def _without_folder(name: str) -> list[str]:
+    """A name without what leads to JPEGImages, and as it is."""
+    _, found, rest = name.rpartition("JPEGImages/")
+    return [rest, name.lstrip("/")] if found else [name.lstrip("/")]
+
+
+def _without_suffix(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in PICTURE_SUFFIXES else name
+
+
+def _first(folder: Path, name: str, suffixes: tuple[str, ...]) -> Path | None:
+    return next((path for suffix in suffixes if os.path.exists(path := folder / f"{name}{suffix}")), None)
