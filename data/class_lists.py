@@ -97,7 +97,7 @@ def read_list(path: Path) -> list[NamedClass]:
             continue
         if len(line) > _MOST_LINE:
             raise DataError(f"{path}, line {number + 1}: {line[:40]!r}… is too long for a class")
-        if number == 0 and line.lower().replace(",", " ").split()[0] in _HEADS and ("," in line):
+        if number == 0 and "," in line and line.lower().split(",")[0].strip(' "') in _HEADS:
             continue
         found.append(_parse(line))
     if not found:

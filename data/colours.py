@@ -136,11 +136,17 @@ def why_lossy(values: npt.NDArray[np.uint8], path: Path) -> str:
     )
 
 
-def is_two_valued(values: npt.NDArray[np.uint8]) -> bool:
-    """Whether nearly all pixels are black or white, give or take a JPEG's noise, and both are there."""
+def is_two_valued(values: npt.NDArray[np.uint8], *, noisy: bool = True) -> bool:
+    """Whether nearly all pixels are black or white, give or take a JPEG's noise, and both are there.
+
+    Args:
+        values: uint8, any shape.
+        noisy: whether there must be noise near white. Small ids beside 255, which is void, are no noise.
+    """
     counts = np.bincount(values.ravel(), minlength=256)
     dark, light = int(counts[:_NEAR].sum()), int(counts[256 - _NEAR :].sum())
-    return bool(light and dark and dark + light >= 0.95 * values.size)
+    noise = bool(counts[256 - _NEAR : 255].any()) or not noisy
+    return bool(light and dark and noise and dark + light >= 0.95 * values.size)
 
 
 def _share_near(unknown: Mapping[Rgb, int], known_rgb: npt.NDArray[np.uint8]) -> float:

@@ -1,4 +1,4 @@
-"""``edgeseg data``: fetch PASCAL VOC, write the aerial world, check a data set."""
+"""``edgeseg data``: import, check and split a data set, fetch PASCAL VOC, write the aerial world."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..runtime.labels import VOID
 from ..runtime.outputs import check_output
 from ..runtime.printable import printable
 from ..runtime.sizes import parse_size
+from . import import_command
 
 if TYPE_CHECKING:
     from .check import DatasetReport
@@ -31,6 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("dir", type=Path, metavar="DIR", help="a data set in VOC layout")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
+    imports = jobs.add_parser("import", help="write a data set of another form in VOC layout")
+    import_command.configure_import(imports)
+    split = jobs.add_parser("split", help="write the lists train and val of a data set")
+    import_command.configure_split(split)
     voc = jobs.add_parser("voc", help="PASCAL VOC 2012: where it is, or fetch it")
     voc.add_argument("--download", action="store_true", help="fetch and unpack it (2 GB)")
     voc.add_argument(
@@ -49,7 +54,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Does the chosen job."""
-    return {"check": _check, "voc": _voc, "aerial": _aerial}[args.job](args)
+    return {
+        "check": _check,
+        "import": import_command.run_import,
+        "split": import_command.run_split,
+        "voc": _voc,
+        "aerial": _aerial,
+    }[args.job](args)
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -117,6 +117,9 @@ def find_root(root: Path) -> Path:
         raise DataError(
             f"{root} holds several data sets ({', '.join(p.name for p in inner)}); name one of them"
         )
+    from .imports.registry import looks_like  # which needs this module's neighbours
+
     raise DataError(
         f"{root} is not in VOC layout: expected JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/"
+        f"{looks_like(root)}"
     )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 
-from ...runtime.claims import claimed
-from ...runtime.errors import OutputError, UsageError
-from ...runtime.outputs import check_output
+from ...runtime.errors import UsageError
 from ...runtime.palette_png import encode
+from ..staging import new_dataset
 from .camera import Frame
 from .flight import AerialFlight
 from .labels import AERIAL_LABELS
@@ -57,52 +54,15 @@ def write_dataset(
             f"cannot write {count} views of {size_hw[0]}x{size_hw[1]} with seed {seed}, {val_fraction} of them val: "
             "expected 2 views or more of at least 32x32, a seed of 0 or more and a fraction between 0 and 1"
         )
-    _check_target(out, force)
-    with claimed(out):
-        _check_target(out, force)  # whoever had the claim may have made it
-        _build(out, count, seed, size_hw, val_fraction, progress or (lambda done, of: None))
-
-
-def _check_target(out: Path, force: bool) -> None:
-    check_output(out, folder=True)
-    if out.exists() and not force:
-        raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
-    if out.is_symlink():
-        raise OutputError(f"{out} is a link; name the folder itself")
-    if out.exists() and any(out.iterdir()) and not (out / "ImageSets").is_dir():
-        raise OutputError(f"{out} holds files and is no data set; --force replaces data sets only")
-
-
-def _build(
-    out: Path,
-    count: int,
-    seed: int,
-    size_hw: tuple[int, int],
-    val_fraction: float,
-    progress: Callable[[int, int], None],
-) -> None:
-    """Writes the views beside ``out``, and gives them its name when all are there."""
     val_count = min(max(round(count * val_fraction), 1), count - 1)
-    try:
-        building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"cannot create {out}: {error}") from error
-    try:
+    with new_dataset(out, force) as building:
         _write(
             building,
             {"train": count - val_count, "val": val_count},
             seed,
             size_hw,
-            progress,
+            progress or (lambda done, of: None),
         )
-        building.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        building.rename(out)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error}; nothing was kept") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _write(
@@ -117,8 +77,6 @@ def _write(
         root / "SegmentationClass",
         root / "ImageSets" / "Segmentation",
     )
-    for folder in (pictures, masks, sets):
-        folder.mkdir(parents=True)
     AERIAL_LABELS.write(root / "labelmap.txt")
     palette = AERIAL_LABELS.palette_rgb()
     done = 0

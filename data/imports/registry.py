@@ -1,0 +1,147 @@
+"""The forms that are known, and the one that lies in a folder."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...runtime.errors import DataError, EdgesegError, UsageError
+from ...runtime.files import open_regular
+from .base import Asked, Found, Tree
+
+_LOOKED_AT = 20_000
+"""Files of a folder that was not given to be imported."""
+_HEAD_BYTES = 1 << 16
+_TAIL_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of data sets.
+
+    Attributes:
+        title: what people call it.
+        target: ``module:function`` that reads it.
+        fits: tells it by the files that lie there.
+    """
+
+    title: str
+    target: str
+    fits: Callable[[Tree], bool]
+
+
+def _json_with(tree: Tree, *keys: bytes) -> bool:
+    """Whether a JSON file holds these keys near its beginning or its end; one of the first few says it of all."""
+    for path in tree.ending(".json")[:8]:
+        try:
+            with open_regular(tree.root / path) as file:
+                head = file.read(_HEAD_BYTES)
+                size = file.seek(0, 2)
+                file.seek(max(0, size - _TAIL_BYTES))
+                text = head + file.read(_TAIL_BYTES)
+        except OSError:
+            continue
+        if all(b'"' + key + b'"' in text for key in keys):
+            return True
+    return False
+
+
+def _is_pairs(tree: Tree) -> bool:
+    from .pairing import pair_up
+
+    return bool(pair_up(tree.pictures()).pairs)
+
+
+def _is_voc(tree: Tree) -> bool:
+    from .voc import has_layout
+
+    return has_layout(tree)
+
+
+FORMS: dict[str, Form] = {
+    "roboflow": Form(
+        "Roboflow's png-mask-semantic", ".forms:read_roboflow", lambda tree: bool(tree.named("_classes.csv"))
+    ),
+    "supervisely": Form(
+        "a Supervisely project", ".supervisely:read",
+        lambda tree: bool(tree.named("meta.json")) and tree.has_folder("ann"),
+    ),
+    "cityscapes": Form(
+        "Cityscapes", ".cityscapes:read", lambda tree: bool(tree.ending("_labelids.png", "_labeltrainids.png"))
+    ),
+    "voc": Form("VOC layout, as CVAT and labelme export it", ".voc:read", _is_voc),
+    "coco": Form("COCO annotations", ".coco:read", lambda tree: _coco(tree)),
+    "labelme": Form("labelme's JSON files", ".labelme:read", lambda tree: _json_with(tree, b"shapes", b"imagePath")),
+    "ade20k": Form("ADE20K", ".forms:read_ade20k", lambda tree: _is_ade(tree)),
+    "camvid": Form(
+        "CamVid as SegNet's authors lay it out", ".forms:read_camvid",
+        lambda tree: tree.has_folder("trainannot", "valannot", "testannot", "defaultannot"),
+    ),
+    "pairs": Form("folders of pictures and masks", ".forms:read_pairs", _is_pairs),
+    "globs": Form("pictures and masks by pattern", ".forms:read_globs", lambda tree: False),
+}  # fmt: skip
+"""By name; the first that fits is taken."""
+
+
+def _coco(tree: Tree) -> bool:
+    if any(
+        "coco" in path.name.lower() or path.name.startswith("instances_") for path in tree.ending(".json")
+    ):
+        return True
+    return _json_with(tree, b"images", b"annotations") or _json_with(tree, b"categories", b"images")
+
+
+def _is_ade(tree: Tree) -> bool:
+    if tree.named("objectInfo150.txt", "objectInfo150.csv"):
+        return True
+    return tree.has_folder("annotations") and any(path.name.startswith("ADE_") for path in tree.pictures())
+
+
+def detect(tree: Tree) -> str:
+    """The name of the form that lies there; empty where none is recognised."""
+    return next((name for name, form in FORMS.items() if form.fits(tree)), "")
+
+
+def looks_like(root: Path) -> str:
+    """Says what a folder looks like, and the line that imports it, to end an error with; else empty."""
+    try:
+        tree = Tree.of(root, _LOOKED_AT)
+        name = detect(tree)
+    except (EdgesegError, OSError):
+        return ""
+    if not name:
+        return ""
+    return f"; this looks like {FORMS[name].title}: `edgeseg data import {root} --out DIR`"
+
+
+def read(tree: Tree, name: str | None, asked: Asked) -> tuple[Form, Found]:
+    """Reads a data set.
+
+    Args:
+        tree: its files.
+        name: of its form; None to recognise it.
+        asked: what the user says of it.
+
+    Raises:
+        UsageError: there is no form of this name.
+        DataError: none is recognised, or the set is malformed.
+    """
+    if name is not None and name not in FORMS:
+        raise UsageError(f"--format {name!r}: expected one of {', '.join(FORMS)}")
+    chosen = name or ("globs" if asked.images or asked.masks else detect(tree))
+    if not chosen:
+        raise DataError(
+            f"{tree.root} is of no form that is recognised; expected one of {', '.join(FORMS)}: name it with --format, "
+            "or name the files with --images PATTERN --masks PATTERN"
+        )
+    form = FORMS[chosen]
+    module, _, function = form.target.partition(":")
+    reader: Any = getattr(importlib.import_module(module, __package__), function)
+    found: Found = reader(tree, asked)
+    if not found.items:
+        reason = next(iter(found.left_out), "no picture with a mask lies there")
+        raise DataError(f"nothing to import from {tree.root} as {form.title}: {reason}")
+    return form, found

@@ -1,0 +1,100 @@
+"""VOC layout that cannot be taken as it is: CVAT's and labelme's exports, with or without lists and label map."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from ...runtime.errors import DataError
+from ...runtime.labels import LabelMap, voc_labels
+from ..class_lists import NamedClass, find_list, read_labels, read_list
+from ..colours import UnknownColoursError, nearest
+from ..lists import read_split, split_names, usual_name
+from ..masks import open_mask, read_mask
+from .base import SUFFIXES, Asked, Found, Item, Mask, Tree
+from .coding import Coding, find_coding
+from .forms import reader_of
+
+MASK_FOLDERS = ("SegmentationClass", "SegmentationClassPNG")
+"""labelme's older releases write the second."""
+
+
+def read(tree: Tree, asked: Asked) -> Found:
+    """Reads the set in a folder or below it.
+
+    Raises:
+        DataError: there is none, or there are several; or its classes cannot be told.
+    """
+    root = _root(tree)
+    pictures = _by_id(tree, root / "JPEGImages")
+    masks = next((listed for each in MASK_FOLDERS if (listed := _by_id(tree, root / each))), {})
+    base = tree.root / root
+    coding = _coding(base, [tree.root / path for path in masks.values()], asked)
+    found = Found(coding.classes, notes=list(coding.notes))
+    split_by_id: dict[str, str] = {}
+    for split in sorted(split_names(base), key=lambda name: name.lower() in ("trainval", "default", "all")):
+        for name in read_split(base, split):
+            if name in split_by_id:
+                continue
+            split_by_id[name] = "" if split.lower() in ("default", "all", "trainval") else usual_name(split)
+    for name in sorted(split_by_id or pictures):
+        if name not in pictures:
+            found.leave_out("a list names a picture that is missing", name)
+        elif name not in masks:
+            found.leave_out("a picture without a mask", name)
+        else:
+            reads = reader_of(coding.read, tree.root / masks[name])
+            found.items.append(Item(name, tree.root / pictures[name], split_by_id.get(name, ""), reads))
+    unlisted = sorted(pictures.keys() - split_by_id.keys()) if split_by_id else []
+    for name in unlisted:
+        found.leave_out("a picture in no list", name)
+    return found
+
+
+def _root(tree: Tree) -> PurePosixPath:
+    roots = {
+        PurePosixPath(*path.parts[: path.parts.index("JPEGImages")])
+        for path in tree.files
+        if "JPEGImages" in path.parts[:-1]
+    }
+    if len(roots) != 1:
+        raise DataError(f"{tree.root} holds {len(roots)} folders JPEGImages; name the set that is meant")
+    return roots.pop()
+
+
+def _by_id(tree: Tree, folder: PurePosixPath) -> dict[str, PurePosixPath]:
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in tree.files
+        if path.is_relative_to(folder) and path.suffix.lower() in SUFFIXES
+    }
+
+
+def _coding(base: Path, masks: list[Path], asked: Asked) -> Coding:
+    """The label map's coding where there is one; else what a list of classes, or the masks themselves, say."""
+    if asked.classes is None and (base / "labelmap.txt").exists():
+        return _with_labels(read_labels(base))
+    named = asked.classes
+    if named is None and (listed := find_list(base)) is not None:
+        named = read_list(listed)
+    if named is None and base.resolve().name.startswith("VOC20"):
+        return _with_labels(voc_labels())
+    return find_coding(masks, named)
+
+
+def _with_labels(labels: LabelMap) -> Coding:
+    classes = [NamedClass(each.name, each.rgb) for each in labels.labels]
+
+    def read(path: Path) -> Mask:
+        try:
+            return read_mask(path, labels)
+        except UnknownColoursError as error:
+            if not error.lossy:
+                raise
+            return nearest(open_mask(path)[0], labels.palette_rgb()[: len(labels)])
+
+    return Coding(classes, read, [])
+
+
+def has_layout(tree: Tree) -> bool:
+    """Whether the folders are there."""
+    return tree.has_folder("JPEGImages") and tree.has_folder(*MASK_FOLDERS)

@@ -1,0 +1,186 @@
+"""A data set of another form, written in VOC layout."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...runtime.errors import DataError
+from ...runtime.labels import VOID, LabelMap
+from ...runtime.palette_png import encode
+from ...runtime.pictures import jpeg, reader
+from ..groups import GroupOf, choose_val
+from ..lists import PICTURE_SUFFIXES
+from .base import Found, Item, Mask
+from .target import Target
+
+_MOST_ID = 150
+_TURNS: dict[int, Callable[[Mask], Mask]] = {
+    5: lambda mask: mask.T,
+    6: lambda mask: np.rot90(mask, -1),
+    7: lambda mask: np.rot90(mask, 2).T,
+    8: lambda mask: np.rot90(mask, 1),
+}
+"""What an EXIF orientation does to a picture whose sides it exchanges."""
+
+_SPLIT_NAME = re.compile(r"[^\w.-]+")
+_DEFAULT_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How pictures are shared out.
+
+    Attributes:
+        share: of pictures for val; None keeps the source's lists, and takes 0.2 where it has no val.
+        group_of: keeps groups together.
+        seed: of the draw among groups.
+    """
+
+    share: float | None = None
+    group_of: GroupOf | None = None
+    seed: int = 0
+
+
+@dataclass
+class Imported:
+    """What was written.
+
+    Attributes:
+        labels: the classes.
+        splits: ids in each list.
+        pixels: of each class id, and of 255.
+        left_out: names of what was not taken, by the reason.
+        notes: what was assumed, a line each.
+    """
+
+    labels: LabelMap
+    splits: dict[str, list[str]] = field(default_factory=dict)
+    pixels: Counter[int] = field(default_factory=Counter)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def write_items(
+    building: Path, found: Found, target: Target, splitting: Splitting, progress: Callable[[int, int], None]
+) -> Imported:
+    """Writes all pictures, masks, lists and the label map.
+
+    Args:
+        building: a folder with the folders of VOC layout.
+        found: the source.
+        target: the classes to write.
+        splitting: how pictures are shared out.
+        progress: called with the number of pictures done and all, after each.
+
+    Raises:
+        DataError: no picture could be taken.
+        OSError: the disk failed.
+    """
+    result = Imported(target.labels, left_out=found.left_out, notes=[*found.notes, *target.notes])
+    palette = target.labels.palette_rgb()
+    taken: dict[str, str] = {}
+    turned = 0
+    for done, item in enumerate(found.items, start=1):
+        try:
+            data, suffix, mask, was_turned = _read(item)
+        except DataError as error:
+            found.leave_out(str(error), item.id)
+        else:
+            turned += was_turned
+            ids = target.table[mask]
+            name = _free_name(item, taken)
+            taken[name] = item.split
+            picture = building / "JPEGImages" / f"{name}{suffix}"
+            written = building / "SegmentationClass" / f"{name}.png"
+            for path in (picture, written):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            picture.write_bytes(data)
+            written.write_bytes(encode(np.ascontiguousarray(ids), palette))
+            counts = np.bincount(ids.ravel(), minlength=256)
+            result.pixels.update({i: int(counts[i]) for i in np.flatnonzero(counts).tolist()})
+        progress(done, len(found.items))
+    if not taken:
+        reason = next(iter(found.left_out), "it holds none")
+        raise DataError(f"no picture could be taken: {reason}")
+    if turned:
+        result.notes.append(f"{turned} masks were turned as EXIF turns their pictures")
+    result.splits = _share_out(taken, splitting, result.notes)
+    for split, names in result.splits.items():
+        path = building / "ImageSets" / "Segmentation" / f"{split}.txt"
+        path.write_text("\n".join(sorted(names)) + "\n", encoding="utf-8")
+    target.labels.write(building / "labelmap.txt")
+    return result
+
+
+def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
+    """The picture's bytes and suffix as they are written, its mask, and whether that was turned."""
+    name = "the picture in the annotations"
+    if isinstance(item.picture, Path):
+        data, suffix, name = (
+            reader.read_bytes(item.picture),
+            item.picture.suffix,
+            f"the picture {item.picture}",
+        )
+    else:
+        data, suffix = item.picture, ".jpg" if item.picture.startswith(jpeg.START) else ".png"
+    frame_bgr = reader.decode(data, name, cv2.IMREAD_COLOR)
+    if suffix.lower() not in PICTURE_SUFFIXES:
+        data, suffix = cv2.imencode(".png", frame_bgr)[1].tobytes(), ".png"
+    size_hw = (frame_bgr.shape[0], frame_bgr.shape[1])
+    mask = item.mask(size_hw)
+    if mask.shape == size_hw:
+        return data, suffix, mask, False
+    head = jpeg.read_head(data)
+    turn = _TURNS.get(1 if head is None else head.orientation)
+    if turn is not None and mask.shape == size_hw[::-1]:
+        return data, suffix, turn(mask), True
+    raise DataError("mask and picture differ in size")
+
+
+def _free_name(item: Item, taken: dict[str, str]) -> str:
+    """An id that a list can hold, and that no other picture has."""
+    name = "/".join(_SPLIT_NAME.sub("_", part).lstrip(".") or "_" for part in item.id.split("/") if part)
+    if len(name) > _MOST_ID:
+        name = f"{name[: _MOST_ID - 9]}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    if name in taken and item.split:
+        name = f"{item.split}/{name}"
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}-{number}", number + 1
+    return free
+
+
+def _share_out(taken: dict[str, str], splitting: Splitting, notes: list[str]) -> dict[str, list[str]]:
+    """The ids of each list."""
+    splits: dict[str, list[str]] = {}
+    for name, split in taken.items():
+        splits.setdefault(_SPLIT_NAME.sub("_", split).strip(".") or "train", []).append(name)
+    if splitting.share is None and "val" in splits:
+        return splits
+    share = _DEFAULT_SHARE if splitting.share is None else splitting.share
+    kept = {split: names for split, names in splits.items() if split == "test"}
+    rest = [name for split, names in splits.items() if split != "test" for name in names]
+    if splitting.share is None:
+        if len(rest) < 2:
+            return splits
+        how = "groups drawn at random" if splitting.group_of else "the last ones by name"
+        notes.append(
+            f"the set has no val: {share:.0%} of the pictures are it, {how}; --val and --group say otherwise"
+        )
+    val = choose_val(rest, share, splitting.group_of, splitting.seed)
+    return {"train": [name for name in rest if name not in val], "val": sorted(val), **kept}
+
+
+def shares(result: Imported) -> list[tuple[str, float]]:
+    """Each class's share of all pixels, then that of void where there is some."""
+    total = max(1, sum(result.pixels.values()))
+    rows = [(name, result.pixels[at] / total) for at, name in enumerate(result.labels.names)]
+    return [*rows, ("void", result.pixels[VOID] / total)] if result.pixels[VOID] else rows

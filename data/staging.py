@@ -1,0 +1,60 @@
+"""Writing a data set so that its folder appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..runtime.claims import claimed
+from ..runtime.errors import OutputError
+from ..runtime.outputs import check_output
+from ..runtime.reads import NOTHING, Reads
+
+
+@contextmanager
+def new_dataset(out: Path, force: bool, reads: Reads = NOTHING) -> Iterator[Path]:
+    """Gives a hidden folder beside ``out`` to write into; when the block ends well, it gets the name ``out``.
+
+    The folders of VOC layout are in it.
+
+    Args:
+        out: folder to create.
+        force: replace ``out`` if it is a data set.
+        reads: what the job reads.
+
+    Raises:
+        OutputError: ``out`` may not be written, exists without ``force``, holds something else than a data set, or is
+            being written by another process; or the disk is full. Nothing is kept then.
+    """
+    _check(out, force, reads)
+    with claimed(out):
+        _check(out, force, reads)  # whoever had the claim may have made it
+        try:
+            building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        except OSError as error:
+            raise OutputError(f"cannot create {out}: {error}") from error
+        try:
+            for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+                (building / folder).mkdir(parents=True)
+            yield building
+            building.chmod(0o755)
+            if out.exists():
+                shutil.rmtree(out)
+            building.rename(out)
+        except OSError as error:
+            raise OutputError(f"cannot write {out}: {error}; nothing was kept") from error
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def _check(out: Path, force: bool, reads: Reads) -> None:
+    check_output(out, folder=True, reads=reads)
+    if out.exists() and not force:
+        raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
+    if out.is_symlink():
+        raise OutputError(f"{out} is a link; name the folder itself")
+    if out.exists() and any(out.iterdir()) and not (out / "ImageSets").is_dir():
+        raise OutputError(f"{out} holds files and is no data set; --force replaces data sets only")
