@@ -47,6 +47,8 @@ VERBS = {
 }
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+"""What merely looking at a name may give, wherever that is done."""
 _INTERRUPTED, _READER_GONE = 130, 141
 
 
@@ -123,6 +125,9 @@ def _judged(error: Exception) -> tuple[str, int]:
             f"cannot write what there is to say: {error.strerror}; make room, or write elsewhere",
             EdgesegError.exit_status,
         )
+    if isinstance(error, OSError) and error.errno in _NAMES and error.filename is not None:
+        told = f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; give another name, or see to its rights"
+        return told, EdgesegError.exit_status
     raise error
 
 

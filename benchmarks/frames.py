@@ -51,7 +51,7 @@ def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int 
         UsageError: the frames differ in size, and no size is given.
     """
     height, width = size_hw or parse_frame(DEFAULT_FRAME)
-    uri = source or f"aerial:7?size={height}x{width}&fps=25"
+    uri = f"aerial:7?size={height}x{width}&fps=25" if source is None else source
     frames: list[Frame] = []
     with open_source(uri) as opened:
         if opened.live:

@@ -16,6 +16,8 @@ from ..runtime.labels import LabelMap
 
 DEFAULT_SOURCE = "aerial:7"
 
+_MOST_FRAMES = 1_000_000
+
 
 @dataclass(frozen=True)
 class LabelledFrame:
@@ -115,11 +117,13 @@ def open_frames(
         size_hw: size of the aerial frames.
 
     Raises:
-        UsageError: both are given, the source is another one, or the count is not positive.
+        UsageError: both are given, the source is another one, or the count is out of range.
         DataError: the data set is missing or malformed.
     """
     if count is not None and count < 1:
         raise UsageError(f"--frames is {count}; verification needs at least one frame")
+    if count is not None and count > _MOST_FRAMES:
+        raise UsageError(f"--frames is {count}; expected {_MOST_FRAMES} at most")
     if data is not None:
         if source is not None:
             raise UsageError("--data and --source are two ways to name the frames; give one of them")

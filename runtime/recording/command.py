@@ -186,6 +186,8 @@ def _check(args: argparse.Namespace) -> None:
     threads = args.threads
     if threads is not None and not (threads.isascii() and threads.isdigit() and int(threads) > 0):
         raise UsageError(f"--threads {threads}: expected a number of 1 or more")
+    if threads is not None and int(threads) > _MOST_THREADS:
+        raise UsageError(f"--threads {threads}: expected {_MOST_THREADS} at most")
 
 
 def _write_pictures(

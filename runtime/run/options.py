@@ -19,6 +19,8 @@ AUTO = "auto"
 LOWER_RATE = "rate"
 _DEFAULTS = Limits()
 _RATE = 0.5
+_MOST = 1024
+"""Threads and frames at once: far beyond what any machine has a use for, and each takes memory."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,16 +63,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_tiling_options(parser)
 
 
-def number_or_auto(option: str, text: str) -> int | None:
-    """A number of 1 or more; None for ``auto``.
+def number_or_auto(option: str, text: str, most: int = _MOST) -> int | None:
+    """A number from 1 on; None for ``auto``.
+
+    Args:
+        option: for the message.
+        text: as typed.
+        most: that can be meant.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or more than can be meant.
     """
     if text == AUTO:
         return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise UsageError(f"{option} {text}: expected a number of 1 or more, or {AUTO}")
+    if int(text) > most:
+        raise UsageError(f"{option} {text}: expected {most} at most, or {AUTO}")
     return int(text)
 
 

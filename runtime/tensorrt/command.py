@@ -24,6 +24,7 @@ _TARGETS = ("tensorrt", "any")
 """What TensorRT can run, the better first."""
 
 _BAR_CHARACTERS = 30
+_MOST_MIB = 2**24
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -141,8 +142,8 @@ def read_options(args: argparse.Namespace) -> BuildOptions:
             raise UsageError(
                 f"--compute-capability {args.compute_capability!r}: expected such as 8.6 or 8.6,8.9"
             )
-    if args.workspace is not None and args.workspace < 1:
-        raise UsageError(f"--workspace {args.workspace}: expected 1 MiB or more")
+    if args.workspace is not None and not 1 <= args.workspace <= _MOST_MIB:
+        raise UsageError(f"--workspace {args.workspace}: expected 1 to {_MOST_MIB} MiB")
     return BuildOptions(
         batch=(int(batch[1]), int(batch[2] or batch[1])),
         frame_size_hw=None if args.frame is None else parse_size(args.frame),

@@ -244,3 +244,33 @@ def test_the_writer_says_where_it_cannot_write(bundle_folder: Path, tmp_path: Pa
     manifest = json.loads((bundle_folder / "bundle.json").read_text())
     with pytest.raises(OutputError, match=r"cannot write .*bundle\.json: No such file or directory"):
         write_manifest(tmp_path / "absent", manifest)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m["input"].update(size_hw=[32.0, 48.0]), r"input\.size_hw\[0\] must be integer"),
+        (lambda m: m["output"].update(stride=4.0), r"output\.stride must be integer"),
+        (lambda m: m["labels"][0].update(rgb=[1.0, 2, 3]), r"labels\[0\]\.rgb\[0\] must be integer"),
+        (lambda m: m.update(name="half \ud800"), "is not JSON .*surrogates not allowed"),
+        (lambda m: m["architecture"].update(arguments={"\udfff": 1}), "is not JSON .*surrogates not allowed"),
+    ],
+)
+def test_numbers_and_texts_that_only_json_can_hold_are_refused(
+    bundle_folder: Path,
+    edit_manifest: Callable[[Callable[[dict[str, Any]], None]], None],
+    change: Callable[[dict[str, Any]], None],
+    message: str,
+) -> None:
+    edit_manifest(change)
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(bundle_folder)
+
+
+def test_a_mean_beyond_all_numbers_is_refused(bundle_folder: Path) -> None:
+    path = bundle_folder / "bundle.json"
+    manifest = json.loads(path.read_text())
+    manifest["input"]["mean_rgb"][0] = "HERE"
+    path.write_text(json.dumps(manifest).replace('"HERE"', "1e400"))
+    with pytest.raises(BundleError, match=r"is not JSON \(1e400 is larger than any number can be\)"):
+        Bundle.load(bundle_folder)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,3 +144,20 @@ def test_what_was_opened_is_closed_where_the_next_fails(tmp_path: Path, labels: 
     with pytest.raises(OutputError, match="is a file; give the output the name of a folder"):
         open_others(options, labels, {})
     assert not Path("/dev/shm/edgeseg-test-fails").exists()
+
+
+def test_a_series_that_removes_its_oldest_removes_no_source(tmp_path: Path) -> None:
+    film = tmp_path / "o-000001.mp4"
+    film.touch()
+    save, reads = {"--save": tmp_path / "o.mp4"}, add_sources(Reads(), [str(film)])
+    check_all(save, 1, reads)
+    with pytest.raises(OutputError, match=r"--save: .*o-000001\.mp4 would replace the source"):
+        check_all(save, 1, reads, segmented=True)
+
+
+def test_events_may_go_to_a_pipe_and_statistics_may_not(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    check_all({"--events": [tmp_path / "pipe"]}, 1, Reads())
+    for option in ("--save", "--masks", "--stats", "--trace", "--out", "--record"):
+        with pytest.raises(OutputError, match=rf"^{option}: .*pipe is a named pipe"):
+            check_all({option: tmp_path / "pipe"}, 1, Reads())

@@ -239,3 +239,16 @@ def test_a_user_sees_one_line_and_exit_status_2(file: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"edgeseg fly: error: {file}: there is no option 'no-such-thing'")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_nul_is_no_value(file: Path) -> None:
+    with pytest.raises(UsageError, match=r"camera\.toml: save = .*: holds a NUL, which no option can"):
+        parsed(file, 'save = "a\\u0000b.mp4"')
+    with pytest.raises(UsageError, match="holds a NUL"):
+        parsed(file, 'source = ["0", "\\u0000"]')
+
+
+@pytest.mark.parametrize("words", [["--config", ""], ["--config="]])
+def test_an_empty_name_is_no_file(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="--config"):
+        config.parse_with_config(parser(), words)

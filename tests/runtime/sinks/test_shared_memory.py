@@ -255,6 +255,28 @@ def test_a_name_that_cannot_be(labels: LabelMap, bad: str) -> None:
         SharedMemorySink(bad, labels)
 
 
+def test_a_pipe_is_no_memory(name: str, labels: LabelMap) -> None:
+    path = Path("/dev/shm") / name
+    os.mkfifo(path)
+    with pytest.raises(OutputError, match="is a named pipe, which is never replaced"):
+        SharedMemorySink(name, labels)
+    assert path.is_fifo()
+
+
+def test_a_folder_of_memory_that_is_read_only(
+    name: str, labels: LabelMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> int:
+        raise OSError(30, "Read-only file system", "somewhere")
+
+    monkeypatch.setattr(SharedMemorySink, "_take_over", lambda self: None)
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OutputError, match="Read-only file system"):
+        SharedMemorySink(name, labels)
+    monkeypatch.undo()  # before pytest itself opens files again
+
+
 def test_memory_that_is_short_is_an_error_and_no_crash(name: str, labels: LabelMap) -> None:
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
