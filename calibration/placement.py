@@ -25,6 +25,8 @@ from .graph import CONVOLUTIONS, LOGITS, Graph, groups
 TARGETS = ("tensorrt", "cpu")
 _KEEPS_RANGE = ("MaxPool", "Slice", "Relu", "Resize")
 """Operators whose output lies within their input's range, so that they run on 8 bits as they are."""
+_FUSES = ("Relu", "Clip")
+"""What becomes part of a convolution: ReLU, and ReLU6, whose bounds the range of 8 bits has anyway."""
 
 
 def check_target(target: str) -> None:
@@ -78,9 +80,9 @@ def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> 
 
 
 def output_of(graph: Graph, node: onnx.NodeProto) -> str:
-    """The tensor that a convolution's kernel writes: behind its ReLU, which fuses, where it has one."""
+    """The tensor that a convolution's kernel writes: behind its ReLU or ReLU6, which fuses, where it has one."""
     after = graph.only_consumer(node.output[0])
-    return str((after if after is not None and after.op_type == "Relu" else node).output[0])
+    return str((after if after is not None and after.op_type in _FUSES else node).output[0])
 
 
 def _spread(graph: Graph, chosen: set[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import UsageError
+from ..runtime.labels import LabelMap
 from ..runtime.printable import printable
 from ..runtime.sizes import parse_size
 from .dependencies import require_export_extra
@@ -25,7 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--weights",
         metavar="NAME|FILE",
-        help="aerial, camvid, voc, random, or a .safetensors checkpoint; default: the network's own",
+        help="aerial, camvid, voc, random, a .safetensors checkpoint, or with --labels anybody's .pth, .pt, .ckpt or "
+        ".safetensors; default: the network's own",
+    )
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="labelmap.txt of weights from elsewhere, in the order of their logits",
     )
     add("--classes", type=int, metavar="N", help="number of classes, for weights that do not say")
     add(
@@ -125,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
         frames=frames,
         calibration=_calibration(args),
         force=args.force,
+        labels=_labels(args),
     )
     console = PlainConsole()
 
@@ -142,6 +151,17 @@ def run(args: argparse.Namespace) -> int:
     command = f"python run_camera.py --bundle {shlex.quote(str(out))}"
     console.print(Text.assemble("Run it: ", (printable(command), "bold")), soft_wrap=True)
     return 0
+
+
+def _labels(args: argparse.Namespace) -> LabelMap | None:
+    """The classes of weights from elsewhere; they say neither these nor their input size."""
+    if args.labels is None:
+        return None
+    if args.weights is None or args.size is None:
+        raise UsageError(
+            "--labels is for weights from elsewhere, which say nothing of themselves: add --weights FILE and --size HxW"
+        )
+    return LabelMap.read(args.labels)
 
 
 def _calibration(args: argparse.Namespace) -> CalibrationRequest | None:

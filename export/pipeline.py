@@ -11,6 +11,7 @@ from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
 from ..calibration.graph import Graph
 from ..calibration.record import Record
 from ..calibration.search import Notify
+from ..models.checkpoint import PICKLE_SUFFIXES
 from ..models.pretrained import default_weights, resolve_weights, shipped_calibration
 from ..runtime.bundle import Bundle
 from ..runtime.claims import claimed
@@ -48,6 +49,7 @@ class ExportRequest:
         data, split, source, frames: as ``export.frames.open_frames`` takes them.
         calibration: how to calibrate; None where ``int8`` is not among the precisions.
         force: replace a bundle that is there.
+        labels: the classes of weights that others wrote; None for weights that name theirs.
     """
 
     model: str
@@ -63,6 +65,7 @@ class ExportRequest:
     frames: int | None = None
     calibration: CalibrationRequest | None = None
     force: bool = False
+    labels: LabelMap | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def export_bundle(
         request.calibration.check()
     _check_outputs(request)
     weights = request.weights or default_weights(request.model)
-    checkpoint = resolve_weights(request.model, weights, request.num_classes, request.arguments)
+    checkpoint = resolve_weights(
+        request.model, weights, request.num_classes, request.arguments, labels=request.labels
+    )
     info = checkpoint.info
     size_hw = request.size_hw or info.input_size_hw
     frames = open_frames(request.data, request.split, request.source, request.frames, size_hw)
@@ -120,7 +125,7 @@ def export_bundle(
         calibration = _calibrate(graph, info.labels, request, weights, frames, on_step, notify)
         variants = variant_graphs(graph, request.precisions, calibration)
         # A file's path says nothing on another machine, and may say too much.
-        name = Path(weights).stem if weights.endswith(".safetensors") else weights
+        name = Path(weights).stem if weights.endswith((".safetensors", *PICKLE_SUFFIXES)) else weights
         write_bundle(folder, network, info, variants, weights_name=name, size_hw=size_hw)
         on_step(f"verifying on {len(frames)} frames of {frames.name}")
         verification = verify(Bundle.load(folder), frames, on_frame=on_frame)

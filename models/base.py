@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 
 class SegmentationNetwork(nn.Module, ABC):
     """A network that gives each pixel of a picture a logit a class.
@@ -14,10 +17,17 @@ class SegmentationNetwork(nn.Module, ABC):
     Attributes:
         num_classes: C, the classes it tells apart.
         stride: input pixels to one coarse logit, along each side.
+        mean, std: RGB normalization, of pictures scaled to 0..1, that fresh weights are trained with.
+        trunk_prefixes: how the state-dict keys begin that a classifier's trunk has; all others are the head's.
+        stem_prefixes: the same of the trunk's first convolution and its normalization.
     """
 
     num_classes: int
     stride: int
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    trunk_prefixes: tuple[str, ...] = ("backbone.",)
+    stem_prefixes: tuple[str, ...] = ()
 
     @abstractmethod
     def coarse(self, x: Tensor) -> Tensor:

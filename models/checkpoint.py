@@ -21,14 +21,12 @@ from ..runtime.files import open_regular
 from ..runtime.labels import LabelMap
 from ..runtime.outputs import check_output
 from . import registry
-from .base import SegmentationNetwork
+from .base import IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork
 
 _KEY = "edgeseg"
 _SCHEMA = 1
 _LENGTH_BYTES = 8
-_PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".pkl")
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -138,9 +136,28 @@ def load_checkpoint(path: Path, data: bytes | None = None) -> Checkpoint:
         CheckpointError: the file is missing, truncated, a pickle, or not a checkpoint of edgeseg.
     """
     state, metadata = load_tensors(path) if data is None else parse_tensors(path, data)
-    if _KEY not in metadata:
+    return as_checkpoint(path, state, metadata)
+
+
+def is_checkpoint(metadata: Mapping[str, str]) -> bool:
+    """Tells from a safetensors file's metadata whether it is a checkpoint of edgeseg."""
+    return _KEY in metadata
+
+
+def as_checkpoint(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
+    """Makes a checkpoint of what was read from a safetensors file.
+
+    Args:
+        path: the file, for the messages.
+        state, metadata: as :func:`load_tensors` gives them.
+
+    Raises:
+        CheckpointError: the file is not a checkpoint of edgeseg.
+    """
+    if not is_checkpoint(metadata):
         raise CheckpointError(
-            f"{path} is a safetensors file, but not a checkpoint of edgeseg: it has no description"
+            f"{path} is a safetensors file, but not a checkpoint of edgeseg: it has no description; `edgeseg export` "
+            "takes it with --labels labelmap.txt, `edgeseg train` with --init"
         )
     try:
         info = _decode(json.loads(metadata[_KEY]))
@@ -212,7 +229,7 @@ def parse_tensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str,
 
 
 def _refuse_pickle(path: Path, head: bytes) -> None:
-    if head[:2] == b"\x80\x02" or head == b"PK\x03\x04" or path.suffix in _PICKLE_SUFFIXES:
+    if head[:2] == b"\x80\x02" or head == b"PK\x03\x04" or path.suffix in PICKLE_SUFFIXES:
         raise CheckpointError(
             f"{path} is a pickle, which can run code when read; edgeseg reads .safetensors only. "
             "Load it yourself where you trust it, and save it with safetensors.torch.save_file"

@@ -34,6 +34,7 @@ class FCN(FixedUpsamplingNetwork):
     """
 
     skips: int
+    trunk_prefixes = ("trunk.",)
 
     def __init__(self, num_classes: int, backbone: str = "vgg16", width: int = 64) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class FCN(FixedUpsamplingNetwork):
             raise ModelError(f"{name} has no AlexNet form: use backbone vgg16, or the network fcn32s")
         self.num_classes = num_classes
         self.trunk = _TRUNKS[backbone](width)
+        self.stem_prefixes = ("trunk.features.0.",)
         self.score = nn.Conv2d(self.trunk.out_channels, num_classes, 1)
         skip_channels = self.trunk.pool_channels[-2 : -2 - self.skips : -1]  # pool4, pool3
         self.skip_scores = nn.ModuleList(nn.Conv2d(channels, num_classes, 1) for channels in skip_channels)

@@ -28,6 +28,8 @@ class FCNResNet18(FixedUpsamplingNetwork):
     """
 
     stride = _TRUNK_STRIDE
+    trunk_prefixes = ("trunk.",)
+    stem_prefixes = ("trunk.0.", "trunk.1.")
 
     def __init__(self, num_classes: int, learn_upsampling: bool = False) -> None:
         super().__init__()

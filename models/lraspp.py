@@ -1,65 +1,99 @@
-"""LR-ASPP on a dilated MobileNetV3-Large (Howard et al. 2019, "Searching for MobileNetV3", section 6.3).
+"""LR-ASPP on a dilated trunk (Howard et al. 2019, "Searching for MobileNetV3", section 6.3).
 
-State-dict keys and outputs equal torchvision's ``lraspp_mobilenet_v3_large``.
+On MobileNetV3-Large, state-dict keys and outputs equal torchvision's ``lraspp_mobilenet_v3_large``.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v3_large
-from torchvision.models._utils import IntermediateLayerGetter
 
+from . import efficientnet_lite0 as lite0
 from .base import SegmentationNetwork, upsample_to
-from .option_checks import check_whole
+from .option_checks import check_bool, check_choice, check_whole
+from .trunks import BACKBONES, mobilenet_v3_large
 
-_LOW, _LOW_CHANNELS = 4, 40  # the last block of stride 8
-_HIGH, _HIGH_CHANNELS = 16, 960  # the last convolution: stride 16, the last stage dilated
+_FINE, _LOW, _HIGH = (
+    24,
+    40,
+    960,
+)  # channels at stride 4, 8 and 16 of MobileNetV3-Large, its last stage dilated
 
 
 class LRASPP(SegmentationNetwork):
-    """Lite Reduced Atrous Spatial Pyramid Pooling on MobileNetV3-Large.
+    """Lite Reduced Atrous Spatial Pyramid Pooling.
 
     Args:
         num_classes: classes to tell apart.
         inter_channels: width of the head.
+        backbone: ``mobilenet_v3_large`` or ``efficientnet_lite0``.
+        fine_skip: a second skip, of stride 4: twice as many logits along each side, for thin things.
     """
 
     stride = 8
 
-    def __init__(self, num_classes: int, inter_channels: int = 128) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        inter_channels: int = 128,
+        backbone: str = "mobilenet_v3_large",
+        fine_skip: bool = False,
+    ) -> None:
         super().__init__()
         check_whole("lraspp", "inter_channels", inter_channels)
+        check_choice("lraspp", "backbone", backbone, BACKBONES)
+        check_bool("lraspp", "fine_skip", fine_skip)
         self.num_classes = num_classes
-        trunk = mobilenet_v3_large(weights=None, dilated=True).features
-        self.backbone = IntermediateLayerGetter(trunk, {str(_LOW): "low", str(_HIGH): "high"})
-        self.classifier = LRASPPHead(num_classes, inter_channels)
+        names = ("fine", "low", "high") if fine_skip else ("low", "high")
+        features = {name: name for name in names}
+        if backbone == "efficientnet_lite0":
+            self.backbone: nn.Module = lite0.EfficientNetLite0(features)
+            fine, low, high = lite0.FINE_CHANNELS, lite0.LOW_CHANNELS, lite0.HIGH_CHANNELS
+            self.mean, self.std = lite0.MEAN, lite0.STD
+            self.stem_prefixes = lite0.STEM_PREFIXES
+        else:
+            self.backbone = mobilenet_v3_large(features)
+            fine, low, high = _FINE, _LOW, _HIGH
+            self.stem_prefixes = ("backbone.0.",)
+        self.classifier = LRASPPHead(num_classes, inter_channels, low, high, fine if fine_skip else 0)
+        if fine_skip:
+            self.stride = 4
 
     def coarse(self, x: Tensor) -> Tensor:
         features = self.backbone(x)
-        logits: Tensor = self.classifier(features["low"], features["high"])
+        logits: Tensor = self.classifier(features["low"], features["high"], features.get("fine"))
         return logits
 
 
 class LRASPPHead(nn.Module):
-    """Gates the deep features with their own global average, then adds a skip of stride 8 by sum."""
+    """Gates the deep features with their own global average, then adds a skip of stride 8 by sum, perhaps one of 4.
 
-    def __init__(self, num_classes: int, inter_channels: int) -> None:
+    Args:
+        num_classes: classes to tell apart.
+        inter_channels: width of the head.
+        low, high, fine: channels of the features of stride 8, 16 and 4; 0 for no skip of stride 4.
+    """
+
+    def __init__(self, num_classes: int, inter_channels: int, low: int, high: int, fine: int) -> None:
         super().__init__()
         self.cbr = nn.Sequential(
-            nn.Conv2d(_HIGH_CHANNELS, inter_channels, 1, bias=False),
+            nn.Conv2d(high, inter_channels, 1, bias=False),
             nn.BatchNorm2d(inter_channels),
             nn.ReLU(inplace=True),
         )
         self.scale = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(_HIGH_CHANNELS, inter_channels, 1, bias=False),
+            nn.Conv2d(high, inter_channels, 1, bias=False),
             nn.Sigmoid(),
         )
-        self.low_classifier = nn.Conv2d(_LOW_CHANNELS, num_classes, 1)
+        self.low_classifier = nn.Conv2d(low, num_classes, 1)
         self.high_classifier = nn.Conv2d(inter_channels, num_classes, 1)
+        self.fine_classifier = nn.Conv2d(fine, num_classes, 1) if fine else None
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+    def forward(self, low: Tensor, high: Tensor, fine: Tensor | None) -> Tensor:
         x = self.cbr(high) * self.scale(high)  # [N, 128, H/16, W/16]
         x = upsample_to(x, (low.shape[-2], low.shape[-1]))  # [N, 128, H/8, W/8]
         logits: Tensor = self.low_classifier(low) + self.high_classifier(x)
+        if self.fine_classifier is not None:
+            assert fine is not None
+            logits = upsample_to(logits, (fine.shape[-2], fine.shape[-1])) + self.fine_classifier(fine)
         return logits

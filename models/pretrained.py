@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
-from http.client import HTTPException
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..runtime.errors import CheckpointError, ModelError
 from ..runtime.labels import VOC_NAMES, LabelMap, voc_labels
 from . import registry
 from .base import SegmentationNetwork
-from .checkpoint import Checkpoint, CheckpointInfo, load_checkpoint
+from .checkpoint import PICKLE_SUFFIXES, Checkpoint, CheckpointInfo, load_checkpoint
+from .foreign import read_weights
 from .initialisation import calibrate_batch_norm
+from .official import download_official
+from .starting import whole_state
 
 _SHIPPED = Path(__file__).parent / "weights"
 _DEFAULT = "aerial"
@@ -34,18 +34,21 @@ def resolve_weights(
     arguments: Mapping[str, object] | None = None,
     *,
     seed: int = 0,
+    labels: LabelMap | None = None,
 ) -> Checkpoint:
     """Turns the name of some weights into a checkpoint.
 
     Args:
         architecture: a registered name.
         weights: the name of weights that ship (``aerial``, ``camvid`` for lraspp), ``voc`` (torchvision's
-            official ones, downloaded once), ``random``, or the path of a ``.safetensors`` file.
+            official ones, downloaded once), ``random``, or the path of a file: a checkpoint, or with ``labels``
+            anybody's weights of the whole network.
         num_classes: refused where the weights have another number of classes. For ``random`` it sets that
             number; 21 by default, then with PASCAL VOC's names.
         arguments: the architecture's own options. Weights that carry theirs refuse others.
         seed: of ``random``. Kernels are drawn from it, and every batch normalization is measured on seeded
             noise, so that activations stay in range of float16 and logits depend on the picture.
+        labels: the classes of weights that others wrote, in the order of their logits; no other weights take it.
 
     Raises:
         ModelError: unknown architecture or option.
@@ -54,6 +57,8 @@ def resolve_weights(
     """
     given = arguments or {}
     chosen = registry.check_options(architecture, given)
+    if labels is not None:
+        return _elsewhere(architecture, weights, num_classes, given, labels)
     if weights == "random":
         return _random(architecture, num_classes, given, seed)
     if weights == "voc":
@@ -113,7 +118,13 @@ def official_builder(architecture: str, arguments: Mapping[str, object]) -> str:
         >>> official_builder("deeplabv3", {"backbone": "resnet50"})
         'deeplabv3_resnet50'
     """
-    return registry.spec(architecture).official.format(**registry.check_options(architecture, arguments))
+    from torchvision.models import list_models
+
+    chosen = registry.check_options(architecture, arguments)
+    if chosen.get("fine_skip"):
+        return ""
+    builder = registry.spec(architecture).official.format(**chosen)
+    return builder if builder in list_models() else ""
 
 
 def _shipped(architecture: str) -> dict[str, Path]:
@@ -135,12 +146,47 @@ def _locate(architecture: str, weights: str) -> Path:
 
 
 def _from_file(architecture: str, path: Path) -> Checkpoint:
+    if path.suffix in PICKLE_SUFFIXES and os.path.exists(path):
+        raise CheckpointError(
+            f"{path} does not say which classes its logits are: add --labels labelmap.txt, a line name:r,g,b:: a class "
+            "in their order"
+        )
     checkpoint = load_checkpoint(path)
     if checkpoint.info.architecture != architecture:
         raise CheckpointError(
             f"{path} holds weights of {checkpoint.info.architecture}, not of {architecture}"
         )
     return checkpoint
+
+
+def _elsewhere(
+    architecture: str,
+    weights: str,
+    num_classes: int | None,
+    arguments: Mapping[str, object],
+    labels: LabelMap,
+) -> Checkpoint:
+    """A checkpoint of weights that others wrote; the whole network must be there."""
+    path = Path(weights)
+    if weights == "random" or weights in available_weights(architecture):
+        raise CheckpointError(f"the weights {weights!r} have their own classes; leave --labels out")
+    found = read_weights(path)
+    if found.info is not None:
+        raise CheckpointError(f"{path} is a checkpoint of edgeseg, with its own classes; leave --labels out")
+    _check_count(weights, len(labels), num_classes)
+    with torch.device("meta"):
+        network = registry.build(architecture, len(labels), arguments)
+    state, _ = whole_state(network, architecture, arguments, found)
+    info = CheckpointInfo(
+        architecture=architecture,
+        labels=labels,
+        input_size_hw=_fitting(network, _RANDOM_SIZE_HW),
+        arguments=dict(arguments),
+        mean=network.mean,
+        std=network.std,
+        recipe={"weights": path.name},
+    )
+    return Checkpoint(info, state)
 
 
 def _check_count(weights: str, own: int, wanted: int | None) -> None:
@@ -164,6 +210,8 @@ def _random(
         labels=voc_labels() if count == _VOC_CLASSES else LabelMap.generic(count),
         input_size_hw=_fitting(network, _RANDOM_SIZE_HW),
         arguments=dict(arguments),
+        mean=network.mean,
+        std=network.std,
         recipe={"initialisation": "random", "seed": seed},
     )
     return Checkpoint(info, network.state_dict())
@@ -185,13 +233,15 @@ def _fitting(network: SegmentationNetwork, size_hw: tuple[int, int]) -> tuple[in
 def _official(architecture: str, arguments: Mapping[str, object]) -> Checkpoint:
     builder = official_builder(architecture, arguments)
     if not builder:
+        with_options = " with these options" if registry.spec(architecture).official else ""
+        known = [name for name in available_weights(architecture) if name != "voc"]
         raise CheckpointError(
-            f"there are no official VOC weights for {architecture}; known: "
-            f"{', '.join(available_weights(architecture))}, or the path of a .safetensors file"
+            f"there are no official VOC weights for {architecture}{with_options}; known: {', '.join(known)}, "
+            "or the path of a .safetensors file"
         )
     with torch.device("meta"):
         network = registry.build(architecture, _VOC_CLASSES, arguments)
-    state, source = _download(builder)
+    state, source = download_official(builder)
     if not any(key.startswith(_AUX_PREFIX) for key in network.state_dict()):
         # The official files hold the auxiliary head; a network built without one has no use for it.
         state = {key: value for key, value in state.items() if not key.startswith(_AUX_PREFIX)}
@@ -203,29 +253,3 @@ def _official(architecture: str, arguments: Mapping[str, object]) -> Checkpoint:
         recipe={"initialisation": "torchvision", "source": source},
     )
     return Checkpoint(info, state)
-
-
-def _download(builder: str) -> tuple[dict[str, Tensor], str]:
-    """Reads torchvision's official weights from torch.hub's cache, fetched if need be; and their URL."""
-    from torchvision.models import get_model_weights
-
-    weights = get_model_weights(builder).DEFAULT
-    url: str = weights.url
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
-    if cached.exists() and not _hash_fits_name(cached):
-        raise CheckpointError(f"the official weights in {cached} are damaged; delete the file and try again")
-    try:
-        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
-    except (OSError, HTTPException, RuntimeError) as error:
-        if cached.exists():
-            raise  # it was read, and its bytes are the published ones
-        raise CheckpointError(
-            f"cannot download the official weights from {url} ({error}); with no network, fetch "
-            f"{cached.name} elsewhere and place it at {cached}"
-        ) from error
-    return dict(state), url
-
-
-def _hash_fits_name(path: Path) -> bool:
-    """Tells whether the file's SHA-256 starts with the digits at the end of its name, as torch.hub's do."""
-    return hashlib.sha256(path.read_bytes()).hexdigest().startswith(path.stem.rpartition("-")[2])

@@ -20,7 +20,7 @@ class NetworkSpec:
         summary: one line for people.
         paper: where it was published.
         official: name of torchvision's builder whose VOC weights fit, or empty; ``{option}`` in it stands for
-            the value of that option.
+            the value of that option. Where torchvision has no builder of the name, there are none.
         arguments: fixed arguments of this entry, for forms that share a class.
     """
 
@@ -115,9 +115,9 @@ register(
     "lraspp",
     NetworkSpec(
         target="edgeseg.models.lraspp:LRASPP",
-        summary="MobileNetV3-Large, dilated, with the LR-ASPP head",
+        summary="LR-ASPP head on MobileNetV3-Large or EfficientNet-Lite0, dilated",
         paper="Howard et al. 2019",
-        official="lraspp_mobilenet_v3_large",
+        official="lraspp_{backbone}",
     ),
 )
 register(
@@ -173,7 +173,7 @@ register(
     "deeplabv3",
     NetworkSpec(
         target="edgeseg.models.torchvision_forms:DeepLabV3",
-        summary="atrous pyramid on MobileNetV3-Large or ResNet-50",
+        summary="atrous pyramid on MobileNetV3-Large, ResNet-50 or EfficientNet-Lite0",
         paper="Chen et al. 2017",
         official="deeplabv3_{backbone}",
     ),

@@ -1,18 +1,22 @@
-"""FCN and DeepLabV3 in torchvision's forms: same state-dict keys, same outputs, so official weights fit."""
+"""FCN and DeepLabV3 in torchvision's forms: same state-dict keys, same outputs, so official weights fit.
+
+DeepLabV3 takes EfficientNet-Lite0 too, for which torchvision has no form.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v3_large, resnet50
-from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
+from . import efficientnet_lite0 as lite0
 from .base import SegmentationNetwork, upsample_to
 from .option_checks import check_bool, check_choice
+from .trunks import BACKBONES, mobilenet_v3_large, resnet50
 
 _RESNET_OUT, _RESNET_AUX = 2048, 1024  # channels of layer4 and layer3
 _MOBILENET_OUT, _MOBILENET_AUX = 960, 40  # of the last convolution and of the first block of stride 8
+_RESNET_STEM = ("backbone.conv1.", "backbone.bn1.")
 
 
 class DilatedNetwork(SegmentationNetwork):
@@ -55,7 +59,8 @@ class FCNResNet50(DilatedNetwork):
         super().__init__()
         check_bool("fcn_resnet50", "aux", aux)
         self.num_classes = num_classes
-        self.backbone = _resnet50(aux)
+        self.stem_prefixes = _RESNET_STEM
+        self.backbone = resnet50(_resnet_outputs(aux))
         self.classifier = FCNHead(_RESNET_OUT, num_classes)
         self.aux_classifier = FCNHead(_RESNET_AUX, num_classes) if aux else None
 
@@ -65,34 +70,32 @@ class DeepLabV3(DilatedNetwork):
 
     Args:
         num_classes: classes to tell apart.
-        backbone: ``mobilenet_v3_large`` (stride 16) or ``resnet50`` (stride 8).
+        backbone: ``mobilenet_v3_large`` or ``efficientnet_lite0`` (stride 16), or ``resnet50`` (stride 8).
         aux: has an auxiliary head, as the official weights do.
     """
 
     def __init__(self, num_classes: int, backbone: str = "mobilenet_v3_large", aux: bool = True) -> None:
         super().__init__()
-        check_choice("deeplabv3", "backbone", backbone, ("mobilenet_v3_large", "resnet50"))
+        check_choice("deeplabv3", "backbone", backbone, (*BACKBONES, "resnet50"))
         check_bool("deeplabv3", "aux", aux)
         self.num_classes = num_classes
+        features = {"high": "out", **({"low": "aux"} if aux else {})}
         if backbone == "resnet50":
             self.stride, out_channels, aux_channels = 8, _RESNET_OUT, _RESNET_AUX
-            self.backbone = _resnet50(aux)
+            self.backbone = resnet50(_resnet_outputs(aux))
+            self.stem_prefixes = _RESNET_STEM
+        elif backbone == "efficientnet_lite0":
+            self.stride, out_channels, aux_channels = 16, lite0.HIGH_CHANNELS, lite0.LOW_CHANNELS
+            self.backbone = lite0.EfficientNetLite0(features)
+            self.mean, self.std = lite0.MEAN, lite0.STD
+            self.stem_prefixes = lite0.STEM_PREFIXES
         else:
             self.stride, out_channels, aux_channels = 16, _MOBILENET_OUT, _MOBILENET_AUX
-            self.backbone = _mobilenet_v3_large(aux)
+            self.backbone = mobilenet_v3_large(features)
+            self.stem_prefixes = ("backbone.0.",)
         self.classifier = DeepLabHead(out_channels, num_classes)
         self.aux_classifier = FCNHead(aux_channels, num_classes) if aux else None
 
 
-def _resnet50(aux: bool) -> nn.Module:
-    trunk = resnet50(weights=None, replace_stride_with_dilation=[False, True, True])
-    getter: nn.Module = IntermediateLayerGetter(
-        trunk, {"layer4": "out", **({"layer3": "aux"} if aux else {})}
-    )
-    return getter
-
-
-def _mobilenet_v3_large(aux: bool) -> nn.Module:
-    trunk = mobilenet_v3_large(weights=None, dilated=True).features
-    getter: nn.Module = IntermediateLayerGetter(trunk, {"16": "out", **({"4": "aux"} if aux else {})})
-    return getter
+def _resnet_outputs(aux: bool) -> dict[str, str]:
+    return {"layer4": "out", **({"layer3": "aux"} if aux else {})}

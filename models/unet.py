@@ -35,6 +35,8 @@ class UNet(SegmentationNetwork):
     """
 
     stride = 1
+    trunk_prefixes = ("down.",)
+    stem_prefixes = ("down.0.",)
 
     def __init__(
         self,

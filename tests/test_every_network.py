@@ -37,7 +37,10 @@ THIN = {
 
 FORMS = [
     *((name, THIN.get(name, {})) for name in registry.names()),
+    ("lraspp", {"backbone": "efficientnet_lite0"}),
+    ("lraspp", {"backbone": "efficientnet_lite0", "fine_skip": True}),
     ("fcn32s", {"backbone": "alexnet", "width": 8}),
+    ("deeplabv3", {"backbone": "efficientnet_lite0"}),
     ("deeplabv3", {"backbone": "resnet50"}),
     ("unet", {"width": 8, "depth": 2, "padding": "valid"}),
     ("unet", {"width": 8, "depth": 2, "up": "bilinear"}),

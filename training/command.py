@@ -6,13 +6,14 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import MissingDependencyError, UsageError
+from ..runtime.printable import printable
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from ..data.augment import Augmentation
     from ..data.voc import VocDataset
     from ..models.base import SegmentationNetwork
-    from ..models.checkpoint import Checkpoint
+    from ..models.foreign import Weights
+    from ..runtime.labels import LabelMap
     from .recipe import Recipe
     from .trainer import Progress, Trainer
 
@@ -50,9 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--init",
-        type=Path,
-        metavar="FILE",
-        help="start from a checkpoint: the same network, or the stage before",
+        metavar="imagenet|NAME|FILE",
+        help="start from ImageNet's weights, from weights that ship, or from anybody's file of the same layers",
     )
     parser.add_argument("--resume", action="store_true", help="go on where OUT was left")
     parser.add_argument("--force", action="store_true", help="start afresh over an existing OUT")
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingDependencyError("torch", "export", "training") from error
     from ..data.voc import VocDataset
-    from ..models.checkpoint import load_checkpoint
+    from ..models.initial import file_of, initial_weights
     from ..models.options import parse_options
     from ..runtime.sizes import parse_size
     from . import distributed, folder
@@ -105,9 +106,12 @@ def run(args: argparse.Namespace) -> int:
     train = VocDataset(args.data, args.train_split)
     val, unmeasured = _validation(args, train)
     size_hw = _bounded("--size", parse_size(args.size)) if args.size is not None else train.read(0).mask.shape
-    initial = load_checkpoint(args.init) if args.init else None
+    arguments = parse_options(args.option)
+    initial = initial_weights(args.model, arguments, args.init) if args.init else None
     writer = distributed.is_writer()
-    keep = folder.held(args.out, resume=args.resume, force=args.force, needed=args.init)
+    keep = folder.held(
+        args.out, resume=args.resume, force=args.force, needed=file_of(args.init) if args.init else None
+    )
     with keep if writer else nullcontext():
         if device.type == "cpu":
             keep_freed_blocks()
@@ -115,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
             display = _Display(args.model, recipe.epochs, quiet=not writer)
             job = Job(
                 architecture=args.model,
-                arguments=parse_options(args.option),
+                arguments=arguments,
                 recipe=recipe,
                 train=train,
                 val=val,
@@ -128,12 +132,14 @@ def run(args: argparse.Namespace) -> int:
                 workers=args.workers,
                 evaluate_every=args.evaluate_every,
                 resume=args.resume,
-                initialize=None if initial is None else _initializer(initial, args.init, args.model),
+                initialize=None
+                if initial is None
+                else _initializer(initial, args.model, arguments, train.labels),
                 note={
                     "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
                     "seed": args.seed,
                     "torch": torch.__version__,
-                    **({} if initial is None else {"started_from": dict(initial.info.recipe)}),
+                    **({} if initial is None else {"started_from": _origin(initial, args.init)}),
                 },
             )
             with told():
@@ -246,16 +252,24 @@ def _augmentation(args: argparse.Namespace, base: Augmentation) -> Augmentation:
 
 
 def _initializer(
-    checkpoint: Checkpoint, path: Path, architecture: str
+    weights: Weights, architecture: str, arguments: Mapping[str, object], labels: LabelMap
 ) -> Callable[[SegmentationNetwork], None]:
-    from ..models.staging import start_from
+    from ..models.starting import start_from
+    from . import distributed
 
     def initialize(network: SegmentationNetwork) -> None:
-        fresh = start_from(network, architecture, checkpoint, source=str(path))
-        if fresh:
-            print(f"{path} tells other classes apart: {', '.join(fresh)} start afresh, all else is loaded")
+        started = start_from(network, architecture, arguments, labels.names, weights)
+        if distributed.is_writer():
+            print(printable(f"{weights.source}: {started}"), flush=True)
 
     return initialize
+
+
+def _origin(weights: Weights, name: str) -> dict[str, object]:
+    """What a checkpoint remembers of the weights that its training started from."""
+    if weights.info is not None:
+        return dict(weights.info.recipe)
+    return {"weights": Path(name).name}  # a file's path says nothing on another machine
 
 
 def _device(name: str) -> torch.device:

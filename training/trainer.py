@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -139,6 +139,8 @@ class Trainer:
             job.train.labels,
             job.input_size_hw,
             job.arguments,
+            network.mean,
+            network.std,
             recipe={**asdict(recipe), **job.note},
         )
         self.normalize = normalizer(self.info.mean, self.info.std, job.device)
@@ -247,6 +249,8 @@ class Trainer:
             "epochs_done": self.epochs_done,
             "best_miou": self.best_miou,
             "val_miou": self.val_miou,
+            "mean": self.info.mean,
+            "std": self.info.std,
             "job": self.identity,
         }
         log.append(job.out / "log.jsonl", entry)
@@ -274,16 +278,17 @@ class Trainer:
             else {}
         )
         recipe = {**self.info.recipe, "epochs_done": self.epochs_done}
-        return CheckpointInfo(
-            self.info.architecture, self.info.labels, self.info.input_size_hw, self.info.arguments,
-            recipe=recipe, metrics=metrics,
-        )  # fmt: skip
+        return replace(self.info, recipe=recipe, metrics=metrics)
 
     def _resume(self) -> None:
         saved = state.read_state(self._state_path)
         self.changed = check_belongs(saved.path, saved.progress.get("job"), self.identity)
         saved.load_into(self.network, self.average.network, self.optimizer)
         self.epochs_done = self.epochs_saved = int(saved.progress["epochs_done"])
+        if "mean" in saved.progress:  # older states have ImageNet's
+            mean, std = tuple(saved.progress["mean"]), tuple(saved.progress["std"])
+            self.info = replace(self.info, mean=mean, std=std)
+            self.normalize = normalizer(mean, std, self.job.device)
         miou = saved.progress["val_miou"]
         self.val_miou = None if miou is None else float(miou)
         if (self.job.out / "best.safetensors").exists():

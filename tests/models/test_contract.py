@@ -19,6 +19,8 @@ EVEN_HW = (64, 96)  # multiples of 32: every network can be deployed here
 
 FORMS: dict[str, tuple[str, dict[str, object]]] = {
     "lraspp": ("lraspp", {"inter_channels": 8}),
+    "lraspp-lite0": ("lraspp", {"inter_channels": 8, "backbone": "efficientnet_lite0"}),
+    "lraspp-fine": ("lraspp", {"inter_channels": 8, "fine_skip": True}),
     "fcn32s": ("fcn32s", {"width": 4}),
     "fcn32s-alexnet": ("fcn32s", {"width": 4, "backbone": "alexnet"}),
     "fcn16s": ("fcn16s", {"width": 4}),
@@ -30,6 +32,7 @@ FORMS: dict[str, tuple[str, dict[str, object]]] = {
     "unet-bilinear": ("unet", {"width": 4, "up": "bilinear", "batch_norm": False, "depth": 3}),
     "deeplabv3": ("deeplabv3", {}),
     "deeplabv3-resnet50": ("deeplabv3", {"backbone": "resnet50", "aux": False}),
+    "deeplabv3-lite0": ("deeplabv3", {"backbone": "efficientnet_lite0"}),
 }
 
 

@@ -7,7 +7,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from edgeseg.models import pretrained, registry
+from edgeseg.models import official, pretrained, registry
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from edgeseg.models.initialisation import cloud_pictures
 from edgeseg.models.pretrained import available_weights, default_weights, resolve_weights
@@ -148,7 +148,7 @@ class TestOfficial:
 
     @pytest.mark.parametrize(("aux", "name"), [(True, "deeplabv3"), (False, "deeplabv3"), (None, "lraspp")])
     def test_they_load(self, hub: Path, monkeypatch: pytest.MonkeyPatch, aux: bool | None, name: str) -> None:
-        monkeypatch.setattr(pretrained, "_hash_fits_name", lambda path: True)
+        monkeypatch.setattr(official, "_hash_fits_name", lambda path: True)
         builder = pretrained.official_builder(name, {})
         url = get_model_weights(builder).DEFAULT.url
         torch.save(registry.build(name, 21).state_dict(), hub / url.rsplit("/", 1)[-1])

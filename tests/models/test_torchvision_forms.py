@@ -53,7 +53,9 @@ def test_the_backbone_sets_the_stride_and_the_official_weights(
 
 
 def test_an_unknown_backbone_lists_the_known() -> None:
-    with pytest.raises(ModelError, match="backbone 'vgg16'; expected one of mobilenet_v3_large, resnet50"):
+    with pytest.raises(
+        ModelError, match="backbone 'vgg16'; expected one of mobilenet_v3_large, efficientnet_lite0, resnet50"
+    ):
         registry.build("deeplabv3", 21, {"backbone": "vgg16"})
 
 

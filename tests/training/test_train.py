@@ -141,7 +141,7 @@ def test_fine_tuning_starts_from_a_checkpoint(
     with (data / "labelmap.txt").open("a") as file:
         file.write("tree:9,9,9::\n")
     assert train(data, tmp_path / "third", "--epochs", "1", "--init", init) == 0
-    assert "tells other classes apart" in capsys.readouterr().out
+    assert "classes taken over by name: ground, road, car; fresh: tree" in capsys.readouterr().out
     other = [
         "train",
         "--model",
