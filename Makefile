@@ -1,6 +1,7 @@
 # make demo    the whole road: export, verify, run; the results go to demo/
 # make test    the tests
 # make check   the tests, and before them ruff and mypy
+# make gpu     the proof on an NVIDIA GPU; the results go to gpu/
 # PYTHON names the interpreter that .venv is made with: make test PYTHON=python3.12
 
 PYTHON ?= python3
@@ -9,14 +10,17 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCE := .cache/src
 DEMO := demo
+GPU := gpu
+PREPARED := .cache/gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check clean
+.PHONY: help install demo test lint types check gpu clean
 
 help:
 	@echo "make demo    export, verify and run LRASPP; the results go to $(DEMO)/"
 	@echo "make test    run the tests"
 	@echo "make check   ruff, mypy --strict and the tests"
+	@echo "make gpu     try TensorRT and CUDA out on an NVIDIA GPU; the results go to $(GPU)/"
 	@echo "make clean   remove what these made, but for .venv"
 
 install: $(INSTALLED)
@@ -62,6 +66,11 @@ types: $(INSTALLED)
 
 check: lint types test
 
+# What is run is prepared once; that takes minutes. The proof itself takes less than nine.
+gpu: $(INSTALLED)
+	@test -f $(PREPARED)/prepared.json || $(BIN)/python -m edgeseg.benchmarks.gpu --prepare $(PREPARED)
+	@$(BIN)/python -m edgeseg.benchmarks.gpu --bundles $(PREPARED) --out $(GPU) --force
+
 clean:
-	@rm -rf $(DEMO) build dist *.egg-info .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(DEMO) $(GPU) build dist *.egg-info .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

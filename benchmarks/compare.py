@@ -170,7 +170,8 @@ def reference_maps(bundle: Bundle, frames: Frame) -> ClassMap | None:
     """What PyTorch says, from the bundle's own checkpoint: uint8 [n, H, W]; None where it is not installed."""
     if find_spec("torch") is None:
         return None
-    from ..export.torch_backend import TorchBackend, reference_masks
+    from ..export.reference import reference_masks
+    from ..export.torch_backend import TorchBackend
 
     preprocess = Preprocessor(bundle.input_size_hw)
     size_hw = frames.shape[1], frames.shape[2]

@@ -174,14 +174,14 @@ def soak(
     with Segmenter(bundle, args.variant, args.backend, threads=args.threads) as segmenter:
         segmenter.warmup()
         source, clock = LoopSource(frames, seconds), ClockSink(seconds)
-        with _MemoryLog(seconds) as memory:
+        with MemoryLog(seconds) as memory:
             report = Pipeline(source, segmenter, [clock]).run()
         for error in report.failures.values():
             raise error
     return clock, memory.samples, int(report.stats["invalid_frames"])
 
 
-class _MemoryLog:
+class MemoryLog:
     """Samples this process's resident memory in a thread, into memory taken beforehand."""
 
     def __init__(self, seconds: float) -> None:
@@ -190,7 +190,7 @@ class _MemoryLog:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> _MemoryLog:
+    def __enter__(self) -> MemoryLog:
         self._thread.start()
         return self
 
@@ -244,15 +244,20 @@ def verdict(
     ratio = last.p50 / first.p50
     pace = "slower than" if ratio > _SLOWER else "faster than" if ratio < 1 / _SLOWER else "as fast as"
     grown = slope * span_s / 3600
-    leaks = slope > _LEAK_MB_PER_HOUR and grown > _LEAK_MB
+    does = "grows" if grows(slope, span_s) else "does not grow"
     return [
         f"The last {stretch_s:g} s are {pace} the first: at the median {last.p50:.1f} ms a frame against"
         f" {first.p50:.1f}, at p99 {last.p99:.1f} against {first.p99:.1f}; {last.fps:.1f} frames a second against"
         f" {first.fps:.1f}.",
-        f"Memory {'grows' if leaks else 'does not grow'}: {grown:+.2f} MB over the {span_s / 60:.1f} minutes after it"
+        f"Memory {does}: {grown:+.2f} MB over the {span_s / 60:.1f} minutes after it"
         f" settled, a slope of {slope:+.1f} MB an hour.",
         f"{invalid} results were not valid.",
     ]
+
+
+def grows(slope: float, span_s: float) -> bool:
+    """Whether memory grows: a slope in MB an hour, over so many seconds, that is more than an allocator's noise."""
+    return slope > _LEAK_MB_PER_HOUR and slope * span_s / 3600 > _LEAK_MB
 
 
 def plot(clock: ClockSink, memory: npt.NDArray[np.float64], title: str) -> bytes:

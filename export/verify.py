@@ -22,7 +22,8 @@ from .frames import LabelledFrames, class_note
 from .gates import GateResult, Gates, failures, note_of
 from .parity import Parity, ParitySummary
 from .pictures import ComparedMask, FramePictures, Gallery
-from .torch_backend import TorchBackend, reference_masks
+from .reference import reference_masks
+from .torch_backend import TorchBackend
 
 REPORT_SCHEMA = 1
 _CALIBRATION_SHOWN = (

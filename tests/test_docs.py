@@ -34,11 +34,11 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "results").glob("*.md")),
 ]
-OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "runs", "datasets", "build", "dist"}
+OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "gpu", "runs", "datasets", "build", "dist"}
 """What a fresh clone does not have."""
 
 NOT_OURS = {
-    "apt-get", "cd", "cp", "curl", "git", "pre-commit", "python", "python3", "source", "strace", "sudo",
+    "apt-get", "cd", "cp", "curl", "git", "ln", "mkdir", "pre-commit", "python", "python3", "source", "strace", "sudo",
 }  # fmt: skip
 """Programs whose options are none of edgeseg's business, in blocks that are not run."""
 

@@ -11,7 +11,7 @@ import torch
 from edgeseg.export.boundary import BoundaryIou
 from edgeseg.export.gates import Gates, note_of
 from edgeseg.export.parity import AGREES, REAL, TIE, Parity, Reference
-from edgeseg.export.torch_backend import reference_masks
+from edgeseg.export.reference import reference_masks
 from edgeseg.runtime.errors import VerificationError
 from edgeseg.runtime.labels import LabelMap
 from torch.nn import functional as F

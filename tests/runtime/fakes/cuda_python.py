@@ -78,6 +78,10 @@ def modules(fake: Any, gpu_error: type[Exception]) -> dict[str, ModuleType]:
     runtime.cudaGraphInstantiate = lambda graph, flags: call(instantiate, graph)
     runtime.cudaGraphDestroy = lambda graph: call(fake.destroy_graph, graph, gives=False)
     runtime.cudaGraphExecDestroy = lambda graph: call(fake.destroy_graph, graph, gives=False)
+    runtime.cudaEventCreate = lambda: (Error.cudaSuccess, object())
+    runtime.cudaEventRecord = lambda event, stream: call(fake.record, stream, gives=False)
+    runtime.cudaEventSynchronize = lambda event: call(fake.synchronize, gives=False)
+    runtime.cudaEventElapsedTime = lambda start, end: (Error.cudaSuccess, 0.25)
     runtime.cudaGraphLaunch = lambda graph, stream: call(fake.launch, graph, gives=False)
 
     driver: Any = ModuleType("cuda.bindings.driver")

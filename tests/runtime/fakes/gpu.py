@@ -100,6 +100,10 @@ class FakeGpu:
         """Puts work on the stream, or into the graph that is being captured."""
         (self._queue if self._capturing is None else self._capturing).append(work)
 
+    def record(self, handle: int) -> None:
+        self._call("record")
+        assert handle in self.streams
+
     def synchronize(self) -> None:
         if self._capturing is not None:
             raise GpuError("CaptureUnsupported")
@@ -135,6 +139,11 @@ class FakeGpu:
     def kernel(self) -> None:
         """What work calls when it runs, so that a test can let it fail there."""
         self._call("kernel", anywhere=True)
+
+    def touch(self, address: int) -> None:
+        """What work calls before it reads or writes: an address that nobody allocated ends it, as it would there."""
+        if not any(start <= address < start + block.nbytes for start, block in self.memory.items()):
+            raise GpuError("IllegalAddress")
 
     def _call(self, call: str, anywhere: bool = False) -> None:
         self.calls.append(call)

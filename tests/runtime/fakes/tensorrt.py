@@ -212,6 +212,8 @@ class Context(Living):
 
         def run() -> None:
             fake.kernel()
+            for address in addresses.values():
+                fake.touch(address)
             frame = read(addresses["frame"], frame_shape)
             logits = session.run(["logits"], {"frame": frame})[0]
             with np.errstate(invalid="ignore"):

@@ -1,0 +1,63 @@
+"""One step in a process of its own: ``python -m edgeseg.benchmarks.gpu.child ORDER RESULT``.
+
+The result is written whenever the step has something to tell, so that it is there also where the process is killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ...runtime.errors import EdgesegError
+from .order import FAILED, NOT_RUN, PASSED, NotRunError, Order, first_line, write_json
+from .prepared import use_packages
+
+_UNKNOWN = 3
+
+
+def run_order(order: Order, result: Path) -> dict[str, Any]:
+    """Runs a step here, writes what came of it, and returns that."""
+    told: dict[str, Any] = {"outcome": FAILED, "why": "it has not ended", "result": {}}
+
+    def note(**facts: Any) -> None:
+        told["result"].update(facts)
+        write_json(result, told)
+
+    try:
+        note()
+        if order.prepared:
+            use_packages(Path(order.prepared))
+        step = getattr(importlib.import_module(order.module), order.function)
+        step(order, note)
+        told.update(outcome=PASSED, why="")
+    except NotRunError as error:
+        told.update(outcome=NOT_RUN, why=first_line(error))
+    except EdgesegError as error:
+        told.update(outcome=FAILED, why=first_line(error))
+    except (
+        Exception
+    ) as error:  # a fault of ours, or of a library: the report tells it, and the log has all of it
+        traceback.print_exc()
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        told.update(
+            outcome=FAILED,
+            why=f"{type(error).__name__}: {first_line(error)} ({Path(place.filename).name}:{place.lineno})",
+        )
+    note()
+    return told
+
+
+def main() -> int:
+    """Runs the order; returns 0 where it came to an outcome, whatever that is."""
+    if len(sys.argv) != 3:
+        print("usage: python -m edgeseg.benchmarks.gpu.child ORDER RESULT", file=sys.stderr)
+        return _UNKNOWN
+    run_order(Order.from_json(Path(sys.argv[1]).read_text(encoding="utf-8")), Path(sys.argv[2]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

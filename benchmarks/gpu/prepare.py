@@ -1,0 +1,269 @@
+"""Makes the folder that the proof is run on: it wants the ``export`` extra, and no GPU."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ...runtime.checked_files import file_sha256
+from ...runtime.errors import EdgesegError, OutputError, UsageError, VerificationError
+from ...runtime.outputs import discard, prepare_output, put_in_place
+from .prepared import (
+    BUNDLE,
+    FILE_NAME,
+    FRAMES,
+    MASKS,
+    PACKAGES,
+    PROGRAM,
+    PURE_PACKAGES,
+    REFERENCE,
+    SCHEMA,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from ...export.frames import LabelledFrame, LabelledFrames
+    from ...runtime.bundle import Bundle
+
+WORLD, CALIBRATION_WORLD = 7, 3
+_MADE_WITH = ("edgeseg", "numpy", "torch", "torchvision", "onnx")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is prepared.
+
+    Attributes:
+        name: in the registry.
+        weights: as ``models.pretrained`` resolves it.
+        num_classes: for random weights.
+        arguments: the architecture's own options.
+        size_hw: the input size; the weights' own where None.
+    """
+
+    name: str
+    weights: str
+    num_classes: int | None = None
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    size_hw: tuple[int, int] | None = None
+
+
+RECIPES = (
+    Recipe("lraspp", "camvid"),
+    Recipe("fcn8s", "random", 6, {"width": 8}, (256, 320)),
+    Recipe("unet", "random", 6, {"width": 16}, (256, 320)),
+    Recipe("deeplabv3", "random", 6, {"aux": False}, (256, 320)),
+)
+"""Narrow where the paper's form is large, so that the folder is small to carry."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What to prepare.
+
+    Attributes:
+        recipes: the networks.
+        frames: how many.
+        frame_size_hw: their height and width.
+        int8: also in INT8, calibrated for TensorRT.
+        pictures: how many to calibrate on.
+    """
+
+    recipes: Sequence[Recipe] = RECIPES
+    frames: int = 8
+    frame_size_hw: tuple[int, int] = (480, 640)
+    int8: bool = True
+    pictures: int = 16
+
+
+def choose_recipes(names: Sequence[str], weights: Mapping[str, str]) -> tuple[Recipe, ...]:
+    """The recipes of the networks named, all where none is; with weights of one's own where they are given.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    known = {recipe.name: recipe for recipe in RECIPES}
+    for name in (*names, *weights):
+        if name not in known:
+            raise UsageError(f"unknown network {name!r}; the proof has {', '.join(known)}")
+    own = {name: Recipe(name, file) for name, file in weights.items()}
+    return tuple((known | own)[name] for name in names or known)
+
+
+def prepare(
+    out: Path, wanted: Preparation, force: bool = False, say: Callable[[str], None] = lambda line: None
+) -> None:
+    """Writes the folder, whole or not at all.
+
+    Every bundle is verified on the CPU before it is taken. INT8 that does not pass its gates is left out with a note.
+
+    Raises:
+        VerificationError: a float variant does not pass its gates.
+        EdgesegError: weights, sizes or the folder cannot be used.
+    """
+    from ...export.dependencies import require_export_extra
+    from ...export.frames import AerialFrames
+
+    require_export_extra("preparing the proof")
+    partial = prepare_output(out, force, folder=True)
+    frames = AerialFrames(WORLD, wanted.frame_size_hw, wanted.frames)
+    try:
+        partial.mkdir()
+        looked_at = list(frames)
+        _write_pictures(partial, looked_at)
+        networks = {
+            recipe.name: _prepare_network(partial / recipe.name, recipe, wanted, frames, say)
+            for recipe in wanted.recipes
+        }
+        _copy_packages(partial / PACKAGES)
+        entry = {
+            "schema": SCHEMA,
+            "source": frames.name,
+            "truth": list(frames.labels.names),
+            "made_with": _versions(),
+            "networks": networks,
+        }
+        (partial / FILE_NAME).write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
+        put_in_place(partial, out)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        discard(partial)
+
+
+def _prepare_network(
+    folder: Path, recipe: Recipe, wanted: Preparation, frames: LabelledFrames, say: Callable[[str], None]
+) -> dict[str, object]:
+    folder.mkdir()
+    notes = _export(folder / BUNDLE, recipe, wanted, say)
+    from ...runtime.bundle import Bundle
+
+    bundle = Bundle.load(folder / BUNDLE)
+    say(f"{recipe.name}: what PyTorch makes of {len(frames)} frames")
+    _write_reference(folder / REFERENCE, bundle, frames)
+    why = _write_program(folder / PROGRAM, bundle)
+    if why:
+        notes.append(f"no exported program: {why}")
+    files = [name for name in (REFERENCE, PROGRAM) if (folder / name).exists()]
+    return {"sha256": {name: file_sha256(folder / name) for name in files}, "notes": notes}
+
+
+def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str], None]) -> list[str]:
+    """Exports and verifies; INT8 is tried first, and left out where it does not pass."""
+    from ...calibration.calibrate import CalibrationRequest
+    from ...export.pipeline import ExportRequest, export_bundle
+    from ...models.pretrained import shipped_calibration
+
+    notes = []
+    precisions = ("fp16", "int8") if wanted.int8 else ("fp16",)
+    with tempfile.TemporaryDirectory(prefix="edgeseg-gpu-") as working:
+        while True:
+            calibration = None
+            if "int8" in precisions:
+                ships = shipped_calibration(recipe.name, recipe.weights) is not None
+                calibration = CalibrationRequest(
+                    source=None if ships else f"aerial:{CALIBRATION_WORLD}",
+                    method="auto" if ships else "percentile",
+                    pictures=None if ships else wanted.pictures,
+                    targets=("tensorrt",),
+                )
+            request = ExportRequest(
+                model=recipe.name,
+                out=Path(working) / f"{len(precisions)}" / recipe.name,
+                weights=recipe.weights,
+                num_classes=recipe.num_classes,
+                arguments=recipe.arguments,
+                precisions=precisions,
+                size_hw=recipe.size_hw,
+                source=f"aerial:{WORLD}",
+                frames=wanted.frames,
+                calibration=calibration,
+            )
+            request.out.parent.mkdir()
+            try:
+                export_bundle(request, on_step=say)
+            except (VerificationError, EdgesegError) as error:
+                if calibration is None:
+                    raise
+                notes.append(f"INT8 is left out: {error}".replace(working, "…"))
+                say(notes[-1])
+                precisions = ("fp16",)
+                continue
+            shutil.move(request.out, out)
+            return notes
+
+
+def _write_pictures(folder: Path, frames: Sequence[LabelledFrame]) -> None:
+    for kind in (FRAMES, MASKS):
+        (folder / kind).mkdir()
+    for number, frame in enumerate(frames):
+        for kind, picture in ((FRAMES, frame.frame_bgr), (MASKS, frame.mask)):
+            path = folder / kind / f"{number:03}.png"
+            if not cv2.imwrite(str(path), picture):
+                raise OutputError(f"cannot write {path}")
+
+
+def _write_reference(path: Path, bundle: Bundle, frames: LabelledFrames) -> None:
+    from ...export.torch_backend import TorchBackend
+    from ...runtime.preprocess import Preprocessor
+
+    preprocess = Preprocessor(bundle.input_size_hw)
+    with TorchBackend.of_bundle(bundle) as reference:
+        logits = [reference.infer(preprocess(frame.frame_bgr))[0].copy() for frame in frames]
+    np.savez_compressed(path, logits=np.stack(logits))
+
+
+def _write_program(path: Path, bundle: Bundle) -> str:
+    """Writes the network without its definition; returns why it could not, which costs the proof PyTorch's timings."""
+    import torch
+
+    from ...models.checkpoint import load_checkpoint
+
+    network = load_checkpoint(bundle.checkpoint_path, bundle.read_checkpoint()).build().requires_grad_(False)
+
+    class Coarse(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return network.coarse(image)
+
+    try:
+        picture = torch.zeros(1, 3, *bundle.input_size_hw, dtype=torch.float16)
+        torch.export.save(torch.export.export(Coarse().half().eval(), (picture,)), str(path))
+    except (
+        Exception
+    ) as error:  # a compiler's error may be of any kind, and the rest of the proof does without
+        path.unlink(missing_ok=True)
+        return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    return ""
+
+
+def _copy_packages(folder: Path) -> None:
+    """Copies the pure packages, for a machine that has neither them nor a way to fetch them."""
+    for name in PURE_PACKAGES:
+        distribution = metadata.distribution(name)
+        for file in distribution.files or ():
+            if file.suffix == ".py" and file.parts[0] == name:
+                target = folder / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(Path(str(distribution.locate_file(file))), target)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _MADE_WITH:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,110 @@
+"""Processes that can be killed: what a step is run in, so that none can stop the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...runtime.printable import printable
+from .order import FAILED, Order
+
+_AFTER_KILL_SECONDS = 10.0
+"""A process that waits for a driver may outlive SIGKILL; the next step does not wait for it."""
+
+_CHILD = (sys.executable, "-m", "edgeseg.benchmarks.gpu.child")
+
+
+@dataclass
+class Outcome:
+    """What came of a step.
+
+    Attributes:
+        outcome: ``passed``, ``failed`` or ``not run``.
+        why: in one line; empty where it passed.
+        seconds: that it took.
+        result: what it told.
+    """
+
+    outcome: str
+    why: str
+    seconds: float
+    result: dict[str, Any]
+
+
+def run_step(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
+    """Runs a step in a process of its own, and ends it and its children where it takes too long.
+
+    Args:
+        name: of the step, which names its files.
+        order: what it is told.
+        limit_s: how long it may take.
+        folder: for the order, the result and the log, ``NAME.log``.
+    """
+    file = name.replace(" ", "-")
+    result, log = folder / f"{file}.result.json", folder / f"{file}.log"
+    result.unlink(missing_ok=True)
+    start = time.monotonic()
+    with started(order, folder, file) as process:
+        try:
+            status = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            status = None
+    seconds = time.monotonic() - start
+    told = read_result(result)
+    if status == 0 and told:
+        return Outcome(told["outcome"], told["why"], seconds, told["result"])
+    why = f"it took longer than its limit of {limit_s:.0f} s" if status is None else _death(status, log)
+    return Outcome(FAILED, why, seconds, told.get("result", {}))
+
+
+@contextmanager
+def started(order: Order, folder: Path, file: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts a step; at the end of the block it and all that it started are killed, where they still run."""
+    written, result = folder / f"{file}.order.json", folder / f"{file}.result.json"
+    written.write_text(order.to_json(), encoding="utf-8")
+    with (folder / f"{file}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*_CHILD, str(written), str(result)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_AFTER_KILL_SECONDS)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What a step has told so far; empty where nothing."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told
+
+
+def _death(status: int, log: Path) -> str:
+    how = f"exit status {status}" if status >= 0 else f"signal {_signal_name(-status)}"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"its process ended with {how}" + (f": {printable(lines[-1])}" if lines else "")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
