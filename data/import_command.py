@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_SEED = 2**31 - 1
 _MOST_TOLD = 3
+_MOST_REASONS = 20
 
 
 def configure_import(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +87,14 @@ def run_import(args: argparse.Namespace) -> int:
     is_archive = os.path.isfile(args.src)
     if not is_archive and not os.path.isdir(args.src):
         raise DataError(f"there is no data set {args.src}; expected a folder or a zip archive")
-    reads = Reads().add(f"the data set {args.src}", args.src).add("the list of classes", args.classes)
+    reads = Reads()
+    for told, path in (
+        (f"the data set {args.src}", args.src),
+        (f"the list of classes {args.classes}", args.classes),
+    ):
+        if path is not None:
+            # Neither within it nor around it: --force would take it away.
+            reads.add(told, path).add_source(told, [path], frozenset())
     with new_dataset(args.out, args.force, reads) as building, ExitStack() as stack:
         root = stack.enter_context(unpacked(args.src, building.parent)) if is_archive else args.src
         form, found = read(Tree.of(root), args.format, asked)
@@ -180,9 +188,13 @@ def _report(out: Path, form: Form, result: Imported) -> None:
     print(f"{form.title}: {count} pictures ({printable(lists)}), {len(result.labels)} classes")
     for name, share in shares(result):
         print(f"  {printable(name):>20}  {100 * share:6.2f} % of pixels")
-    for reason, names in result.left_out.items():
+    reasons = sorted(result.left_out.items(), key=lambda each: -len(each[1]))
+    for reason, names in reasons[:_MOST_REASONS]:
         shown = ", ".join(names[:_MOST_TOLD]) + (" …" if len(names) > _MOST_TOLD else "")
         print(f"left out: {len(names)}, {printable(reason)}: {printable(shown)}")
+    if len(reasons) > _MOST_REASONS:
+        rest = sum(len(names) for _, names in reasons[_MOST_REASONS:])
+        print(f"left out: {rest} more, for {len(reasons) - _MOST_REASONS} other reasons")
     for note in result.notes:
         print(f"note: {printable(note)}")
     print(f"wrote {printable(str(out))}; check it with `edgeseg data check {printable(str(out))}`")

@@ -83,7 +83,7 @@ def _read_file(
     drawn: dict[int, list[dict[str, Any]]] = {}
     for each in objects(entry["annotations"], f"'annotations' of {what}"):
         number = field_of(each, "image_id", int, f"an annotation of {what}")
-        if each.get("category_id") not in ids:
+        if field_of(each, "category_id", int, f"an annotation of {what}") not in ids:
             raise DataError(f"an annotation of {what} has a category that the file does not name")
         if not each.get("segmentation"):
             found.leave_out("an object with a box and no outline", f"image {number}")

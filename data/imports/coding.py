@@ -13,12 +13,13 @@ import numpy.typing as npt
 from ...runtime.errors import DataError
 from ...runtime.labels import VOID
 from ..class_lists import NamedClass
-from ..colours import Rgb, is_two_valued, lines_for, look_up, nearest, pack, unpack
+from ..colours import Rgb, is_two_valued, lines_for, look_up, nearest, pack
 from ..masks import open_mask
 from .base import Mask
 
 _MOST_COLOURS = VOID
 _MOST_VALUES = 64
+_MOST_COUNTED = 100_000
 _LOSSY_SUFFIXES = (".jpg", ".jpeg")
 
 
@@ -105,11 +106,10 @@ def _look(paths: Sequence[Path]) -> _Seen:
                 seen.palette |= {value: _rgb(palette_rgb[value]) for value in used}
             continue
         seen.coloured = True
-        colours, numbers = np.unique(pack(stored), return_counts=True)
-        if len(seen.colours) <= 100_000:
-            seen.colours.update(
-                {unpack(c): n for c, n in zip(colours.tolist(), numbers.tolist(), strict=True)}
-            )
+        if len(seen.colours) <= _MOST_COUNTED:
+            # Those that were seen need no sorting again: a mask of known colours takes hundredths of a second.
+            known = {(r << 16) | (g << 8) | b: 0 for r, g, b in seen.colours}
+            seen.colours.update(look_up(stored, known)[1])
     if not seen.coloured and not seen.values.any():
         raise DataError("no mask could be read; see that they are PNG, TIFF, BMP, GIF or JPEG files")
     return seen
@@ -133,7 +133,7 @@ def _by_colour(seen: _Seen, named: list[NamedClass] | None) -> Coding:
                 f"the masks hold {len(seen.colours)} colours, as a JPEG or a smooth resize leaves them; name "
                 "those of the classes in a file, name,r,g,b a line, and give it as --classes: pixels take the nearest"
             )
-        ordered = sorted(seen.colours, key=lambda rgb: (rgb != (0, 0, 0), -seen.colours[rgb], rgb))
+        ordered = sorted(seen.colours, key=lambda rgb: (rgb != (0, 0, 0), rgb))
         named = [
             NamedClass("background" if rgb == (0, 0, 0) else f"colour_{rgb[0]}_{rgb[1]}_{rgb[2]}", rgb)
             for rgb in ordered

@@ -16,6 +16,7 @@ from ...runtime.errors import DataError
 from ...runtime.labels import VOID, LabelMap
 from ...runtime.palette_png import encode
 from ...runtime.pictures import jpeg, reader
+from ..colours import Rgb, UnknownColoursError, lines_for
 from ..groups import GroupOf, choose_val
 from ..lists import PICTURE_SUFFIXES
 from .base import Found, Item, Mask
@@ -32,6 +33,7 @@ _TURNS: dict[int, Callable[[Mask], Mask]] = {
 
 _SPLIT_NAME = re.compile(r"[^\w.-]+")
 _DEFAULT_SHARE = 0.2
+_MOST_LINES = 32
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,13 @@ def write_items(
     palette = target.labels.palette_rgb()
     taken: dict[str, str] = {}
     turned = 0
+    unknown: Counter[Rgb] = Counter()
     for done, item in enumerate(found.items, start=1):
         try:
             data, suffix, mask, was_turned = _read(item)
+        except UnknownColoursError as error:
+            unknown.update(error.unknown)
+            found.leave_out("a mask with colours that no class has", item.id)
         except DataError as error:
             found.leave_out(str(error), item.id)
         else:
@@ -107,9 +113,16 @@ def write_items(
             counts = np.bincount(ids.ravel(), minlength=256)
             result.pixels.update({i: int(counts[i]) for i in np.flatnonzero(counts).tolist()})
         progress(done, len(found.items))
+    if unknown:
+        result.notes.append(f"lines that the label map lacks: {' '.join(lines_for(unknown)[:_MOST_LINES])}")
     if not taken:
         reason = next(iter(found.left_out), "it holds none")
-        raise DataError(f"no picture could be taken: {reason}")
+        lacking = (
+            f"; lines that the label map lacks: {' '.join(lines_for(unknown)[:_MOST_LINES])}"
+            if unknown
+            else ""
+        )
+        raise DataError(f"no picture could be taken: {reason}{lacking}")
     if turned:
         result.notes.append(f"{turned} masks were turned as EXIF turns their pictures")
     result.splits = _share_out(taken, splitting, result.notes)
