@@ -38,6 +38,8 @@ MUST_BE_LEFT = ("bb", "pics", "voc", "recording", "film.mp4")
 BASES: dict[str, list[str]] = {
     "models": ["--card", "absent"],
     "data check": ["voc"],
+    "data import": ["voc", "--out", "made", "--force"],
+    "data split": ["voc"],
     "data voc": ["--dir", "."],
     "data aerial": ["--out", "made", "--count", "2", "--size", "32x32", "--force"],
     "train": [
@@ -240,13 +242,14 @@ def test_every_verb_is_tried() -> None:
 
 
 OUTPUTS = {
-    ("data aerial", "--out"), ("train", "--out"), ("export", "--out"), ("verify", "--out"),
+    ("data aerial", "--out"), ("data import", "--out"), ("train", "--out"), ("export", "--out"), ("verify", "--out"),
     ("verify", "--contact-sheet"), ("build", "--timing-cache"), ("run", "--save"), ("run", "--masks"),
     ("run", "--stats"), ("run", "--trace"), ("run", "--out"), ("run", "--record"), ("replay", "--out"),
     ("replay", "--json"), ("benchmark", "--out"),
 }  # fmt: skip
 INPUTS = {
-    ("data check", "dir"), ("data voc", "--dir"), ("train", "--data"), ("train", "--init"), ("export", "--ranges"),
+    ("data check", "dir"), ("data import", "src"), ("data import", "--classes"), ("data split", "dir"),
+    ("data voc", "--dir"), ("train", "--data"), ("train", "--init"), ("export", "--ranges"),
     ("export", "--exclude"), ("export", "--data"), ("verify", "bundle"), ("verify", "--data"), ("build", "bundle"),
     ("run", "--bundle"), ("run", "--config"), ("run", "--preview-token-file"), ("replay", "recording"),
     ("replay", "--bundle"), ("replay", "--against"), ("benchmark", "bundle"),
