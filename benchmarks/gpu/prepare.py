@@ -165,6 +165,7 @@ def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str],
     notes = []
     precisions = ("fp16", "int8") if wanted.int8 else ("fp16",)
     with tempfile.TemporaryDirectory(prefix="edgeseg-gpu-") as working:
+        drawn = _random_weights(Path(working), recipe) if recipe.weights == "random" else None
         while True:
             calibration = None
             if "int8" in precisions:
@@ -178,8 +179,7 @@ def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str],
             request = ExportRequest(
                 model=recipe.name,
                 out=Path(working) / f"{len(precisions)}" / recipe.name,
-                weights=recipe.weights,
-                num_classes=recipe.num_classes,
+                weights=recipe.weights if drawn is None else str(drawn),
                 arguments=recipe.arguments,
                 precisions=precisions,
                 size_hw=recipe.size_hw,
@@ -199,6 +199,24 @@ def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str],
                 continue
             shutil.move(request.out, out)
             return notes
+
+
+def _random_weights(folder: Path, recipe: Recipe) -> Path:
+    """Draws weights, and rounds them to float16, so that the bundle's checkpoint is half as large to carry."""
+    import torch
+
+    from ...models.checkpoint import save_checkpoint
+    from ...models.pretrained import resolve_weights
+
+    checkpoint = resolve_weights(recipe.name, recipe.weights, recipe.num_classes, recipe.arguments)
+    network = checkpoint.build()
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point() and tensor.ndim > 1:
+                tensor.copy_(tensor.half())
+    path = folder / "random.safetensors"
+    save_checkpoint(path, network, checkpoint.info, half=True)
+    return path
 
 
 def _write_pictures(folder: Path, frames: Sequence[LabelledFrame]) -> None:
