@@ -7,7 +7,7 @@ from that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,30 +81,57 @@ def passes(methods: Iterable[str]) -> int:
     return 2 if set(methods) - {"minmax"} else 1
 
 
+class Extremes:
+    """The least and the greatest value of every activation, over any number of frames.
+
+    Two numbers a tensor leave ONNX Runtime at each frame; memory does not grow with the number of frames.
+
+    Args:
+        graph: float32.
+        names: of the activations; all where None.
+        fuse_quantized: as :func:`.session.open_session` takes it.
+
+    Attributes:
+        names: in the graph's order.
+        low, high: float64, one a name; infinite before the first frame.
+    """
+
+    def __init__(
+        self, graph: Graph, names: Sequence[str] | None = None, *, fuse_quantized: bool = True
+    ) -> None:
+        self.names = tuple(graph.activations if names is None else names)
+        self.low, self.high = np.full(len(self.names), np.inf), np.full(len(self.names), -np.inf)
+        self._session = open_session(_with_extremes(graph.model, self.names), fuse_quantized=fuse_quantized)
+
+    def add(self, frame: npt.NDArray[np.uint8]) -> str | None:
+        """Takes a frame, uint8 [1, H, W, 3]; gives the first activation that is not finite there, or None."""
+        if not self.names:
+            return None
+        values = np.array(self._session.run(None, {INPUT: frame}), np.float64).reshape(2, -1)
+        self.low, self.high = np.minimum(self.low, values[0]), np.maximum(self.high, values[1])
+        finite = np.isfinite(values).all(axis=0)
+        return None if finite.all() else self.names[int(np.argmin(finite))]
+
+
 def _extremes(graph: Graph, frames: Frames, on_step: Callable[[], None]) -> dict[str, Range]:
-    names = graph.activations
-    session = open_session(_with_extremes(graph))
-    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    found = Extremes(graph)
     for frame in frames():
-        values = np.array(session.run(None, {INPUT: frame}), np.float64).reshape(2, -1)
-        if not np.isfinite(values).all():
-            name = names[int(np.argmin(np.isfinite(values).all(axis=0)))]
+        if (name := found.add(frame)) is not None:
             raise DataError(f"{name} is not finite on a calibration picture; the network cannot be quantized")
-        low, high = np.minimum(low, values[0]), np.maximum(high, values[1])
         on_step()
-    if not np.isfinite(low).all():
+    if not np.isfinite(found.low).all():
         raise DataError("there are no calibration pictures; ranges need at least one")
     return {
         name: (min(0.0, float(least)), max(0.0, float(most)))
-        for name, least, most in zip(names, low, high, strict=True)
+        for name, least, most in zip(found.names, found.low, found.high, strict=True)
     }
 
 
-def _with_extremes(graph: Graph) -> onnx.ModelProto:
-    """The graph with two numbers a tensor as its outputs, so that no activation leaves ONNX Runtime."""
-    model = with_outputs(graph.model, ())
+def _with_extremes(whole: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """A graph with two numbers a tensor as its outputs, so that no activation leaves ONNX Runtime."""
+    model = with_outputs(whole, ())
     for kind in ("Min", "Max"):
-        for name in graph.activations:
+        for name in names:
             result = f"{name}_{kind}"
             model.graph.node.append(helper.make_node(f"Reduce{kind}", [name], [result], keepdims=0))
             model.graph.output.append(onnx.ValueInfoProto(name=result))

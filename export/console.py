@@ -15,6 +15,7 @@ from rich.text import Text
 from ..calibration.calibrate import Calibration
 from ..calibration.search import Notify, SearchResult
 from ..runtime.printable import printable, printable_lines
+from .headroom import LIMIT, Headroom
 from .latency import Latencies
 from .pipeline import Exported, calibration_folder
 from .verify import Verification
@@ -182,6 +183,9 @@ def show_verification(console: Console, verification: Verification) -> None:
         )
     console.print(table)
     for variant in verification.variants:
+        if variant.headroom is not None and variant.headroom.operator:
+            console.print(_headroom(variant.name, variant.headroom), soft_wrap=True)
+    for variant in verification.variants:
         if variant.note:
             console.print(
                 f"{variant.name} {variant.note}: parity says nothing of what the network has learned."
@@ -193,6 +197,14 @@ def show_verification(console: Console, verification: Verification) -> None:
             )
     if verification.note:
         console.print(f"No truth: {verification.note}.", style="yellow", highlight=False)
+
+
+def _headroom(name: str, headroom: Headroom) -> str:
+    frames = "frame" if headroom.frames == 1 else f"{headroom.frames} frames"
+    return (
+        f"{printable(name)}: the largest float16 activation is {headroom.largest:,.0f}, by"
+        f" {printable(headroom.operator)}, on the first {frames}; at most {LIMIT:,.0f}."
+    )
 
 
 def _worst(name: str, drop: float) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..runtime.backends.limits import CLASS_DROP, LIMITS, MIN_CLASS_PIXELS
 
 if TYPE_CHECKING:
+    from .headroom import Headroom
     from .parity import ParitySummary
 
 
@@ -128,6 +129,23 @@ class Gates:
         )
 
 
+def judge_headroom(headroom: Headroom, limit: float) -> GateResult:
+    """Refuses a graph that has a float16 activation above ``limit``."""
+    without = headroom.without
+    which = (
+        f"{without[0]} and {len(without) - 1} more give" if len(without) > 1 else f"{headroom.operator} gives"
+    )
+    return GateResult(
+        "float16 head-room",
+        passed=not without,
+        measured=headroom.largest,
+        limit=limit,
+        text=f"{which} values up to {headroom.largest:,.0f}, above {limit:,.0f}, a quarter of what float16 holds,"
+        " so that a GPU may overflow on the way there; deploy it in fp32, or train with weights that stay smaller",
+        operator=without[0] if without else headroom.operator,
+    )
+
+
 _DEFAULTS = {precision: Gates(**asdict(limits)) for precision, limits in LIMITS.items()}
 _DEFAULTS["int8"] = replace(_DEFAULTS["int8"], class_drop=0.01, miou_drop=0.005, only_with_truth=True)
 
@@ -142,6 +160,7 @@ class GateResult:
         measured, limit: both in the gate's own unit.
         text: what is wrong, for a message; meant for where it did not pass.
         label: the class it hangs on, or empty.
+        operator: the operator it hangs on, or empty.
     """
 
     gate: str
@@ -150,6 +169,7 @@ class GateResult:
     limit: float
     text: str
     label: str = ""
+    operator: str = ""
 
 
 def note_of(summary: ParitySummary) -> str:

@@ -16,6 +16,7 @@ _GATE_UNITS = {
     "mean IoU": ("{:.2f} points", 100.0, "what the mean over the classes loses"),
     "class IoU": ("{:.2f} points", 100.0, "most that one class loses"),
     "logit error": ("{:.3g} %", 100.0, "largest error of a logit, of their root mean square"),
+    "float16 head-room": ("{:,.0f}", 1.0, "largest activation; float16 ends at 65,504"),
 }
 
 
@@ -112,7 +113,8 @@ def _gates(variant: Mapping[str, Any]) -> str:
         measured, limit = gate["measured"] * factor, gate["limit"] * factor
         share = (1.0 if measured > 0 else 0.0) if limit == 0 else max(0.0, measured / limit)
         kind = "good" if gate["passed"] else "bad"
-        whose = f" ({escape(gate['class'])})" if gate["class"] else ""
+        hangs_on = gate["class"] or gate["operator"]
+        whose = f" ({escape(hangs_on)})" if hangs_on else ""
         rows.append(
             f"<tr><td>{escape(_upper(gate['gate']))}<br><span class=faint>{meaning}{whose}</span></td>"
             f'<td class="bars">{_bar(min(1.0, share), kind)}</td>'

@@ -19,7 +19,8 @@ from ..runtime.errors import BackendError
 from ..runtime.preprocess import Preprocessor
 from ..runtime.segmenter import Segmenter
 from .frames import LabelledFrames, class_note
-from .gates import GateResult, Gates, failures, note_of
+from .gates import GateResult, Gates, failures, judge_headroom, note_of
+from .headroom import LIMIT, Headroom, meter_of
 from .parity import Parity, ParitySummary
 from .pictures import ComparedMask, FramePictures, Gallery
 from .reference import reference_masks
@@ -43,6 +44,7 @@ class VariantResult:
         gates: the limits.
         calibration: of INT8, the manifest's.
         summary: what was measured.
+        headroom: of its float16 activations; None where it has none.
         verdicts: each gate's.
     """
 
@@ -53,6 +55,7 @@ class VariantResult:
     gates: Gates
     calibration: Mapping[str, Any] | None
     summary: ParitySummary
+    headroom: Headroom | None
     verdicts: tuple[GateResult, ...]
 
     @property
@@ -95,9 +98,11 @@ class VariantResult:
                     "measured": verdict.measured,
                     "limit": verdict.limit,
                     "class": verdict.label or None,
+                    "operator": verdict.operator or None,
                 }
                 for verdict in self.verdicts
             ],
+            "headroom": None if self.headroom is None else asdict(self.headroom),
             "tie_margin": self.gates.tie_margin,
             "min_class_pixels": self.gates.min_class_pixels,
             **asdict(self.summary),
@@ -196,6 +201,7 @@ def verify(
         reference_backend = stack.enter_context(TorchBackend.of_bundle(bundle))
         preprocess = Preprocessor(bundle.input_size_hw)
         segmenters = {v.name: stack.enter_context(Segmenter(bundle, v.name, backend, device)) for v in chosen}
+        meters = {v.name: meter for v in chosen if (meter := meter_of(v)) is not None}
         precisions = {name: s.backend.precision for name, s in segmenters.items()}
         limits = {
             v.name: (gates or {}).get(v.name) or Gates.for_precision(precisions[v.name], calibrations[v.name])
@@ -212,7 +218,10 @@ def verify(
         }
         for frame in frames:
             size_hw = (frame.frame_bgr.shape[0], frame.frame_bgr.shape[1])
-            reference = reference_masks(reference_backend.infer(preprocess(frame.frame_bgr)), size_hw)
+            image = preprocess(frame.frame_bgr)
+            reference = reference_masks(reference_backend.infer(image), size_hw)
+            for meter in meters.values():
+                meter.add(image)
             truth = None if note else frame.mask
             masks = {}
             for name, segmenter in segmenters.items():
@@ -227,6 +236,8 @@ def verify(
     results = []
     for v in chosen:
         summary = parities[v.name].summary()
+        headroom = meters[v.name].result() if v.name in meters else None
+        verdicts = limits[v.name].judge(summary)
         results.append(
             VariantResult(
                 name=v.name,
@@ -236,7 +247,8 @@ def verify(
                 gates=limits[v.name],
                 calibration=calibrations[v.name],
                 summary=summary,
-                verdicts=limits[v.name].judge(summary),
+                headroom=headroom,
+                verdicts=verdicts if headroom is None else (*verdicts, judge_headroom(headroom, LIMIT)),
             )
         )
     return Verification(bundle, frames.name, note, tuple(results), gallery.frames())

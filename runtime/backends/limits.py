@@ -13,8 +13,10 @@ class Limits:
     logits are closer than that, its choice is itself a coin's toss, and a flip there says nothing about the variant.
     ``tie_margin`` is that distance as a share of the logits' root mean square on the frame. For float32,
     rounding (6e-8 each) over about 70 layers that each sum about 1000 products grows like the root of their number, to
-    1.6e-5; doubled for two logits, and with room for a heavy tail, 1e-4. For float16 sums are kept in float32 and
-    only activations are rounded (4.9e-4 each), 70 times: 4e-3, and doubled about 1e-2. For bfloat16 the same, four
+    1.6e-5; doubled for two logits, and with room for a heavy tail, 1e-4. For float16 the activations are rounded
+    (4.9e-4 each), 70 times: 4e-3, and doubled about 1e-2. That holds where sums are kept in float32, as most kernels
+    do; TensorRT promises it of none (NVIDIA/TensorRT#2942), and one that sums in float16 departs further: verify what
+    will fly on the device that flies it. For bfloat16 the same as for float16, four
     times as coarse (2e-3 each): 1.6e-2, and doubled about 4e-2. For INT8 an activation is rounded by 1/255 of its
     range, about 1e-2 of its root mean square, and errors of many layers average: 5e-2.
 
