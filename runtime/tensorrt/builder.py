@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ from .network import add_decoding, add_profile, parse_onnx, set_batch
 from .options import BuildOptions
 from .progress import Progress, ProgressTracker, make_monitor, signals_stop
 from .timing_cache import read_timing_cache, write_timing_cache
+
+_CONVOLUTION = re.compile(r"\bConv(?:Transpose)?_\d+\b")
+"""As the exporter names them; ``Conv_12_Q`` is no convolution."""
 
 
 def build_engine(
@@ -74,9 +78,9 @@ def build_engine(
     if engine is None and stopping.is_set():
         raise KeyboardInterrupt
     if engine is None:
-        raise BackendError(
-            f"{tensorrt.title} cannot build {onnx_path}: {messages.cause('it gives no reason')}"
-        )
+        node = messages.node_without_kernel()
+        reason = _no_kernel(node, model) if node else messages.cause("it gives no reason")
+        raise BackendError(f"{tensorrt.title} cannot build {onnx_path}: {reason}")
     on_progress(Progress(1.0, "built", 1, 1))
     return engine
 
@@ -115,6 +119,25 @@ def check_options(tensorrt: TensorRT, options: BuildOptions, timing_cache: Path 
             raise UsageError(
                 f"{tensorrt.title} cannot build for compute capability {capability!r}; it knows {', '.join(known)}"
             )
+
+
+def _no_kernel(node: str, model: bytes) -> str:
+    """What a build without a kernel comes to, and the way out.
+
+    Args:
+        node: as TensorRT calls it, with all that it fused.
+        model: the graph's bytes.
+    """
+    text = f"it has no kernel for the node {node!r}"
+    if b"DequantizeLinear" not in model:
+        return f"{text}; give it more --workspace, or build the fp32 variant: --precision fp32"
+    # A foreign node is named by its first and its last operator alone.
+    convolutions = [] if "ForeignNode" in node else list(dict.fromkeys(_CONVOLUTION.findall(node)))
+    what = " and ".join(convolutions) or "the convolution in it"
+    return (
+        f"{text} in INT8; leave {what} in float, one a line of the list that export takes with --exclude,"
+        " or build the fp16 variant: --precision fp16"
+    )
 
 
 def _read(onnx_path: Path, sha256: str | None) -> bytes:

@@ -21,6 +21,10 @@ _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|/?\b[\w.]+(?:/[\w.]+)+|\b0x[0-9a-
 _SOURCE = re.compile(r"^(?:\[?[\w./]+\.(?:cpp|h|hpp)[^\]:]*(?:::?\w+)*\]?:?\s*(?:\d+:)?\s*)+")
 
 
+_NO_KERNEL = re.compile(r"Could not find any implementation for node (.+?)\.(?:\)|$| In \w+ at )")
+"""The node is a name, or the names of all that were fused, with `` + `` between."""
+
+
 class Messages:
     """What was logged in one build or by one runtime.
 
@@ -61,6 +65,11 @@ class Messages:
     def cause(self, otherwise: str) -> str:
         """The last errors on one line, for a message; ``otherwise`` where there are none."""
         return "; ".join(self.errors[-3:]) or otherwise
+
+    def node_without_kernel(self) -> str:
+        """The node for which a build found no kernel, as TensorRT calls it; empty where that was not said."""
+        found = [match[1] for line in self.errors if (match := _NO_KERNEL.search(line))]
+        return found[-1] if found else ""
 
 
 def make_logger(trt: Any, messages: Messages) -> Any:

@@ -191,6 +191,81 @@ def test_a_build_that_fails_tells_tensorrts_reason(rtx: TensorRT, variant: Varia
         build_engine(rtx, variant.path, SIZE_HW, BuildOptions(workspace_bytes=1 << 20))
 
 
+class Refusing:
+    """TensorRT's module, whose builder says a text and gives no engine."""
+
+    def __init__(self, module: Any, said: str) -> None:
+        self._module, self._said = module, said
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    def Builder(self, logger: Any) -> Any:  # noqa: N802  TensorRT's name
+        module, said, builder = self._module, self._said, self._module.Builder(logger)
+
+        class RefusingBuilder:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(builder, name)
+
+            def build_serialized_network(self, network: Any, config: Any) -> None:
+                logger.log(module.ILogger.ERROR, said)
+
+        return RefusingBuilder()
+
+
+QUANTIZED = (
+    helper.make_node("Constant", [], ["scale"], value_float=1.0),
+    helper.make_node("Constant", [], ["zero"], value=numpy_helper.from_array(np.int8(0))),
+    helper.make_node("QuantizeLinear", ["floats", "scale", "zero"], ["q"], name="q"),
+    helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["logits"], name="dq"),
+)
+
+
+@pytest.mark.parametrize(
+    ("node", "nodes", "way_out"),
+    [
+        (
+            "w + node_of_dqconv.dwconv + PWN(node_of_swish.sigmoid, node_of_swish.mul)",
+            QUANTIZED,
+            " in INT8; leave the convolution in it in float, one a line of the list that export takes with --exclude,"
+            " or build the fp16 variant: --precision fp16",
+        ),
+        (
+            "backbone.7.block.1.0.weight_DQ + Conv_57 + PWN(HardSwish_58)",
+            QUANTIZED,
+            " in INT8; leave Conv_57 in float, one a line of the list that export takes with --exclude,"
+            " or build the fp16 variant: --precision fp16",
+        ),
+        (
+            "{ForeignNode[Conv_1 + Relu_2...Conv_9]}",
+            QUANTIZED,
+            " in INT8; leave the convolution in it in float, one a line of the list that export takes with --exclude,"
+            " or build the fp16 variant: --precision fp16",
+        ),
+        ("ArgMax_260", (), "; give it more --workspace, or build the fp32 variant: --precision fp32"),
+    ],
+)
+def test_a_node_without_a_kernel_is_told_with_the_way_out(
+    rtx: TensorRT,
+    write_graph: Callable[..., Path],
+    node: str,
+    nodes: tuple[onnx.NodeProto, ...],
+    way_out: str,
+) -> None:
+    said = (
+        "[optimizer.cpp::computeCosts::3728] Error Code 10: Internal Error"
+        f" (Could not find any implementation for node {node}.)"
+    )
+    old = TensorRT("tensorrt", "8.6.11", Refusing(rtx.module, said))
+    path = write_graph(*nodes)
+    with pytest.raises(BackendError) as told:
+        build_engine(old, path, SIZE_HW, BuildOptions())
+    assert (
+        str(told.value)
+        == f"TensorRT 8.6.11 cannot build {path}: it has no kernel for the node {node!r}{way_out}"
+    )
+
+
 @pytest.mark.parametrize(
     ("graph", "message"),
     [

@@ -94,3 +94,42 @@ def test_a_process_has_one_logger_that_all_hear(rtx: TensorRT) -> None:
     del runtime_or_builder, another, first
     logger.log(rtx.module.ILogger.WARNING, "of a storm")
     assert second.warnings() == ["of the weather", "of a storm"]
+
+
+@pytest.mark.parametrize(
+    ("said", "node"),
+    [
+        (  # TensorRT 8.5, a depthwise convolution and a swish between Q and DQ
+            "[optimizer.cpp::computeCosts::3728] Error Code 10: Internal Error (Could not find any implementation for"
+            " node w + node_of_dqconv.dwconv + PWN(node_of_swish.sigmoid, node_of_swish.mul).)",
+            "w + node_of_dqconv.dwconv + PWN(node_of_swish.sigmoid, node_of_swish.mul)",
+        ),
+        (  # TensorRT 8.6, a depthwise convolution between Q and DQ
+            "10: Could not find any implementation for node weights + node_of_weights_quantized + node_of_output.",
+            "weights + node_of_weights_quantized + node_of_output",
+        ),
+        (  # TensorRT 8.2
+            "[optimizer.cpp::computeCosts::2011] Error Code 10: Internal Error (Could not find any implementation for"
+            " node conv1.weight + QuantizeLinear_7_quantize_scale_node + (Unnamed Layer* 14) [Shuffle] + Conv_9 +"
+            " PWN(LeakyRelu_10).)",
+            "conv1.weight + QuantizeLinear_7_quantize_scale_node + (Unnamed Layer* 14) [Shuffle] + Conv_9 +"
+            " PWN(LeakyRelu_10)",
+        ),
+        (  # TensorRT 10.12, a foreign node
+            "IBuilder::buildSerializedNetwork: Error Code 10: Internal Error (Could not find any implementation for"
+            " node {ForeignNode[or_constant_out + ONNXTRT_Broadcast...node_of_output]}.)",
+            "{ForeignNode[or_constant_out + ONNXTRT_Broadcast...node_of_output]}",
+        ),
+        (  # with the place in its source behind it, as TensorRT for RTX ends its messages
+            "Error Code 10: Internal Error (Could not find any implementation for node Conv_57 + PWN(HardSwish_58)."
+            " In computeCosts at /_src/optimizer/optimizer.cpp:4040)",
+            "Conv_57 + PWN(HardSwish_58)",
+        ),
+        ("Error Code 2: Internal Error (Assertion engine != nullptr failed. )", ""),
+    ],
+)
+def test_the_node_without_a_kernel_is_named(said: str, node: str) -> None:
+    messages = Messages()
+    messages.add_error(said)
+    messages.add_error("Error Code 2: Internal Error (Assertion engine != nullptr failed. )")
+    assert messages.node_without_kernel() == node
