@@ -63,6 +63,9 @@ BASES: dict[str, list[str]] = {
 ALSO: dict[tuple[str, str], list[str]] = {
     ("models", "--size"): ["--card", ""],
     ("models", "--classes"): ["--card", ""],
+    ("data import", "--images"): ["--masks", "voc/*"],
+    ("data import", "--masks"): ["--images", "voc/*"],
+    ("data import", "--group"): ["--val", "0.5"],
     ("export", "--calibrate"): ["--precision", "fp32,int8"],
     ("export", "--budget"): ["--precision", "fp32,int8"],
     ("export", "--class-budget"): ["--precision", "fp32,int8"],

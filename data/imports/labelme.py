@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -66,7 +67,7 @@ def _picture(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | b
     candidates = [] if not isinstance(named, str) else [PureWindowsPath(named).name]
     candidates += [path.stem + suffix for suffix in SUFFIXES]
     for name in candidates:
-        if name and (tree.root / path.parent / name).is_file():
+        if name and os.path.isfile(tree.root / path.parent / name):  # Path's raises where a name is too long
             return tree.root / path.parent / name
     if isinstance(entry.get("imageData"), str):
         try:

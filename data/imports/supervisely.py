@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -46,7 +47,7 @@ def read(tree: Tree, asked: Asked) -> Found:
             (
                 each
                 for each in (folder / f"{path.name}.json", folder / f"{path.stem}.json")
-                if (tree.root / each).is_file()
+                if os.path.isfile(tree.root / each)
             ),
             None,
         )

@@ -23,6 +23,7 @@ from .base import Found, Item, Mask
 from .target import Target
 
 _MOST_ID = 150
+"""Bytes. A list can hold more, and a file system too, but a split's name may come before it."""
 _TURNS: dict[int, Callable[[Mask], Mask]] = {
     5: lambda mask: mask.T,
     6: lambda mask: np.rot90(mask, -1),
@@ -161,8 +162,10 @@ def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
 def _free_name(item: Item, taken: dict[str, str]) -> str:
     """An id that a list can hold, and that no other picture has."""
     name = "/".join(_SPLIT_NAME.sub("_", part).lstrip(".") or "_" for part in item.id.split("/") if part)
-    if len(name) > _MOST_ID:
-        name = f"{name[: _MOST_ID - 9]}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    written = name.encode("utf-8", "replace")
+    if len(written) > _MOST_ID:
+        short = written[: _MOST_ID - 9].decode("utf-8", "ignore").rstrip("/")
+        name = f"{short}-{hashlib.sha256(written).hexdigest()[:8]}"
     if name in taken and item.split:
         name = f"{item.split}/{name}"
     free, number = name, 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import zipfile
@@ -11,7 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeseg.cli import main
+from edgeseg.data.imports.base import Asked, Tree
+from edgeseg.data.imports.registry import read
+from edgeseg.data.imports.target import make_target
 from edgeseg.data.voc import VocDataset
+from edgeseg.runtime.errors import EdgesegError
 from PIL import Image
 
 from .conftest import COLOURS, HW, mask, picture, read_ids, store, text
@@ -220,3 +225,82 @@ def test_what_was_imported_trains(make_form: MakeForm, tmp_path: Path) -> None:
     args = ["--epochs", "1", "--batch-size", "2", "--crop", "32x32", "--workers", "0", "--out", str(run)]
     assert main(["train", "--model", "unet", "--option", "width=4", "--data", str(out), *args]) == 0
     assert (run / "best.safetensors").is_file()
+
+
+def test_names_that_no_file_can_have_are_shortened(make_form: MakeForm, tmp_path: Path) -> None:
+    root = make_form("labelme")
+    entry = json.loads((root / "0.json").read_text())
+    for index in range(2):
+        picture(root / f"{'é' * 120}{index}.jpg", index)
+        text(root / f"{'é' * 120}{index}.json", json.dumps({**entry, "imagePath": "x" * 5000}))
+    (root / "0.json").unlink()
+    assert main(["data", "import", str(root), "--out", str(tmp_path / "out")]) == 0
+    assert main(["data", "check", str(tmp_path / "out")]) == 0
+    names = [path.name for path in (tmp_path / "out/JPEGImages").iterdir()]
+    assert len(names) == 5
+    assert max(len(name.encode()) for name in names) < 160
+
+
+VALUES = (
+    None,
+    True,
+    -1,
+    10**400,
+    1e308,
+    float("nan"),
+    "",
+    "../../x",
+    [],
+    [[1, 2, 3]],
+    {},
+    [None],
+    "\ud800",
+    "é" * 300,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("labelme", "0.json"), ("coco", "*val*.json"), ("supervisely", "ds/ann/0*")]
+)
+def test_annotations_of_any_content_are_read_or_refused(
+    name: str, file: str, make_form: MakeForm, tmp_path: Path
+) -> None:
+    """Each field of a tool's file in turn has another value; a bug would raise something else."""
+    root = make_form(name)
+    (path,) = root.rglob(file)
+    sound = json.loads(path.read_text())
+    refused = taken = 0
+    for number, place in enumerate(places(sound)):
+        for value in VALUES[number % 4 :: 4]:
+            path.write_text(json.dumps(replaced(sound, place, value)))
+            try:
+                found = read(Tree.of(root), name, Asked())[1]
+                make_target(found.classes, [], [])
+                for item in found.items:
+                    item.mask(HW)
+            except EdgesegError:
+                refused += 1
+            else:
+                taken += 1
+    assert refused
+    assert taken
+
+
+def places(value: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """The places of all fields, the first two of each list."""
+    inner: list[tuple[object, object]] = []
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))[:2]
+    return [at] * bool(at) + [each for key, below in inner for each in places(below, (*at, key))]
+
+
+def replaced(value: object, place: tuple[object, ...], new: object) -> object:
+    """A copy with another value at a place."""
+    copy = json.loads(json.dumps(value))
+    at = copy
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = new
+    return copy
