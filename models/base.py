@@ -42,14 +42,23 @@ class SegmentationNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Computes the logits at the input's size: float [N, 3, H, W] -> float [N, C, H, W]."""
-        return upsample_to(self.coarse(x), (x.shape[-2], x.shape[-1]))
+        return self.upsampled(self.coarse(x), (x.shape[-2], x.shape[-1]))
+
+    def upsampled(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """Brings coarse logits to the input's size: float [N, C, h, w] -> float [N, C, H, W]."""
+        return upsample_to(logits, size_hw)
+
+    def coarse_outputs(self, x: Tensor) -> dict[str, Tensor]:
+        """Computes ``out``, the coarse logits, and ``aux``, those of an auxiliary head, where there is one."""
+        return {"out": self.coarse(x)}
 
     def training_outputs(self, x: Tensor) -> dict[str, Tensor]:
         """Computes what the training loss sees: ``out``, and ``aux`` where there is an auxiliary head.
 
         Each is float [N, C, H, W].
         """
-        return {"out": self(x)}
+        size_hw = (x.shape[-2], x.shape[-1])
+        return {name: self.upsampled(logits, size_hw) for name, logits in self.coarse_outputs(x).items()}
 
     def check_input_size(self, size_hw: tuple[int, int]) -> None:
         """Raises ``ModelError`` where the network cannot be deployed at this input size. Most take any."""

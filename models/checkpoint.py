@@ -26,6 +26,8 @@ from .base import IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork
 _KEY = "edgeseg"
 _SCHEMA = 1
 _LENGTH_BYTES = 8
+HEAD_BYTES = _LENGTH_BYTES + 1
+"""What tells a safetensors file from a pickle."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".pkl")
 
 
@@ -197,7 +199,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with open_regular(path) as file:
-            head = file.read(4)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     _refuse_pickle(path, head)
@@ -218,7 +220,7 @@ def parse_tensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str,
     Raises:
         CheckpointError: it is truncated or of another format.
     """
-    _refuse_pickle(path, data[:4])
+    _refuse_pickle(path, data[:HEAD_BYTES])
     try:
         tensors = load(data)
         length = int.from_bytes(data[:_LENGTH_BYTES], "little")
@@ -228,8 +230,22 @@ def parse_tensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str,
     return tensors, dict(header.get("__metadata__", {}))
 
 
+def is_pickle(path: Path, head: bytes) -> bool:
+    """Tells whether a file is, or claims to be, what ``torch.save`` writes.
+
+    A safetensors file begins with the length of its description, which may be any number, and then the description.
+
+    Args:
+        path: the file.
+        head: its first ``HEAD_BYTES`` bytes.
+    """
+    if head[:4] != b"PK\x03\x04" and head[_LENGTH_BYTES:] == b"{":
+        return False
+    return head[:1] == b"\x80" or head[:4] == b"PK\x03\x04" or path.suffix in PICKLE_SUFFIXES
+
+
 def _refuse_pickle(path: Path, head: bytes) -> None:
-    if head[:2] == b"\x80\x02" or head == b"PK\x03\x04" or path.suffix in PICKLE_SUFFIXES:
+    if is_pickle(path, head):
         raise CheckpointError(
             f"{path} is a pickle, which can run code when read; edgeseg reads .safetensors only. "
             "Load it yourself where you trust it, and save it with safetensors.torch.save_file"

@@ -49,5 +49,5 @@ class FCNResNet18(FixedUpsamplingNetwork):
             logits = crop_to(self.upsampling(logits), (x.shape[-2], x.shape[-1]))
         return logits
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.coarse(x) if self.learn_upsampling else super().forward(x)
+    def upsampled(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        return logits if self.learn_upsampling else super().upsampled(logits, size_hw)

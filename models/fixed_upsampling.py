@@ -18,9 +18,8 @@ class FixedUpsamplingNetwork(SegmentationNetwork):
 
     upsampling: TransposedUpsampling
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.upsampling(self.coarse(x))  # [N, C, h·stride, w·stride]
-        return crop_to(logits, (x.shape[-2], x.shape[-1]))
+    def upsampled(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        return crop_to(self.upsampling(logits), size_hw)  # from [N, C, h·stride, w·stride]
 
     def check_input_size(self, size_hw: tuple[int, int]) -> None:
         """Raises ``ModelError`` where a side is no multiple of the stride.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..runtime.errors import CheckpointError
 from ..runtime.files import open_regular
-from .checkpoint import PICKLE_SUFFIXES, CheckpointInfo, as_checkpoint, is_checkpoint, load_tensors
+from .checkpoint import HEAD_BYTES, CheckpointInfo, as_checkpoint, is_checkpoint, is_pickle, load_tensors
 
 SOUND = "2.10"
 """The first PyTorch whose loader of plain tensors is trusted with files from anywhere."""
@@ -54,10 +54,10 @@ def read_weights(path: Path, sha256: str = "") -> Weights:
     """
     try:
         with open_regular(path) as file:
-            head = file.read(4)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    if head[:1] != b"\x80" and head != b"PK\x03\x04" and path.suffix not in PICKLE_SUFFIXES:
+    if not is_pickle(path, head):
         state, metadata = load_tensors(path)
         if is_checkpoint(metadata):
             checkpoint = as_checkpoint(path, state, metadata)

@@ -10,7 +10,7 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
 from . import efficientnet_lite0 as lite0
-from .base import SegmentationNetwork, upsample_to
+from .base import SegmentationNetwork
 from .option_checks import check_bool, check_choice
 from .trunks import BACKBONES, mobilenet_v3_large, resnet50
 
@@ -36,12 +36,11 @@ class DilatedNetwork(SegmentationNetwork):
         logits: Tensor = self.classifier(self.backbone(x)["out"])
         return logits
 
-    def training_outputs(self, x: Tensor) -> dict[str, Tensor]:
+    def coarse_outputs(self, x: Tensor) -> dict[str, Tensor]:
         features = self.backbone(x)
-        size_hw = (x.shape[-2], x.shape[-1])
-        outputs = {"out": upsample_to(self.classifier(features["out"]), size_hw)}
+        outputs = {"out": self.classifier(features["out"])}
         if self.aux_classifier is not None:
-            outputs["aux"] = upsample_to(self.aux_classifier(features["aux"]), size_hw)
+            outputs["aux"] = self.aux_classifier(features["aux"])
         return outputs
 
 

@@ -85,8 +85,8 @@ class UNet(SegmentationNetwork):
         logits: Tensor = self.score(x)
         return upsample_to(logits, size_hw) if self.retain_dim else logits
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.coarse(x)
+    def upsampled(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        return logits  # they have the input's size, or that of the paper's tiles
 
     def check_input_size(self, size_hw: tuple[int, int]) -> None:
         """Raises ``ModelError`` for a size that the valid form cannot halve, and without ``retain_dim``."""

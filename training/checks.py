@@ -53,5 +53,7 @@ def look_over(
             "(255); label some, or name another one with --val-split"
         )
     size_hw = recipe.augmentation.crop_hw or splits.train.smallest_hw
-    check_training_step(architecture, len(train.labels), arguments, batch_size, size_hw, input_size_hw)
+    check_training_step(
+        architecture, len(train.labels), arguments, batch_size, size_hw, input_size_hw, recipe
+    )
     return splits

@@ -6,29 +6,25 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import MissingDependencyError, UsageError
-from ..runtime.printable import printable
 
 if TYPE_CHECKING:
     import torch
 
     from ..data.augment import Augmentation
     from ..data.voc import VocDataset
-    from ..models.base import SegmentationNetwork
-    from ..models.foreign import Weights
-    from ..runtime.labels import LabelMap
     from .recipe import Recipe
     from .trainer import Progress, Trainer
 
 
 _VAL = "val"
 _MOST_WORKERS = 256
+_TEACHER_WEIGHT = 0.5
 _MOST_PIXELS = 64 << 20
 _SCALES = (0.05, 20.0)
 
@@ -72,6 +68,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--average", type=float, metavar="DECAY", help="decay of the averaged weights; 0 averages none"
     )
+    recipe.add_argument("--accumulate", type=int, metavar="N", help="batches whose gradients make one step")
+    recipe.add_argument(
+        "--patience", type=int, metavar="N", help="end after N measurements that were no better than the best"
+    )
+    known = parser.add_argument_group("what is known already")
+    known.add_argument(
+        "--freeze", choices=("none", "stem", "trunk"), help="what keeps its weights and statistics"
+    )
+    known.add_argument(
+        "--trunk-rate", type=float, metavar="X", help="the trunk's share of the learning rate, such as 0.3"
+    )
+    known.add_argument(
+        "--freeze-norms", action="store_true", default=None, help="keep the trunk's batch-norm statistics"
+    )
+    known.add_argument(
+        "--teacher", metavar="CHECKPOINT", help="a trained network whose soft classes are learnt too"
+    )
+    known.add_argument(
+        "--teacher-weight", type=float, metavar="W", help=f"how much they count; default: {_TEACHER_WEIGHT:g}"
+    )
     machine = parser.add_argument_group("machine")
     machine.add_argument("--seed", type=int, default=0, metavar="N")
     machine.add_argument("--device", default="auto", help="cpu, cuda or auto")
@@ -92,10 +108,10 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingDependencyError("torch", "export", "training") from error
     from ..data.voc import VocDataset
-    from ..models.initial import file_of, initial_weights
+    from ..models.initial import initial_weights
     from ..models.options import parse_options
     from ..runtime.sizes import parse_size
-    from . import distributed, folder
+    from . import distributed, folder, known
     from .failures import told
     from .memory import keep_freed_blocks
     from .trainer import Job, Trainer
@@ -106,12 +122,11 @@ def run(args: argparse.Namespace) -> int:
     train = VocDataset(args.data, args.train_split)
     val, unmeasured = _validation(args, train)
     size_hw = _bounded("--size", parse_size(args.size)) if args.size is not None else train.read(0).mask.shape
+    known.check_known(args, recipe, measured=val is not None)
     arguments = parse_options(args.option)
     initial = initial_weights(args.model, arguments, args.init) if args.init else None
     writer = distributed.is_writer()
-    keep = folder.held(
-        args.out, resume=args.resume, force=args.force, needed=file_of(args.init) if args.init else None
-    )
+    keep = folder.held(args.out, resume=args.resume, force=args.force, needed=known.files_read(args))
     with keep if writer else nullcontext():
         if device.type == "cpu":
             keep_freed_blocks()
@@ -132,14 +147,16 @@ def run(args: argparse.Namespace) -> int:
                 workers=args.workers,
                 evaluate_every=args.evaluate_every,
                 resume=args.resume,
+                teacher=None if args.teacher is None else known.teacher(args.teacher, train.labels, device),
                 initialize=None
                 if initial is None
-                else _initializer(initial, args.model, arguments, train.labels),
+                else known.initializer(initial, args.model, arguments, train.labels),
                 note={
                     "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
                     "seed": args.seed,
                     "torch": torch.__version__,
-                    **({} if initial is None else {"started_from": _origin(initial, args.init)}),
+                    **({} if initial is None else {"started_from": known.origin(initial, args.init)}),
+                    **({} if args.teacher is None else {"teacher": Path(args.teacher).name}),
                 },
             )
             with told():
@@ -202,7 +219,14 @@ def _say_before(trainer: Trainer, unmeasured: str) -> None:
 
 def _say_after(trainer: Trainer) -> None:
     """Says what was measured, and which files were written."""
-    if not trainer.written:
+    if trainer.ran_out_of_patience and trainer.epochs_done < trainer.job.recipe.epochs:
+        print(
+            f"ended after epoch {trainer.epochs_done}: {trainer.since_best} measurements were no better than the best; "
+            "more --patience goes on"
+        )
+        if not trainer.written:
+            return
+    elif not trainer.written:
         print(f"{trainer.job.out} has {trainer.epochs_done} epochs already; give more --epochs to go on")
         return
     if trainer.job.val is not None and trainer.best_miou >= 0:
@@ -226,6 +250,14 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         "class_weighting": args.class_weights,
         "jaccard_weight": args.jaccard,
         "average_decay": args.average,
+        "freeze": args.freeze,
+        "trunk_rate": args.trunk_rate,
+        "frozen_norms": args.freeze_norms,
+        "accumulate": args.accumulate,
+        "patience": args.patience,
+        "teacher_weight": _TEACHER_WEIGHT
+        if args.teacher and args.teacher_weight is None
+        else args.teacher_weight,
     }
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return replace(base, augmentation=_augmentation(args, base.augmentation), **changes)
@@ -249,27 +281,6 @@ def _augmentation(args: argparse.Namespace, base: Augmentation) -> Augmentation:
             )
         base = replace(base, scale=(low, high))
     return base
-
-
-def _initializer(
-    weights: Weights, architecture: str, arguments: Mapping[str, object], labels: LabelMap
-) -> Callable[[SegmentationNetwork], None]:
-    from ..models.starting import start_from
-    from . import distributed
-
-    def initialize(network: SegmentationNetwork) -> None:
-        started = start_from(network, architecture, arguments, labels.names, weights)
-        if distributed.is_writer():
-            print(printable(f"{weights.source}: {started}"), flush=True)
-
-    return initialize
-
-
-def _origin(weights: Weights, name: str) -> dict[str, object]:
-    """What a checkpoint remembers of the weights that its training started from."""
-    if weights.info is not None:
-        return dict(weights.info.recipe)
-    return {"weights": Path(name).name}  # a file's path says nothing on another machine
 
 
 def _device(name: str) -> torch.device:

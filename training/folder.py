@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,14 +16,14 @@ _FILES = (STATE, "best.safetensors", "last.safetensors", _LOG, "curves.png")
 
 
 @contextmanager
-def held(out: Path, *, resume: bool, force: bool, needed: Path | None) -> Iterator[None]:
+def held(out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path]) -> Iterator[None]:
     """Keeps a folder for this run alone while the block runs. It is made, and goes again where it stays empty.
 
     Args:
         out: the folder.
         resume: go on with what is there.
         force: start afresh over what is there.
-        needed: a file that the run starts from.
+        needed: the files that the run reads, by the option that names them.
 
     Raises:
         DataError: there is nothing to resume.
@@ -61,7 +61,7 @@ def clear(out: Path, *, resume: bool) -> None:
         raise OutputError(f"cannot write into {out}: {error.strerror}") from error
 
 
-def _check(out: Path, resume: bool, force: bool, needed: Path | None) -> None:
+def _check(out: Path, resume: bool, force: bool, needed: Mapping[str, Path]) -> None:
     try:
         out.lstat()
         there = True
@@ -80,8 +80,9 @@ def _check(out: Path, resume: bool, force: bool, needed: Path | None) -> None:
         raise OutputError(
             f"{out} exists and is not empty; give --resume to go on with it, or --force to start afresh"
         )
-    if needed is not None and not resume and there and any(_same(out / name, needed) for name in _FILES):
-        raise UsageError(f"--init {needed} lies in {out}, which --force would empty; name another --out")
+    for option, path in needed.items():
+        if not resume and there and any(_same(out / name, path) for name in _FILES):
+            raise UsageError(f"{option} {path} lies in {out}, which --force would empty; name another --out")
 
 
 def _same(one: Path, other: Path) -> bool:

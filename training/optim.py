@@ -11,15 +11,26 @@ from torch import nn
 
 from ..models.base import SegmentationNetwork
 from .recipe import Recipe
+from .tuning import trainable
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Builds the optimizer. Biases and batch-norm parameters are not decayed."""
-    trainable = [p for p in network.parameters() if p.requires_grad]
+def make_optimizer(network: SegmentationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
+    """Builds the optimizer. Biases and batch-norm parameters are not decayed.
+
+    Each group has its ``share`` of the learning rate, which is less than 1 for a trunk with a rate of its own.
+    """
+    parts = [([p for p in network.parameters() if p.requires_grad], 1.0)]
+    if recipe.trunk_rate != 1:
+        parts = [
+            (trainable(network, of_trunk=False), 1.0),
+            (trainable(network, of_trunk=True), recipe.trunk_rate),
+        ]
     groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+        {"params": [p for p in part if (p.ndim > 1) == decayed], "share": share,
+         "weight_decay": recipe.weight_decay if decayed else 0.0}
+        for part, share in parts
+        for decayed in (True, False)
+    ]  # fmt: skip
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, recipe.learning_rate, momentum=recipe.momentum)
     return torch.optim.AdamW(groups, recipe.learning_rate)

@@ -10,6 +10,8 @@ import torch
 from ..models import registry
 from ..models.base import SegmentationNetwork
 from ..runtime.errors import ModelError, UsageError
+from .recipe import Recipe
+from .tuning import training_mode
 
 _COPIES = 5
 """What lives of every weight with AdamW: itself, its average, its gradient and two moments."""
@@ -22,6 +24,7 @@ def check_training_step(
     batch_size: int,
     size_hw: tuple[int, int],
     input_size_hw: tuple[int, int],
+    recipe: Recipe | None = None,
 ) -> None:
     """Refuses what a network cannot be trained on, or could not be deployed at afterwards.
 
@@ -30,6 +33,7 @@ def check_training_step(
         batch_size: pictures in a batch, over all processes.
         size_hw: height and width of the smallest training picture, behind augmentation.
         input_size_hw: height and width for evaluation and deployment.
+        recipe: which of the batch normalization keeps its statistics; None for none.
 
     Raises:
         ModelError: unknown network or options, or an input size at which it cannot be deployed.
@@ -43,6 +47,7 @@ def check_training_step(
         raise UsageError(
             f"{architecture} cannot be built with these options: {_first_line(error)}; use smaller ones"
         ) from error
+    training_mode(network, recipe or Recipe())
     _check_memory(network, architecture)
     try:
         network.check_input_size(input_size_hw)

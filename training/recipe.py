@@ -13,6 +13,7 @@ from ..runtime.errors import UsageError
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["poly", "one-cycle"]
 ClassWeighting = Literal["none", "sqrt", "log"]
+Frozen = Literal["none", "stem", "trunk"]
 _MOST = 1_000_000
 
 
@@ -32,6 +33,12 @@ class Recipe:
         auxiliary_weight: weight of an auxiliary head's loss.
         average_decay: decay a step of the averaged weights, which are what is evaluated and saved; 0 averages none.
         augmentation: what a training picture goes through.
+        freeze: the part that is not trained, which keeps its batch-norm statistics too.
+        trunk_rate: share of the learning rate that the trunk has.
+        frozen_norms: the trunk's batch norm keeps the statistics it was loaded with; its scales are trained.
+        accumulate: batches whose gradients make one step.
+        patience: measurements without a better one after which the training ends; 0 trains to the end.
+        teacher_weight: weight of the teacher's soft classes, where there is a teacher.
     """
 
     epochs: int = 100
@@ -47,16 +54,28 @@ class Recipe:
     auxiliary_weight: float = 0.5
     average_decay: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    freeze: Frozen = "none"
+    trunk_rate: float = 1.0
+    frozen_norms: bool = False
+    accumulate: int = 1
+    patience: int = 0
+    teacher_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, unit in (("epochs", "passes"), ("batch_size", "pictures")):
+        for name, unit in (("epochs", "passes"), ("batch_size", "pictures"), ("accumulate", "batches")):
             if not 1 <= getattr(self, name) <= _MOST:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 1 to {_MOST} {unit}")
         if not 0 < self.learning_rate < math.inf:
             raise UsageError(
                 f"the learning rate is {self.learning_rate}; expected more than 0, such as 0.001"
             )
-        for name in ("weight_decay", "jaccard_weight", "auxiliary_weight"):
+        if not 0 <= self.patience <= _MOST:
+            raise UsageError(f"patience is {self.patience}; expected 0 to {_MOST} measurements")
+        if not 0 < self.trunk_rate <= 1:
+            raise UsageError(
+                f"trunk_rate is {self.trunk_rate}; expected more than 0, at most 1, such as 0.3; --freeze trunk is 0"
+            )
+        for name in ("weight_decay", "jaccard_weight", "auxiliary_weight", "teacher_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more, such as 0.01")
         for name in ("momentum", "warmup", "average_decay"):

@@ -16,6 +16,7 @@ _MUST_AGREE = {
     "train": "training pictures or masks",
     "val": "validation pictures or masks",
     "optimizer": "optimizer",
+    "parts": "frozen layers or trunk's own rate",
 }
 
 
@@ -36,11 +37,15 @@ def check_belongs(path: Path, saved: object, now: Mapping[str, object]) -> list[
     if not isinstance(saved, Mapping):
         raise CheckpointError(f"{path} was saved by another version of edgeseg; {start_afresh}")
     now = json.loads(json.dumps(now))
-    others = [name for key, name in _MUST_AGREE.items() if saved.get(key) != now[key]]
+    others = [name for key, name in _MUST_AGREE.items() if saved.get(key) != now.get(key)]
     if others:
         raise CheckpointError(f"{path} is of a run with other {', other '.join(others)}; {start_afresh}")
     old, new = _flat(saved), _flat(now)
-    return [f"{key} {new.get(key)} instead of {old.get(key)}" for key in new if new[key] != old.get(key)]
+    return [
+        f"{key} {new.get(key)} instead of {old.get(key)}"
+        for key in new
+        if key in old and new[key] != old[key]
+    ]
 
 
 def _flat(job: Mapping[str, object]) -> dict[str, object]:

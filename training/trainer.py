@@ -21,12 +21,14 @@ from ..runtime.labels import VOID
 from . import distributed, log, state
 from .batches import EpochBatches, epoch_of, training_batches
 from .checks import Splits, look_over
+from .distill import Teacher, distillation
 from .evaluate import evaluate, normalizer
 from .failures import check_loss, check_weights, told
 from .losses import SegmentationLoss, class_weights
 from .optim import AveragedWeights, make_optimizer, rate_factor
 from .recipe import Recipe
 from .resume import check_belongs
+from .tuning import freeze, training_mode
 
 Amp = Literal["off", "bf16", "fp16"]
 
@@ -49,6 +51,7 @@ class Job:
         evaluate_every: epochs between two measurements; the last epoch is always measured.
         resume: go on from ``out`` where there is a state.
         initialize: called with the fresh network, to load weights to start from.
+        teacher: what the network learns soft classes from, by the recipe's ``teacher_weight``.
         note: what else the checkpoint should remember of the run, such as the command.
     """
 
@@ -68,6 +71,7 @@ class Job:
     evaluate_every: int = 1
     resume: bool = False
     initialize: Callable[[SegmentationNetwork], None] | None = None
+    teacher: Teacher | None = None
     note: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -116,6 +120,7 @@ class Trainer:
             job.initialize(network)
         network = network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         distributed.synchronize_batch_norm(network, job.device)
+        freeze(network, recipe)
         self.network = network
         self.average = AveragedWeights(self.network, recipe.average_decay)
         self.optimizer = make_optimizer(self.network, recipe)
@@ -125,7 +130,8 @@ class Trainer:
         self.loader = training_batches(
             job.train, recipe.augmentation, self.batches, job.workers, job.cache_bytes
         )
-        self.total_steps = recipe.epochs * len(self.batches)
+        self.steps_per_epoch = -(-len(self.batches) // recipe.accumulate)
+        self.total_steps = recipe.epochs * self.steps_per_epoch
         self.rate_factor = rate_factor(recipe, self.total_steps)
         frequency = torch.from_numpy(splits.train.frequency[: len(job.train.labels)])
         weights = class_weights(frequency, recipe.class_weighting)
@@ -147,10 +153,11 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(job.device.type, enabled=job.amp == "fp16")
         self.epochs_done = self.epochs_saved = 0
         self.best_miou = -1.0
+        self.since_best = 0
         self.val_miou: float | None = None
         if job.resume and self._state_path.exists():
             self._resume()
-        view: nn.Module = _TrainingView(self.network)
+        view: nn.Module = _TrainingView(self.network, with_coarse=job.teacher is not None)
         if distributed.world_size() > 1:
             view = nn.parallel.DistributedDataParallel(view)
         self.forward = torch.compile(view) if job.compile else view
@@ -164,6 +171,8 @@ class Trainer:
         entry: dict[str, object] = {}
         with told(self._kept):
             for epoch in range(self.epochs_done, self.job.recipe.epochs):
+                if self.ran_out_of_patience:
+                    break
                 started = time.monotonic()
                 loss = self._train_epoch(epoch)
                 for network in (self.network, self.average.network):
@@ -172,8 +181,17 @@ class Trainer:
                 # The averaged weights are the same on every process, so one measures and writes.
                 if distributed.is_writer():
                     entry = self._finish_epoch(loss, time.monotonic() - started)
-                distributed.barrier()
+                # Only one process knows the figures, and all stop together.
+                since = torch.tensor(
+                    float(self.since_best if distributed.is_writer() else 0), device=self.job.device
+                )
+                self.since_best = int(distributed.sum_over_processes(since))
         return entry
+
+    @property
+    def ran_out_of_patience(self) -> bool:
+        """Whether too many measurements in a row were no better than the best."""
+        return 0 < self.job.recipe.patience <= self.since_best
 
     @property
     def _rate(self) -> float:
@@ -187,15 +205,25 @@ class Trainer:
         return "nothing was written"
 
     def _train_epoch(self, epoch: int) -> float:
-        self.network.train()
+        training_mode(self.network, self.job.recipe)
         self.batches.epoch = epoch
         torch.manual_seed(self.job.seed * 1_000_003 + epoch)  # for dropout
         total = 0.0
         labelled = False
+        count, group = len(self.batches), self.job.recipe.accumulate
         for index, (image, truth) in enumerate(epoch_of(self.loader)):
-            step = epoch * len(self.batches) + index
+            turn, place = divmod(index, group)
             labelled = labelled or bool((truth != VOID).any())
-            loss = self._step(step, image.to(self.job.device), truth.to(self.job.device))
+            if place == 0:
+                self.optimizer.zero_grad(set_to_none=True)
+            # The last batches of an epoch may be fewer than a group.
+            loss = self._add_gradients(
+                image.to(self.job.device),
+                truth.to(self.job.device),
+                share=1 / min(group, count - turn * group),
+            )
+            if place == group - 1 or index == count - 1:
+                self._step(epoch * self.steps_per_epoch + turn)
             check_loss(loss, f"in epoch {epoch + 1}, step {index + 1}", self._rate, self.job.amp)
             total += loss
             if distributed.is_writer():
@@ -206,23 +234,28 @@ class Trainer:
             )
         return total / max(1, len(self.batches))
 
-    def _step(self, step: int, image: Tensor, truth: Tensor) -> float:
-        """One step; returns the loss of the joint batch."""
-        rate = self.job.recipe.learning_rate * self.rate_factor(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _add_gradients(self, image: Tensor, truth: Tensor, share: float) -> float:
+        """Adds a batch's share to the gradients, and returns the loss of the joint batch."""
         x = self.normalize(image).contiguous(memory_format=torch.channels_last)
         dtype = torch.float16 if self.job.amp == "fp16" else torch.bfloat16
         with torch.autocast(self.job.device.type, dtype, enabled=self.job.amp != "off"):
             outputs = self.forward(x)
+            taught = None if self.job.teacher is None else self.job.teacher.coarse(image)
         loss = self.loss(outputs, truth)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if taught is not None:
+            loss = loss + self.job.recipe.teacher_weight * distillation(outputs["coarse"], taught)
+        self.scaler.scale(share * loss).backward()  # type: ignore[no-untyped-call]
+        # Each process's loss carries a factor of world_size over the joint mass: the mean is the joint loss.
+        return float(distributed.sum_over_processes(loss)) / distributed.world_size()
+
+    def _step(self, step: int) -> None:
+        """Moves the weights along the gradients, at the schedule's rate."""
+        rate = self.job.recipe.learning_rate * self.rate_factor(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.average.update(self.network, step)
-        # Each process's loss carries a factor of world_size over the joint mass: the mean is the joint loss.
-        return float(distributed.sum_over_processes(loss)) / distributed.world_size()
 
     def _finish_epoch(self, loss: float, seconds: float) -> dict[str, object]:
         job, recipe = self.job, self.job.recipe
@@ -239,6 +272,7 @@ class Trainer:
             entry["val"] = log.figures(confusion, job.train.labels)
             self.val_miou = confusion.miou
             improved = confusion.miou > self.best_miou
+            self.since_best = 0 if improved else self.since_best + 1
             self.best_miou = max(self.best_miou, confusion.miou)
         info = self._info_with(entry)
         for name in ("best", "last") if improved else ("last",):
@@ -249,6 +283,7 @@ class Trainer:
             "epochs_done": self.epochs_done,
             "best_miou": self.best_miou,
             "val_miou": self.val_miou,
+            "since_best": self.since_best,
             "mean": self.info.mean,
             "std": self.info.std,
             "job": self.identity,
@@ -289,6 +324,7 @@ class Trainer:
             mean, std = tuple(saved.progress["mean"]), tuple(saved.progress["std"])
             self.info = replace(self.info, mean=mean, std=std)
             self.normalize = normalizer(mean, std, self.job.device)
+        self.since_best = int(saved.progress.get("since_best", 0))
         miou = saved.progress["val_miou"]
         self.val_miou = None if miou is None else float(miou)
         if (self.job.out / "best.safetensors").exists():
@@ -299,20 +335,33 @@ class Trainer:
             log.truncate(self.job.out / "log.jsonl", self.epochs_done)
 
 
+def _has_parts(recipe: Recipe) -> bool:
+    return recipe.freeze != "none" or recipe.trunk_rate != 1
+
+
 class _TrainingView(nn.Module):
     """The network as the loss sees it, so that DDP and torch.compile wrap auxiliary heads too."""
 
-    def __init__(self, network: SegmentationNetwork) -> None:
+    def __init__(self, network: SegmentationNetwork, *, with_coarse: bool) -> None:
         super().__init__()
         self.network = network
+        self.with_coarse = with_coarse
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return self.network.training_outputs(x)
+        if not self.with_coarse:
+            return self.network.training_outputs(x)
+        coarse, size_hw = self.network.coarse_outputs(x), (x.shape[-2], x.shape[-1])
+        outputs = {name: self.network.upsampled(logits, size_hw) for name, logits in coarse.items()}
+        return {**outputs, "coarse": coarse["out"]}
 
 
 def _identity(job: Job, splits: Splits) -> dict[str, object]:
     """What a saved state belongs to."""
+    recipe = job.recipe
+    # The optimizer's state goes by the position of each parameter.
+    parts = {"parts": [recipe.freeze, recipe.trunk_rate != 1]} if _has_parts(recipe) else {}
     return {
+        **parts,
         "architecture": job.architecture,
         "arguments": registry.check_options(job.architecture, job.arguments),
         "labels": [[label.name, label.rgb] for label in job.train.labels.labels],

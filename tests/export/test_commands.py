@@ -14,10 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from edgeseg.cli import main, run_verb
 from edgeseg.export import gates, onnx_file
+from edgeseg.models import registry
 from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
 from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.labels import LabelMap
 
 UNET = (
     "--model",
@@ -73,6 +76,21 @@ def test_export_then_verify(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert hashes(bundle.path) == before, "verifying changes nothing in a bundle"
     assert list(json.loads(Path("report/verification.json").read_text())["variants"]) == ["fp16"]
     assert Path("report/verification.html").stat().st_size > 10_000
+
+
+def test_weights_from_elsewhere_with_their_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = registry.build("unet", 4, {"width": 8, "depth": 2})
+    torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, "theirs.pth")
+    LabelMap.generic(4).write(Path("labelmap.txt"))
+    options = ("--model", "unet", "--option", "width=8", "--option", "depth=2", "--weights", "theirs.pth")
+    assert export(*options, "--size", "64x96") == 2
+    assert "add --labels labelmap.txt" in capsys.readouterr().err
+    assert export(*options, "--labels", "labelmap.txt") == 2
+    assert "add --weights FILE and --size HxW" in capsys.readouterr().err
+    assert export(*options, "--labels", "labelmap.txt", "--size", "64x96", "--frames", "1") == 0
+    manifest = json.loads(Path("bundle/unet/bundle.json").read_text())
+    assert manifest["weights"]["name"] == "theirs"
+    assert Bundle.load("bundle/unet").labels == LabelMap.generic(4)
 
 
 def test_the_same_export_twice_is_the_same_bundle(here: Path) -> None:

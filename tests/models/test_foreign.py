@@ -68,6 +68,15 @@ class TestFiles:
         assert read.classes is None
         assert {value.dtype for value in read.state.values()} == {torch.float32, torch.int64}
 
+    @pytest.mark.parametrize("length", [0x80, 0x280])
+    def test_a_description_as_long_as_a_pickle_s_first_bytes(self, tmp_path: Path, length: int) -> None:
+        path = tmp_path / "theirs.safetensors"
+        save_file({"a": torch.zeros(1)}, path, {"k": ""})
+        filling = length - int.from_bytes(path.read_bytes()[:8], "little")
+        save_file({"a": torch.zeros(1)}, path, {"k": "x" * filling})
+        assert path.read_bytes()[:8] == length.to_bytes(8, "little")
+        assert set(read_weights(path).state) == {"a"}
+
     def test_mmsegmentation_names_its_classes(self, tmp_path: Path) -> None:
         torch.save(
             {"state_dict": fresh("unet", THIN), "meta": {"dataset_meta": {"classes": NAMES}}},

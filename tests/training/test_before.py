@@ -175,8 +175,8 @@ def test_logits_of_another_size_than_the_picture() -> None:
         def coarse(self, x: torch.Tensor) -> torch.Tensor:
             return x[..., 1:-1, 1:-1]
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.coarse(x)
+        def upsampled(self, logits: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
+            return logits
 
     assert _try(Middle(), 1, (8, 8)) == "it gives logits of 6x6 for them"
 
@@ -198,6 +198,6 @@ def test_what_a_run_starts_from_is_not_removed_by_its_force(
 @pytest.mark.parametrize("name", ["file", "file/below", "x\0y"])
 def test_a_folder_that_cannot_be(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    held = folder.held(tmp_path / name, resume=False, force=True, needed=None)
+    held = folder.held(tmp_path / name, resume=False, force=True, needed={})
     with pytest.raises(OutputError, match=r"is a file; name a folder|cannot write into"), held:
         pytest.fail("the folder was taken")

@@ -1,0 +1,81 @@
+"""What a training starts from and learns from: initial weights and a teacher, as the command line names them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from ..models.base import SegmentationNetwork
+from ..models.checkpoint import load_checkpoint
+from ..models.foreign import Weights
+from ..models.initial import file_of
+from ..models.pretrained import shipped_path
+from ..models.starting import start_from
+from ..runtime.errors import UsageError
+from ..runtime.labels import LabelMap
+from ..runtime.printable import printable
+from . import distributed
+from .distill import Teacher
+from .recipe import Recipe
+
+
+def check_known(args: argparse.Namespace, recipe: Recipe, *, measured: bool) -> None:
+    """Refuses options that say nothing without others.
+
+    Args:
+        args: as ``edgeseg train`` has them.
+        recipe: made of them.
+        measured: whether there is a split to measure on.
+
+    Raises:
+        UsageError: layers would be frozen as they were drawn, a teacher has no weight, or patience nothing to judge by.
+    """
+    if (recipe.freeze != "none" or recipe.frozen_norms) and args.init is None and not args.resume:
+        raise UsageError(
+            "--freeze and --freeze-norms keep what was loaded, and nothing is: add --init imagenet or --init FILE"
+        )
+    if args.teacher_weight is not None and args.teacher is None:
+        raise UsageError("--teacher-weight is for a teacher: add --teacher CHECKPOINT")
+    if recipe.patience and not measured:
+        raise UsageError(
+            "--patience counts measurements, and there is no split to measure on: add --val-split NAME"
+        )
+
+
+def files_read(args: argparse.Namespace) -> dict[str, Path]:
+    """The files that a training reads, by the option that names them."""
+    named = {"--init": args.init and file_of(args.init), "--teacher": args.teacher and Path(args.teacher)}
+    return {option: path for option, path in named.items() if path}
+
+
+def teacher(name: str, labels: LabelMap, device: torch.device) -> Teacher:
+    """Opens a teacher: a checkpoint's path, or weights that ship, such as ``lraspp-camvid``.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        DataError: it does not know a class.
+    """
+    return Teacher(load_checkpoint(shipped_path(name) or Path(name)), labels, device)
+
+
+def initializer(
+    weights: Weights, architecture: str, arguments: Mapping[str, object], labels: LabelMap
+) -> Callable[[SegmentationNetwork], None]:
+    """Makes what loads the weights into a fresh network, and says what came of it."""
+
+    def initialize(network: SegmentationNetwork) -> None:
+        started = start_from(network, architecture, arguments, labels.names, weights)
+        if distributed.is_writer():
+            print(printable(f"{weights.source}: {started}"), flush=True)
+
+    return initialize
+
+
+def origin(weights: Weights, name: str) -> dict[str, object]:
+    """What a checkpoint remembers of the weights that its training started from."""
+    if weights.info is not None:
+        return dict(weights.info.recipe)
+    return {"weights": Path(name).name}  # a file's path says nothing on another machine
