@@ -25,7 +25,7 @@ from .runtime.standard_streams import mend_standard_streams, tell, terminal_is_g
 
 VERBS = {
     "models": ("edgeseg.models.command", "list the networks: parameters, GFLOPs, stride, weights"),
-    "data": ("edgeseg.data.command", "fetch, make and check labelled data sets"),
+    "data": ("edgeseg.data.command", "import, check, split and make labelled data sets"),
     "train": ("edgeseg.training.command", "train a network on a VOC-layout data set"),
     "export": ("edgeseg.export.command", "PyTorch to ONNX to a verified bundle"),
     "verify": (

@@ -131,6 +131,8 @@ def read(tree: Tree, name: str | None, asked: Asked) -> tuple[Form, Found]:
     """
     if name is not None and name not in FORMS:
         raise UsageError(f"--format {name!r}: expected one of {', '.join(FORMS)}")
+    if (asked.images or asked.masks) and name not in (None, "globs"):
+        raise UsageError(f"--images and --masks go with --format globs, not with {name}")
     chosen = name or ("globs" if asked.images or asked.masks else detect(tree))
     if not chosen:
         raise DataError(

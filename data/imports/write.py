@@ -180,6 +180,8 @@ def _share_out(taken: dict[str, str], splitting: Splitting, notes: list[str]) ->
     for name, split in taken.items():
         splits.setdefault(_SPLIT_NAME.sub("_", split).strip(".") or "train", []).append(name)
     if splitting.share is None and "val" in splits:
+        if splitting.group_of is not None:
+            notes.append("--group is not used: the set has a val of its own; give --val 0.2 to split it anew")
         return splits
     share = _DEFAULT_SHARE if splitting.share is None else splitting.share
     kept = {split: names for split, names in splits.items() if split == "test"}

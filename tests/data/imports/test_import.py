@@ -58,6 +58,7 @@ def test_classes_are_merged_and_ignored(make_form: MakeForm, tmp_path: Path, cap
         (["--format", "supervisely"], "holds 0 files meta.json"),
         (["--format", "roboflow"], "has no _classes.csv"),
         (["--format", "coco"], "nothing to import from"),
+        (["--format", "coco", "--images", "a", "--masks", "b"], "go with --format globs, not with coco"),
         (["--images", "*.png"], "needs both --images PATTERN and --masks PATTERN"),
         (["--images", "x/*", "--masks", "y/*"], "--images 'x/*' matches no picture below"),
         (["--classes", "absent.txt"], "cannot read the list of classes absent.txt"),
@@ -190,6 +191,21 @@ def test_a_sequence_does_not_straddle(tmp_path: Path) -> None:
         assert not {x[:4] for x in found[name]["val"]} & {x[:4] for x in found[name]["train"]}
     assert main(["data", "import", str(root), "--out", str(tmp_path / "c"), "--val", "0.2"]) == 0
     assert lists(tmp_path / "c")["val"] == ["west_0", "west_1", "west_2"], "without groups the last by name"
+
+
+def test_the_sets_own_lists_stay(make_form: MakeForm, tmp_path: Path, capsys: Capture) -> None:
+    root = make_form("roboflow")
+    assert main(["data", "import", str(root), "--out", str(tmp_path / "a"), "--group", "folder"]) == 0
+    assert "note: --group is not used: the set has a val of its own" in capsys.readouterr().out
+    assert {name: len(ids) for name, ids in lists(tmp_path / "a").items()} == {
+        "train": 2,
+        "val": 1,
+        "test": 1,
+    }
+    assert main(["data", "import", str(root), "--out", str(tmp_path / "b"), "--val", "0.6"]) == 0
+    anew = lists(tmp_path / "b")
+    assert anew["test"] == lists(tmp_path / "a")["test"]
+    assert (len(anew["train"]), len(anew["val"])) == (1, 2)
 
 
 def test_data_split_writes_lists(make_form: MakeForm, capsys: Capture) -> None:
