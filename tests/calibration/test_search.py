@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,6 +20,20 @@ Ranges = Mapping[str, Mapping[str, tuple[float, float]]]
 Search = Callable[..., SearchResult]
 
 BUDGET, CLASS_BUDGET = 1.0, 2.0
+
+_CPU = Path("/proc/cpuinfo")
+SATURATES = platform.machine() == "x86_64" and _CPU.exists() and "vnni" not in _CPU.read_text()
+EXACT_TARGETS = [
+    "tensorrt",
+    pytest.param(
+        "cpu",
+        marks=pytest.mark.skipif(
+            SATURATES,
+            reason="this CPU has no VNNI: sums of two products saturate at 16 bits in its INT8 kernels",
+        ),
+    ),
+]
+"""Targets whose INT8 sums are exact here. Elsewhere the search finds, rightly, that more must stay in float."""
 
 
 @pytest.fixture
@@ -62,7 +77,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EXACT_TARGETS)
 def test_where_plain_quantization_does_nothing_else_is_tried(
     search: Search, ranges: Ranges, target: str, graph: Graph
 ) -> None:
@@ -74,7 +89,7 @@ def test_where_plain_quantization_does_nothing_else_is_tried(
     assert result.chosen.int8_macs == int8_macs(graph, target, ())
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EXACT_TARGETS)
 def test_what_breaks_is_found_and_left_in_float(
     search: Search, narrow: Ranges, target: str, graph: Graph
 ) -> None:
