@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -235,13 +234,3 @@ def make_form(tmp_path: Path) -> Callable[[str], Path]:
         return root
 
     return make
-
-
-def read_ids(path: Path) -> np.ndarray:
-    """The ids of a palette mask."""
-    with Image.open(path) as image:
-        return np.asarray(image)
-
-
-def same_picture(first: Path, second: Path) -> bool:
-    return bool((cv2.imread(str(first)) == cv2.imread(str(second))).all())
