@@ -12,7 +12,8 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """Of pictures, in lower case."""
 
 _ORDER = tuple(each for suffix in PICTURE_SUFFIXES for each in (suffix, suffix.upper()))
-_MASK_SUFFIXES = (".png", ".PNG", ".bmp", ".tif", ".tiff", ".gif")
+_MASK_SUFFIXES = (".png", ".PNG", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
+"""Those of JPEG to be refused by name, not as missing."""
 _MOST_ID = 200
 _MEANT = {
     "train": ("train", "training"),

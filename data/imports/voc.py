@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from ...runtime.errors import DataError
 from ...runtime.labels import LabelMap, voc_labels
 from ..class_lists import NamedClass, find_list, read_labels, read_list
-from ..colours import UnknownColoursError, nearest
+from ..colours import UnknownColoursError, is_two_valued, nearest
 from ..lists import read_split, split_names, usual_name
 from ..masks import open_mask, read_mask
 from .base import SUFFIXES, Asked, Found, Item, Mask, Tree
@@ -29,7 +31,7 @@ def read(tree: Tree, asked: Asked) -> Found:
     masks = next((listed for each in MASK_FOLDERS if (listed := _by_id(tree, root / each))), {})
     base = tree.root / root
     coding = _coding(base, [tree.root / path for path in masks.values()], asked)
-    found = Found(coding.classes, notes=list(coding.notes))
+    found = Found(coding.classes, notes=coding.notes)
     split_by_id: dict[str, str] = {}
     for split in sorted(split_names(base), key=lambda name: name.lower() in ("trainval", "default", "all")):
         for name in read_split(base, split):
@@ -82,17 +84,29 @@ def _coding(base: Path, masks: list[Path], asked: Asked) -> Coding:
 
 
 def _with_labels(labels: LabelMap) -> Coding:
-    classes = [NamedClass(each.name, each.rgb) for each in labels.labels]
+    coding = Coding(
+        [NamedClass(each.name, each.rgb) for each in labels.labels], lambda path: _read(path, labels, coding)
+    )
+    return coding
 
-    def read(path: Path) -> Mask:
-        try:
-            return read_mask(path, labels)
-        except UnknownColoursError as error:
-            if not error.lossy:
-                raise
-            return nearest(open_mask(path)[0], labels.palette_rgb()[: len(labels)])
 
-    return Coding(classes, read, [])
+def _read(path: Path, labels: LabelMap, coding: Coding) -> Mask:
+    """Reads a mask; one with loss is thresholded, which is noted once."""
+    try:
+        return read_mask(path, labels)
+    except DataError as error:
+        stored, _ = open_mask(path, lossy=True)
+        is_jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+        if stored.ndim == 3 and (is_jpeg or (isinstance(error, UnknownColoursError) and error.lossy)):
+            note = "lossy masks: every pixel takes the nearest class's colour"
+            ids = nearest(stored, labels.palette_rgb()[: len(labels)])
+        elif stored.ndim == 2 and len(labels) == 2 and is_two_valued(stored, noisy=not is_jpeg):
+            note, ids = "lossy masks: thresholded at 128", (stored >= 128).astype(np.uint8)
+        else:
+            raise
+        if note not in coding.notes:
+            coding.notes.append(note)
+        return ids
 
 
 def has_layout(tree: Tree) -> bool:

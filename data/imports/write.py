@@ -87,7 +87,7 @@ def write_items(
         DataError: no picture could be taken.
         OSError: the disk failed.
     """
-    result = Imported(target.labels, left_out=found.left_out, notes=[*found.notes, *target.notes])
+    result = Imported(target.labels, left_out=found.left_out)
     palette = target.labels.palette_rgb()
     taken: dict[str, str] = {}
     turned = 0
@@ -114,6 +114,7 @@ def write_items(
             counts = np.bincount(ids.ravel(), minlength=256)
             result.pixels.update({i: int(counts[i]) for i in np.flatnonzero(counts).tolist()})
         progress(done, len(found.items))
+    result.notes += [*found.notes, *target.notes]  # some are known once the masks are read
     if unknown:
         result.notes.append(f"lines that the label map lacks: {' '.join(lines_for(unknown)[:_MOST_LINES])}")
     if not taken:

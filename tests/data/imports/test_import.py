@@ -135,6 +135,39 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(
     assert "s0.png" in out
 
 
+@pytest.mark.parametrize(
+    ("form", "suffix", "note"),
+    [
+        ("RGB", ".png", "nearest class's colour"),
+        ("L", ".png", "thresholded at 128"),
+        ("L", ".jpg", "thresholded at 128"),
+    ],
+)
+def test_lossy_masks_in_voc_layout_are_mended(
+    form: str, suffix: str, note: str, make_form: MakeForm, tmp_path: Path, capsys: Capture
+) -> None:
+    root = make_form("cvat")
+    noise = np.random.default_rng(0).integers(-20, 21, (*HW, 3))
+    for index in range(4):
+        path = root / f"SegmentationClass/a/v {index}.png"
+        path.unlink()
+        clean = COLOURS[mask(index)] if form == "RGB" else ((mask(index) == 2) * 255)
+        noisy = np.clip(clean.astype(int) + (noise if form == "RGB" else noise[..., 0]), 0, 255).astype(
+            np.uint8
+        )
+        store(path.with_suffix(suffix), noisy)
+    if form == "L":
+        text(root / "labelmap.txt", "background:0,0,0::\ntree:128,128,0::\n")
+    assert main(["data", "check", str(root)]) == 1
+    assert "is a lossy mask" in capsys.readouterr().out
+    assert main(["data", "import", str(root), "--out", str(tmp_path / "out")]) == 0
+    assert note in capsys.readouterr().out
+    wanted = mask(0) if form == "RGB" else mask(0) == 2
+    assert (VocDataset(tmp_path / "out", "train").read(0).mask == wanted).mean() > (
+        0.99 if suffix == ".png" else 0.9
+    )
+
+
 def test_a_mask_is_turned_with_its_picture(make_form: MakeForm, tmp_path: Path, capsys: Capture) -> None:
     root = tmp_path / "set"
     for index, orientation in enumerate((5, 6, 7, 8)):
