@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.placement import candidates, output_of, quantized_tensors
@@ -59,6 +60,17 @@ def test_the_kernel_writes_behind_its_relu(graph: Graph) -> None:
     assert output_of(graph, by_name["stem"]) == "r"
     assert output_of(graph, by_name["depth"]) == "d"
     assert output_of(graph, by_name["score"]) == "logits"
+
+
+def test_the_kernel_writes_behind_its_relu6_too(weights: Weights) -> None:
+    operators = nodes()
+    (relu,) = (node for node in operators if node.name == "Relu_4")
+    relu.op_type = "Clip"
+    relu.input.extend(["zero", "six"])
+    graph = Graph(build({**weights, "zero": np.float32(0), "six": np.float32(6)}, operators=operators))
+    everything = candidates(graph, "cpu")
+    assert quantized_tensors(graph, "cpu", everything) == ("sub", "r", "d", "p", "a", "o", "h")
+    assert output_of(graph, next(node for node in graph.nodes if node.name == "stem")) == "r"
 
 
 def test_a_grouped_transposed_convolution_stays_in_float(weights: Weights) -> None:
