@@ -27,6 +27,7 @@ def dataset(tmp_path: Path) -> Path:
             str(tmp_path / "SegmentationClass" / f"p{number}.png"), np.full(SIZE_HW, number, np.uint8)
         )
     (tmp_path / "ImageSets/Segmentation/val.txt").write_text("\n".join(f"p{n}" for n in range(10)))
+    voc_labels().write(tmp_path / "labelmap.txt")
     return tmp_path
 
 
