@@ -15,6 +15,7 @@ import torch
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo
 from ..runtime.errors import MissingDependencyError, ModelError, OutputError
+from .constant_scales import write_constant_scales
 from .graph import deployable
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def _tidy(model: onnx.ModelProto, graph_name: str) -> onnx.ModelProto:
     for part in parts:
         part.doc_string = ""
         del part.metadata_props[:]
+    write_constant_scales(model)
     _rename(model)
     return model
 
