@@ -3,7 +3,9 @@
 ``tensorrt`` fuses a convolution whose input and weights come from DQ, whatever follows it. Symmetric signed 8 bit,
 weights per channel, the bias in float; of a residual addition the branch that is read elsewhere is quantized, the one
 that only the addition reads is not, so that convolution and addition fuse.
-(NVIDIA, "Working with Quantized Types", TensorRT developer guide.)
+(NVIDIA, "Working with Quantized Types", TensorRT developer guide.) A depthwise convolution that no ReLU follows stays
+in float: between Q and DQ, TensorRT 8.5 and 8.6 fuse it with what else follows, hard-swish for one, and may then have
+no kernel for the whole and build no engine (NVIDIA/TensorRT#3385, #4060).
 
 ``cpu`` is what ONNX Runtime's kernels take: unsigned activations with a zero point, signed weights per channel, a bias
 of 32 bits at the product of the two scales, and a Q right behind each convolution, without which it runs in float
@@ -45,14 +47,16 @@ def candidates(graph: Graph, target: str) -> tuple[str, ...]:
     return tuple(
         node.name
         for node in graph.nodes
-        if node.op_type in CONVOLUTIONS and node.name not in graph.gates and _fits(node, target)
+        if node.op_type in CONVOLUTIONS and node.name not in graph.gates and _fits(graph, node, target)
     )
 
 
-def _fits(node: onnx.NodeProto, target: str) -> bool:
+def _fits(graph: Graph, node: onnx.NodeProto, target: str) -> bool:
     if node.op_type == "Conv":
+        if target == "tensorrt":
+            return not graph.operators[node.name].depthwise or fused_relu(graph, node) is not None
         # The logits leave as float32: with no Q behind it, ONNX Runtime would run the convolution in float.
-        return target == "tensorrt" or node.output[0] != LOGITS
+        return str(node.output[0]) != LOGITS
     # ONNX Runtime has no transposed convolution in INT8. In TensorRT the scales of a grouped one would not lie
     # along an axis of its weights.
     return target == "tensorrt" and groups(node) == 1
@@ -81,8 +85,13 @@ def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> 
 
 def output_of(graph: Graph, node: onnx.NodeProto) -> str:
     """The tensor that a convolution's kernel writes: behind its ReLU or ReLU6, which fuses, where it has one."""
+    return str((fused_relu(graph, node) or node).output[0])
+
+
+def fused_relu(graph: Graph, node: onnx.NodeProto) -> onnx.NodeProto | None:
+    """The ReLU or ReLU6 that alone reads a convolution's output, so that one kernel does both; None without one."""
     after = graph.only_consumer(node.output[0])
-    return str((after if after is not None and after.op_type in _FUSES else node).output[0])
+    return after if after is not None and after.op_type in _FUSES else None
 
 
 def _spread(graph: Graph, chosen: set[str]) -> None:

@@ -54,6 +54,15 @@ def nodes() -> list[onnx.NodeProto]:
     ]
 
 
+def with_relu() -> list[onnx.NodeProto]:
+    """The same, with a ReLU behind the depthwise convolution: its output is ``w``, the ReLU's is ``d``."""
+    operators = nodes()
+    (position,) = (i for i, node in enumerate(operators) if node.name == "depth")
+    operators[position].output[0] = "w"
+    operators.insert(position + 1, helper.make_node("Relu", ["w"], ["d"], "Relu_5"))
+    return operators
+
+
 def random_weights() -> Weights:
     random = np.random.default_rng(3)
 

@@ -9,21 +9,43 @@ from edgeseg.calibration.placement import candidates, output_of, quantized_tenso
 from edgeseg.runtime.errors import UsageError
 from onnx import helper
 
-from .conftest import Weights, build, nodes
+from .conftest import Weights, build, nodes, with_relu
 
 
-def test_tensorrt_runs_every_convolution_but_the_gates(graph: Graph) -> None:
-    assert candidates(graph, "tensorrt") == ("stem", "depth", "point", "deep", "up", "score")
+def test_tensorrt_runs_every_convolution_but_the_gates(weights: Weights) -> None:
+    graph = Graph(build(weights, operators=with_relu()))
+    everything = candidates(graph, "tensorrt")
+    assert everything == ("stem", "depth", "point", "deep", "up", "score")
+    # Of the addition p + r only r, which a convolution reads too: p fuses. Nothing in squeeze-and-excitation.
+    assert quantized_tensors(graph, "tensorrt", everything) == ("sub", "r", "d", "o", "h", "k")
+
+
+@pytest.mark.parametrize("follows", ["HardSwish", "Sigmoid", None])
+def test_a_depthwise_convolution_without_a_relu_stays_in_float_for_tensorrt(
+    weights: Weights, follows: str | None
+) -> None:
+    operators = nodes() if follows is None else with_relu()
+    for node in operators:
+        if node.name == "Relu_5":
+            assert follows is not None
+            node.op_type = follows
+    graph = Graph(build(weights, operators=operators))
+    everything = candidates(graph, "tensorrt")
+    assert everything == ("stem", "point", "deep", "up", "score")
+    # What it gives is quantized for the convolution behind it; what it reads is not.
+    assert quantized_tensors(graph, "tensorrt", everything) == ("sub", "d", "o", "h", "k")
+    assert "depth" in candidates(graph, "cpu")
+
+
+def test_a_relu_beside_another_reader_is_not_fused(weights: Weights) -> None:
+    operators = with_relu()
+    (add,) = (node for node in operators if node.name == "Add_7")
+    add.input[1] = "w"
+    assert "depth" not in candidates(Graph(build(weights, operators=operators)), "tensorrt")
 
 
 def test_the_cpu_has_no_transposed_convolution_and_none_that_ends_in_float(graph: Graph) -> None:
     assert candidates(graph, "cpu") == ("stem", "depth", "point", "deep")
-
-
-def test_tensorrt_quantizes_what_convolutions_read(graph: Graph) -> None:
-    everything = candidates(graph, "tensorrt")
-    # Of the addition p + r only r, which a convolution reads too: p fuses. Nothing in squeeze-and-excitation.
-    assert quantized_tensors(graph, "tensorrt", everything) == ("sub", "r", "d", "o", "h", "k")
 
 
 def test_tensorrt_quantizes_nothing_for_what_stays_in_float(graph: Graph) -> None:
