@@ -252,7 +252,7 @@ OUTPUTS = {
 }  # fmt: skip
 INPUTS = {
     ("data check", "dir"), ("data import", "src"), ("data import", "--classes"), ("data split", "dir"),
-    ("data voc", "--dir"), ("train", "--data"), ("train", "--init"), ("export", "--ranges"),
+    ("data voc", "--dir"), ("train", "--data"), ("export", "--labels"), ("export", "--ranges"),
     ("export", "--exclude"), ("export", "--data"), ("verify", "bundle"), ("verify", "--data"), ("build", "bundle"),
     ("run", "--bundle"), ("run", "--config"), ("run", "--preview-token-file"), ("replay", "recording"),
     ("replay", "--bundle"), ("replay", "--against"), ("benchmark", "bundle"),

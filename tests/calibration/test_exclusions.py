@@ -48,5 +48,6 @@ def test_files_that_cannot_be_used(graph: Graph, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot read the exclusion list"):
         read_exclusions(tmp_path / "binary", graph)
-    with pytest.raises(OutputError, match=r"cannot write .*missing"):
-        write_exclusions(tmp_path / "missing" / "exclude.txt", graph, "cpu", [], {})
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match=r"cannot write .*exclude\.txt"):
+        write_exclusions(tmp_path / "file" / "exclude.txt", graph, "cpu", [], {})

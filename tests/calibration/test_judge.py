@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -104,8 +104,12 @@ def test_the_logit_error_needs_no_labels_and_is_of_the_logits(
 
 
 def test_each_target_is_judged_by_its_own_numerics(
-    graph: Graph, pictures: CalibrationSet, ranges: Mapping[str, Mapping[str, tuple[float, float]]]
+    graph: Graph,
+    pictures: CalibrationSet,
+    ranges: Mapping[str, Mapping[str, tuple[float, float]]],
+    wants_exact_sums: Callable[[str], None],
 ) -> None:
+    wants_exact_sums("cpu")
     model = quantize(graph, ranges["minmax"], "cpu")
     samples = list(pictures.read(pictures.held_back))
     fused, apart = (

@@ -49,17 +49,19 @@ class Opener:
         device: str = "cpu",
     ) -> None:
         self.clock, self.opened, self.inferences = Clock(), [], dict.fromkeys(ms, 0)
+        self.closed: list[Segmenter] = []
         self._bundle, self._ms, self._opening_ms = Bundle.load(bundle), ms, opening_ms
         self._fail_at, self._device = fail_at, device
 
     def __call__(self, threads: int, like: Segmenter | None) -> Segmenter:
         assert (like is None) == (not self.opened)
-        assert like is None or not like.backend._closed
+        assert like is None or like not in self.closed
         self.clock.now += self._opening_ms / 1e3
         segmenter = Segmenter(self._bundle, threads=1)
         segmenter.backend.device = self._device
         self.opened.append((threads, segmenter))
-        infer = segmenter.infer
+        infer, close = segmenter.infer, segmenter.close
+        segmenter.close = lambda: (self.closed.append(segmenter), close())[1]  # type: ignore[method-assign]
 
         def timed(prepared: object) -> object:
             if threads == self._fail_at:
@@ -75,7 +77,7 @@ class Opener:
         return open_fastest(self, cpus, clock=self.clock)
 
     def still_open(self) -> list[int]:
-        return [threads for threads, segmenter in self.opened if not segmenter.backend._closed]
+        return [threads for threads, segmenter in self.opened if segmenter not in self.closed]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_a_batch_of_several_alone_is_not_for_edgeseg_run(build: Build) -> None:
         (["--compute-capability", "86"], "--compute-capability '86': expected such as 8.6 or 8.6,8.9"),
         (["--compute-capability", "9.9"], "cannot build for compute capability '9.9'; it knows 7.5"),
         (["--frame", "64"], "'64' is not a size; expected HEIGHTxWIDTH"),
-        (["--workspace", "0"], "--workspace 0: expected 1 MiB or more"),
+        (["--workspace", "0"], "--workspace 0: expected 1 to 16777216 MiB"),
         (["--optimization-level", "9"], "optimization level 9: expected 0 to 5"),
         (["--dla", "0"], "DLA computes in fp16 and int8; fp32 would run on the GPU whole"),
         (["--portable"], "leave --portable out"),
