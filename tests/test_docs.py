@@ -38,7 +38,8 @@ OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "gpu", "runs", "datasets
 """What a fresh clone does not have."""
 
 NOT_OURS = {
-    "apt-get", "cd", "cp", "curl", "git", "ln", "mkdir", "pre-commit", "python", "python3", "source", "strace", "sudo",
+    "apt-get", "cd", "cp", "curl", "git", "grep", "ln", "mkdir", "peers/bin/pip",
+    "peers/bin/polygraphy", "pre-commit", "python", "python3", "source", "strace", "sudo",
 }  # fmt: skip
 """Programs whose options are none of edgeseg's business, in blocks that are not run."""
 
