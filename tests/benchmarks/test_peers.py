@@ -15,6 +15,7 @@ from edgeseg.export.onnx_file import export_graph
 from edgeseg.export.variants import variant_graphs
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.bundle import Bundle
+from edgeseg.runtime.checked_files import file_sha256
 from edgeseg.runtime.errors import BundleError, UsageError
 
 LEAST_AGREEMENT = {"fp32": 0.995, "bf16": 0.95}
@@ -102,6 +103,7 @@ def test_a_graph_of_another_form_is_refused(small_bundle: Bundle, tmp_path: obje
     onnx.save(model, path)
     from dataclasses import replace
 
-    other = replace(small_bundle, variants={"fp32": replace(small_bundle.variant("fp32"), path=path)})
+    variant = replace(small_bundle.variant("fp32"), path=path, sha256=file_sha256(path))
+    other = replace(small_bundle, variants={"fp32": variant})
     with pytest.raises(BundleError, match="begins with Identity, Transpose, Sub; expected Cast"):
         float_graph(other)
