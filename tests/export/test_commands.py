@@ -20,7 +20,7 @@ from edgeseg.export import gates, onnx_file
 from edgeseg.models import registry
 from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.runtime.labels import LabelMap, voc_labels
 
 UNET = (
     "--model",
@@ -50,6 +50,7 @@ def data(tmp_path: Path) -> None:
             str(tmp_path / "data" / "SegmentationClass" / f"{number}.png"), np.zeros((48, 64), np.uint8)
         )
     (tmp_path / "data" / "ImageSets" / "Segmentation" / "val.txt").write_text("0\n1\n")
+    voc_labels().write(tmp_path / "data" / "labelmap.txt")
 
 
 def export(*argv: str) -> int:

@@ -51,7 +51,9 @@ def test_names_stay_and_the_right_tensors_are_float16(lraspp: onnx.ModelProto) -
     for node in after.values():
         wide = node.op_type in ("ReduceMean", "Transpose", "Sub")
         expected = TensorProto.FLOAT if wide else TensorProto.FLOAT16
-        found = {kind[name] for name in (*node.input, *node.output) if name}
+        # The scales of a Resize are float32 by its schema, whatever it resizes.
+        read = node.input[:1] if node.op_type == "Resize" else node.input
+        found = {kind[name] for name in (*read, *node.output) if name}
         assert found & {TensorProto.FLOAT, TensorProto.FLOAT16} <= {expected}, node.name
 
 
