@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
         "os": system[1] if system else platform.system(),
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": installed_versions(_PACKAGES),
         "busy_before": round(busy, 3),
         "busy": busy > _IDLE,
     }
@@ -86,9 +87,10 @@ def _ticks(stat: Path) -> list[int]:
     return [int(ticks) for ticks in first[1:9]]
 
 
-def _versions() -> dict[str, str]:
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Returns the version of each package that is installed."""
     versions = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

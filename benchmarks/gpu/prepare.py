@@ -17,6 +17,7 @@ import numpy as np
 from ...runtime.checked_files import file_sha256
 from ...runtime.errors import EdgesegError, OutputError, UsageError, VerificationError
 from ...runtime.outputs import discard, prepare_output, put_in_place
+from ..describe import installed_versions
 from .prepared import (
     BUNDLE,
     FILE_NAME,
@@ -128,7 +129,7 @@ def prepare(
             "schema": SCHEMA,
             "source": frames.name,
             "truth": list(frames.labels.names),
-            "made_with": _versions(),
+            "made_with": installed_versions(_MADE_WITH),
             "networks": networks,
         }
         (partial / FILE_NAME).write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
@@ -275,13 +276,3 @@ def _copy_packages(folder: Path) -> None:
                 target = folder / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(Path(str(distribution.locate_file(file))), target)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _MADE_WITH:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -6,12 +6,11 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ...runtime.errors import OutputError
-from ..describe import describe_machine
+from ..describe import describe_machine, installed_versions
 from .order import FAILED, NOT_RUN, PASSED, Order, write_json
 from .plan import DEVICE, TOTAL_SECONDS, Step, plan
 from .prepared import Prepared
@@ -94,7 +93,7 @@ class Proof:
             "complete": False,
             "minimal": options.minimal,
             "machine": describe_machine(),
-            "versions": _versions(),
+            "versions": installed_versions(_PACKAGES),
             "device": {},
             "prepared": {
                 "source": prepared.source,
@@ -198,13 +197,3 @@ class Proof:
     def _bytes(self, name: str) -> int:
         bundle = self._prepared.networks[name].bundle()
         return sum(variant.path.stat().st_size for variant in bundle.variants.values())
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
