@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         num_classes=args.classes,
         arguments=parse_options(args.option),
         precisions=parse_names("--precision", args.precision),
-        size_hw=parse_size(args.size) if args.size else None,
+        size_hw=None if args.size is None else parse_size(args.size),
         data=args.data,
         split=args.split,
         source=args.source,

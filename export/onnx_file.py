@@ -30,6 +30,9 @@ IR_VERSION = 8
 INPUT_NAME = "frame"
 OUTPUT_NAME = "logits"
 BATCH_NAME = "N"
+_TRACED_FRAMES = 2
+"""A size of one would be taken for a constant."""
+
 _MAX_PROTOBUF_BYTES = 2**31 - 1
 
 
@@ -51,24 +54,50 @@ def export_graph(
         MissingDependencyError: the exporter's packages are not installed.
     """
     module = deployable(network, info, size_hw)
-    # Two frames: a size of one would be taken for a constant.
-    frames = torch.zeros(2, *size_hw, 3, dtype=torch.uint8)
     try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                (frames,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
-                dynamic_shapes=({0: torch.export.Dim(BATCH_NAME)},),
-                verbose=False,
-            )
+        # Tracing with a free N takes twice as long, and for the networks of this package gives the same bytes.
+        model = _tidy(_trace(module, size_hw, None), info.architecture)
+        if not _free_batch(model):
+            free = ({0: torch.export.Dim(BATCH_NAME)},)
+            model = _tidy(_trace(module, size_hw, free), info.architecture)
     except ModuleNotFoundError as error:
         raise MissingDependencyError(error.name or "onnxscript", "export", "exporting to ONNX") from error
+    return model
+
+
+def _trace(
+    module: torch.nn.Module, size_hw: tuple[int, int], dynamic_shapes: tuple[dict[int, Any], ...] | None
+) -> onnx.ModelProto:
+    frames = torch.zeros(_TRACED_FRAMES, *size_hw, 3, dtype=torch.uint8)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            (frames,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=dynamic_shapes,
+            verbose=False,
+        )
     assert program is not None
-    return _tidy(program.model_proto, info.architecture)
+    return program.model_proto
+
+
+def _free_batch(model: onnx.ModelProto) -> bool:
+    """Frees N of a graph that was traced for two frames; False where an operator within is made for two."""
+    import onnx
+
+    graph = model.graph
+    frame, logits = (value.type.tensor_type.shape.dim[0] for value in (graph.input[0], graph.output[0]))
+    frame.dim_param = BATCH_NAME
+    logits.Clear()  # so that it is inferred
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    logits.dim_param = BATCH_NAME
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*inferred.value_info, *inferred.output)}
+    results = [shapes.get(name) for node in graph.node for name in node.output]
+    # Behind a Resize the inference no longer knows that it is the same N; it never calls it a number.
+    return all(dims and not dims[0].HasField("dim_value") for dims in results)
 
 
 def save_graph(path: Path, model: onnx.ModelProto, precision: str) -> tuple[int, int]:

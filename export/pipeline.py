@@ -111,7 +111,7 @@ def export_bundle(
     if request.calibration is not None:
         request.calibration.check()
     _check_outputs(request)
-    weights = request.weights or default_weights(request.model)
+    weights = default_weights(request.model) if request.weights is None else request.weights
     checkpoint = resolve_weights(
         request.model, weights, request.num_classes, request.arguments, labels=request.labels
     )

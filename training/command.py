@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import MissingDependencyError, UsageError
+from ..runtime.printable import printable
 
 if TYPE_CHECKING:
     import torch
@@ -110,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     from ..data.voc import VocDataset
     from ..models.initial import initial_weights
     from ..models.options import parse_options
+    from ..runtime.reads import Reads
     from ..runtime.sizes import parse_size
     from . import distributed, folder, known
     from .failures import told
@@ -124,9 +126,10 @@ def run(args: argparse.Namespace) -> int:
     size_hw = _bounded("--size", parse_size(args.size)) if args.size is not None else train.read(0).mask.shape
     known.check_known(args, recipe, measured=val is not None)
     arguments = parse_options(args.option)
-    initial = initial_weights(args.model, arguments, args.init) if args.init else None
+    initial = None if args.init is None else initial_weights(args.model, arguments, args.init)
     writer = distributed.is_writer()
-    keep = folder.held(args.out, resume=args.resume, force=args.force, needed=known.files_read(args))
+    needed, reads = known.files_read(args), Reads().add_dataset(args.data)
+    keep = folder.held(args.out, resume=args.resume, force=args.force, needed=needed, reads=reads)
     with keep if writer else nullcontext():
         if device.type == "cpu":
             keep_freed_blocks()
@@ -212,9 +215,10 @@ def _validation(args: argparse.Namespace, train: VocDataset) -> tuple[VocDataset
 def _say_before(trainer: Trainer, unmeasured: str) -> None:
     """Says what the user may want to know before hours go into a training."""
     if unmeasured:
-        print(unmeasured, flush=True)
+        print(printable(unmeasured), flush=True)
     if trainer.changed:
-        print(f"going on after epoch {trainer.epochs_done} with {', '.join(trainer.changed)}", flush=True)
+        changed = printable(", ".join(trainer.changed))
+        print(f"going on after epoch {trainer.epochs_done} with {changed}", flush=True)
 
 
 def _say_after(trainer: Trainer) -> None:
@@ -227,11 +231,13 @@ def _say_after(trainer: Trainer) -> None:
         if not trainer.written:
             return
     elif not trainer.written:
-        print(f"{trainer.job.out} has {trainer.epochs_done} epochs already; give more --epochs to go on")
+        out = printable(str(trainer.job.out))
+        print(f"{out} has {trainer.epochs_done} epochs already; give more --epochs to go on")
         return
     if trainer.job.val is not None and trainer.best_miou >= 0:
-        print(f"best mIoU on {trainer.job.val.split}: {trainer.best_miou:.4f}")
-    print(f"wrote {', '.join(str(path) for path in trainer.written)}; log.jsonl and curves.png beside it")
+        print(f"best mIoU on {printable(trainer.job.val.split)}: {trainer.best_miou:.4f}")
+    written = printable(", ".join(str(path) for path in trainer.written))
+    print(f"wrote {written}; log.jsonl and curves.png beside it")
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
@@ -255,12 +261,16 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         "frozen_norms": args.freeze_norms,
         "accumulate": args.accumulate,
         "patience": args.patience,
-        "teacher_weight": _TEACHER_WEIGHT
-        if args.teacher and args.teacher_weight is None
-        else args.teacher_weight,
+        "teacher_weight": _teacher_weight(args),
     }
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return replace(base, augmentation=_augmentation(args, base.augmentation), **changes)
+
+
+def _teacher_weight(args: argparse.Namespace) -> float | None:
+    if args.teacher is not None and args.teacher_weight is None:
+        return _TEACHER_WEIGHT
+    return args.teacher_weight  # type: ignore[no-any-return]
 
 
 def _augmentation(args: argparse.Namespace, base: Augmentation) -> Augmentation:

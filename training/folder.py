@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..runtime.claims import claimed, lock_of
 from ..runtime.errors import DataError, OutputError, UsageError
+from ..runtime.outputs import check_output
+from ..runtime.reads import Reads
 
 STATE = "state.safetensors"
 _LOG = "log.jsonl"
@@ -16,7 +18,9 @@ _FILES = (STATE, "best.safetensors", "last.safetensors", _LOG, "curves.png")
 
 
 @contextmanager
-def held(out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path]) -> Iterator[None]:
+def held(
+    out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path], reads: Reads
+) -> Iterator[None]:
     """Keeps a folder for this run alone while the block runs. It is made, and goes again where it stays empty.
 
     Args:
@@ -24,13 +28,16 @@ def held(out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path]) ->
         resume: go on with what is there.
         force: start afresh over what is there.
         needed: the files that the run reads, by the option that names them.
+        reads: what else it reads.
 
     Raises:
         DataError: there is nothing to resume.
-        OutputError: the folder is a file, is not empty, cannot be written into, or another run has it.
+        OutputError: the folder is a file, is not empty, lies in a bundle or the data set, cannot be written into, or
+            another run has it.
         UsageError: starting afresh would remove ``needed``.
     """
     _check(out, resume, force, needed)  # so that a refusal makes no folder
+    check_output(out, folder=True, reads=reads)
     there = out.exists()
     try:
         with claimed(out / _LOG):

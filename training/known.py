@@ -47,8 +47,11 @@ def check_known(args: argparse.Namespace, recipe: Recipe, *, measured: bool) -> 
 
 def files_read(args: argparse.Namespace) -> dict[str, Path]:
     """The files that a training reads, by the option that names them."""
-    named = {"--init": args.init and file_of(args.init), "--teacher": args.teacher and Path(args.teacher)}
-    return {option: path for option, path in named.items() if path}
+    named = {
+        "--init": None if args.init is None else file_of(args.init),
+        "--teacher": None if args.teacher is None else Path(args.teacher),
+    }
+    return {option: path for option, path in named.items() if path is not None}
 
 
 def teacher(name: str, labels: LabelMap, device: torch.device) -> Teacher:

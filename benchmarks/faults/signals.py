@@ -1,4 +1,4 @@
-"""SIGTERM, in every state that a run can be in."""
+"""SIGTERM, in every state that a run can be in; and SIGHUP, when its terminal closes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ _TIMES = 10
 
 
 def _stopped(
-    bench: Bench, flight: Flight, statuses: tuple[int, ...], within_s: float = _A_SECOND
+    bench: Bench,
+    flight: Flight,
+    statuses: tuple[int, ...],
+    within_s: float = _A_SECOND,
+    number: signal.Signals = signal.SIGTERM,
 ) -> tuple[int, float]:
-    """Sends SIGTERM; checks the exit status and that it is there in time; gives both."""
-    at = flight.signal()
+    """Sends a signal; checks the exit status and that it is there in time; gives both."""
+    at = flight.signal(number)
     status = flight.ends()
     seconds = now() - at
     expect(status in statuses, f"exit status {status}, expected {statuses}: {flight.log}")
@@ -121,6 +125,20 @@ def term_rtsp(bench: Bench) -> Outcome:
 @fault("SIGTERM while running", "video, masks and a recording are written", f"{_AFTER}; all files whole")
 def term_running(bench: Bench) -> Outcome:
     """The usual end."""
+    return _ends_whole(bench, signal.SIGTERM)
+
+
+@fault(
+    "the terminal closes: SIGHUP while running",
+    "video, masks and a recording are written",
+    f"{_AFTER}; all files whole",
+)
+def hang_up(bench: Bench) -> Outcome:
+    """A connection over SSH that breaks."""
+    return _ends_whole(bench, signal.SIGHUP)
+
+
+def _ends_whole(bench: Bench, number: signal.Signals) -> Outcome:
     folder = bench.new_folder()
     more = ("--save", "film.mp4", "--masks", "masks", "--record", "record")
     with (
@@ -129,7 +147,7 @@ def term_running(bench: Bench) -> Outcome:
     ):
         first = flight.valid()["monotonic_s"]
         flight.valid(first + _A_SECOND)
-        outcome = _term(*_stopped(bench, flight, (0,)))
+        outcome = _term(*_stopped(bench, flight, (0,), number=number))
     frames, masks = frames_of(folder / "film.mp4"), len(list((folder / "masks").glob("*.png")))
     expect(frames > 0 and masks > 0, f"{frames} frames of video, {masks} masks")
     expect(recorded(folder / "record") > 0, "nothing was recorded")

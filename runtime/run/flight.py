@@ -42,7 +42,7 @@ from .opening import (
     reads_of,
 )
 from .options import limits_of, number_or_auto, steps_of
-from .outputs import Outputs, check_all, check_apart, open_sinks
+from .outputs import Outputs, check_all, check_apart, claim_all, open_sinks
 from .recordings import Recordings
 from .stop import Stop
 from .watch import Watch, now_and_then
@@ -95,7 +95,7 @@ class Flight:
         self._batch = number_or_auto("--batch", args.batch)
         number_or_auto("--threads", args.threads)
         self._tiled = is_tiled(args)
-        outputs = {name: getattr(args, name[2:]) for name in _OUTPUTS}
+        self._outputs = outputs = {name: getattr(args, name[2:]) for name in _OUTPUTS}
         outputs["--events"] = sink_options(args).event_files
         sources = read_names(args)
         check_apart(outputs, len(sources))
@@ -120,9 +120,11 @@ class Flight:
     def _tile(self) -> int:
         args = copy.copy(self._args)
         args.source = args.source[0]
-        with self._stop.on_signals():
-            segmenter, _ = self._within_limit(partial(open_segmenter, args, self._say))
-        with segmenter:
+        with ExitStack() as stack:
+            with self._stop.on_signals():
+                claim_all(stack, self._outputs, 1)
+                segmenter, _ = self._within_limit(partial(open_segmenter, args, self._say))
+            stack.enter_context(segmenter)
             return run_tiled(args, segmenter, self._say)
 
     def _fly(self) -> int:
@@ -131,6 +133,7 @@ class Flight:
             prepare_output(args.stats, args.force)
         with ExitStack() as stack:
             stack.enter_context(self._stop.on_signals())
+            claim_all(stack, self._outputs, len(read_names(args)))
             opened = self._open(stack)
             report = self._run(stack, opened)
             if report.stuck:

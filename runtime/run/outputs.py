@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..claims import claimed
 from ..errors import OutputError, UsageError
 from ..labels import LabelMap
 from ..outputs import check_output
@@ -103,6 +105,25 @@ def check_all(
             if option == "--save" and segmented:
                 for file in _files_of_series(name):
                     check_output(file, reads=reads)
+        except OutputError as error:
+            raise OutputError(f"{option}: {error}") from error
+
+
+def claim_all(stack: ExitStack, options: Mapping[str, Path | Sequence[Path] | None], sources: int) -> None:
+    """Claims each output until the stack is closed, so that two runs never write one; events are added to a stream.
+
+    Args:
+        stack: ends the claims.
+        options, sources: as for :func:`check_apart`.
+
+    Raises:
+        OutputError: another run writes one of them, or its folder cannot be written. The message names its option.
+    """
+    for option, name in _all_names(options, sources):
+        if option == "--events":
+            continue
+        try:
+            stack.enter_context(claimed(name))
         except OutputError as error:
             raise OutputError(f"{option}: {error}") from error
 

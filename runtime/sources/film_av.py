@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..native_name import native_name
+from ..pictures.bounds import most_pixels
 from .film import Film, FilmError, Picture
 
 _QUARTER = 90
@@ -41,6 +42,7 @@ class AvFilm(Film):
             raise FilmError
         self._stream = streams[0]
         self._stream.thread_type = "AUTO"
+        self._stream.codec_context.options = {"max_pixels": str(most_pixels())}  # before it allocates any
         self._damaged = False
         self._begin_s: float | None = None
         rate = self._stream.guessed_rate

@@ -173,12 +173,11 @@ def _build(
     config = builder.create_builder_config()
     _configure(tensorrt, builder, config, input_size_hw, options)
     config.progress_monitor = monitor
-    if timing_cache is not None:
-        read_timing_cache(config, timing_cache, messages)
+    takes_timings = timing_cache is not None and read_timing_cache(config, timing_cache, messages)
     serialized = builder.build_serialized_network(network, config)
     if serialized is None:
         return None
-    if timing_cache is not None:
+    if timing_cache is not None and takes_timings:
         write_timing_cache(config, timing_cache)
     return bytes(serialized)
 

@@ -13,13 +13,16 @@ from .messages import Messages
 _MOST_BYTES = 1 << 30
 
 
-def read_timing_cache(config: Any, path: Path, messages: Messages) -> None:
+def read_timing_cache(config: Any, path: Path, messages: Messages) -> bool:
     """Gives a builder's configuration the timings of a file; none where the file is missing, broken or foreign.
 
     Args:
         config: the builder's.
         path: the file.
         messages: takes the warning that a file is ignored.
+
+    Returns:
+        Whether the timings of the build may be written there: never over a file that holds something else.
 
     Raises:
         OutputError: the file cannot be read, or could not be written afterwards.
@@ -34,15 +37,16 @@ def read_timing_cache(config: Any, path: Path, messages: Messages) -> None:
     cache = config.create_timing_cache(data)
     complaints = [line for line in messages.errors if line not in before]
     if cache is not None and not complaints and config.set_timing_cache(cache, False):
-        return
+        return True
     complaints = [line for line in messages.errors if line not in before]
     messages.errors[:] = before
     reason = "; ".join(complaints)
     messages.add_warning(
-        f"the timing cache {path} is broken or another device's, and is written anew"
+        f"{path} holds no timings of this TensorRT and device, and stays as it is; remove it, or name another file"
         + (f" ({reason})" if reason else "")
     )
     config.set_timing_cache(config.create_timing_cache(b""), False)
+    return False
 
 
 def write_timing_cache(config: Any, path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from edgeseg.cli import main
 from edgeseg.models.base import SegmentationNetwork
 from edgeseg.runtime.errors import ModelError, OutputError, UsageError
+from edgeseg.runtime.reads import NOTHING
 from edgeseg.training import folder
 from edgeseg.training.probe import _try, check_training_step
 from PIL import Image
@@ -198,6 +199,6 @@ def test_what_a_run_starts_from_is_not_removed_by_its_force(
 @pytest.mark.parametrize("name", ["file", "file/below", "x\0y"])
 def test_a_folder_that_cannot_be(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    held = folder.held(tmp_path / name, resume=False, force=True, needed={})
+    held = folder.held(tmp_path / name, resume=False, force=True, needed={}, reads=NOTHING)
     with pytest.raises(OutputError, match=r"is a file; name a folder|cannot write into"), held:
         pytest.fail("the folder was taken")

@@ -166,6 +166,8 @@ def test_fine_tuning_starts_from_a_checkpoint(
         (("--scale", "2"), "--scale 2: expected LOW,HIGH"),
         (("--train-split", "tests"), "has no split 'tests'"),
         (("--option", "width"), "--option width: expected KEY=VALUE"),
+        (("--init", ""), "cannot read the checkpoint"),
+        (("--size", ""), "'' is not a size"),
         (("--option", "colour=3"), "has no option colour"),
         (("--resume",), "there is nothing to resume"),
         (("--init", "nowhere.safetensors"), "cannot read the checkpoint nowhere.safetensors"),
@@ -200,6 +202,18 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_nothing_is_written_over_the_data(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.relative_to(data) for path in data.rglob("*"))
+    for out in (data, data / "JPEGImages", data / "SegmentationClass/run"):
+        assert train(data, out, "--epochs", "1", "--force") == 2
+        error = capsys.readouterr().err
+        assert "would replace the data set" in error
+        assert error.count("\n") == 1
+    assert sorted(path.relative_to(data) for path in data.rglob("*")) == before
 
 
 def test_an_existing_run_is_not_overwritten(

@@ -17,6 +17,7 @@ import edgeseg
 import numpy as np
 import pytest
 from edgeseg.cli import run_verb
+from edgeseg.runtime.claims import claimed
 from edgeseg.runtime.errors import OutputError
 from edgeseg.runtime.run import opening
 from edgeseg.runtime.sinks.masks import MasksSink
@@ -323,6 +324,23 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert re.search(message, done.stderr)
     assert "Traceback" not in done.stderr
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("--save", "o.mp4"), ("--masks", "m"), ("--stats", "s.json"), ("--trace", "t.json"), ("--record", "r")],
+)
+def test_of_two_runs_that_write_one_name_the_second_is_refused(
+    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, option: str, name: str
+) -> None:
+    with claimed(tmp_path / name):
+        assert run("--source", pictures, "--frames", 2, option, name) == 2
+        error = capfd.readouterr().err
+        assert f"error: {option}: {name} is being written by another process (PID {os.getpid()})" in error
+        assert not (tmp_path / name).exists()
+    assert run("--source", pictures, "--frames", 2, option, name) == 0
+    assert (tmp_path / name).exists()
+    assert not list(tmp_path.glob(".*.lock"))
 
 
 @pytest.mark.timeout(60)

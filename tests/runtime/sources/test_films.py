@@ -172,6 +172,20 @@ def test_what_pyav_decodes_is_what_opencv_decodes(tmp_path: Path, films: Any) ->
     theirs.close()
 
 
+def test_a_film_of_more_pixels_than_are_allowed_is_never_decoded(
+    tmp_path: Path, films: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeseg.runtime.sources.film import FilmError
+    from edgeseg.runtime.sources.film_av import AvFilm
+
+    pytest.importorskip("av")
+    path = films.write_film(tmp_path / "f.mp4", "mp4v", 2)
+    AvFilm(path).close()
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", "64")
+    with pytest.raises(FilmError):
+        AvFilm(path)
+
+
 @pytest.mark.parametrize("name", ["cam-2026-11-28T12:30:00.mp4", os.fsdecode(b"caf\xe9.mp4"), "a:b/c.mp4"])
 def test_names_that_a_library_takes_for_something_else(
     tmp_path: Path, films: Any, name: str, monkeypatch: pytest.MonkeyPatch
