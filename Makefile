@@ -1,6 +1,7 @@
 # make demo    the whole road: export, verify, run; the results go to demo/
-# make test    the tests
-# make check   the tests, and before them ruff and mypy
+# make test    the tests, but for the slow ones
+# make test-all the tests, and the slow ones: longer doc pages, compilers, ResNet-50, the shipped calibrations
+# make check   ruff, mypy and all tests
 # make gpu     the proof on an NVIDIA GPU; the results go to gpu/
 # PYTHON names the interpreter that .venv is made with: make test PYTHON=python3.12
 
@@ -14,12 +15,13 @@ GPU := gpu
 PREPARED := .cache/gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check gpu clean
+.PHONY: help install demo test test-all lint types check gpu clean
 
 help:
 	@echo "make demo    export, verify and run LRASPP; the results go to $(DEMO)/"
-	@echo "make test    run the tests"
-	@echo "make check   ruff, mypy --strict and the tests"
+	@echo "make test    run the tests, but for the slow ones"
+	@echo "make test-all    run all tests"
+	@echo "make check   ruff, mypy --strict and all tests"
 	@echo "make gpu     try TensorRT and CUDA out on an NVIDIA GPU; the results go to $(GPU)/"
 	@echo "make clean   remove what these made, but for .venv"
 
@@ -55,6 +57,9 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist worksteal $(PYTEST_OPTIONS)
 
+test-all: PYTEST_OPTIONS += -m "slow or not slow"
+test-all: test
+
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -64,7 +69,7 @@ types: $(INSTALLED)
 	@mkdir -p $(SOURCE) && ln -sfn ../.. $(SOURCE)/edgeseg
 	@MYPYPATH=$(SOURCE) $(BIN)/mypy -p edgeseg
 
-check: lint types test
+check: lint types test-all
 
 # What is run is prepared once; that takes minutes. The proof itself takes less than nine.
 gpu: $(INSTALLED)

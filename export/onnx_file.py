@@ -94,7 +94,9 @@ def _free_batch(model: onnx.ModelProto) -> bool:
     logits.Clear()  # so that it is inferred
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     logits.dim_param = BATCH_NAME
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*inferred.value_info, *inferred.output)}
+    shapes = {
+        value.name: value.type.tensor_type.shape.dim for value in (*inferred.value_info, *inferred.output)
+    }
     results = [shapes.get(name) for node in graph.node for name in node.output]
     # Behind a Resize the inference no longer knows that it is the same N; it never calls it a number.
     return all(dims and not dims[0].HasField("dim_value") for dims in results)

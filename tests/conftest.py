@@ -8,21 +8,30 @@ from functools import partial
 from pathlib import Path
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 from edgeseg.runtime.labels import VOID, LabelMap
 from PIL import Image
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("edgeseg", deadline=None)
+hypothesis.settings.load_profile("edgeseg")
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and the tests send themselves that signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LEFT_OUT = ("measurement", "slow")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves measurements out, unless -m names them."""
-    if "measurement" in config.option.markexpr:
+    """Leaves out what takes long or wants an idle machine, unless -m or the command line names it."""
+    named = [mark for mark in LEFT_OUT if mark not in config.option.markexpr]
+    if any("::" in arg for arg in config.args):
         return
-    left_out = [item for item in items if item.get_closest_marker("measurement")]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in named)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

@@ -34,6 +34,21 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "results").glob("*.md")),
 ]
+LONG = {
+    f"docs/{page}.md"
+    for page in (
+        "backends",
+        "benchmarks",
+        "export-and-verify",
+        "int8",
+        "networks",
+        "replay",
+        "service",
+        "training",
+    )
+}
+"""Pages whose commands take long, and whose verbs other tests look at."""
+
 OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "gpu", "runs", "datasets", "build", "dist"}
 """What a fresh clone does not have."""
 
@@ -132,9 +147,12 @@ def start_with(what: str, folder: Path, request: pytest.FixtureRequest) -> None:
         pytest.fail(f"no page can start with {what!r}")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
-@every_page
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if name(page) in LONG else []) for page in PAGES],
+    ids=name,
+)
 def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     todo = [block for block in blocks(page) if block.language in ("bash", "python") and not block.reason]
     if not todo:

@@ -18,9 +18,7 @@ _FILES = (STATE, "best.safetensors", "last.safetensors", _LOG, "curves.png")
 
 
 @contextmanager
-def held(
-    out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path], reads: Reads
-) -> Iterator[None]:
+def held(out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path], reads: Reads) -> Iterator[None]:
     """Keeps a folder for this run alone while the block runs. It is made, and goes again where it stays empty.
 
     Args:

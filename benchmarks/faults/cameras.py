@@ -40,13 +40,14 @@ class FaultyCapture(Capture):
     def read(self, into: Frame | None) -> Grabbed:
         """The next frame, or what is switched on."""
         time.sleep(1 / _FPS)
+        captured_at = now()  # first: whatever is switched on later comes after this frame
         if self._switches.value(UNPLUGGED):
             raise CaptureError("camera 0 gives no frames any more; is it still plugged in?")
         self._switches.hang(STALLS)
         if self._switches.value(CRASHES):
             os.kill(os.getpid(), signal.SIGSEGV)
         self._number += 1
-        return Grabbed(stripes(self._number, _SIZE_HW), now())
+        return Grabbed(stripes(self._number, _SIZE_HW), captured_at)
 
     def close(self) -> None:
         """There is nothing to let go."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -20,6 +20,12 @@ _FLIGHT, _STILL, _SENSOR, _FRAME = 1, 2, 3, 4  # names of the random streams
 
 def _stream(seed: int, *names: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *names])))
+
+
+@lru_cache(maxsize=2)
+def _world(seed: int) -> AerialWorld:
+    """A place, kept for who opens it again: building one takes seconds, and nothing changes it."""
+    return AerialWorld(seed)
 
 
 class AerialFlight:
@@ -53,7 +59,7 @@ class AerialFlight:
     @cached_property
     def world(self) -> AerialWorld:
         """The place, built at first use."""
-        return AerialWorld(self.seed)
+        return _world(self.seed)
 
     def frame(self, i: int) -> tuple[Frame, Gray]:
         """Frame i of the flight.

@@ -37,7 +37,9 @@ class AvCapture(Capture):
         self._stream = self._container.streams.video[0]
         # Threads by frames would hold back as many frames as there are threads.
         self._stream.thread_type = "SLICE"
-        self._stream.codec_context.options = {"max_pixels": str(most_live_pixels())}  # before it allocates any
+        self._stream.codec_context.options = {
+            "max_pixels": str(most_live_pixels())
+        }  # before it allocates any
         rate = self._stream.guessed_rate
         self.fps = float(rate) if rate and 0 < rate < 1000 else None
         self._lag, self._load = Lag(), Load()

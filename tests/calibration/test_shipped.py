@@ -12,6 +12,7 @@ from edgeseg.export.onnx_file import export_graph
 from edgeseg.models.pretrained import resolve_weights, shipped_calibration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["aerial", "camvid"])
 def test_a_shipped_calibration_fits_its_weights(weights: str) -> None:
     path = shipped_calibration("lraspp", weights)

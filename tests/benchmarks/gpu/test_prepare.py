@@ -13,6 +13,7 @@ from edgeseg.runtime.errors import DataError, UsageError
 from safetensors import safe_open
 
 
+@pytest.mark.slow
 def test_the_folder_has_all_that_the_steps_read(prepared_folder: Path) -> None:
     prepared = Prepared.load(prepared_folder)
     network = prepared.networks["unet"]

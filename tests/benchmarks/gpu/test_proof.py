@@ -293,6 +293,7 @@ print(json.dumps(sorted(BLOCKED & {name.split(".")[0] for name in sys.modules}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("on_path")
 def test_minimal_needs_no_more_than_it_says(prepared_folder: Path, tmp_path: Path) -> None:
     steps = [

@@ -25,7 +25,6 @@ ARGUMENTS = (
 PATIENCE_MS = 30_000
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
 ]
 
@@ -327,8 +326,19 @@ def test_what_runs_less_well_is_announced(run: Any, open_page: Callable[..., Any
     page.wait_for_selector("#degraded", state="hidden")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(320, 568), (390, 844), (820, 1180), (1920, 1080)])
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"),
+    [
+        (320, 568, "dark"),
+        (1920, 1080, "light"),
+        pytest.param(320, 568, "light", marks=pytest.mark.slow),
+        pytest.param(390, 844, "light", marks=pytest.mark.slow),
+        pytest.param(390, 844, "dark", marks=pytest.mark.slow),
+        pytest.param(820, 1180, "light", marks=pytest.mark.slow),
+        pytest.param(820, 1180, "dark", marks=pytest.mark.slow),
+        pytest.param(1920, 1080, "dark", marks=pytest.mark.slow),
+    ],
+)
 def test_it_fits_every_screen_in_both_schemes(
     run: Any, open_page: Callable[..., Any], scheme: str, width: int, height: int
 ) -> None:
