@@ -1,4 +1,4 @@
-"""A comparison as people read it: tables and sentences, for the terminal and as a page."""
+"""A comparison as people read it: tables for the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from .describe import machine_lines
 from .tables import Table, number
-from .words import read_out
 
 _COLUMNS = (
     "- *map*: *exact* decodes at the frame's size; *coarse* takes the best class at the network's size and enlarges.",
@@ -87,7 +86,6 @@ def plain_text(result: Mapping[str, Any]) -> str:
         "",
         decode_table(result).plain(),
         "",
-        *read_out(result),
         f"Energy: {result['energy']}.",
     ]
     parts += [f"{each['name']} did not run: {each['why']}." for each in result["absent"]]
@@ -118,10 +116,6 @@ def markdown(result: Mapping[str, Any], command: str, plot: str) -> str:
         *(f"- {line}." for line in machine_lines(result["machine"])),
         f"- Reference: {result['reference']}.",
         f"- Energy: {result['energy']}.",
-        "",
-        "## Read",
-        "",
-        *(f"- {line}" for line in read_out(result)),
         "",
         "## Measured",
         "",

@@ -76,9 +76,6 @@ ALLOWED = {
         ("runtime/libraries.py", name): "it is the one module that does, and switches its telemetry off"
         for name in SILENCED
     },
-    ("benchmarks/session.py", "multiprocessing"): (
-        "it starts a child of its own that keeps a core busy; nothing from outside passes between them"
-    ),
 }
 """What is done nevertheless, and why it may be: file and finding."""
 

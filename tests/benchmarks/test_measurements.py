@@ -1,14 +1,13 @@
-"""Accuracy, scaling, soak and footprint: the arithmetic on figures made by hand, and each once on real input."""
+"""Accuracy, scaling and soak: the arithmetic on figures made by hand, and each once on real input."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.benchmarks import accuracy, footprint, scaling, session, soak
+from edgeseg.benchmarks import accuracy, scaling, soak
 from edgeseg.runtime.bundle import Bundle
 
 
@@ -113,28 +112,6 @@ class TestSoak:
         assert "--minutes 0: expected 0.05 minutes to a week" in capsys.readouterr().err
 
 
-class TestFootprint:
-    def test_it_measures_an_environment(
-        self, small_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        out = tmp_path / "out"
-        words = [str(small_bundle.path), "--python", sys.executable, "--starts", "1", "--out", str(out)]
-        assert footprint.main(words) == 0
-        result = json.loads((out / "footprint.json").read_text())
-        assert result["packages"]["numpy"]["bytes"] > 5e6
-        steps = {name: value for name, value in result["start_s"].items() if name != "total"}
-        assert list(steps) == ["python", "numpy", "OpenCV", "ONNX Runtime", "edgeseg", "open", "first mask"]
-        assert sum(steps.values()) == pytest.approx(result["start_s"]["total"])
-        assert 20 < result["memory_mb"] <= result["peak_memory_mb"]
-        assert "Steady memory:" in (out / "footprint.md").read_text()
-
-    def test_another_folder_is_no_source(
-        self, small_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert footprint.main([str(small_bundle.path), "--source-tree", str(tmp_path)]) == 2
-        assert "has no pyproject.toml; name edgeseg's source" in capsys.readouterr().err
-
-
 class TestScaling:
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -175,32 +152,3 @@ class TestScaling:
         }
         assert row["mixed_cells_random"] > row["mixed_cells"] or row["mixed_cells"] > 0.5
         assert "edgeseg is" in (out / "scaling.md").read_text()
-
-
-class TestSession:
-    def test_it_times_every_setting_alone_and_beside_a_busy_program(
-        self, small_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        out = tmp_path / "session"
-        words = [
-            str(small_bundle.path),
-            "--rounds",
-            "1",
-            "--frame",
-            "96x64",
-            "--threads",
-            "1",
-            "--out",
-            str(out),
-        ]
-        assert session.main(words) == 0
-        result = json.loads((out / "session.json").read_text())
-        assert set(result["ms"]) == {"as it is", "beside a busy program"}
-        for by_setting in result["ms"].values():
-            assert list(by_setting) == list(session.SETTINGS)
-            assert all(each["p50"] > 0 for each in by_setting.values())
-        assert "Beside a busy program: with threads that spin" in capsys.readouterr().out
-
-    def test_no_rounds_are_refused(self, small_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-        assert session.main([str(small_bundle.path), "--rounds", "0"]) == 2
-        assert "--rounds 0: expected 1 or more" in capsys.readouterr().err
