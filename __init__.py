@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .runtime.errors import (
+from ._version import __version__
+from .core.errors import (
     BackendError,
     BundleError,
     CheckpointError,
@@ -21,19 +22,18 @@ from .runtime.errors import (
     UsageError,
     VerificationError,
 )
+from .core.schemes import SCHEMES
 
 if TYPE_CHECKING:
+    from .core.labels import LabelMap
     from .runtime.bundle import Bundle
     from .runtime.clock import now
-    from .runtime.health.limits import Limits
-    from .runtime.labels import LabelMap
     from .runtime.pipeline import Pipeline
+    from .runtime.pipeline.health.limits import Limits
     from .runtime.result import Segmentation
     from .runtime.segmenter import Segmenter
     from .runtime.sinks.callback import CallbackSink
     from .runtime.sources import open_source
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BackendError",
@@ -61,21 +61,24 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Bundle": "bundle",
-    "CallbackSink": "sinks.callback",
-    "LabelMap": "labels",
-    "Limits": "health.limits",
-    "Pipeline": "pipeline",
-    "Segmentation": "result",
-    "Segmenter": "segmenter",
-    "now": "clock",
-    "open_source": "sources",
+    "Bundle": "runtime.bundle",
+    "CallbackSink": "runtime.sinks.callback",
+    "LabelMap": "core.labels",
+    "Limits": "runtime.pipeline.health.limits",
+    "Pipeline": "runtime.pipeline",
+    "Segmentation": "runtime.result",
+    "Segmenter": "runtime.segmenter",
+    "now": "runtime.clock",
+    "open_source": "runtime.sources",
 }
+
+
+SCHEMES.register("aerial", "edgeseg.data.aerial.source:AerialSource")
 
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
         import importlib
 
-        return getattr(importlib.import_module(f".runtime.{_LAZY[name]}", __name__), name)
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 
 import sys
 
-from edgeseg.cli import run_verb
+from edgeseg.cli.main import run_verb
 
 if __name__ == "__main__":
     sys.exit(run_verb("run", sys.argv[1:], prog="run_camera.py"))

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import BackendError, BundleError, DataError, UsageError
 from ..data.metrics import ConfusionMatrix
-from ..export.frames import VocFrames
+from ..export.verification.frames import VocFrames
 from ..runtime.backends import backend_class
 from ..runtime.bundle import Bundle, Variant
-from ..runtime.errors import BackendError, BundleError, DataError, UsageError
 from ..runtime.segmenter import Segmenter
 from .contender import Contender
 from .describe import describe_machine

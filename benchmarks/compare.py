@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import BackendError, UsageError
 from ..runtime import backends
 from ..runtime.bundle import Bundle
-from ..runtime.errors import BackendError, UsageError
 from ..runtime.preprocess import Preprocessor
 from ..runtime.segmenter import Segmenter
 from . import peers
@@ -170,8 +170,8 @@ def reference_maps(bundle: Bundle, frames: Frame) -> ClassMap | None:
     """What PyTorch says, from the bundle's own checkpoint: uint8 [n, H, W]; None where it is not installed."""
     if find_spec("torch") is None:
         return None
-    from ..export.reference import reference_masks
-    from ..export.torch_backend import TorchBackend
+    from ..export.verification.reference import reference_masks
+    from ..export.verification.torch_backend import TorchBackend
 
     preprocess = Preprocessor(bundle.input_size_hw)
     size_hw = frames.shape[1], frames.shape[2]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.errors import BackendError
+from ..core.errors import BackendError
 from .peers.base import ClassMap, Setting
 
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..core.libraries import load_onnxruntime
 from ..runtime.decode import Decoder
-from ..runtime.libraries import load_onnxruntime
 from .peers.base import ClassMap
 from .peers.graphs import decode_graph
 from .rounds import clocked, run_rounds

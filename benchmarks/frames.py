@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..runtime.errors import SourceError, UsageError
+from ..core.errors import SourceError, UsageError
 from ..runtime.sources import open_source
 from .peers.base import Frame
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..runtime.errors import EdgesegError, UsageError
+from ..core.errors import EdgesegError, UsageError
 from .describe import machine_lines
 from .outputs import check_folder, write_folder
 from .tables import Table

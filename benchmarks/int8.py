@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING
 
 from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
 from ..calibration.graph import Graph
+from ..calibration.images import CalibrationSet, survey
 from ..calibration.judge import Judge, Score
-from ..calibration.pictures import CalibrationSet, survey
 from ..calibration.placement import TARGETS
 from ..calibration.quantize import quantize
 from ..calibration.search import int8_macs
-from ..data.pictures import VocPictures
+from ..core.errors import EdgesegError, UsageError
+from ..data.images import VocPictures
 from ..export.bundle_writer import write_bundle
-from ..export.latency import Latencies, latencies_in_turn
-from ..export.onnx_file import export_graph
-from ..export.variants import variant_graphs
+from ..export.graph.onnx_file import export_graph
+from ..export.graph.variants import variant_graphs
+from ..export.verification.latency import Latencies, latencies_in_turn
 from ..models.pretrained import resolve_weights
 from ..runtime.bundle import Bundle
-from ..runtime.errors import EdgesegError, UsageError
 
 if TYPE_CHECKING:
     from ..models.checkpoint import Checkpoint

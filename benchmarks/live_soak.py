@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.errors import EdgesegError, UsageError
 from ..runtime.clock import now
-from ..runtime.errors import EdgesegError, UsageError
 from .describe import describe_machine, machine_lines
 from .faults.bench import Bench
 from .faults.disturbances import Disturbance, Happening, disturbances, drawn, full_disk

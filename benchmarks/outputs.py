@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..runtime.errors import OutputError
-from ..runtime.outputs import check_output, discard, prepare_output, put_in_place
-from ..runtime.reads import NOTHING, Reads
+from ..core.errors import OutputError
+from ..core.outputs import check_output, discard, prepare_output, put_in_place
+from ..core.reads import NOTHING, Reads
 
 
 def check_folder(folder: Path, force: bool, reads: Reads = NOTHING) -> None:

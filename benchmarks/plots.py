@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.errors import MissingDependencyError
+from ..core.errors import MissingDependencyError
 from .peers import OURS
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..core.errors import UsageError
 from ..runtime.bundle import Bundle
-from ..runtime.errors import UsageError
 from ..runtime.preprocess import Preprocessor
 from .contender import Contender
 from .decoders import decoders, mixed_share
@@ -59,8 +59,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from ..core.sizes import parse_size
     from ..export.dependencies import require_export_extra
-    from ..runtime.sizes import parse_size
 
     require_export_extra("measuring how the cost grows")
     if args.rounds < 1:
@@ -107,8 +107,8 @@ def _counts(text: str) -> list[int]:
 
 def _bundle(folder: Path, model: str, classes: int, size_hw: tuple[int, int]) -> Bundle:
     from ..export.bundle_writer import write_bundle
-    from ..export.onnx_file import export_graph
-    from ..export.variants import variant_graphs
+    from ..export.graph.onnx_file import export_graph
+    from ..export.graph.variants import variant_graphs
     from ..models.pretrained import resolve_weights
 
     checkpoint = resolve_weights(model, "random", classes, {})

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..core.errors import UsageError
 from ..runtime.bundle import Bundle
-from ..runtime.errors import UsageError
 from ..runtime.pipeline import Pipeline
 from ..runtime.segmenter import Segmenter
 from ..runtime.sinks.base import Output, Sink

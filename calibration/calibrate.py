@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from ..runtime.errors import DataError, OutputError, UsageError
-from ..runtime.labels import LabelMap
-from ..runtime.outputs import check_output
+from ..core.errors import DataError, OutputError, UsageError
+from ..core.labels import LabelMap
+from ..core.outputs import check_output
 from ..runtime.preprocess import Preprocessor
 from .bias import shifts_as_json, shifts_from_json
 from .exclusions import read_exclusions, write_exclusions
 from .graph import Graph
+from .images import DEFAULT_PICTURES, CalibrationSet, check_source, open_pictures, survey
 from .judge import Judge
-from .pictures import DEFAULT_PICTURES, CalibrationSet, check_source, open_pictures, survey
 from .placement import TARGETS, check_target
 from .plot import write_plot
 from .quantize import quantize

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..runtime.errors import DataError
-from ..runtime.files import read_text
-from ..runtime.outputs import write_atomically
+from ..core.errors import DataError
+from ..core.files import read_text
+from ..core.outputs import write_atomically
 from .graph import Graph
 
 

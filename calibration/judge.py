@@ -15,7 +15,7 @@ from ..data.voc import Sample
 from ..runtime.decode import decode
 from ..runtime.preprocess import Preprocessor
 from .graph import INPUT, LOGITS, Graph
-from .pictures import CalibrationSet
+from .images import CalibrationSet
 from .session import open_session
 
 Logits = npt.NDArray[np.float32]

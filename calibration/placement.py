@@ -21,7 +21,7 @@ from collections.abc import Collection
 
 import onnx
 
-from ..runtime.errors import UsageError
+from ..core.errors import UsageError
 from .graph import CONVOLUTIONS, LOGITS, Graph, groups
 
 TARGETS = ("tensorrt", "cpu")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runtime.errors import MissingDependencyError
-from ..runtime.outputs import write_atomically
+from ..core.errors import MissingDependencyError
+from ..core.outputs import write_atomically
 from .search import SearchResult, Trial
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from ..runtime.errors import DataError
+from ..core.errors import DataError
 from .graph import CONVOLUTIONS, Graph
 from .placement import candidates, quantized_tensors
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from ..runtime.errors import DataError, UsageError
+from ..core.errors import DataError, UsageError
 from .graph import INPUT, Graph, with_outputs
 from .session import open_session
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..runtime.errors import DataError
-from ..runtime.files import read_text
-from ..runtime.outputs import write_atomically
+from ..core.errors import DataError
+from ..core.files import read_text
+from ..core.outputs import write_atomically
 from .graph import Graph
-from .pictures import CalibrationSet, picture_sha256
+from .images import CalibrationSet, picture_sha256
 
 SCHEMA = 1
 _HASH_DIGITS = 16

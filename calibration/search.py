@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from ..core.errors import OutputError
+from ..core.outputs import check_output
 from ..data.voc import Sample
-from ..runtime.errors import OutputError
-from ..runtime.outputs import check_output
 from ..runtime.preprocess import Preprocessor
 from .bias import PICTURES, Shifts, bias_shifts, shifts_as_json, shifts_from_json
 from .graph import Graph
+from .images import CalibrationSet
 from .judge import Judge, Loss, Score
-from .pictures import CalibrationSet
 from .placement import candidates
 from .quantize import quantize
 from .ranges import Range

@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 
-from ..runtime.libraries import load_onnxruntime
+from ..core.libraries import load_onnxruntime
 
 UNWANTED = ["WeightBiasQuantization"]
 """Gives the float convolutions between Q/DQ pairs weights of 8 bits, with one scale for all channels, and so undoes

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..runtime.labels import VOID
+from ..core.labels import VOID
 from .voc import Sample
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runtime.errors import DataError
-from ..runtime.labels import VOID, LabelMap
-from ..runtime.pictures.reader import orientation
+from ..core.errors import DataError
+from ..core.images.reader import orientation
+from ..core.labels import VOID, LabelMap
 from .class_lists import read_labels
 from .colours import Rgb, UnknownColoursError, lines_for
 from .coverage import why_nothing_can_be_learnt

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runtime.errors import DataError
-from ..runtime.files import is_hidden_copy, read_text
-from ..runtime.labels import VOID, LabelMap, voc_color, voc_labels
+from ..core.errors import DataError
+from ..core.files import is_hidden_copy, read_text
+from ..core.labels import VOID, LabelMap, voc_color, voc_labels
 from .colours import Rgb, lines_for, pack, unpack
 from .masks import open_mask
 

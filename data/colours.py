@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..runtime.errors import DataError
+from ..core.errors import DataError
 
 Rgb = tuple[int, int, int]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..runtime.labels import VOID, LabelMap
+from ..core.labels import VOID, LabelMap
 from .voc import VocDataset
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from ..runtime.errors import UsageError
+from ..core.errors import UsageError
 
 GroupOf = Callable[[str], str]
 """Gives the group of a picture by its id."""

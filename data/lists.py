@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from ..runtime.errors import DataError
-from ..runtime.files import is_hidden_copy, read_text
+from ..core.errors import DataError
+from ..core.files import is_hidden_copy, read_text
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """Of pictures, in lower case."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..runtime.errors import DataError, MissingDependencyError
-from ..runtime.files import read_regular
-from ..runtime.labels import VOID, VOID_RGB, LabelMap
-from ..runtime.pictures import reader
+from ..core.errors import DataError, MissingDependencyError
+from ..core.files import read_regular
+from ..core.images import reader
+from ..core.labels import VOID, VOID_RGB, LabelMap
 from .colours import UnknownColoursError, look_up, pack, unpack, why_lossy
 
 _MOST_BYTES = 1 << 30

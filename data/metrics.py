@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..runtime.errors import DataError
-from ..runtime.labels import VOID
+from ..core.errors import DataError
+from ..core.labels import VOID
 
 
 class ConfusionMatrix:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..runtime.claims import claimed
-from ..runtime.errors import OutputError
-from ..runtime.outputs import check_output
-from ..runtime.reads import NOTHING, Reads
+from ..core.claims import claimed
+from ..core.errors import OutputError
+from ..core.outputs import check_output
+from ..core.reads import NOTHING, Reads
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..runtime.errors import DataError
-from ..runtime.pictures.reader import orientation
+from ..core.errors import DataError
+from ..core.images.reader import orientation
 from .class_lists import read_labels
 from .lists import mask_path, picture_path, read_split
 from .masks import read_frame, read_mask

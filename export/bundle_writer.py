@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..core.claims import claimed
+from ..core.errors import OutputError
+from ..core.outputs import MANIFEST_NAME, check_output
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
 from ..runtime.checked_files import file_sha256
-from ..runtime.claims import claimed
-from ..runtime.errors import OutputError
-from ..runtime.manifest import MANIFEST_NAME, SCHEMA_VERSION, read_manifest, write_manifest
-from ..runtime.outputs import check_output
-from .onnx_file import INPUT_NAME, OUTPUT_NAME, save_graph
-from .variants import VariantGraph
+from ..runtime.manifest import SCHEMA_VERSION, read_manifest, write_manifest
+from .graph.onnx_file import INPUT_NAME, OUTPUT_NAME, save_graph
+from .graph.variants import VariantGraph
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 VERIFICATION_NAME = "verification.json"
@@ -216,6 +216,6 @@ def _versions() -> dict[str, str]:
     import onnx
     import torch
 
-    from .. import __version__
+    from .._version import __version__
 
     return {"edgeseg": __version__, "torch": torch.__version__, "onnx": onnx.__version__}

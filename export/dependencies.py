@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from ..runtime.errors import MissingDependencyError
+from ..core.errors import MissingDependencyError
 
 _MODULES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "PIL", "rich")
 

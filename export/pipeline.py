@@ -11,21 +11,21 @@ from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
 from ..calibration.graph import Graph
 from ..calibration.record import Record
 from ..calibration.search import Notify
+from ..core.claims import claimed
+from ..core.errors import UsageError, VerificationError
+from ..core.labels import LabelMap
+from ..core.outputs import check_output, write_atomically
+from ..core.reads import Reads
 from ..models.checkpoint import PICKLE_SUFFIXES
 from ..models.pretrained import default_weights, resolve_weights, shipped_calibration
 from ..runtime.bundle import Bundle
-from ..runtime.claims import claimed
-from ..runtime.errors import UsageError, VerificationError
-from ..runtime.labels import LabelMap
-from ..runtime.outputs import check_output, write_atomically
-from ..runtime.reads import Reads
 from .bundle_writer import add_verification, json_text, staged_folder, write_bundle
-from .frames import LabelledFrames, open_frames
-from .latency import Latencies, latencies_in_turn
-from .onnx_file import export_graph
-from .report import render
-from .variants import check_precision, variant_graphs
-from .verify import Verification, verify
+from .graph.onnx_file import export_graph
+from .graph.variants import check_precision, variant_graphs
+from .report.page import render
+from .verification.frames import LabelledFrames, open_frames
+from .verification.latency import Latencies, latencies_in_turn
+from .verification.verify import Verification, verify
 
 if TYPE_CHECKING:
     import onnx

@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from ..runtime.errors import CheckpointError, DataError, OutputError
-from ..runtime.files import open_regular
-from ..runtime.labels import LabelMap
-from ..runtime.outputs import check_output
+from ..core.errors import CheckpointError, DataError, OutputError
+from ..core.files import open_regular
+from ..core.labels import LabelMap
+from ..core.outputs import check_output
 from . import registry
 from .base import IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..runtime.errors import CheckpointError, ModelError
+from ..core.errors import CheckpointError, ModelError
 from .checkpoint import load_state
 from .fcn_trunks import alexnet, vgg16
 from .fixed_upsampling import FixedUpsamplingNetwork

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
-from ..runtime.errors import ModelError
+from ..core.errors import ModelError
 from .initialisation import he_initialise
 
 _STRIDE = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..runtime.errors import ModelError
+from ..core.errors import ModelError
 from .base import SegmentationNetwork
 from .upsampling import TransposedUpsampling, crop_to
 

@@ -12,8 +12,8 @@ import torch
 from packaging.version import Version
 from torch import Tensor
 
-from ..runtime.errors import CheckpointError
-from ..runtime.files import open_regular
+from ..core.errors import CheckpointError
+from ..core.files import open_regular
 from .checkpoint import HEAD_BYTES, CheckpointInfo, as_checkpoint, is_checkpoint, is_pickle, load_tensors
 
 SOUND = "2.10"

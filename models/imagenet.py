@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..runtime.errors import CheckpointError, MissingDependencyError
+from ..core.errors import CheckpointError, MissingDependencyError
 from . import registry
 from .foreign import Weights, read_weights
 from .official import download_official

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..runtime.errors import CheckpointError
+from ..core.errors import CheckpointError
 from .checkpoint import Checkpoint, load_checkpoint
 from .foreign import Weights, read_weights
 from .imagenet import imagenet_weights

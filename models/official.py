@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
-from ..runtime.errors import CheckpointError
+from ..core.errors import CheckpointError
 
 
 def download_official(builder: str, version: str = "DEFAULT") -> tuple[dict[str, Tensor], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..runtime.errors import ModelError
+from ..core.errors import ModelError
 
 _LARGEST = 1 << 24
 """Beyond what any network has of anything; larger numbers overflow in PyTorch, and not in one line."""

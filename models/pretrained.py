@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ..runtime.errors import CheckpointError, ModelError
-from ..runtime.labels import VOC_NAMES, LabelMap, voc_labels
+from ..core.errors import CheckpointError, ModelError
+from ..core.labels import VOC_NAMES, LabelMap, voc_labels
 from . import registry
 from .base import SegmentationNetwork
 from .checkpoint import PICKLE_SUFFIXES, Checkpoint, CheckpointInfo, load_checkpoint

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..runtime.errors import ModelError
+from ..core.errors import ModelError
+from ..core.registry import Registry, load
 from .base import SegmentationNetwork
 
 
@@ -31,34 +31,8 @@ class NetworkSpec:
     arguments: Mapping[str, object] | None = None
 
 
-_NETWORKS: dict[str, NetworkSpec] = {}
-
-
-def register(name: str, spec: NetworkSpec) -> None:
-    """Adds a network.
-
-    Raises:
-        ModelError: the name is taken.
-    """
-    if name in _NETWORKS:
-        raise ModelError(f"a network named {name!r} is registered already, as {_NETWORKS[name].target}")
-    _NETWORKS[name] = spec
-
-
-def names() -> tuple[str, ...]:
-    """The known names, in order of registration."""
-    return tuple(_NETWORKS)
-
-
-def spec(name: str) -> NetworkSpec:
-    """Looks a network up.
-
-    Raises:
-        ModelError: there is none of this name; the message lists those there are.
-    """
-    if name not in _NETWORKS:
-        raise ModelError(f"unknown network {name!r}; known: {', '.join(names())}")
-    return _NETWORKS[name]
+_NETWORKS: Registry[NetworkSpec] = Registry("network", ModelError)
+register, names, spec = _NETWORKS.register, _NETWORKS.names, _NETWORKS.entry
 
 
 def options(name: str) -> dict[str, object]:
@@ -106,8 +80,7 @@ def check_options(name: str, arguments: Mapping[str, object]) -> dict[str, objec
 
 
 def _load(name: str) -> Callable[..., object]:
-    module_name, class_name = spec(name).target.split(":")
-    network: Callable[..., object] = getattr(importlib.import_module(module_name), class_name)
+    network: Callable[..., object] = load(spec(name).target)
     return network
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..runtime.errors import CheckpointError
+from ..core.errors import CheckpointError
 from . import registry
 from .base import SegmentationNetwork
 from .foreign import Weights

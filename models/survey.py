@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..runtime.errors import ModelError
+from ..core.errors import ModelError
 from . import registry
 from .pretrained import available_weights
 

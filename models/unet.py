@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..runtime.errors import ModelError
+from ..core.errors import ModelError
 from .base import SegmentationNetwork, upsample_to
 from .initialisation import he_initialise
 from .option_checks import check_bool, check_choice, check_whole

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..runtime.errors import ModelError
+from ..core.errors import ModelError
 
 
 class BilinearUpsampling(nn.Module):

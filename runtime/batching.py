@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import BackendError
+from ..core.errors import BackendError
 from .segmenter import Segmenter
 from .threads import candidates, noise_frame
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..core.errors import BundleError, DataError
+from ..core.labels import LabelMap
+from ..core.outputs import MANIFEST_NAME
 from .checked_files import file_sha256, read_checked
-from .errors import BundleError, DataError
-from .labels import LabelMap
-from .manifest import MANIFEST_NAME, NamedFile, named_files, read_manifest
+from .manifest import NamedFile, named_files, read_manifest
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import BackendError, EdgesegError, OutputError
+from ..core.errors import BackendError, EdgesegError, OutputError
 
 _FORMAT = 1
 _STALE_SECONDS = 3600.0
@@ -124,7 +124,7 @@ class Store:
             BackendError: the folder is not the user's alone.
             OutputError: it cannot be written.
         """
-        from .. import __version__
+        from .._version import __version__
 
         record = {
             "format": _FORMAT,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import BundleError
+from ..core.errors import BundleError
 
 _BLOCK_BYTES = 1 << 20
 

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 from weakref import ref
 
-from .errors import EdgesegError
+from ..core.errors import EdgesegError
 
 
 @dataclass(frozen=True)

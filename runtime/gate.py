@@ -7,7 +7,7 @@ from types import MethodType, TracebackType
 from typing import cast
 from weakref import WeakMethod
 
-from .errors import EdgesegError
+from ..core.errors import EdgesegError
 
 
 class Gate:

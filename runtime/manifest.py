@@ -13,10 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from ..core.errors import BundleError, OutputError
+from ..core.outputs import MANIFEST_NAME
 from .checked_files import open_own
-from .errors import BundleError, OutputError
 
-MANIFEST_NAME = "bundle.json"
 SCHEMA_VERSION = 1
 _MOST_BYTES = 4 << 20
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .labels import VOID, LabelMap
+from ..core.labels import VOID, LabelMap
 from .painter import LegendRow, Painter
 from .preprocess import Frame
 from .result import Segmentation

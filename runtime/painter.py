@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .native_name import native_text
+from ..core.native_name import native_text
 from .preprocess import Frame
 
 Colour = tuple[int, int, int]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError
+from ..core.errors import DataError
 
 Frame = npt.NDArray[np.uint8]
 

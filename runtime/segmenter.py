@@ -12,14 +12,14 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..core.errors import BackendError, DataError, EdgesegError
+from ..core.labels import VOID, LabelMap
 from .backends import AUTO, backend_class
 from .backends.base import Say
 from .bundle import Bundle
 from .clock import CLOCK_SLACK_SECONDS, now
 from .decode import Decoder
-from .errors import BackendError, DataError, EdgesegError
 from .forks import Owned, stays_with_this_process
-from .labels import VOID, LabelMap
 from .preprocess import Frame, resize_into
 from .recycle import ArrayPool
 from .result import Segmentation
@@ -79,7 +79,7 @@ class Segmenter:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         self._threads, self._say, self._decode_threads = threads, say, decode_threads
         if backend == AUTO:
-            from .backends.auto import choose  # it is much code, and seldom wanted
+            from .backends.auto.choose import choose  # it is much code, and seldom wanted
 
             chosen = choose(self.bundle, variant, device, threads, say)
             backend, device, variant = chosen.backend, chosen.device, chosen.variant.name

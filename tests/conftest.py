@@ -11,8 +11,26 @@ import cv2
 import hypothesis
 import numpy as np
 import pytest
-from edgeseg.runtime.labels import VOID, LabelMap
+from edgeseg.core.labels import VOID, LabelMap
 from PIL import Image
+
+from .support.fixtures import (  # noqa: F401
+    bundle_folder,
+    edit_manifest,
+    fake,
+    fake_cameras,
+    fake_tensorrt,
+    films,
+    gpu_module,
+    install_fakes,
+    make_bundle,
+    mjpeg_server,
+    open_kind,
+    rtsp_server,
+    streams,
+    thin_link,
+    tls_before,
+)
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("edgeseg", deadline=None)

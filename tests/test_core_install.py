@@ -15,7 +15,18 @@ import pytest
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("benchmarks", "calibration", "data", "export", "models", "runtime", "training")
+PARTS = (
+    "apps",
+    "benchmarks",
+    "calibration",
+    "cli",
+    "core",
+    "data",
+    "export",
+    "models",
+    "runtime",
+    "training",
+)
 OPENCV = (
     "opencv-python",
     "opencv-python-headless",
@@ -59,7 +70,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {name.split("/")[0].split("-")[0] for name in names} == {"edgeseg"}
-    for file in ("py.typed", "runtime/bundle_schema.json", "cli.py"):
+    for file in ("py.typed", "runtime/bundle_schema.json", "cli/main.py"):
         assert f"edgeseg/{file}" in names
     for weights in (ROOT / "models" / "weights").glob("*.safetensors"):
         assert f"edgeseg/models/weights/{weights.name}" in names

@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from edgeseg.cli import VERBS
+from edgeseg.cli.main import VERBS
+from edgeseg.core.labels import LabelMap
 from edgeseg.data.aerial.dataset import write_dataset
-from edgeseg.runtime.labels import LabelMap
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]

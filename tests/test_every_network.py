@@ -16,11 +16,11 @@ from edgeseg.calibration.placement import TARGETS
 from edgeseg.calibration.ranges import measure
 from edgeseg.calibration.record import Plan, Record
 from edgeseg.export.bundle_writer import write_bundle
-from edgeseg.export.frames import AerialFrames, LabelledFrame, LabelledFrames
-from edgeseg.export.half import to_half
-from edgeseg.export.onnx_file import export_graph
-from edgeseg.export.variants import variant_graphs
-from edgeseg.export.verify import verify
+from edgeseg.export.graph.half import to_half
+from edgeseg.export.graph.onnx_file import export_graph
+from edgeseg.export.graph.variants import variant_graphs
+from edgeseg.export.verification.frames import AerialFrames, LabelledFrame, LabelledFrames
+from edgeseg.export.verification.verify import verify
 from edgeseg.models import registry
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.bundle import Bundle, Variant

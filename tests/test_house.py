@@ -7,41 +7,44 @@ another's types to be understood depends on it. A registry names its targets as 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Container
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("benchmarks", "calibration", "data", "export", "models", "runtime", "training")
-DOORS = ("cli.py", "export.py", "run_camera.py")
-"""The front doors: they may ask for everything, and nothing may ask for them."""
-
-WORDS = (
-    "runtime.claims",
-    "runtime.errors",
-    "runtime.files",
-    "runtime.labels",
-    "runtime.outputs",
-    "runtime.palette_png",
-    "runtime.pictures",
-    "runtime.printable",
-    "runtime.reads",
-    "runtime.sizes",
+PARTS = (
+    "apps",
+    "benchmarks",
+    "calibration",
+    "cli",
+    "core",
+    "data",
+    "export",
+    "models",
+    "runtime",
+    "training",
 )
-"""What all parts speak in. Of the runtime, the parts that do not run a network may import these alone."""
+DOORS = ("export.py", "run_camera.py")
+"""The front doors: they ask for the command line, and nothing may ask for them."""
 
 MAY_IMPORT = {
-    "benchmarks": ("export", "calibration", "data", "models", "runtime"),
-    "calibration": ("data", "runtime.decode", "runtime.libraries", "runtime.preprocess", *WORDS),
-    "data": WORDS,
-    "export": ("calibration", "data", "models", "runtime"),
-    "models": WORDS,
-    "runtime": (),
-    "training": ("data", "models", *WORDS),
+    "core": (),
+    "runtime": ("core",),
+    "models": ("core",),
+    "data": ("core",),
+    "training": ("core", "data", "models"),
+    "calibration": ("core", "data", "runtime.decode", "runtime.preprocess"),
+    "export": ("core", "calibration", "data", "models", "runtime"),
+    "apps": ("core", "runtime"),
+    "benchmarks": ("core", "apps", "calibration", "data", "export", "models", "runtime"),
+    "cli": ("core", "apps", "benchmarks", "calibration", "data", "export", "models", "runtime", "training"),
 }
+"""From the ground up: no part knows one above it."""
 
 HEAVY = (
     "torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "tensorrt_rtx", "cuda", "pycuda",
@@ -96,6 +99,42 @@ def test_imports_point_one_way(path: Path) -> None:
     assert not refused, (
         f"{path} imports {', '.join(refused)}; {part}/ may import {MAY_IMPORT[part] or 'no other part'}"
     )
+
+
+def test_no_part_is_named_in_a_string_below_it() -> None:
+    """A registry's target is an import too. What the package registers at its top stands in ``__init__``."""
+    for path in modules():
+        part = path.parts[0]
+        for node in ast.walk(tree(path)) if part in MAY_IMPORT else ():
+            if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+                continue
+            for name in re.findall(r"^edgeseg\.([\w.]+):\w+$", node.value):
+                assert allowed(name, (part, *MAY_IMPORT[part])), f"{path}:{node.lineno} names edgeseg.{name}"
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    named = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in modules()}
+    asks = {
+        name: {other for other in imported_at_once(path, named) if other in named}
+        for name, path in named.items()
+    }
+    while leaves := {name for name, others in asks.items() if not others & asks.keys() - {name}}:
+        asks = {name: others for name, others in asks.items() if name not in leaves}
+    assert not asks, f"these import each other, or what does: {', '.join(sorted(asks))}"
+
+
+def imported_at_once(path: Path, named: Container[str]) -> set[str]:
+    """The edgeseg modules that are loaded as soon as a module is."""
+    package = path.parent.parts
+    names = set()
+    for node in tree(path).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            module = ".".join((*base, *filter(None, [node.module])))
+            for alias in node.names:
+                inside = f"{module}.{alias.name}"
+                names.add(inside if inside in named else module)
+    return names - {".".join(path.with_suffix("").parts).removesuffix(".__init__")}
 
 
 @every_module
@@ -174,7 +213,7 @@ def test_the_aerial_world_needs_the_core_install_alone() -> None:
 def test_every_verb_explains_itself_with_the_core_install_alone() -> None:
     run_blocked(
         "import argparse\n"
-        "from edgeseg.cli import VERBS\n"
+        "from edgeseg.cli.main import VERBS\n"
         "for module, _ in VERBS.values():\n"
         "    importlib.import_module(module).configure(argparse.ArgumentParser())"
     )

@@ -35,7 +35,7 @@ def documented() -> set[str]:
 def imported() -> set[str]:
     """The packages from elsewhere that the runtime imports anywhere."""
     found = set()
-    for path in (*(ROOT / "runtime").rglob("*.py"), ROOT / "cli.py", ROOT / "__init__.py"):
+    for path in (*(ROOT / "runtime").rglob("*.py"), ROOT / "cli/main.py", ROOT / "__init__.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}

@@ -17,12 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg import cli
-from edgeseg.runtime.errors import EdgesegError
-from edgeseg.runtime.run import opening
-from edgeseg.runtime.service.parser import VerbParser
+from edgeseg.apps.run import opening
+from edgeseg.cli import main as cli
+from edgeseg.cli.parser import VerbParser
+from edgeseg.core.errors import EdgesegError
 
-from .runtime.conftest import brightness_graph, write_bundle
+from .support.bundles import brightness_graph, write_bundle
 
 VALUES = ("", "a\n\x1b[31mb", "caf\udce9", "x" * 300, "-1", "0", "1e400", "9" * 30)
 """Empty, controls, no UTF-8, too long, out of range."""
@@ -184,7 +184,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         "edgeseg.data.aerial.dataset._write",
         "edgeseg.training.trainer.Trainer.run",
         "edgeseg.export.pipeline.export_graph",
-        "edgeseg.export.verify.verify",
+        "edgeseg.export.verification.verify.verify",
         "edgeseg.benchmarks.compare.compare",
         "edgeseg.runtime.tensorrt.builder._build",
     ):

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..core.errors import DataError
+from ..core.labels import VOID
 from ..data.augment import Augmentation
 from ..data.voc import Sample, VocDataset
-from ..runtime.errors import DataError
-from ..runtime.labels import VOID
 
 
 class _TrainingPictures(Dataset["tuple[Tensor, Tensor] | DataError"]):

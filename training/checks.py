@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..core.errors import DataError, UsageError
+from ..core.labels import VOID
 from ..data.coverage import Coverage, read_coverage, why_nothing_can_be_learnt
 from ..data.voc import VocDataset
-from ..runtime.errors import DataError, UsageError
-from ..runtime.labels import VOID
 from . import distributed
 from .probe import check_training_step
 from .recipe import Recipe

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.errors import DataError
+from ..core.labels import LabelMap
 from ..models.base import upsample_to
 from ..models.checkpoint import Checkpoint
-from ..runtime.errors import DataError
-from ..runtime.labels import LabelMap
 from .evaluate import normalizer
 
 

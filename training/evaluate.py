@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import TrainingError
 from ..data.metrics import ConfusionMatrix
 from ..data.voc import Sample
 from ..models.base import SegmentationNetwork, upsample_to
-from ..runtime.errors import TrainingError
 
 
 def normalizer(

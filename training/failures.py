@@ -10,7 +10,7 @@ import cv2
 import torch
 from torch import nn
 
-from ..runtime.errors import DataError, OutputError, TrainingError
+from ..core.errors import DataError, OutputError, TrainingError
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "Insufficient memory")
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..runtime.claims import claimed, lock_of
-from ..runtime.errors import DataError, OutputError, UsageError
-from ..runtime.outputs import check_output
-from ..runtime.reads import Reads
+from ..core.claims import claimed, lock_of
+from ..core.errors import DataError, OutputError, UsageError
+from ..core.outputs import check_output
+from ..core.reads import Reads
 
 STATE = "state.safetensors"
 _LOG = "log.jsonl"

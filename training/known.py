@@ -8,15 +8,15 @@ from pathlib import Path
 
 import torch
 
+from ..core.errors import UsageError
+from ..core.labels import LabelMap
+from ..core.printable import printable
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import load_checkpoint
 from ..models.foreign import Weights
 from ..models.initial import file_of
 from ..models.pretrained import shipped_path
 from ..models.starting import start_from
-from ..runtime.errors import UsageError
-from ..runtime.labels import LabelMap
-from ..runtime.printable import printable
 from . import distributed
 from .distill import Teacher
 from .recipe import Recipe

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..core.errors import CheckpointError, MissingDependencyError, OutputError
+from ..core.files import read_text
+from ..core.labels import LabelMap
 from ..data.metrics import ConfusionMatrix
-from ..runtime.errors import CheckpointError, MissingDependencyError, OutputError
-from ..runtime.files import read_text
-from ..runtime.labels import LabelMap
 
 
 def figures(confusion: ConfusionMatrix, labels: LabelMap) -> dict[str, object]:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..runtime.labels import VOID
+from ..core.labels import VOID
 from . import distributed
 
 

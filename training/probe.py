@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import torch
 
+from ..core.errors import ModelError, UsageError
 from ..models import registry
 from ..models.base import SegmentationNetwork
-from ..runtime.errors import ModelError, UsageError
 from .recipe import Recipe
 from .tuning import training_mode
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ..core.errors import UsageError
 from ..data.augment import Augmentation
-from ..runtime.errors import UsageError
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["poly", "one-cycle"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..runtime.errors import CheckpointError
+from ..core.errors import CheckpointError
 
 _MUST_AGREE = {
     "architecture": "network",

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import CheckpointError
 from ..models.checkpoint import load_tensors, save_tensors
-from ..runtime.errors import CheckpointError
 
 _KEY = "edgeseg-training"
 

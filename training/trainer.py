@@ -11,13 +11,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import TrainingError
+from ..core.labels import VOID
 from ..data.metrics import ConfusionMatrix
 from ..data.voc import VocDataset
 from ..models import registry
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
-from ..runtime.errors import TrainingError
-from ..runtime.labels import VOID
 from . import distributed, log, state
 from .batches import EpochBatches, epoch_of, training_batches
 from .checks import Splits, look_over

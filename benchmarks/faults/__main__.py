@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...core.errors import EdgesegError, UsageError
 from ...runtime.clock import now
-from ...runtime.errors import EdgesegError, UsageError
 from ..describe import describe_machine, machine_lines
 from ..tables import Table, number
 from .bench import Bench

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.clock import now
-from ...runtime.sources.capture import Capture, CaptureError, Frame, Grabbed
+from ...runtime.sources.process.capture import Capture, CaptureError, Frame, Grabbed
 from .switches import Switches
 
 UNPLUGGED, STALLS, OPEN_HANGS, CRASHES = (
@@ -25,7 +25,7 @@ _SIZE_HW = (120, 160)
 
 
 class FaultyCapture(Capture):
-    """What :class:`~edgeseg.runtime.sources.opencv.V4l2Capture` is for a real camera. Runs in the capturing process.
+    """Stands in for :class:`~edgeseg.runtime.sources.process.opencv.V4l2Capture`, in the capturing process.
 
     Args:
         spec: as for the real one; nothing of it is needed.

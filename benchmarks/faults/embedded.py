@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import EdgesegError
+from ...core.errors import EdgesegError
 from ...runtime.segmenter import Segmenter
 
 THREADS, CALLS = 8, 30

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...runtime.errors import EdgesegError
+from ...core.errors import EdgesegError
 
 if TYPE_CHECKING:
     from .bench import Bench

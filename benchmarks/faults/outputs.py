@@ -12,8 +12,8 @@ from typing import Any
 
 import cv2
 
+from ...apps.recording.reading import Recording
 from ...runtime.clock import now
-from ...runtime.recording.reading import Recording
 from .bench import Bench
 from .flight import Event, Flight
 from .outcome import Outcome, expect, fault

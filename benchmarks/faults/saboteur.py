@@ -46,9 +46,9 @@ def main() -> None:
 
 
 def _sabotage_cameras() -> None:
-    from ...runtime.errors import SourceError
+    from ...core.errors import SourceError
     from ...runtime.sources import camera
-    from ...runtime.sources.child_source import ChildSource
+    from ...runtime.sources.process.source import ChildSource
     from .cameras import UNPLUGGED
 
     switches, original = Switches.of_environment(), ChildSource.__init__
@@ -58,7 +58,7 @@ def _sabotage_cameras() -> None:
             raise SourceError(f"there is no {name} ({device}); this machine has no /dev/video* at all")
 
     def init(self: ChildSource, name: str, target: str, *others: Any) -> None:
-        if target == "edgeseg.runtime.sources.opencv:V4l2Capture":
+        if target == "edgeseg.runtime.sources.process.opencv:V4l2Capture":
             target = "edgeseg.benchmarks.faults.cameras:FaultyCapture"
         original(self, name, target, *others)
 
@@ -69,8 +69,8 @@ def _sabotage_cameras() -> None:
 def _sabotage_network(switches: Switches) -> None:
     import numpy as np
 
+    from ...core.errors import BackendError
     from ...runtime.bundle import Bundle
-    from ...runtime.errors import BackendError
     from ...runtime.segmenter import Segmenter
     from ...runtime.steps import Inference, Prepared
 
@@ -106,7 +106,7 @@ def _sabotage_network(switches: Switches) -> None:
 
 
 def _sabotage_masks(switches: Switches) -> None:
-    from ...runtime.errors import OutputError
+    from ...core.errors import OutputError
     from ...runtime.sinks.base import Output
     from ...runtime.sinks.masks import LiveMasksSink
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...runtime.cuda import gpu_of
+from ...runtime.tensorrt.cuda import gpu_of
 from ...runtime.tensorrt.engines import Obtained, obtain
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions

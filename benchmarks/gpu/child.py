@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ...runtime.errors import EdgesegError
+from ...core.errors import EdgesegError
 from .order import FAILED, NOT_RUN, PASSED, NotRunError, Order, first_line, write_json
 from .prepared import use_packages
 

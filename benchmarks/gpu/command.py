@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from ...runtime.errors import EdgesegError, OutputError, UsageError
-from ...runtime.outputs import check_output
-from ...runtime.printable import printable
-from ...runtime.reads import Reads
-from ...runtime.service.signals import ending_signals
+from ...core.errors import EdgesegError, OutputError, UsageError
+from ...core.outputs import check_output
+from ...core.printable import printable
+from ...core.reads import Reads
+from ...core.signals import ending_signals
 from ..frames import parse_frame
 from .prepared import Prepared
 from .proof import JSON_NAME, NO_GPU, PAGE_NAME, Proof, ProofOptions

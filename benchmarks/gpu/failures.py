@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.cuda import gpu_of
-from ...runtime.errors import BackendError
+from ...core.errors import BackendError
 from ...runtime.tensorrt.cache import EngineCache
+from ...runtime.tensorrt.cuda import gpu_of
 from ...runtime.tensorrt.engines import obtain
 from ...runtime.tensorrt.identity import EngineIdentity
 from ...runtime.tensorrt.module import find_tensorrt

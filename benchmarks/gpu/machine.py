@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from ...runtime.cuda import device_class, gpu_of, implementations, why_no_device
+from ...runtime.tensorrt.cuda import device_class, gpu_of, implementations, why_no_device
 from ...runtime.tensorrt.module import compute_capabilities, find_tensorrt, why_missing
 from .nvml import Nvml
 from .order import Note, NotRunError, Order, check
@@ -49,9 +49,9 @@ def device(order: Order, note: Note) -> None:
 
 def doctor(order: Order, note: Note) -> None:
     """Everything that ``edgeseg doctor`` finds."""
-    from ...runtime.doctor.examine import examine
-    from ...runtime.doctor.host import Host
-    from ...runtime.doctor.report import as_json
+    from ...apps.doctor.examine import examine
+    from ...apps.doctor.host import Host
+    from ...apps.doctor.report import as_json
 
     note(**as_json(examine(Host())))
 

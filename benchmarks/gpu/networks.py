@@ -8,8 +8,8 @@ import numpy as np
 
 from ...runtime.backends.base import Say
 from ...runtime.backends.tensorrt import TensorRTBackend
-from ...runtime.cuda import gpu_of
 from ...runtime.segmenter import Segmenter
+from ...runtime.tensorrt.cuda import gpu_of
 from ...runtime.tensorrt.engines import Obtained, obtain
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...runtime.errors import EdgesegError
+from ...core.errors import EdgesegError
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 

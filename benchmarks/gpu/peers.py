@@ -135,7 +135,7 @@ def _segment(bundle: Bundle, classes: Any, device: str) -> Callable[[Frame], Fra
 
 def _agreement(subject: Subject, segment: Callable[[Frame], Frame]) -> float:
     """Share of pixels of the same class as the reference's, so that nobody is timed on something else."""
-    from ...export.reference import reference_masks
+    from ...export.verification.reference import reference_masks
 
     logits = subject.network.reference_logits()
     shares = [

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ...core.errors import EdgesegError, OutputError, UsageError, VerificationError
+from ...core.outputs import discard, prepare_output, put_in_place
 from ...runtime.checked_files import file_sha256
-from ...runtime.errors import EdgesegError, OutputError, UsageError, VerificationError
-from ...runtime.outputs import discard, prepare_output, put_in_place
 from ..describe import installed_versions
-from .prepared import (
+from .prepared import (  # fmt: skip
     BUNDLE,
     FILE_NAME,
     FRAMES,
@@ -28,10 +28,10 @@ from .prepared import (
     PURE_PACKAGES,
     REFERENCE,
     SCHEMA,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
-    from ...export.frames import LabelledFrame, LabelledFrames
+    from ...export.verification.frames import LabelledFrame, LabelledFrames
     from ...runtime.bundle import Bundle
 
 WORLD, CALIBRATION_WORLD = 7, 3
@@ -111,7 +111,7 @@ def prepare(
         EdgesegError: weights, sizes or the folder cannot be used.
     """
     from ...export.dependencies import require_export_extra
-    from ...export.frames import AerialFrames
+    from ...export.verification.frames import AerialFrames
 
     require_export_extra("preparing the proof")
     partial = prepare_output(out, force, folder=True)
@@ -231,7 +231,7 @@ def _write_pictures(folder: Path, frames: Sequence[LabelledFrame]) -> None:
 
 
 def _write_reference(path: Path, bundle: Bundle, frames: LabelledFrames) -> None:
-    from ...export.torch_backend import TorchBackend
+    from ...export.verification.torch_backend import TorchBackend
     from ...runtime.preprocess import Preprocessor
 
     preprocess = Preprocessor(bundle.input_size_hw)

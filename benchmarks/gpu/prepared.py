@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import BundleError, DataError
 from ...runtime.bundle import Bundle, Variant
 from ...runtime.checked_files import read_checked
-from ...runtime.errors import BundleError, DataError
 
 SCHEMA = 1
 FILE_NAME = "prepared.json"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...runtime.errors import OutputError
+from ...core.errors import OutputError
 from ..describe import describe_machine, installed_versions
 from .order import FAILED, NOT_RUN, PASSED, Order, write_json
 from .plan import DEVICE, TOTAL_SECONDS, Step, plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...runtime.printable import printable
+from ...core.printable import printable
 from ..describe import machine_lines
 from ..tables import Table, number
 from .order import FAILED, NOT_RUN, PASSED

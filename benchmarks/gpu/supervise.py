@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...runtime.printable import printable
+from ...core.printable import printable
 from .order import FAILED, Order
 
 _AFTER_KILL_SECONDS = 10.0

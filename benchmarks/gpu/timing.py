@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...runtime.cuda.base import CudaDevice
-from ...runtime.errors import BackendError
+from ...core.errors import BackendError
+from ...runtime.tensorrt.cuda.base import CudaDevice
 from .nvml import Nvml
 
 

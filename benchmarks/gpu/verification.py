@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...export.gates import Gates, failures, note_of
-from ...export.parity import Parity, ParitySummary
+from ...export.verification.gates import Gates, failures, note_of
+from ...export.verification.parity import Parity, ParitySummary
 from ...runtime.segmenter import Segmenter
 from .networks import obtained_engine, refuse_int8
 from .opened import Subject
@@ -25,7 +25,7 @@ def verified_int8(order: Order, note: Note) -> None:
 
 def _verify(order: Order, note: Note, precision: str) -> None:
     try:
-        from ...export.reference import reference_masks
+        from ...export.verification.reference import reference_masks
     except ModuleNotFoundError as error:
         raise NotRunError(f"the reference is decoded by PyTorch: {error}") from error
 

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import cast
 
+from ...core.errors import UsageError
+from ...core.registry import Registry, load
 from ...runtime import backends
-from ...runtime.errors import UsageError
 from .base import Peer
 
-_PEERS: dict[str, str] = {}
 OURS = "edgeseg"
+_PEERS: Registry[str] = Registry("contender", UsageError)
+"""What it is called; up to the first hyphen that is the name of its group."""
 
-
-def register(name: str, target: str) -> None:
-    """Adds a contender.
-
-    Args:
-        name: what it is called; up to the first hyphen it is the name of its group.
-        target: ``package.module:Class`` of a :class:`~edgeseg.benchmarks.peers.base.Peer`.
-
-    Raises:
-        UsageError: the name is taken.
-    """
-    if name in _PEERS:
-        raise UsageError(f"a contender named {name!r} is registered already, as {_PEERS[name]}")
-    _PEERS[name] = target
-
-
-def names() -> tuple[str, ...]:
-    """The known names, in order of registration."""
-    return tuple(_PEERS)
+register, names = _PEERS.register, _PEERS.names
 
 
 def groups() -> tuple[str, ...]:
@@ -49,10 +32,7 @@ def peer_class(name: str) -> type[Peer]:
     Raises:
         UsageError: there is none of this name; the message lists those there are.
     """
-    if name not in _PEERS:
-        raise UsageError(f"unknown contender {name!r}; known: {', '.join(_PEERS)}")
-    module_name, class_name = _PEERS[name].split(":")
-    return cast("type[Peer]", getattr(importlib.import_module(module_name), class_name))
+    return cast("type[Peer]", load(_PEERS.entry(name)))
 
 
 for _backend in backends.names():

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.errors import BundleError, MissingDependencyError
 from ...runtime.bundle import Bundle
-from ...runtime.errors import BundleError, MissingDependencyError
 
 if TYPE_CHECKING:
     import onnx

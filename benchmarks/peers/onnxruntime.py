@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.libraries import load_onnxruntime
+from ...core.libraries import load_onnxruntime
 from .base import ClassMap, Frame, Peer, Setting, resized
 from .graphs import INPUT, graph_path
 

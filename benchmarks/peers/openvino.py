@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.libraries import load_openvino
+from ...core.libraries import load_openvino
 from .base import ClassMap, Frame, Peer, Setting, resized
 from .graphs import graph_path
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import EdgesegError
 from ...runtime.backends import backend_class
-from ...runtime.errors import EdgesegError
 from ...runtime.segmenter import Segmenter
 from .base import ClassMap, Frame, Peer, Setting
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 
-from ...runtime.errors import UsageError
-from ...runtime.palette_png import encode
+from ...core.errors import UsageError
+from ...core.palette_png import encode
 from ..staging import new_dataset
 from .camera import Frame
 from .flight import AerialFlight

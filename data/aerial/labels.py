@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...runtime.labels import LabelMap
+from ...core.labels import LabelMap
 
 GRASS, FIELD, ROAD, ROOF, WATER, TREE, CAR, PERSON = range(8)
 

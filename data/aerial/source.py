@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from urllib.parse import parse_qsl
 
-from ...runtime.errors import SourceError
+from ...core.errors import SourceError
 from .camera import Frame
 from .flight import FPS, AerialFlight
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from ...runtime.errors import DataError
-from ...runtime.files import open_regular
+from ...core.errors import DataError
+from ...core.files import open_regular
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _MOST_MEMBERS = 2_000_000

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.errors import DataError
-from ...runtime.files import read_text
+from ...core.errors import DataError
+from ...core.files import read_text
 from ..class_lists import NamedClass
 from ..lists import PICTURE_SUFFIXES
 

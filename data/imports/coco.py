@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.errors import DataError
+from ...core.errors import DataError
 from ..class_lists import NamedClass
 from ..lists import usual_name
 from . import shapes

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.errors import DataError
-from ...runtime.labels import VOID
+from ...core.errors import DataError
+from ...core.labels import VOID
 from ..class_lists import NamedClass
 from ..colours import Rgb, is_two_valued, lines_for, look_up, nearest, pack
 from ..masks import open_mask

@@ -6,8 +6,8 @@ import fnmatch
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from ...runtime.errors import DataError, UsageError
-from ...runtime.labels import VOID
+from ...core.errors import DataError, UsageError
+from ...core.labels import VOID
 from ..class_lists import NAMES, NamedClass, read_list
 from ..lists import usual_name
 from .base import SUFFIXES, Asked, Found, Item, Mask, Tree
@@ -104,7 +104,7 @@ def _ade_classes(tree: Tree) -> list[NamedClass]:
     lists = tree.named("objectInfo150.txt", "objectInfo150.csv")
     if not lists:
         return [NamedClass(f"class_{number}") for number in range(1, 151)]
-    from ...runtime.files import read_text
+    from ...core.files import read_text
 
     lines = read_text(tree.root / lists[0], "the list of objects", most_bytes=1 << 20).splitlines()[1:]
     split = [line.split("\t" if "\t" in line else ",", 5) for line in lines if line.strip()]

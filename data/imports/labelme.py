@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import DataError
+from ...core.errors import DataError
 from ..class_lists import NamedClass, read_list
 from . import shapes
 from .base import SUFFIXES, Asked, Found, Item, Mask, Tree, field_of, objects, read_json

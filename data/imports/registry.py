@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...runtime.errors import DataError, EdgesegError, UsageError
-from ...runtime.files import open_regular
+from ...core.errors import DataError, EdgesegError, UsageError
+from ...core.files import open_regular
 from .base import Asked, Found, Tree
 
 _LOOKED_AT = 20_000

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.errors import DataError
-from ...runtime.pictures import reader
+from ...core.errors import DataError
+from ...core.images import reader
 from .base import Mask
 
 _FURTHEST = 32_000

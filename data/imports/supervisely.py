@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import DataError
+from ...core.errors import DataError
 from ..class_lists import NamedClass
 from ..lists import usual_name
 from . import shapes

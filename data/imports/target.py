@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.errors import DataError, UsageError
-from ...runtime.labels import VOID, LabelMap, voc_color
+from ...core.errors import DataError, UsageError
+from ...core.labels import VOID, LabelMap, voc_color
 from ..class_lists import NamedClass
 from ..colours import Rgb
 

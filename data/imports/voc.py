@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ...runtime.errors import DataError
-from ...runtime.labels import LabelMap, voc_labels
+from ...core.errors import DataError
+from ...core.labels import LabelMap, voc_labels
 from ..class_lists import NamedClass, find_list, read_labels, read_list
 from ..colours import UnknownColoursError, is_two_valued, nearest
 from ..lists import read_split, split_names, usual_name

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...runtime.errors import DataError
-from ...runtime.labels import VOID, LabelMap
-from ...runtime.palette_png import encode
-from ...runtime.pictures import jpeg, reader
+from ...core.errors import DataError
+from ...core.images import jpeg, reader
+from ...core.labels import VOID, LabelMap
+from ...core.palette_png import encode
 from ..colours import Rgb, UnknownColoursError, lines_for
 from ..groups import GroupOf, choose_val
 from ..lists import PICTURE_SUFFIXES

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import cast
 
-from ..errors import BackendError
+from ...core.errors import BackendError
+from ...core.registry import Registry, load
 from .base import Backend
 
 AUTO = "auto"
 """In the place of a name: the fastest that is right, see :mod:`.auto`."""
 
-_BACKENDS: dict[str, str] = {}
-
-
-def register(name: str, target: str) -> None:
-    """Adds a backend.
-
-    Args:
-        name: what people call it.
-        target: ``package.module:Class`` of a :class:`Backend`.
-
-    Raises:
-        BackendError: the name is taken.
-    """
-    if name in _BACKENDS:
-        raise BackendError(f"a backend named {name!r} is registered already, as {_BACKENDS[name]}")
-    _BACKENDS[name] = target
-
-
-def names() -> tuple[str, ...]:
-    """The known names, in order of registration."""
-    return tuple(_BACKENDS)
+_BACKENDS: Registry[str] = Registry("backend", BackendError, f"; or {AUTO}, to run frames")
+register, names = _BACKENDS.register, _BACKENDS.names
 
 
 def backend_class(name: str) -> type[Backend]:
@@ -40,10 +21,7 @@ def backend_class(name: str) -> type[Backend]:
     Raises:
         BackendError: there is none of this name; the message lists those there are.
     """
-    if name not in _BACKENDS:
-        raise BackendError(f"unknown backend {name!r}; known: {', '.join(names())}; or {AUTO}, to run frames")
-    module_name, class_name = _BACKENDS[name].split(":")
-    return cast("type[Backend]", getattr(importlib.import_module(module_name), class_name))
+    return cast("type[Backend]", load(_BACKENDS.entry(name)))
 
 
 register("onnxruntime", "edgeseg.runtime.backends.onnxruntime:OnnxRuntimeBackend")

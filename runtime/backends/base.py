@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import BackendError
 from ..bundle import Bundle, Variant
-from ..errors import BackendError
 from ..forks import Owned, begins_to_use, stays_with_this_process, was_used_before_fork
 from ..gate import Gate
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import BackendError, OutputError
 from ..bundle import Variant
 from ..cache import Kind, Store, key_of_fields
 from ..cpu import cpu_identity
-from ..errors import BackendError, OutputError
 from .base import Say
 
 _GRAPHS = Kind(

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from packaging.version import Version
 
+from ...core.errors import BackendError, EdgesegError, MissingDependencyError
+from ...core.libraries import load_onnxruntime
 from ..bundle import Variant
 from ..cache import Kind, Store, key_of_fields
 from ..cpu import all_cpus_are_usable, usable_cpus
-from ..errors import BackendError, EdgesegError, MissingDependencyError
-from ..libraries import load_onnxruntime
 from .base import Backend, Say
 from .graph_cache import GraphCache
 from .graph_form import check_graph

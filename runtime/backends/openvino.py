@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import BackendError, MissingDependencyError
+from ...core.libraries import load_openvino
 from ..bundle import Variant
-from ..errors import BackendError, MissingDependencyError
-from ..libraries import load_openvino
 from .base import Backend, Say
 from .graph_form import check_graph
 

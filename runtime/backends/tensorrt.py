@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import BackendError, BundleError
 from ..bundle import Bundle, Variant
-from ..cuda import gpu_of, open_device, why_no_device
-from ..cuda.base import CudaDevice
-from ..cuda.results import ArraySpec, ResultRing, zeroed
-from ..errors import BackendError, BundleError
+from ..tensorrt.cuda import gpu_of, open_device, why_no_device
+from ..tensorrt.cuda.base import CudaDevice
+from ..tensorrt.cuda.results import ArraySpec, ResultRing, zeroed
 from ..tensorrt.engines import obtain
 from ..tensorrt.loaded import LoadedEngine, StaleEngineError
 from ..tensorrt.module import TensorRT, find_tensorrt, why_missing

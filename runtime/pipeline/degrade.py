@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..errors import UsageError
+from ...core.errors import UsageError
 from ..segmenter import Segmenter
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
+from ...core.labels import VOID
 from ..clock import now
-from ..labels import VOID
 from ..overlay import Overlay
 from ..preprocess import Frame
 from ..result import Segmentation

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from ..labels import VOID
+from ...core.labels import VOID
 from ..overlay import Overlay
 from ..reasons import FRAMES_MISSING
 from ..result import Segmentation

@@ -8,13 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from ..errors import EdgesegError, FlightError
-from ..health.limits import Limits
-from ..memory import give_back
+from ...core.errors import EdgesegError, FlightError
+from ...core.memory import give_back
 from ..reasons import NOT_FINITE
 from ..segmenter import Segmenter
-from ..service.restarts import RestartBudget
 from ..steps import Inference, Prepared
+from .health.limits import Limits
+from .restarts import RestartBudget
 
 RAISED, OUT_OF_MEMORY, HUNG = "raised", "out-of-memory", "hung"
 _FAILURES_BEFORE_REOPENING = 3

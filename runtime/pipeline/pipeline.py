@@ -19,10 +19,9 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ...core.errors import EdgesegError, FlightError, SourceError, UsageError
 from ..clock import now
-from ..errors import EdgesegError, FlightError, SourceError, UsageError
 from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
-from ..health.limits import Limits
 from ..segmenter import Segmenter
 from ..sinks.base import Sink
 from ..sources.base import Source
@@ -30,6 +29,7 @@ from ..status import Board, Status
 from . import ending
 from .degrade import Degrader, steps_down
 from .ending import Ending
+from .health.limits import Limits
 from .heartbeat import Heartbeat
 from .network import Network
 from .overview import Overview

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...core.errors import EdgesegError, OutputError, OutputGoneError
+from ...core.labels import VOID
 from ..clock import now
-from ..errors import EdgesegError, OutputError, OutputGoneError
 from ..forks import Owned, stays_with_this_process
-from ..labels import VOID
 from ..reasons import STALE
 from ..sinks.base import Output, Sink, StopRequested
 from ..status import SinkStatus, Status

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..labels import LabelMap
+from ...core.labels import LabelMap
 from ..result import Segmentation
 from ..status import Histogram
 from .durations import Durations

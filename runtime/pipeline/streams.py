@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..health.frames import FrameChecks
-from ..health.limits import Limits
-from ..health.validity import Validity
-from ..labels import LabelMap
+from ...core.labels import LabelMap
 from ..preprocess import Frame
 from ..sinks.base import Output, Sink
 from ..sources.base import Source
+from .health.frames import FrameChecks
+from .health.limits import Limits
+from .health.validity import Validity
 from .mailbox import Mailbox
 from .sink_worker import SinkWorker
 from .stage import Order, Stage

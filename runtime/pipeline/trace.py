@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...core.errors import OutputError
+from ...core.outputs import discard, prepare_output
 from ..clock import now
-from ..errors import OutputError
 from ..forks import Owned, is_left_alone, stays_with_this_process
-from ..outputs import discard, prepare_output
 
 MOST_BYTES = 256 << 20
 """Viewers load no more than a few hundred megabytes; later events of a long run are left out, and that is told."""

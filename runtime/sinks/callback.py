@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import UsageError
+from ...core.errors import UsageError
 from .base import Output, Sink
 
 _MOST_FAILURES = 5

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ..errors import OutputError
+from ...core.errors import OutputError
 
 RESERVE_BYTES = 16 << 20
 """What is left free: enough to end the file that is being written, and for others to go on."""

@@ -14,9 +14,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import OutputError, OutputGoneError, UsageError
-from ..outputs import check_output
-from ..standard_streams import standard_output_is_closed
+from ...core.errors import OutputError, OutputGoneError, UsageError
+from ...core.outputs import check_output
+from ...core.standard_streams import standard_output_is_closed
 
 log = logging.getLogger(__name__)
 

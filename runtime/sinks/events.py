@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from ...core.labels import LabelMap
 from ..clock import now
-from ..labels import LabelMap
 from ..status import SourceStatus, Status
 from .base import Output, Sink
 from .event_targets import open_target

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import OutputError
-from ..labels import LabelMap
-from ..outputs import discard
+from ...core.errors import OutputError
+from ...core.labels import LabelMap
+from ...core.outputs import discard
 from .base import Output, Sink
 from .disk import check_room
 from .masks import open_folder_of

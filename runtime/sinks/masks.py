@@ -6,10 +6,10 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import DataError, OutputError
-from ..labels import LabelMap
-from ..outputs import check_output, discard, prepare_output, put_in_place
-from ..palette_png import encode
+from ...core.errors import DataError, OutputError
+from ...core.labels import LabelMap
+from ...core.outputs import check_output, discard, prepare_output, put_in_place
+from ...core.palette_png import encode
 from .base import Output, Sink
 from .disk import check_room, place
 

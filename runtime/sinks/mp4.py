@@ -8,9 +8,9 @@ from typing import Any
 
 import cv2
 
-from ..errors import OutputError
-from ..native_name import native_name
-from ..outputs import discard
+from ...core.errors import OutputError
+from ...core.native_name import native_name
+from ...core.outputs import discard
 from ..preprocess import Frame
 from .base import Output
 from .mp4_times import set_times

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from ..errors import OutputError
+from ...core.errors import OutputError
 
 _FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts")
 _MOST = (1 << 32) - 1

@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import OutputError
-from ..outputs import check_output, discard
+from ...core.errors import OutputError
+from ...core.outputs import check_output, discard
 from .disk import place
 
 

@@ -13,16 +13,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import EdgesegError, OutputError
+from ...core.labels import VOID, LabelMap
+from ...core.outputs import check_output
 from ..clock import now_ns
-from ..errors import EdgesegError, OutputError
 from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
-from ..labels import VOID, LabelMap
-from ..outputs import check_output
 from ..reasons import CODES
 from ..status import Status
 from .base import Output, Sink
-from .options import SHM_NAME
-from .shm_layout import CLOSED, HEADER, MAGIC, OPEN, REPLACED, SLOT, SLOTS, VERSION, Layout, encode_names
+from .shm_layout import (
+    CLOSED,
+    HEADER,
+    MAGIC,
+    OPEN,
+    REPLACED,
+    SHM_NAME,
+    SLOT,
+    SLOTS,
+    VERSION,
+    Layout,
+    encode_names,
+)
 
 _FOLDER = Path("/dev/shm")
 _FIRST_SIZE_HW = (720, 1280)

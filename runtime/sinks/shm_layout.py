@@ -7,9 +7,13 @@ the machine sleeps; version 1 had those of CLOCK_MONOTONIC, which does not, and 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
+
+SHM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What shared memory may be called."""
 
 MAGIC = b"EDGESEG1"
 VERSION = 2

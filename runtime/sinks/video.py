@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import OutputError
-from ..outputs import discard, prepare_output
+from ...core.errors import OutputError
+from ...core.outputs import discard, prepare_output
 from ..preprocess import Frame
 from .base import Output, Sink
 from .disk import check_room

@@ -8,7 +8,7 @@ import sys
 
 import cv2
 
-from ..native_name import native_text
+from ...core.native_name import native_text
 from .base import Output, Sink, StopRequested
 
 _TITLE = "edgeseg (q ends)"

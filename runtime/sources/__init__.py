@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import glob
-import importlib
 import numbers
 import os
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from ..errors import SourceError
-from ..files import check_regular
+from ...core.errors import SourceError
+from ...core.files import check_regular
+from ...core.registry import load
+from ...core.schemes import SCHEMES
 from .base import Source
 from .live import Interruption, LiveOptions, LiveSource
 from .uri import PICTURE_SUFFIXES, SourceUri, forms, parse, shown
 
-_SCHEMES: dict[str, str] = {}
 _LIVE = {
     "v4l2": "edgeseg.runtime.sources.camera:CameraSource",
     "csi": "edgeseg.runtime.sources.gstreamer:CsiSource",
     "gst": "edgeseg.runtime.sources.gstreamer:GStreamerSource",
     "rtsp": "edgeseg.runtime.sources.rtsp:RtspSource",
     "rtsps": "edgeseg.runtime.sources.rtsp:RtspSource",
-    "http": "edgeseg.runtime.sources.mjpeg:MjpegSource",
-    "https": "edgeseg.runtime.sources.mjpeg:MjpegSource",
+    "http": "edgeseg.runtime.sources.http.mjpeg:MjpegSource",
+    "https": "edgeseg.runtime.sources.http.mjpeg:MjpegSource",
 }
 
 
@@ -42,10 +41,9 @@ def register(scheme: str, target: str) -> None:
     Raises:
         SourceError: the scheme is taken.
     """
-    if scheme in _SCHEMES or scheme in _LIVE:
-        taken = _SCHEMES.get(scheme) or _LIVE[scheme]
-        raise SourceError(f"the scheme {scheme!r} is registered already, as {taken}")
-    _SCHEMES[scheme] = target
+    if scheme in _LIVE:
+        raise SourceError(f"a source scheme named {scheme!r} is registered already, as {_LIVE[scheme]}")
+    SCHEMES.register(scheme, target)
 
 
 def open_source(
@@ -64,22 +62,22 @@ def open_source(
     Raises:
         SourceError: nothing of the kind is there or can be read; the message says what was looked for.
     """
-    options, parsed = live or LiveOptions(), parse(_text_of(uri), _SCHEMES)
+    options, parsed = live or LiveOptions(), parse(_text_of(uri), SCHEMES)
     interruption = Interruption(stopping)
     if parsed.scheme in _LIVE:
         opener = partial(_open_live, parsed, options)
         return LiveSource(parsed.public_name, opener, options, interruption)
-    if parsed.scheme in _SCHEMES:
+    if parsed.scheme in SCHEMES:
         return _open_registered(parsed, options, interruption)
     if parsed.scheme == "pictures":
         return _open_pictures(parsed.rest)
     if not os.path.lexists(parsed.rest):
-        raise SourceError(f"there is no {shown(parsed.rest)}: expected {forms(_SCHEMES)}")
+        raise SourceError(f"there is no {shown(parsed.rest)}: expected {forms(SCHEMES)}")
     try:
         check_regular(parsed.rest)
     except OSError as error:
         raise SourceError(f"cannot read {shown(parsed.rest)}: {error.strerror}") from error
-    from .video import VideoSource
+    from .video.source import VideoSource
 
     return VideoSource(Path(parsed.rest), loop=parsed.options.get("loop") == "1")
 
@@ -99,13 +97,13 @@ def _text_of(uri: object) -> str:
 
 
 def _open_live(uri: SourceUri, options: LiveOptions, interruption: Interruption) -> Source:
-    source: Source = _load(_LIVE[uri.scheme])(uri, options, interruption)
+    source: Source = load(_LIVE[uri.scheme])(uri, options, interruption)
     return source
 
 
 def _open_registered(uri: SourceUri, options: LiveOptions, interruption: Interruption) -> Source:
     """A source of a registered scheme; where it is live, one that is opened again when lost."""
-    target = _load(_SCHEMES[uri.scheme])
+    target = load(SCHEMES.entry(uri.scheme))
     if not getattr(target, "live", False):
         source: Source = target(uri.rest)
         return source
@@ -118,7 +116,7 @@ def _open_registered(uri: SourceUri, options: LiveOptions, interruption: Interru
 
 
 def _open_pictures(path: str) -> Source:
-    from .pictures import PicturesSource
+    from .images import PicturesSource
 
     if os.path.isdir(path):
         suitable = (p for p in Path(path).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
@@ -128,12 +126,4 @@ def _open_pictures(path: str) -> Source:
     if any(character in path for character in "*?["):
         found = (Path(p) for p in glob.glob(path, recursive=True))
         return PicturesSource([p for p in found if not p.is_dir()], name=shown(path))
-    raise SourceError(f"there is no {shown(path)}: expected {forms(_SCHEMES)}")
-
-
-def _load(target: str) -> Any:
-    module_name, class_name = target.split(":")
-    return getattr(importlib.import_module(module_name), class_name)
-
-
-register("aerial", "edgeseg.data.aerial.source:AerialSource")
+    raise SourceError(f"there is no {shown(path)}: expected {forms(SCHEMES)}")

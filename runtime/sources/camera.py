@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import SourceError
-from .child_source import ChildSource
+from ...core.errors import SourceError
 from .limits import child_environment
 from .live import Interruption, LiveOptions
+from .process.source import ChildSource
 from .uri import SourceUri
 
 
@@ -36,7 +36,7 @@ class CameraSource(ChildSource):
         place = f"{uri.public_name} ({device})" if uri.public_name != device else device
         super().__init__(
             uri.public_name,
-            "edgeseg.runtime.sources.opencv:V4l2Capture",
+            "edgeseg.runtime.sources.process.opencv:V4l2Capture",
             {"name": uri.public_name, "place": place, "device": device, **uri.options},
             options,
             interruption,

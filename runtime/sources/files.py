@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from ..errors import SourceError
-from ..reads import Reads
-from . import _SCHEMES
+from ...core.errors import SourceError
+from ...core.reads import Reads
+from ...core.schemes import SCHEMES
 from .uri import PICTURE_SUFFIXES, parse, shown
 
 _LOCATION = re.compile(r"\blocation\s*=\s*(?:\"([^\"]+)\"|([^\s!\"]+))")
@@ -43,5 +43,5 @@ def add_sources(reads: Reads, uris: Collection[str]) -> Reads:
         uris: as typed after ``--source``.
     """
     for uri in uris:
-        reads.add_source(f"the source {shown(uri)}", files_of(uri, _SCHEMES), PICTURE_SUFFIXES)
+        reads.add_source(f"the source {shown(uri)}", files_of(uri, SCHEMES), PICTURE_SUFFIXES)
     return reads

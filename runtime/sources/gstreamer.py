@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .child_source import ChildSource
 from .limits import child_environment
 from .live import Interruption, LiveOptions
+from .process.source import ChildSource
 from .uri import SourceUri
 
 _NEWEST = {"drop": "true", "max-buffers": "1"}
@@ -39,7 +39,7 @@ class GStreamerSource(ChildSource):
     def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None:
         super().__init__(
             uri.public_name,
-            "edgeseg.runtime.sources.opencv:GStreamerCapture",
+            "edgeseg.runtime.sources.process.opencv:GStreamerCapture",
             {"name": uri.public_name, "pipeline": self.pipeline(uri)},
             options,
             interruption,

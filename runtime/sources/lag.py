@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from .capture import Grabbed
+from .process.capture import Grabbed
 
 _LEAK, _STRICT_LEAK = 0.01, 0.0005
 """How far sender's and own clock may drift apart, in seconds a second; beyond that, a drift counts as lag. The first is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from ..pictures.bounds import MOST_PIXELS, VARIABLE
+from ...core.images.bounds import MOST_PIXELS, VARIABLE
 
 _FFMPEG = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _LOG_LEVELS = ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_LOG_LEVEL")

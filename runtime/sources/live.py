@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import EdgesegError, SourceError
 from ..clock import slept_seconds
-from ..errors import EdgesegError, SourceError
 from ..forks import Owned, is_left_alone, stays_with_this_process
 from ..gate import Gate
 from ..reasons import RESOLUTION_CHANGED

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import re
 
-from .child_source import ChildSource
 from .limits import child_environment
 from .live import Interruption, LiveOptions
+from .process.source import ChildSource
 from .uri import SourceUri
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -48,8 +48,8 @@ class RtspSource(ChildSource):
 def _capture_target() -> str:
     """PyAV where it is installed, because it sees more; else OpenCV."""
     if importlib.util.find_spec("av") is not None:
-        return "edgeseg.runtime.sources.pyav:AvCapture"
-    return "edgeseg.runtime.sources.opencv:RtspCapture"
+        return "edgeseg.runtime.sources.process.pyav:AvCapture"
+    return "edgeseg.runtime.sources.process.opencv:RtspCapture"
 
 
 def ffmpeg_options(uri: SourceUri) -> dict[str, str]:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import BackendError, UsageError
 from ..backends.graph_form import check_graph
 from ..checked_files import read_checked
-from ..errors import BackendError, UsageError
 from .messages import Messages, make_logger
 from .module import TensorRT, compute_capabilities, network_flags, set_compute_capabilities
 from .network import add_decoding, add_profile, parse_onnx, set_batch

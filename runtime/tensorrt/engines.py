@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...core.errors import BackendError, UsageError
 from ..bundle import Variant
-from ..errors import BackendError, UsageError
 from .builder import build_engine, check_options
 from .cache import EngineCache
 from .identity import EngineIdentity, describe
@@ -18,7 +18,7 @@ from .options import BuildOptions
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..cuda.base import Gpu
+    from .cuda.base import Gpu
 
 
 @dataclass(frozen=True)

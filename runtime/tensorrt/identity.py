@@ -13,7 +13,7 @@ from .module import FLAVOURS, TensorRT, default_compute_capabilities
 from .options import BuildOptions
 
 if TYPE_CHECKING:
-    from ..cuda.base import Gpu
+    from .cuda.base import Gpu
 
 _FORM = 2
 """What the builder makes of a graph and these options. Raised where that changes, so that no older engine is taken."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ...core.errors import EdgesegError
 from ..cache import Kind, Store, key_of_fields
-from ..errors import EdgesegError
 from .identity import EngineIdentity
 
 if TYPE_CHECKING:
-    from ..cuda.base import Gpu
+    from .cuda.base import Gpu
 
 log = logging.getLogger(__name__)
 

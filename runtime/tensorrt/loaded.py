@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda.base import CaptureRefusedError, CudaDevice, DeviceMemory, Graph
-from ..cuda.results import ArraySpec
-from ..errors import BackendError
+from ...core.errors import BackendError
+from .cuda.base import CaptureRefusedError, CudaDevice, DeviceMemory, Graph
+from .cuda.results import ArraySpec
 from .engines import Obtained
 from .kernel_cache import KernelCache
 from .messages import Messages, make_logger

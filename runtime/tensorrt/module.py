@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BackendError, EdgesegError, MissingDependencyError
+from ...core.errors import BackendError, EdgesegError, MissingDependencyError
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BackendError
-from ..labels import VOID
+from ...core.errors import BackendError
+from ...core.labels import VOID
 from .messages import Messages
 from .options import BuildOptions
 

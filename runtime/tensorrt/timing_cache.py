@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
-from ..files import read_regular
-from ..outputs import prepare_output, write_atomically
+from ...core.errors import OutputError
+from ...core.files import read_regular
+from ...core.outputs import prepare_output, write_atomically
 from .messages import Messages
 
 _MOST_BYTES = 1 << 30

@@ -10,8 +10,8 @@ from edgeseg.benchmarks.frames import read_frames
 from edgeseg.benchmarks.peers.base import Frame, Setting
 from edgeseg.benchmarks.peers.graphs import write_graphs
 from edgeseg.export.bundle_writer import write_bundle
-from edgeseg.export.onnx_file import export_graph
-from edgeseg.export.variants import variant_graphs
+from edgeseg.export.graph.onnx_file import export_graph
+from edgeseg.export.graph.variants import variant_graphs
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.bundle import Bundle
 

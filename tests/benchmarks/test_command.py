@@ -11,9 +11,9 @@ import pytest
 from edgeseg.benchmarks import peers
 from edgeseg.benchmarks.contender import Contender
 from edgeseg.benchmarks.peers.base import Setting
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.errors import BackendError
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.errors import BackendError
 
 
 def test_a_comparison_is_printed_and_written(

@@ -14,7 +14,7 @@ from edgeseg.benchmarks.faults.flight import Pace
 from edgeseg.benchmarks.faults.judge import Judgement, judge
 from edgeseg.benchmarks.faults.page import write_part
 from edgeseg.benchmarks.live_soak import Soak
-from edgeseg.runtime.errors import OutputError
+from edgeseg.core.errors import OutputError
 
 PACE = Pace(max_age_s=0.5, heartbeat_hz=10)
 

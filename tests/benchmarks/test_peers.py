@@ -10,13 +10,13 @@ from edgeseg.benchmarks import peers
 from edgeseg.benchmarks.compare import reference_maps
 from edgeseg.benchmarks.peers.base import Frame, Setting
 from edgeseg.benchmarks.peers.graphs import INPUT, float_graph
+from edgeseg.core.errors import BundleError, UsageError
 from edgeseg.export.bundle_writer import write_bundle
-from edgeseg.export.onnx_file import export_graph
-from edgeseg.export.variants import variant_graphs
+from edgeseg.export.graph.onnx_file import export_graph
+from edgeseg.export.graph.variants import variant_graphs
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.checked_files import file_sha256
-from edgeseg.runtime.errors import BundleError, UsageError
 
 LEAST_AGREEMENT = {"fp32": 0.995, "bf16": 0.95}
 """Float32 departs where a resize rounds the other way. bfloat16 keeps eight bits, and these views are no streets."""

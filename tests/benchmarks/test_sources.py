@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edgeseg.benchmarks import sources
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.sources.video import VideoSource
+from edgeseg.runtime.sources.video.source import VideoSource
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import onnx
 import pytest
 from edgeseg.calibration.graph import INPUT, LOGITS, Graph, with_outputs
-from edgeseg.calibration.pictures import CalibrationSet, survey
+from edgeseg.calibration.images import CalibrationSet, survey
 from edgeseg.calibration.ranges import measure
 from edgeseg.calibration.session import open_session
-from edgeseg.data.pictures import Pictures
+from edgeseg.core.labels import LabelMap
+from edgeseg.data.images import Pictures
 from edgeseg.data.voc import Sample
-from edgeseg.runtime.labels import LabelMap
 from onnx import TensorProto, helper, numpy_helper
 
 SIZE_HW = (32, 48)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edgeseg.calibration.bias import bias_shifts, shifts_as_json, shifts_from_json
 from edgeseg.calibration.graph import Graph, with_outputs
-from edgeseg.calibration.pictures import CalibrationSet
+from edgeseg.calibration.images import CalibrationSet
 from edgeseg.calibration.placement import TARGETS, candidates
 from edgeseg.calibration.quantize import quantize
 from edgeseg.calibration.session import open_session

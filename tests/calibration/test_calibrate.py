@@ -13,8 +13,8 @@ from edgeseg.calibration import calibrate as module
 from edgeseg.calibration.calibrate import Calibration, CalibrationRequest, calibrate
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.record import Record
-from edgeseg.runtime.errors import DataError, OutputError, UsageError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.errors import DataError, OutputError, UsageError
+from edgeseg.core.labels import LabelMap
 
 from .conftest import LABELS, SIZE_HW, Weights, build
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from edgeseg.calibration.exclusions import read_exclusions, write_exclusions
 from edgeseg.calibration.graph import Graph
-from edgeseg.runtime.errors import DataError, OutputError
+from edgeseg.core.errors import DataError, OutputError
 
 
 def test_a_list_is_read_as_it_was_written(graph: Graph, tmp_path: Path) -> None:

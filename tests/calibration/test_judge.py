@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 from edgeseg.calibration.graph import Graph
+from edgeseg.calibration.images import CalibrationSet
 from edgeseg.calibration.judge import MIN_CLASS_PIXELS, Judge, Loss, Score
-from edgeseg.calibration.pictures import CalibrationSet
 from edgeseg.calibration.quantize import quantize
 from edgeseg.data.metrics import ConfusionMatrix
 from edgeseg.runtime.decode import decode

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.placement import candidates, output_of, quantized_tensors
-from edgeseg.runtime.errors import UsageError
+from edgeseg.core.errors import UsageError
 from onnx import helper
 
 from .conftest import Weights, build, nodes, with_relu

@@ -12,8 +12,8 @@ from edgeseg.calibration.graph import INPUT, LOGITS, Graph
 from edgeseg.calibration.placement import TARGETS, candidates, quantized_tensors
 from edgeseg.calibration.quantize import quantize
 from edgeseg.calibration.session import UNWANTED, open_session
-from edgeseg.export.half import to_half
-from edgeseg.runtime.errors import DataError
+from edgeseg.core.errors import DataError
+from edgeseg.export.graph.half import to_half
 from edgeseg.runtime.tensorrt.builder import build_engine
 from edgeseg.runtime.tensorrt.module import find_tensorrt
 from edgeseg.runtime.tensorrt.options import BuildOptions

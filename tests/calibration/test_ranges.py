@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edgeseg.calibration import ranges as module
 from edgeseg.calibration.graph import INPUT, Graph, with_outputs
-from edgeseg.calibration.pictures import CalibrationSet
+from edgeseg.calibration.images import CalibrationSet
 from edgeseg.calibration.ranges import (
     BINS,
     METHODS,
@@ -22,7 +22,7 @@ from edgeseg.calibration.ranges import (
     percentile_range,
 )
 from edgeseg.calibration.session import open_session
-from edgeseg.runtime.errors import DataError, UsageError
+from edgeseg.core.errors import DataError, UsageError
 from hypothesis import given
 from hypothesis import strategies as st
 

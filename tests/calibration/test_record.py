@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeseg.calibration.graph import Graph
-from edgeseg.calibration.pictures import CalibrationSet
+from edgeseg.calibration.images import CalibrationSet
 from edgeseg.calibration.quantize import quantize
 from edgeseg.calibration.record import Plan, Record, refuse_overlap
-from edgeseg.runtime.errors import DataError, OutputError
+from edgeseg.core.errors import DataError, OutputError
 
 from .conftest import Weights, build
 

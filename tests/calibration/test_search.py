@@ -9,8 +9,8 @@ from pathlib import Path
 import onnx
 import pytest
 from edgeseg.calibration.graph import Graph
+from edgeseg.calibration.images import CalibrationSet
 from edgeseg.calibration.judge import Judge, Score
-from edgeseg.calibration.pictures import CalibrationSet
 from edgeseg.calibration.placement import TARGETS, candidates
 from edgeseg.calibration.plot import pareto, write_plot
 from edgeseg.calibration.search import RESERVE, BudgetSearch, SearchResult, int8_macs

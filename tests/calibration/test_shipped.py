@@ -8,7 +8,7 @@ from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.placement import TARGETS, candidates
 from edgeseg.calibration.ranges import METHODS
 from edgeseg.calibration.record import Record
-from edgeseg.export.onnx_file import export_graph
+from edgeseg.export.graph.onnx_file import export_graph
 from edgeseg.models.pretrained import resolve_weights, shipped_calibration
 
 

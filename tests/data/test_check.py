@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.errors import DataError
 from edgeseg.data.check import check_dataset
-from edgeseg.runtime.errors import DataError
 from PIL import Image
 
 MakeDataset = Callable[..., Path]

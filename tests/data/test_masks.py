@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeseg.core.errors import DataError
+from edgeseg.core.labels import VOID, LabelMap
 from edgeseg.data import colours
 from edgeseg.data.masks import read_frame, read_mask
-from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.labels import VOID, LabelMap
 from PIL import Image
 
 MASK = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from edgeseg.core.errors import DataError
 from edgeseg.data.metrics import ConfusionMatrix
-from edgeseg.runtime.errors import DataError
 
 
 def confusion(truth: list[list[int]], predicted: list[list[int]], num_classes: int = 3) -> ConfusionMatrix:

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgeseg.core.errors import DataError
+from edgeseg.core.labels import voc_labels
 from edgeseg.data.lists import find_split, split_names
 from edgeseg.data.voc import VocDataset, find_root
-from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.labels import voc_labels
 from PIL import Image
 
 MakeDataset = Callable[..., Path]

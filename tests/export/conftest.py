@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from edgeseg.core.labels import LabelMap
 from edgeseg.export.bundle_writer import write_bundle
-from edgeseg.export.frames import LabelledFrame, LabelledFrames
-from edgeseg.export.onnx_file import export_graph
-from edgeseg.export.variants import variant_graphs
+from edgeseg.export.graph.onnx_file import export_graph
+from edgeseg.export.graph.variants import variant_graphs
+from edgeseg.export.verification.frames import LabelledFrame, LabelledFrames
 from edgeseg.models.checkpoint import Checkpoint
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.labels import LabelMap
 
 SIZE_HW = (64, 96)
 

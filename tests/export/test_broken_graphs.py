@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from edgeseg.export.verify import Verification, verify
+from edgeseg.export.verification.verify import Verification, verify
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.checked_files import file_sha256
 from onnx import numpy_helper

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from edgeseg.core.errors import OutputError
 from edgeseg.export import bundle_writer
 from edgeseg.export.bundle_writer import add_verification, json_text, staged_folder, write_bundle
-from edgeseg.export.onnx_file import export_graph
-from edgeseg.export.variants import variant_graphs
+from edgeseg.export.graph.onnx_file import export_graph
+from edgeseg.export.graph.variants import variant_graphs
 from edgeseg.models.checkpoint import Checkpoint, load_checkpoint
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.errors import OutputError
 
 SIZE_HW = (64, 96)
 

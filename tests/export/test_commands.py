@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from edgeseg.cli import main, run_verb
-from edgeseg.export import gates, onnx_file
+from edgeseg.cli.main import main, run_verb
+from edgeseg.core.labels import LabelMap, voc_labels
+from edgeseg.export.graph import onnx_file
+from edgeseg.export.verification import gates
 from edgeseg.models import registry
 from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.labels import LabelMap, voc_labels
 
 UNET = (
     "--model",

@@ -14,19 +14,19 @@ import pytest
 import torch
 from edgeseg.calibration.graph import INPUT, LOGITS, Graph, with_outputs
 from edgeseg.calibration.session import open_session
-from edgeseg.cli import run_verb
+from edgeseg.cli.main import run_verb
+from edgeseg.core.labels import LabelMap
 from edgeseg.data.voc import VocDataset
-from edgeseg.export.console import _advice
-from edgeseg.export.frames import VocFrames
-from edgeseg.export.gates import Gates
-from edgeseg.export.latency import Latencies, latencies_in_turn
-from edgeseg.export.onnx_file import export_graph
-from edgeseg.export.verify import verify
+from edgeseg.export.graph.onnx_file import export_graph
+from edgeseg.export.report.console import _advice
+from edgeseg.export.verification.frames import VocFrames
+from edgeseg.export.verification.gates import Gates
+from edgeseg.export.verification.latency import Latencies, latencies_in_turn
+from edgeseg.export.verification.verify import verify
 from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.labels import LabelMap
 
 from .conftest import NoiseFrames
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from edgeseg.export.bundle_writer import write_bundle
-from edgeseg.export.frames import VocFrames
-from edgeseg.export.gates import Gates
-from edgeseg.export.onnx_file import export_graph
-from edgeseg.export.variants import variant_graphs
-from edgeseg.export.verify import verify
+from edgeseg.export.graph.onnx_file import export_graph
+from edgeseg.export.graph.variants import variant_graphs
+from edgeseg.export.verification.frames import VocFrames
+from edgeseg.export.verification.gates import Gates
+from edgeseg.export.verification.verify import verify
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.backends.openvino import OpenVinoBackend
 from edgeseg.runtime.bundle import Bundle

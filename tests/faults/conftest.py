@@ -9,13 +9,13 @@ import pytest
 from edgeseg.benchmarks.faults.bench import Bench
 from edgeseg.benchmarks.faults.flight import Pace
 
-BUNDLES = Path(__file__).resolve().parents[1] / "runtime" / "conftest.py"
+BUNDLES = Path(__file__).resolve().parents[1] / "support" / "bundles.py"
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that labels pixels dark, grey or bright, in a fraction of a millisecond."""
-    spec = importlib.util.spec_from_file_location("runtime_conftest", BUNDLES)
+    spec = importlib.util.spec_from_file_location("bundles", BUNDLES)
     assert spec is not None
     assert spec.loader is not None
     bundles = importlib.util.module_from_spec(spec)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.labels import LabelMap
 from edgeseg.models import registry
 from edgeseg.models.checkpoint import CheckpointInfo, save_checkpoint
-from edgeseg.runtime.labels import LabelMap
 
 
 def test_the_card_shows_both_stages_and_every_figure(

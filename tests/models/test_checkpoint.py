@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from edgeseg.core.errors import CheckpointError, OutputError
+from edgeseg.core.labels import LabelMap
 from edgeseg.models import registry
 from edgeseg.models.base import SegmentationNetwork
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint, save_tensors
-from edgeseg.runtime.errors import CheckpointError, OutputError
-from edgeseg.runtime.labels import LabelMap
 from safetensors import safe_open
 from safetensors.torch import save_file
 

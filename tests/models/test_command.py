@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from edgeseg.cli import main
+from edgeseg.cli.main import main
 from edgeseg.models import registry
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from edgeseg.core.labels import LabelMap
 from edgeseg.models import registry
 from edgeseg.models.base import SegmentationNetwork, upsample_to
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
-from edgeseg.runtime.labels import LabelMap
 from torch import Tensor
 
 CLASSES = 5

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from edgeseg.export.onnx_file import export_graph
+from edgeseg.core.errors import ModelError
+from edgeseg.export.graph.onnx_file import export_graph
 from edgeseg.models import registry
 from edgeseg.models.efficientnet_lite0 import EfficientNetLite0, SameConv2d
 from edgeseg.models.pretrained import official_builder, resolve_weights
-from edgeseg.runtime.errors import ModelError
 
 LITE = {"backbone": "efficientnet_lite0"}
 OUTPUTS = {"fine": "fine", "low": "low", "high": "high"}

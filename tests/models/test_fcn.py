@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from edgeseg.core.errors import CheckpointError, ModelError
 from edgeseg.models import registry
 from edgeseg.models.fcn import FCN, load_previous_stage
 from edgeseg.models.fcn_trunks import convolutionalize
 from edgeseg.models.upsampling import crop_to
-from edgeseg.runtime.errors import CheckpointError, ModelError
 from torch import Tensor, nn
 from torchvision.models import AlexNet, alexnet, vgg16
 from torchvision.models.vgg import VGG

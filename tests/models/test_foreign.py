@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from edgeseg.core.errors import CheckpointError
+from edgeseg.core.labels import LabelMap
 from edgeseg.models import registry
 from edgeseg.models.foreign import Weights, read_weights
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.models.starting import Started, start_from, whole_state
-from edgeseg.runtime.errors import CheckpointError
-from edgeseg.runtime.labels import LabelMap
 from safetensors.torch import save_file
 from torch import Tensor
 

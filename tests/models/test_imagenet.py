@@ -12,11 +12,11 @@ from threading import Thread
 
 import pytest
 import torch
+from edgeseg.core.errors import CheckpointError, MissingDependencyError
 from edgeseg.models import official, registry
 from edgeseg.models.imagenet import imagenet_weights
 from edgeseg.models.initial import initial_weights
 from edgeseg.models.starting import start_from
-from edgeseg.runtime.errors import CheckpointError, MissingDependencyError
 from torchvision.models import resnet18
 from torchvision.models._api import Weights, WeightsEnum
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from edgeseg.models.options import parse_options
-from edgeseg.runtime.errors import UsageError
+from edgeseg.cli.network_options import parse_options
+from edgeseg.core.errors import UsageError
 
 
 def test_values_are_json_or_text() -> None:

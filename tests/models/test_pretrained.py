@@ -7,12 +7,12 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from edgeseg.core.errors import CheckpointError, ModelError
+from edgeseg.core.labels import LabelMap, voc_labels
 from edgeseg.models import official, pretrained, registry
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from edgeseg.models.initialisation import cloud_pictures
 from edgeseg.models.pretrained import available_weights, default_weights, resolve_weights
-from edgeseg.runtime.errors import CheckpointError, ModelError
-from edgeseg.runtime.labels import LabelMap, voc_labels
 from torchvision.models import get_model_weights
 
 THIN = {"width": 2}

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from edgeseg.core.errors import ModelError
 from edgeseg.models import registry
-from edgeseg.runtime.errors import ModelError
 
 
 def test_the_networks_are_listed_in_order() -> None:

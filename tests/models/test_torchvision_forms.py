@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from edgeseg.core.errors import ModelError
 from edgeseg.models import registry
 from edgeseg.models.pretrained import official_builder
-from edgeseg.runtime.errors import ModelError
 from torchvision.models import get_model
 
 FORMS: list[tuple[str, Mapping[str, object]]] = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from edgeseg.core.errors import ModelError
 from edgeseg.models import registry
-from edgeseg.runtime.errors import ModelError
 from torch import nn
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from edgeseg.core.errors import ModelError
 from edgeseg.models.upsampling import (
     BilinearUpsampling,
     MaxPooling,
@@ -12,7 +13,6 @@ from edgeseg.models.upsampling import (
     TransposedUpsampling,
     bilinear_kernel,
 )
-from edgeseg.runtime.errors import ModelError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from edgeseg import Segmenter
+from edgeseg.core.errors import BackendError
 from edgeseg.runtime.batching import BatchChoice, choose, measure_batches
-from edgeseg.runtime.errors import BackendError
 
 
 class Clock:

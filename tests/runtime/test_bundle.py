@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgeseg.core.errors import BundleError, OutputError
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.errors import BundleError, OutputError
 from edgeseg.runtime.manifest import write_manifest
 
 Edit = Callable[[Callable[[dict[str, Any]], None]], None]

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from edgeseg.core.errors import DataError
 from edgeseg.runtime import decode as decoding
-from edgeseg.runtime import decode_numpy
 from edgeseg.runtime.decode import Decoder, decode, decode_margin, is_compiled, is_finite
-from edgeseg.runtime.errors import DataError
+from edgeseg.runtime.decode import in_numpy as decode_numpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -252,7 +252,7 @@ def test_logits_of_any_layout() -> None:
 def test_the_kernel_writes_nowhere_else() -> None:
     if not is_compiled():
         pytest.skip("the kernel was not built")
-    from edgeseg.runtime import _decode
+    from edgeseg.runtime.decode import _decode
 
     logits, out = np.zeros((3, 4, 5), np.float32), np.zeros(20, np.uint8)
     with pytest.raises(ValueError, match="smaller than the sizes given"):
@@ -269,7 +269,7 @@ def test_the_kernel_writes_nowhere_else() -> None:
 def test_the_kernel_sees_what_is_not_finite(value: float) -> None:
     if not is_compiled():
         pytest.skip("the kernel was not built")
-    from edgeseg.runtime import _decode
+    from edgeseg.runtime.decode import _decode
 
     logits, out = np.zeros((3, 40, 50), np.float32), np.zeros(2000, np.uint8)
     assert _decode.best(logits, 3, 0, 2000, 2000, 1, out)

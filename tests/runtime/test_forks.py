@@ -14,14 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgeseg.apps.preview.options import PreviewOptions
+from edgeseg.apps.preview.server import PreviewServer
+from edgeseg.core.errors import OutputError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.decode import Decoder, decode
-from edgeseg.runtime.errors import OutputError
 from edgeseg.runtime.forks import Owned, stays_with_this_process
-from edgeseg.runtime.labels import LabelMap
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.pipeline.trace import Trace
-from edgeseg.runtime.preview.options import PreviewOptions
-from edgeseg.runtime.preview.server import PreviewServer
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output
@@ -29,8 +29,8 @@ from edgeseg.runtime.sinks.callback import CallbackSink
 from edgeseg.runtime.sinks.shared_memory import SharedMemorySink
 from edgeseg.runtime.sources import open_source
 from edgeseg.runtime.sources.base import Source
-from edgeseg.runtime.sources.child_source import ChildSource
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
+from edgeseg.runtime.sources.process.source import ChildSource
 from edgeseg.runtime.status import Status
 
 from .forked import in_child

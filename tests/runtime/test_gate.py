@@ -12,14 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgeseg.apps.tiling.segment import TilingReport, _add, _Tile
+from edgeseg.core.errors import BackendError, UsageError
 from edgeseg.runtime.decode import Decoder, decode
-from edgeseg.runtime.errors import BackendError, UsageError
 from edgeseg.runtime.gate import Gate
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
-from edgeseg.runtime.tiling.segment import TilingReport, _add, _Tile
 
 pytestmark = pytest.mark.timeout(60)
 

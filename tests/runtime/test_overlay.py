@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgeseg.runtime.labels import VOID, LabelMap, voc_labels
+from edgeseg.core.labels import VOID, LabelMap, voc_labels
 from edgeseg.runtime.overlay import Overlay
 from edgeseg.runtime.result import Segmentation
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg import Segmenter
+from edgeseg.core.errors import BackendError, BundleError, DataError
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.clock import now
-from edgeseg.runtime.errors import BackendError, BundleError, DataError
 
 
 def halves(height: int, width: int) -> np.ndarray:

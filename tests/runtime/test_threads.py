@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 from edgeseg import Segmenter
+from edgeseg.core.errors import BackendError
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.errors import BackendError
-from edgeseg.runtime.threads import (
-    ThreadChoice,
-    candidates,
-    choose,
-    decode_threads,
-    open_fastest,
-)
+from edgeseg.runtime.threads import ThreadChoice, candidates, choose, decode_threads, open_fastest
 
 
 def test_what_is_tried_and_what_is_chosen() -> None:

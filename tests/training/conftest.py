@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from edgeseg.cli import main
+from edgeseg.cli.main import main
 
 NETWORK = (
     "--model",

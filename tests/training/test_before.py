@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.errors import ModelError, OutputError, UsageError
+from edgeseg.core.reads import NOTHING
 from edgeseg.models.base import SegmentationNetwork
-from edgeseg.runtime.errors import ModelError, OutputError, UsageError
-from edgeseg.runtime.reads import NOTHING
 from edgeseg.training import folder
 from edgeseg.training.probe import _try, check_training_step
 from PIL import Image

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from edgeseg.core.errors import DataError, TrainingError
 from edgeseg.data.augment import Augmentation
 from edgeseg.data.voc import Sample, VocDataset
 from edgeseg.models import registry
 from edgeseg.models.checkpoint import load_checkpoint
-from edgeseg.runtime.errors import DataError, TrainingError
 from edgeseg.training.batches import EpochBatches, epoch_of, training_batches
 from edgeseg.training.evaluate import evaluate, normalizer
 from edgeseg.training.failures import check_loss, check_weights, told

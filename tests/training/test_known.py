@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from edgeseg.core.errors import DataError, UsageError
+from edgeseg.core.labels import LabelMap
 from edgeseg.data.voc import VocDataset
 from edgeseg.models import registry
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
-from edgeseg.runtime.errors import DataError, UsageError
-from edgeseg.runtime.labels import LabelMap
 from edgeseg.training.batches import EpochBatches
 from edgeseg.training.distill import Teacher, distillation
 from edgeseg.training.optim import make_optimizer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from edgeseg.core.errors import UsageError
 from edgeseg.models.registry import build
-from edgeseg.runtime.errors import UsageError
 from edgeseg.training.optim import AveragedWeights, make_optimizer, rate_factor
 from edgeseg.training.recipe import DEFAULT_PRESET, PRESETS, Recipe, preset
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.claims import claimed
 from edgeseg.models.checkpoint import load_checkpoint
-from edgeseg.runtime.claims import claimed
 
 MakeDataset = Callable[..., Path]
 NETWORK = (

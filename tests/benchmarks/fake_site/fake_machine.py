@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_FAKES = Path(__file__).resolve().parents[2] / "runtime" / "fakes"
+_FAKES = Path(__file__).resolve().parents[2] / "support" / "fakes"
 HANGS_AT = (1, 3)
 """The batch whose first build in a cache waits until it is cancelled."""
 

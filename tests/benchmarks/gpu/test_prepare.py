@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from edgeseg.benchmarks.gpu.prepare import RECIPES, choose_recipes
 from edgeseg.benchmarks.gpu.prepared import Prepared
-from edgeseg.runtime.errors import DataError, UsageError
+from edgeseg.core.errors import DataError, UsageError
 from safetensors import safe_open
 
 

@@ -19,7 +19,7 @@ from edgeseg.benchmarks.gpu.plan import TOTAL_SECONDS, plan
 from edgeseg.benchmarks.gpu.prepared import Prepared
 from edgeseg.benchmarks.gpu.proof import Proof, ProofOptions
 from edgeseg.benchmarks.gpu.supervise import Outcome, read_result, run_step, started
-from edgeseg.runtime.cuda import why_no_device
+from edgeseg.runtime.tensorrt.cuda import why_no_device
 
 FAKE_SITE = Path(__file__).resolve().parents[1] / "fake_site"
 NETWORKS = ("lraspp", "fcn8s", "unet", "deeplabv3")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from edgeseg.benchmarks.gpu import failures, networks
 from edgeseg.benchmarks.gpu.prepared import REFERENCE, Prepared
+from edgeseg.core.errors import BackendError
 from edgeseg.runtime.backends.tensorrt import TensorRTBackend
 from edgeseg.runtime.checked_files import file_sha256
-from edgeseg.runtime.errors import BackendError
 
 Step = Callable[..., dict[str, Any]]
 

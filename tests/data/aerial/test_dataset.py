@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgeseg.core.claims import claimed
+from edgeseg.core.errors import OutputError, UsageError
+from edgeseg.core.labels import LabelMap
 from edgeseg.data.aerial import AERIAL_LABELS, AerialFlight, write_dataset
-from edgeseg.runtime.claims import claimed
-from edgeseg.runtime.errors import OutputError, UsageError
-from edgeseg.runtime.labels import LabelMap
 
 
 class Flights:

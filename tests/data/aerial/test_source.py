@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeseg.core.errors import SourceError
 from edgeseg.data.aerial import AerialFlight, AerialSource
-from edgeseg.runtime.errors import SourceError
 
 
 def test_plays_the_flight_and_ends(flight: AerialFlight, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.errors import DataError
+from edgeseg.core.labels import VOID
 from edgeseg.data.check import check_dataset
 from edgeseg.data.imports.base import Tree
 from edgeseg.data.imports.registry import detect
 from edgeseg.data.voc import VocDataset
-from edgeseg.runtime.errors import DataError
-from edgeseg.runtime.labels import VOID
 
 from .conftest import MAKERS, mask
 

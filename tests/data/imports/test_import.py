@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.errors import EdgesegError
 from edgeseg.data.imports.base import Asked, Tree
 from edgeseg.data.imports.registry import read
 from edgeseg.data.imports.target import make_target
 from edgeseg.data.voc import VocDataset
-from edgeseg.runtime.errors import EdgesegError
 from PIL import Image
 
 from .conftest import COLOURS, HW, MAKERS, mask, picture, store, text

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeseg.core.errors import BackendError, BundleError
 from edgeseg.runtime import backends
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.decode import decode
-from edgeseg.runtime.errors import BackendError, BundleError
 
 BACKENDS = [
     ("onnxruntime", "cpu", ""),

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from edgeseg.core.errors import BackendError
 from edgeseg.runtime.backends import graph_form
 from edgeseg.runtime.backends.graph_form import check_graph
-from edgeseg.runtime.errors import BackendError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper

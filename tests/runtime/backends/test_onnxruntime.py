@@ -16,11 +16,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from edgeseg.core.errors import BackendError, BundleError
 from edgeseg.runtime.backends import onnxruntime as module
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.checked_files import file_sha256
-from edgeseg.runtime.errors import BackendError, BundleError
 
 FRAME = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (1, 32, 48, 3), np.uint8)
 

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from edgeseg import Segmenter
+from edgeseg.core.errors import BackendError, BundleError
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from edgeseg.runtime.backends.openvino import OpenVinoBackend
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.checked_files import file_sha256
-from edgeseg.runtime.errors import BackendError, BundleError
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg import Segmenter
-from edgeseg.cli import main
+from edgeseg.cli.main import main
+from edgeseg.core.errors import BackendError
 from edgeseg.runtime.backends import backend_class
 from edgeseg.runtime.backends.tensorrt import TensorRTBackend
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.decode import decode
-from edgeseg.runtime.errors import BackendError
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.tensorrt.options import BuildOptions
 

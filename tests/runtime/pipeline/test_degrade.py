@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edgeseg.runtime.errors import UsageError
+from edgeseg.core.errors import UsageError
 from edgeseg.runtime.pipeline.degrade import Degrader, Step, steps_down
 from edgeseg.runtime.segmenter import Segmenter
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError, OutputGoneError, SourceError
+from edgeseg.core.errors import OutputError, OutputGoneError, SourceError
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.recycle import ArrayPool

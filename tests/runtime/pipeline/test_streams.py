@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError, SourceError, UsageError
-from edgeseg.runtime.health.limits import Limits
+from edgeseg.core.errors import OutputError, SourceError, UsageError
 from edgeseg.runtime.pipeline import Pipeline, Stream
+from edgeseg.runtime.pipeline.health.limits import Limits
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.pipeline.streams import Captured, Conditions, Intake, Lane
 from edgeseg.runtime.pipeline.trace import FrameKey

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError, SourceError
+from edgeseg.core.errors import OutputError, SourceError
 from edgeseg.runtime.pipeline import Pipeline, Stream
 from edgeseg.runtime.pipeline import trace as trace_module
 from edgeseg.runtime.pipeline.trace import FrameKey, Trace

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from edgeseg.runtime.errors import EdgesegError, OutputError, UsageError
-from edgeseg.runtime.labels import LabelMap
-from edgeseg.runtime.recording.sink import RecordingSink
+from edgeseg.apps.recording.sink import RecordingSink
+from edgeseg.core.errors import EdgesegError, OutputError, UsageError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
 from edgeseg.runtime.sinks.callback import CallbackSink
 from edgeseg.runtime.sinks.events import EventsSink

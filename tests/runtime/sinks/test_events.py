@@ -15,8 +15,8 @@ from typing import Any
 
 import fastjsonschema
 import pytest
-from edgeseg.runtime.errors import OutputError, OutputGoneError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.errors import OutputError, OutputGoneError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.reasons import MEANING
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.event_targets import MOST_DATAGRAM_BYTES
@@ -231,8 +231,8 @@ def test_datagrams_fit_and_say_what_was_cut(
 TO_STANDARD_OUTPUT = """
 import sys, time
 import numpy as np
-from edgeseg.runtime.errors import OutputError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.errors import OutputError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.events import EventsSink

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.errors import OutputError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.mask_arrays import MaskArraysSink
 from edgeseg.runtime.sinks.masks import LiveMasksSink
@@ -22,8 +22,8 @@ WRITER = """
 import resource, signal, sys, time
 from pathlib import Path
 import numpy as np
-from edgeseg.runtime.errors import OutputError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.errors import OutputError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.mask_arrays import MaskArraysSink

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError
+from edgeseg.core.errors import OutputError
 from edgeseg.runtime.sinks import mp4
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.mp4 import Mp4File, codec_fps

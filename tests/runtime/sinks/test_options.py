@@ -4,13 +4,9 @@ import argparse
 from pathlib import Path
 
 import pytest
-from edgeseg.runtime.errors import UsageError
-from edgeseg.runtime.sinks.options import (
-    SinkOptions,
-    add_options,
-    parse_bytes,
-    sink_options,
-)
+from edgeseg.apps.run.request import SinkOptions
+from edgeseg.cli.sink_options import add_options, parse_bytes, sink_options
+from edgeseg.core.errors import UsageError
 
 
 def parse(*words: str) -> SinkOptions:

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.cli import main
-from edgeseg.runtime.recording.reading import Recording
+from edgeseg.apps.recording.reading import Recording
+from edgeseg.cli.main import main
 
 SHM = Path(f"/dev/shm/edgeseg-test-run-{os.getpid()}")
 

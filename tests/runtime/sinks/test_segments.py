@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError
+from edgeseg.core.errors import OutputError
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.series import Series
 from edgeseg.runtime.sinks.video import SegmentedVideoSink, VideoSink
@@ -21,7 +21,7 @@ WRITER = """
 import resource, signal, sys, time
 from pathlib import Path
 import numpy as np
-from edgeseg.runtime.errors import OutputError
+from edgeseg.core.errors import OutputError
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.video import SegmentedVideoSink

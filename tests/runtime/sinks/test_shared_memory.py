@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.errors import OutputError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.reasons import CODES
 from edgeseg.runtime.sinks import shm_layout
 from edgeseg.runtime.sinks.base import Output
@@ -33,7 +33,7 @@ WRITER = """
 import select, sys, time
 import numpy as np
 from edgeseg.runtime.clock import now
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.shared_memory import SharedMemorySink

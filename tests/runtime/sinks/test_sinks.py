@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import OutputError
-from edgeseg.runtime.labels import LabelMap
+from edgeseg.core.errors import OutputError
+from edgeseg.core.labels import LabelMap
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks import window
 from edgeseg.runtime.sinks.base import Output, Sink

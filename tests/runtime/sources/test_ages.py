@@ -213,7 +213,7 @@ def test_a_reader_that_was_stopped_does_not_take_what_waited_for_new(
     for seen in stream:
         frames.append(seen)
         if len(frames) == 60:
-            from edgeseg.runtime.sources import mjpeg
+            from edgeseg.runtime.sources.http import mjpeg
 
             mjpeg.time.at += 4.0  # type: ignore[attr-defined]
     check_none_is_old(frames)

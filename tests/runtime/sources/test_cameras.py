@@ -9,8 +9,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from edgeseg.cli import main
-from edgeseg.runtime.sources import command, csi_sensors, v4l2
+from edgeseg.cli import cameras as command
+from edgeseg.cli.main import main
+from edgeseg.runtime.sources import csi_sensors, v4l2
 from edgeseg.runtime.sources.csi_sensors import Sensor, list_sensors
 from edgeseg.runtime.sources.v4l2 import Camera, Format, Mode, describe, list_cameras
 

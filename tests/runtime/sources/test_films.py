@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import SourceError
-from edgeseg.runtime.sources import open_source, video
+from edgeseg.core.errors import SourceError
+from edgeseg.runtime.sources import open_source
 from edgeseg.runtime.sources.base import Source
-from edgeseg.runtime.sources.film import codec_name
+from edgeseg.runtime.sources.video import source as video
+from edgeseg.runtime.sources.video.film import codec_name
 
 VARYING = [i / 30 for i in range(30)] + [1 + 4 * i / 30 for i in range(8)]
 AV1 = {"preset": "13", "svtav1-params": "lp=1"}
@@ -152,8 +153,8 @@ def test_codecs_have_names() -> None:
 
 
 def test_what_pyav_decodes_is_what_opencv_decodes(tmp_path: Path, films: Any) -> None:
-    from edgeseg.runtime.sources.film import OpenCvFilm
-    from edgeseg.runtime.sources.film_av import AvFilm
+    from edgeseg.runtime.sources.video.film import OpenCvFilm
+    from edgeseg.runtime.sources.video.film_av import AvFilm
 
     pytest.importorskip("av")
     path = films.write_film(tmp_path / "f.mp4", "mp4v", 10)
@@ -175,8 +176,8 @@ def test_what_pyav_decodes_is_what_opencv_decodes(tmp_path: Path, films: Any) ->
 def test_a_film_of_more_pixels_than_are_allowed_is_never_decoded(
     tmp_path: Path, films: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeseg.runtime.sources.film import FilmError
-    from edgeseg.runtime.sources.film_av import AvFilm
+    from edgeseg.runtime.sources.video.film import FilmError
+    from edgeseg.runtime.sources.video.film_av import AvFilm
 
     pytest.importorskip("av")
     path = films.write_film(tmp_path / "f.mp4", "mp4v", 2)

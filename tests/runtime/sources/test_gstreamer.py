@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from edgeseg.runtime.errors import SourceError
+from edgeseg.core.errors import SourceError
 from edgeseg.runtime.sources import open_source
 from edgeseg.runtime.sources.gstreamer import csi_pipeline, with_sink
 from edgeseg.runtime.sources.live import HopelessError, LiveOptions
-from edgeseg.runtime.sources.opencv import has_gstreamer
+from edgeseg.runtime.sources.process.opencv import has_gstreamer
 
 TAIL = "video/x-raw, format=BGRx ! videoconvert ! video/x-raw, format=BGR ! appsink drop=true max-buffers=1 sync=false"
 

@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 import pytest
-from edgeseg.runtime.errors import SourceError
-from edgeseg.runtime.sources import http_body, open_source
-from edgeseg.runtime.sources.http_digest import digest_answer
+from edgeseg.core.errors import SourceError
+from edgeseg.runtime.sources import open_source
+from edgeseg.runtime.sources.http import body as http_body
+from edgeseg.runtime.sources.http.digest import digest_answer
+from edgeseg.runtime.sources.http.mjpeg import MjpegSource
+from edgeseg.runtime.sources.http.resolve import resolve
 from edgeseg.runtime.sources.live import Interruption, LiveOptions
-from edgeseg.runtime.sources.mjpeg import MjpegSource
-from edgeseg.runtime.sources.resolve import resolve
 from edgeseg.runtime.sources.uri import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,12 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import UsageError
+from edgeseg.cli.source_options import add_options, live_options
+from edgeseg.core.errors import UsageError
 from edgeseg.runtime.sources.arrivals import Load
-from edgeseg.runtime.sources.capture import CaptureError, Grabbed
 from edgeseg.runtime.sources.lag import Lag, skip_backlog
 from edgeseg.runtime.sources.live import LiveOptions
-from edgeseg.runtime.sources.options import add_options, live_options
+from edgeseg.runtime.sources.process.capture import CaptureError, Grabbed
 
 
 def test_frames_that_come_at_their_own_pace_are_new() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import SourceError
+from edgeseg.core.errors import SourceError
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live import (
     BackOff,

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import SourceError
+from edgeseg.core.errors import SourceError
 from edgeseg.runtime.sources import open_source, rtsp
 from edgeseg.runtime.sources.live import LiveOptions, LiveSource
 from edgeseg.runtime.sources.uri import parse
 
 pytestmark = pytest.mark.timeout(90)
 QUICK = LiveOptions(open_timeout_s=30, read_timeout_s=10, first_pause_s=0.02, most_pause_s=0.1)
-TWO_SIZES = Path(__file__).resolve().parents[1] / "servers" / "two-sizes.h264"
+TWO_SIZES = Path(__file__).resolve().parents[2] / "support" / "servers" / "two-sizes.h264"
 """H.264: 30 pictures of 96 x 64 pixels, then 30 of 192 x 128."""
 
 
@@ -27,7 +27,9 @@ TWO_SIZES = Path(__file__).resolve().parents[1] / "servers" / "two-sizes.h264"
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who captures."""
     if request.param == "opencv":
-        monkeypatch.setattr(rtsp, "_capture_target", lambda: "edgeseg.runtime.sources.opencv:RtspCapture")
+        monkeypatch.setattr(
+            rtsp, "_capture_target", lambda: "edgeseg.runtime.sources.process.opencv:RtspCapture"
+        )
     elif importlib.util.find_spec("av") is None:
         pytest.skip("PyAV is not installed")
     return request.param

@@ -11,9 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgeseg.core.errors import SourceError
+from edgeseg.core.schemes import SCHEMES
 from edgeseg.runtime import sources
 from edgeseg.runtime.clock import now
-from edgeseg.runtime.errors import SourceError
 from edgeseg.runtime.sources import camera, open_source
 from edgeseg.runtime.sources.base import Source
 
@@ -276,9 +277,12 @@ def test_a_camera_that_may_not_be_opened_says_what_may_be_wrong(
         open_source("99")
 
 
-def test_a_registered_scheme_opens_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sources._SCHEMES, "pictures", "pathlib:PurePosixPath")
-    assert str(open_source("pictures:a/b")) == "a/b"
+def test_a_registered_scheme_opens_its_target() -> None:
+    sources.register("pictures", "pathlib:PurePosixPath")
+    try:
+        assert str(open_source("pictures:a/b")) == "a/b"
+    finally:
+        SCHEMES.unregister("pictures")
 
 
 @pytest.mark.timeout(20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.runtime.errors import SourceError
+from edgeseg.core.errors import SourceError
 from edgeseg.runtime.sources import open_source
 from edgeseg.runtime.sources.uri import hide_credentials, parse
 

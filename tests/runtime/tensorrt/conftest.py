@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 import pytest
 from edgeseg.runtime.bundle import Bundle, Variant
-from edgeseg.runtime.cuda.base import Gpu
 from edgeseg.runtime.tensorrt.cache import EngineCache
+from edgeseg.runtime.tensorrt.cuda.base import Gpu
 from edgeseg.runtime.tensorrt.module import TensorRT, find_tensorrt
 from onnx import TensorProto, helper
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgeseg.core.errors import BackendError, BundleError, OutputError, UsageError
 from edgeseg.runtime.bundle import Variant
-from edgeseg.runtime.errors import BackendError, BundleError, OutputError, UsageError
 from edgeseg.runtime.tensorrt.builder import build_engine
 from edgeseg.runtime.tensorrt.messages import Messages, make_logger
 from edgeseg.runtime.tensorrt.module import TensorRT, network_flags

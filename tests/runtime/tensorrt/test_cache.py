@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from edgeseg.core.errors import BackendError, OutputError
 from edgeseg.runtime.bundle import Variant
 from edgeseg.runtime.cache import default_folder
-from edgeseg.runtime.cuda.base import Gpu
-from edgeseg.runtime.errors import BackendError, OutputError
 from edgeseg.runtime.tensorrt.cache import EngineCache
+from edgeseg.runtime.tensorrt.cuda.base import Gpu
 from edgeseg.runtime.tensorrt.identity import EngineIdentity
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import edgeseg.runtime.cuda as cuda
+import edgeseg.runtime.tensorrt.cuda as cuda
 import pytest
-from edgeseg.cli import main
+from edgeseg.cli import build as command
+from edgeseg.cli.main import main
+from edgeseg.core.errors import BundleError, UsageError
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.errors import BundleError, UsageError
-from edgeseg.runtime.tensorrt import command
 from edgeseg.runtime.tensorrt.cache import EngineCache
 from edgeseg.runtime.tensorrt.progress import Progress
 

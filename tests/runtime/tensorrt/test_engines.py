@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgeseg.core.errors import BackendError, UsageError
 from edgeseg.runtime.bundle import Bundle, Variant
-from edgeseg.runtime.cuda.base import Gpu
-from edgeseg.runtime.errors import BackendError, UsageError
 from edgeseg.runtime.tensorrt.cache import EngineCache
+from edgeseg.runtime.tensorrt.cuda.base import Gpu
 from edgeseg.runtime.tensorrt.engines import Obtained, obtain
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from edgeseg.runtime.bundle import Variant
-from edgeseg.runtime.cuda.base import Gpu
+from edgeseg.runtime.tensorrt.cuda.base import Gpu
 from edgeseg.runtime.tensorrt.identity import EngineIdentity
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions

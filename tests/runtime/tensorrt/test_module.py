@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from edgeseg.runtime.errors import BackendError, MissingDependencyError
+from edgeseg.core.errors import BackendError, MissingDependencyError
 from edgeseg.runtime.tensorrt.module import (
     TensorRT,
     compute_capabilities,

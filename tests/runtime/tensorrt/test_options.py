@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from edgeseg.runtime.errors import UsageError
+from edgeseg.core.errors import UsageError
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
 

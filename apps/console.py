@@ -1,0 +1,177 @@
+"""What a run tells on the terminal: one live line, and a table at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..core.printable import printable, printable_lines
+from ..runtime.pipeline.stats import RunStats
+
+if TYPE_CHECKING:
+    from ..runtime.segmenter import Segmenter
+
+_REFRESH_SECONDS = 0.25
+_BAR_CHARACTERS = 30
+_NAME_CHARACTERS = 36
+
+
+class StatusLine:
+    """One line on stderr that is written over as the run goes on; silent where stderr is no terminal.
+
+    Args:
+        live: whether there is to be one at all.
+    """
+
+    def __init__(self, live: bool = True) -> None:
+        self._live = live and sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._shown_at = 0.0
+
+    def update(self, stats: RunStats) -> None:
+        """Shows the frames and the rate so far, a few times a second."""
+        self.show(lambda: f"{stats.frames} frames   {stats.recent_fps:.1f} fps")
+
+    def show(self, text: Callable[[], str]) -> None:
+        """Shows what a function gives, a few times a second; between, it is not called."""
+        now = time.monotonic()
+        if self._live and now - self._shown_at >= _REFRESH_SECONDS:
+            self._shown_at = now
+            self._write(f"\r\x1b[K{printable(text())}")
+
+    def say(self, text: str) -> None:
+        """Prints a line of its own."""
+        text = printable_lines(text)
+        self._write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._live:
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        # A terminal that was closed takes nothing; the run is worth more than what it says.
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            print(text, end="", file=sys.stderr, flush=True)
+
+
+def head_of(segmenter: Segmenter) -> dict[str, str]:
+    """What runs, for the head of the statistics."""
+    backend, variant = segmenter.backend, segmenter.variant
+    return {
+        "bundle": segmenter.bundle.name,
+        "variant": variant.name,
+        "backend": backend.name,
+        "device": backend.device,
+        "precision": backend.precision,
+    }
+
+
+def head_line(segmenter: Segmenter) -> str:
+    """The same for people, with the precision where it is not the variant's."""
+    head = head_of(segmenter)
+    computes = "" if head["precision"] == segmenter.variant.precision else f", in {head['precision']}"
+    head = {name: printable(value) for name, value in head.items()}
+    return f"{'bundle':18}{head['bundle']}, {head['variant']} with {head['backend']} on {head['device']}{computes}"
+
+
+def summary_table(stats: Mapping[str, Any]) -> str:
+    """The closing table of a run.
+
+    Args:
+        stats: of :class:`~edgeseg.runtime.pipeline.RunReport`.
+    """
+    sources = stats.get("sources", [])
+    steps = list(stats.get("steps", {}).items())
+    lines = [
+        f"{'sources':18}{len(sources)}" if sources else f"{'source':18}{printable(stats['source'])}",
+        f"{'frames':18}{stats['frames']}, {stats['dropped']} dropped, {stats['invalid_frames']} not valid"
+        + (f", {stats['missing']} missing from the film" if stats["missing"] else ""),
+        f"{'rate':18}{stats['fps']:.1f} frames a second",
+        f"{'bottleneck':18}{_bottleneck(stats)}",
+        *(
+            f"{'' if number else 'steps':18}{count} results with {step}"
+            for number, (step, count) in enumerate(steps)
+        ),
+    ]
+    if sources:
+        lines += ["", *_sources_table(sources)]
+    timings = {**stats["stages_ms"], "capture to mask": stats["latency_ms"]}
+    if any(timings.values()):
+        lines += ["", f"{'milliseconds':18}{'p50':>9}{'p90':>9}{'p99':>9}"]
+        lines += [
+            f"{name:18}" + "".join(f"{percentiles[p]:9.2f}" for p in ("p50", "p90", "p99"))
+            for name, percentiles in timings.items()
+            if percentiles
+        ]
+    lines += [
+        "",
+        *_bars(
+            "stage", "busy", {_tail(name, _NAME_CHARACTERS): share for name, share in stats["busy"].items()}
+        ),
+    ]
+    lines += class_table(stats["class_share"])
+    return "\n".join(lines)
+
+
+def _bottleneck(stats: Mapping[str, Any]) -> str:
+    name = stats["bottleneck"]
+    return (
+        f"{printable(name)}, {stats['busy'][name]:.0%} busy"
+        if name
+        else "none: no stage was busy all the time"
+    )
+
+
+def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One row a source, its number first; below it why it failed."""
+    names = [
+        f"{number} {_tail(source['source'], _NAME_CHARACTERS)}" for number, source in enumerate(sources, 1)
+    ]
+    width = max(len(name) for name in names) + 2
+    lines = [
+        f"{'source':{width}}{'frames':>9}{'dropped':>9}{'not valid':>11}{'a second':>10}"
+        f"{'ms p50':>9}{'p90':>9}{'p99':>9}"
+    ]
+    for name, source in zip(names, sources, strict=True):
+        latency = "".join(f"{ms:9.2f}" for ms in source["latency_ms"].values())
+        lines.append(
+            f"{name:{width}}{source['frames']:9}{source['dropped']:9}"
+            f"{source['invalid_frames']:11}{source['fps']:10.1f}{latency}"
+        )
+        if source["missing"]:
+            lines.append(f"  {source['missing']} frames are missing from the film")
+        if source["error"]:
+            lines.append(f"  failed: {printable(source['error'])}")
+    return lines
+
+
+def class_table(shares: Mapping[str, float]) -> list[str]:
+    """The lines that show how much each class covers; none where no class does.
+
+    Args:
+        shares: by name, from 0 to 1.
+    """
+    present = {name: share for name, share in shares.items() if share > 0}
+    if not present:
+        return []
+    return ["", *_bars("class", "share", present)]
+
+
+def _bars(thing: str, what: str, shares: Mapping[str, float]) -> list[str]:
+    width = max([16, *map(len, shares)]) + 2
+    rows = (
+        f"{name:{width}}{share:9.1%}  {'#' * round(share * _BAR_CHARACTERS)}".rstrip()
+        for name, share in shares.items()
+    )
+    return [f"{thing:{width}}{what:>9}", *rows]
+
+
+def _tail(text: str, most: int) -> str:
+    """The text in one line, or as much of its end as has room."""
+    text = printable(text)
+    return text if len(text) <= most else "…" + text[1 - most :]

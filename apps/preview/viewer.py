@@ -1,0 +1,132 @@
+"""A page that watches, over its WebSocket: pictures as fast as it draws them, and how the run is doing.
+
+The protocol. The server sends text: ``hello`` once, ``status`` several times a second, ``bye`` when the run ends. And
+binary: four bytes, little-endian, the length of a JSON header; the header; the JPEG; the class map, deflated. The
+page answers each picture with ``{"drawn": true}`` and may ask for another source with ``{"watch": 2}``. No more than
+two pictures are under way at a time, so that a slow page sees fewer, never older ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.clock import now
+from .asgi import BadRequestError, Receive, Send, SlowClientError, flat_json
+from .picture import Packet, Picture
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+MOST_UNDER_WAY = 2
+SLOW_SECONDS = 5.0
+"""A viewer that takes longer for what it was sent is dropped."""
+
+_CHECK_SECONDS = 0.5
+
+
+class Viewer:
+    """Serves one page until it goes.
+
+    Args:
+        hub: what there is to see.
+        receive: of the WebSocket, which is accepted.
+        send: likewise; raises where the client is too slow.
+        source: to begin with.
+    """
+
+    def __init__(self, hub: Hub, receive: Receive, send: Send, source: int) -> None:
+        self._hub = hub
+        self._receive = receive
+        self._send = send
+        self._wake = asyncio.Event()
+        self._feed = hub.feed(source)
+        self._sent_at: list[float] = []
+        self._shown: Picture | None = None
+        self._gone = False
+
+    async def serve(self) -> None:
+        """Returns when the page has gone or the run ends.
+
+        Raises:
+            SlowClientError: the page does not keep up with even its own pace.
+        """
+        reader = asyncio.ensure_future(self._read())
+        self._hub.wakes.add(self._wake)
+        self._feed.watch(self._wake)
+        try:
+            await self._text(self._hub.hello())
+            await self._write()
+        finally:
+            self._feed.unwatch(self._wake)
+            self._hub.wakes.discard(self._wake)
+            reader.cancel()
+
+    async def _write(self) -> None:
+        told = 0
+        while not self._gone:
+            if self._hub.ending:
+                await self._text(json.dumps({"type": "bye"}))
+                await self._send({"type": "websocket.close", "code": 1001})
+                return
+            if self._hub.told != told:
+                told = self._hub.told
+                await self._text(self._hub.status_text)
+            picture = self._feed.shown
+            if picture is not None and picture is not self._shown and len(self._sent_at) < MOST_UNDER_WAY:
+                await self._show(picture)
+            if self._sent_at and time.monotonic() - self._sent_at[0] > SLOW_SECONDS:
+                raise SlowClientError
+            try:
+                await asyncio.wait_for(self._wake.wait(), _CHECK_SECONDS)
+            except asyncio.TimeoutError:
+                continue
+            self._wake.clear()
+
+    async def _show(self, picture: Picture) -> None:
+        number = self._feed.number
+        packet = await self._feed.encoded(picture.packet)
+        if self._feed.number != number:
+            return  # another source was asked for meanwhile
+        self._shown = picture
+        self._sent_at.append(time.monotonic())
+        await self._send({"type": "websocket.send", "bytes": _message(packet, picture, number)})
+
+    async def _text(self, text: str) -> None:
+        await self._send({"type": "websocket.send", "text": text})
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                break
+            self._take(message.get("text") or "")
+            self._wake.set()
+        self._gone = True
+        self._wake.set()
+
+    def _take(self, text: str) -> None:
+        try:
+            said = flat_json(text)
+        except BadRequestError:
+            return  # no page of ours says this, and it harms nobody
+        if not isinstance(said, dict):
+            return
+        if said.get("drawn") is True and self._sent_at:
+            self._sent_at.pop(0)
+        number = said.get("watch")
+        if type(number) is int and number in self._hub.feeds:
+            self._feed.unwatch(self._wake)
+            self._feed = self._hub.feed(number)
+            self._shown = None
+            self._feed.watch(self._wake)
+
+
+def _message(packet: Packet, picture: Picture, number: int) -> bytes:
+    age_seconds = max(0.0, now() - picture.output.result.captured_at)
+    head: dict[str, Any] = {**packet.head, "source": number, "age_ms": round(age_seconds * 1e3)}
+    text = json.dumps(head).encode()
+    return b"".join((struct.pack("<I", len(text)), text, packet.jpeg, packet.classes))

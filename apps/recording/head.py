@@ -1,0 +1,48 @@
+"""What ran when something was recorded."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+from ...runtime.segmenter import Segmenter
+from ..console import head_of
+
+_PACKAGES = (
+    "edgeseg",
+    "numpy",
+    "opencv-python",
+    "opencv-python-headless",
+    "onnxruntime",
+    "openvino",
+    "tensorrt",
+)
+
+
+def head_of_run(segmenter: Segmenter, source_name: str, threads: int | None = None) -> dict[str, Any]:
+    """The head of a recording, ready for JSON.
+
+    Args:
+        segmenter: that runs.
+        source_name: for people; without credentials.
+        threads: CPU threads of inference, so that a replay takes as many; unknown where None.
+    """
+    return {
+        "source": source_name,
+        **head_of(segmenter),
+        "onnx_sha256": segmenter.variant.sha256,
+        "threads": threads,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of what is installed that can change a mask."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

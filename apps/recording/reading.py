@@ -1,0 +1,199 @@
+"""Reads recordings back, and says what of them cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import DataError
+from ...core.images.bounds import MOST_PIXELS
+from ...core.labels import LabelMap
+from ...runtime.preprocess import Frame
+from .folder import SEGMENT_SUFFIX, number_of, segments_of, takes_of
+from .pixels import unpack
+from .records import END, FRAME, HEAD, Record, read_records
+from .sink import FORMAT
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """A frame, and what was made of it.
+
+    Attributes:
+        take: name of its take.
+        frame_bgr: uint8 [H, W, 3], as captured.
+        classes: uint8 [H, W].
+        frame_id: the run's number of the frame.
+        captured_at: ``edgeseg.now()`` in seconds, of the machine that recorded.
+        valid: whether the class map could be acted on.
+        reason: why not; else empty.
+        name: of the frame, where frames have names.
+        timings_ms: milliseconds of each stage.
+        variant: that ran, where the run said so; else None.
+    """
+
+    take: str
+    frame_bgr: Frame
+    classes: npt.NDArray[np.uint8]
+    frame_id: int
+    captured_at: float
+    valid: bool
+    reason: str
+    name: str
+    timings_ms: Mapping[str, float]
+    variant: str | None
+
+
+class Recording:
+    """A recording on the disk.
+
+    Args:
+        folder: of takes, or of one take.
+        take: number of the only take to read; all of them where None.
+
+    Attributes:
+        takes: their folders, oldest first.
+        labels: the classes, the same in all takes.
+        run: what ran, as the first take says.
+        problems: what could not be read, a line each; complete once :meth:`frames` is at its end.
+
+    Raises:
+        DataError: there is no recording, its form is not known, or its takes are of different classes.
+    """
+
+    def __init__(self, folder: Path, take: int | None = None) -> None:
+        if folder.is_file():
+            is_segment = folder.suffix == SEGMENT_SUFFIX
+            wanted = (
+                f"the folder of its take is wanted, {folder.parent}" if is_segment else "a folder is wanted"
+            )
+            raise DataError(f"{folder} is a file; {wanted}, or the one that --record named")
+        if not folder.is_dir():
+            raise DataError(f"there is no recording {folder}: no such folder")
+        self.problems: list[str] = []
+        try:
+            self._segments = {each: segments_of(each) for each in takes_of(folder) or [folder]}
+        except OSError as error:
+            raise DataError(f"cannot read {folder}: {error.strerror}") from error
+        self._segments = {each: files for each, files in self._segments.items() if files}
+        if not self._segments:
+            raise DataError(f"{folder} holds no recording; `edgeseg run --record {folder}` makes one")
+        if take is not None:
+            self._segments = _only(take, self._segments, folder)
+        self.takes = list(self._segments)
+        heads = [(each, head) for each in self.takes if (head := self._head(each)) is not None]
+        if not heads:
+            raise DataError(f"nothing of {folder} can be read: {self.problems[0]}")
+        (first, head), *_ = heads
+        self.run: Mapping[str, Any] = {str(key): _plain(value) for key, value in head["run"].items()}
+        self.labels = _labels(head, first)
+        for each, head in heads:
+            if _labels(head, each) != self.labels:
+                raise DataError(
+                    f"{first} and {each} are of different classes; replay them one by one, with --take"
+                )
+
+    def frames(self) -> Iterator[RecordedFrame]:
+        """All frames that can be read, in the order in which they were recorded."""
+        for take, segments in self._segments.items():
+            numbers = [number_of(segment) for segment in segments]
+            missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers))
+            if missing:
+                self.problems.append(f"{take.name} lacks segment {', '.join(map(str, missing))}")
+            for segment in segments:
+                yield from self._frames(take, segment)
+
+    def _head(self, take: Path) -> Mapping[str, Any] | None:
+        """The head of a take's first segment that has one."""
+        for segment in self._segments[take]:
+            try:
+                record = next(read_records(segment), None)
+            except DataError as error:
+                self.problems.append(str(error))
+                continue
+            if record is None:
+                continue
+            form = record.facts.get("format")
+            if form != FORMAT:
+                raise DataError(f"{segment} is of the form {form!r}; this edgeseg reads {FORMAT}")
+            if isinstance(record.facts.get("run"), dict):
+                return record.facts
+        return None
+
+    def _frames(self, take: Path, segment: Path) -> Iterator[RecordedFrame]:
+        ended = False
+        frames = 0
+        try:
+            for record in read_records(segment):
+                if record.kind == HEAD and record.facts.get("format") != FORMAT:
+                    raise DataError(f"{segment} is of another form than {FORMAT}")
+                ended = record.kind == END
+                if record.kind == FRAME:
+                    yield _frame(record, take, segment)
+                    frames += 1
+        except DataError as error:
+            self._report(f"{error}; its first {frames} frames were read")
+            return
+        if not ended:
+            self._report(
+                f"{segment} was not ended, as after a kill or a power cut; its {frames} frames were read"
+            )
+
+    def _report(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _only(take: int, segments: Mapping[Path, list[Path]], folder: Path) -> dict[Path, list[Path]]:
+    """One take of a recording, by its number.
+
+    Raises:
+        DataError: there is none of this number.
+    """
+    numbers = {number_of(each): each for each in segments if each != folder}
+    if not numbers:
+        raise DataError(f"{folder} is one take by itself; leave --take out, or name the folder above it")
+    if take not in numbers:
+        raise DataError(f"{folder} holds no take {take}; it holds {', '.join(map(str, sorted(numbers)))}")
+    return {numbers[take]: segments[numbers[take]]}
+
+
+def _plain(value: Any) -> Any:
+    """Text of a file that anyone may have written, without what a terminal would obey."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() else "?" for character in value)
+
+
+def _labels(head: Mapping[str, Any], take: Path) -> LabelMap:
+    try:
+        return LabelMap.from_pairs((label["name"], label["rgb"]) for label in head["labels"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{take}: its head has no label map") from error
+
+
+def _frame(record: Record, take: Path, segment: Path) -> RecordedFrame:
+    facts = record.facts
+    try:
+        height, width = (int(side) for side in facts["size_hw"])
+        if not 0 < height * width <= MOST_PIXELS or min(height, width) < 1:
+            raise ValueError(f"a frame of {height} x {width}")
+        return RecordedFrame(
+            take=take.name,
+            frame_bgr=unpack(record.first, (height, width, 3)),
+            classes=unpack(record.second, (height, width)),
+            frame_id=int(facts["frame_id"]),
+            captured_at=float(facts["captured_at"]),
+            valid=bool(facts["valid"]),
+            reason=_plain(str(facts["reason"])),
+            name=str(facts["name"]),
+            timings_ms={str(stage): float(ms) for stage, ms in facts["timings_ms"].items()},
+            variant=None if facts["variant"] is None else _plain(str(facts["variant"])),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{segment}: a frame of it {error}") from error

@@ -1,0 +1,174 @@
+"""A segment of a recording: a file of records, each whole by itself.
+
+A file begins with :data:`MAGIC`. A record is five little-endian uint32 (kind, bytes of JSON, of the first and of the
+second blob, and the CRC-32 of the four and of what follows), then JSON, then the blobs. The first record is a HEAD, the
+last of a file that was ended properly an END; FRAME has the frame and its class map as blobs, NEWS none. So a file that
+a power cut ends anywhere can be read up to its last whole record.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from ...core.errors import DataError
+from ...core.files import open_regular
+
+MAGIC = b"EDGEREC1"
+HEAD, FRAME, NEWS, END = 1, 2, 3, 4
+
+_COUNTS = struct.Struct("<IIII")
+_CRC = struct.Struct("<I")
+_MOST_JSON_BYTES = 1 << 20
+_MOST_BLOB_BYTES = 1 << 30
+
+
+class Record(NamedTuple):
+    """One record."""
+
+    kind: int
+    facts: dict[str, Any]
+    first: bytes
+    second: bytes
+
+
+class RecordWriter:
+    """Appends records to a new file.
+
+    Args:
+        path: of a file that is not there yet.
+        head: its first record.
+
+    Attributes:
+        bytes: in the file.
+        records: in it, but for the head.
+
+    Raises:
+        OSError: the file is there, or the disk is full.
+    """
+
+    def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
+        self.path = path
+        self.bytes = self.records = 0
+        self._number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            self._write([MAGIC])
+            self._append(HEAD, head)
+        except OSError:
+            os.close(self._number)
+            raise
+
+    def append(self, kind: int, facts: Mapping[str, Any], first: bytes = b"", second: bytes = b"") -> None:
+        """Appends a record, whole or not at all.
+
+        Raises:
+            OSError: the disk is full. What was there before stays as it is.
+        """
+        self._append(kind, facts, first, second)
+        self.records += 1
+
+    def sync(self) -> None:
+        """Waits until all is on the disk itself.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        os.fdatasync(self._number)
+
+    def end(self) -> None:
+        """Ends the file properly. It is closed even where that fails.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        try:
+            self._append(END, {"records": self.records})
+            os.fsync(self._number)
+        finally:
+            os.close(self._number)
+
+    def _append(self, kind: int, facts: Mapping[str, Any], first: bytes = b"", second: bytes = b"") -> None:
+        text = json.dumps(facts, separators=(",", ":"), allow_nan=False).encode("ascii")
+        counts = _COUNTS.pack(kind, len(text), len(first), len(second))
+        crc = zlib.crc32(second, zlib.crc32(first, zlib.crc32(text, zlib.crc32(counts))))
+        self._write([counts, _CRC.pack(crc), text, first, second])
+
+    def _write(self, pieces: list[bytes]) -> None:
+        size = sum(map(len, pieces))
+        try:
+            written = os.writev(self._number, pieces)
+            if written < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._number, self.bytes)  # no half record stays
+            os.lseek(self._number, self.bytes, os.SEEK_SET)
+            raise
+        self.bytes += size
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a file, the head first; the END, where there is one, last.
+
+    Raises:
+        DataError: the file is no segment of a recording, or ends or is damaged within a record. Those before it were
+            given; the message says how many.
+    """
+    try:
+        with open_regular(path) as file:
+            yield from _records(file, path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _records(file: BinaryIO, path: Path) -> Iterator[Record]:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise DataError(f"{path} is no segment of a recording by edgeseg")
+    given = 0
+    while counts := file.read(_COUNTS.size):
+        trouble = ""
+        record = None
+        if len(counts) < _COUNTS.size:
+            trouble = "is cut short"
+        else:
+            record, trouble = _record(file, counts)
+        if record is not None and (record.kind == HEAD) != (given == 0):
+            trouble = "is out of order"
+        if record is None or trouble:
+            raise DataError(f"{path}: record {given} {trouble}")
+        yield record
+        given += 1
+        if record.kind == END:
+            return
+
+
+def _record(file: BinaryIO, counts: bytes) -> tuple[Record | None, str]:
+    """The record that begins with ``counts``, or what is wrong with it."""
+    kind, *sizes = _COUNTS.unpack(counts)
+    if (
+        kind not in (HEAD, FRAME, NEWS, END)
+        or sizes[0] > _MOST_JSON_BYTES
+        or max(sizes[1:]) > _MOST_BLOB_BYTES
+    ):
+        return None, "is damaged"
+    crc = file.read(_CRC.size)
+    pieces = [file.read(size) for size in sizes]
+    if len(crc) < _CRC.size or any(len(piece) < size for piece, size in zip(pieces, sizes, strict=True)):
+        return None, "is cut short"
+    found = zlib.crc32(counts)
+    for piece in pieces:
+        found = zlib.crc32(piece, found)
+    if _CRC.unpack(crc)[0] != found:
+        return None, "is damaged"
+    try:
+        facts = json.loads(pieces[0])
+    except (ValueError, RecursionError):
+        return None, "is damaged"
+    if not isinstance(facts, dict):
+        return None, "is damaged"
+    return Record(kind, facts, pieces[1], pieces[2]), ""

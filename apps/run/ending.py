@@ -1,0 +1,107 @@
+"""What a run says at its end, and with which status it exits."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+
+from ...core.errors import EdgesegError, FlightError
+from ...core.outputs import write_atomically
+from ...core.printable import printable
+from ...runtime.batching import BatchChoice
+from ...runtime.pipeline import RunReport
+from ...runtime.pipeline.trace import Trace
+from ...runtime.segmenter import Segmenter
+from ...runtime.threads import ThreadChoice
+from ..console import head_line, head_of, summary_table
+from .request import RunRequest
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+
+def tell(
+    report: RunReport,
+    segmenter: Segmenter,
+    threads: ThreadChoice,
+    batches: BatchChoice,
+    request: RunRequest,
+    print_line: Say,
+) -> None:
+    """Tells what was measured, in one record of a log that machines read, else as a table; writes it where asked for.
+
+    Raises:
+        OutputError: the statistics cannot be written.
+    """
+    tuned = {"threads": threads.summary(), "batch": batches.summary()}
+    measured = {**head_of(segmenter), **tuned, **report.stats}
+    if request.stats is not None:  # first: whoever reads what is printed may have gone
+        write_atomically(request.stats, (json.dumps(measured, indent=2) + "\n").encode(), request.force)
+    if request.log_json:
+        stats = report.stats
+        log.info(
+            "%d frames at %.1f a second, %d dropped, %d not valid, %d missing",
+            stats["frames"],
+            stats["fps"],
+            stats["dropped"],
+            stats["invalid_frames"],
+            stats["missing"],
+            extra={"event": "report", "fields": measured},
+        )
+    else:
+        print_line(head_line(segmenter))
+        if threads.threads is not None:
+            print_line(f"{'threads':18}{threads.line}")
+        if "sources" in report.stats or batches.batch > 1:
+            print_line(f"{'batch':18}{batches.line}")
+        print_line(summary_table(report.stats) + "\n")
+
+
+def conclude(report: RunReport, request: RunRequest, print_line: Say) -> int:
+    """Says what was written, and what ended the run.
+
+    Returns:
+        The exit status: 0, 1 where a camera or the network was lost for good, 2 where an output or a file failed.
+
+    Raises:
+        Exception: a bug, which keeps its traceback.
+    """
+    written = [
+        f"{kind} {path}" for kind, path in (("statistics", request.stats), ("trace", request.trace)) if path
+    ]
+    written += report.kept
+    if request.log_json and written:
+        log.info("wrote %s", ", ".join(written), extra={"event": "wrote", "fields": {"outputs": written}})
+    for name in () if request.log_json else written:
+        print_line(f"wrote {printable(name)}")
+    for error in report.failures.values():
+        if not isinstance(error, EdgesegError):
+            raise error
+    if report.ended_by is not None:
+        log.error("%s", report.ended_by, extra={"event": "run-failed"})
+    if report.ended_by is not None or report.lost:
+        return FlightError.exit_status
+    return EdgesegError.exit_status if report.failures else 0
+
+
+def ends(
+    trace: Trace, say: Say
+) -> Callable[[type[BaseException] | None, BaseException | None, object], None]:
+    """Closes the trace, also where the run failed: what it did until then is worth most."""
+
+    def end(kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
+        try:
+            trace.close()
+        except EdgesegError as failure:
+            if error is None:
+                raise
+            say(str(failure))
+            return
+        if error is not None:
+            say(f"wrote trace {trace.path}")
+        if trace.cut:
+            say(f"{trace.path} has grown to its limit and lacks the end of the run")
+
+    return end

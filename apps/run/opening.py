@@ -1,0 +1,154 @@
+"""Opens what a run needs: the network, what stands in for it, and the sources."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...core.errors import BundleError
+from ...core.reads import Reads
+from ...runtime.backends import AUTO as AUTO_BACKEND
+from ...runtime.backends import backend_class
+from ...runtime.bundle import Bundle
+from ...runtime.cpu import usable_cpus
+from ...runtime.segmenter import Segmenter
+from ...runtime.sources import open_source
+from ...runtime.sources.base import Source
+from ...runtime.sources.camera import camera_indices
+from ...runtime.sources.files import add_sources
+from ...runtime.threads import ThreadChoice, decode_threads, open_fastest
+from .request import DEFAULT_BUNDLE, NetworkRequest, RunRequest
+
+_FALLBACK_SOURCE = "aerial:7"
+_FALLBACK_FRAMES = 300
+
+Say = Callable[[str], None]
+
+
+def open_segmenter(request: NetworkRequest, say: Say) -> tuple[Segmenter, ThreadChoice]:
+    """Opens the network with the threads that suit it best, warmed up.
+
+    Raises:
+        EdgesegError: the bundle, variant, backend or device cannot work.
+    """
+    given = request.threads
+    _check_bundle_is_there(request.bundle)
+    bundle, cpus = Bundle.load(request.bundle), usable_cpus()
+
+    def open_with(threads: int, like: Segmenter | None) -> Segmenter:
+        beside = decode_threads(threads, cpus)
+        if like is None:
+            return Segmenter(bundle, request.variant, request.backend, request.device, threads, say, beside)
+        backend = like.backend
+        return Segmenter(
+            bundle, like.variant.name, backend.name, backend.device, threads, decode_threads=beside
+        )
+
+    if given is None:
+        segmenter, choice = open_fastest(open_with, cpus)
+    else:
+        segmenter, choice = open_with(given, None), ThreadChoice(given, cpus)
+    segmenter.warmup()
+    return segmenter, choice
+
+
+def builds_engines(request: NetworkRequest) -> bool:
+    """Whether opening the network may build engines, which takes as long as it takes."""
+    if request.backend == AUTO_BACKEND:
+        engines = backend_class("tensorrt")
+        return not engines.why_unavailable(request.device or engines.default_device)
+    return "tensorrt" in (request.backend, request.device)
+
+
+def open_steps(request: NetworkRequest, segmenter: Segmenter) -> list[Segmenter | float]:
+    """Opens the variants of ``--degrade``, warmed up, so that changing to one takes no time.
+
+    Raises:
+        EdgesegError: the bundle has no such variant, or it cannot be opened.
+    """
+    steps: list[Segmenter | float] = []
+    try:
+        for step in request.degrade:
+            if isinstance(step, str):
+                smaller = segmenter.again(step)
+                steps.append(smaller)
+                smaller.warmup()
+            else:
+                steps.append(step)
+    except BaseException:
+        close_steps(steps)
+        raise
+    return steps
+
+
+def close_steps(steps: list[Segmenter | float]) -> None:
+    """Closes those that are segmenters."""
+    for step in steps:
+        if isinstance(step, Segmenter):
+            step.close()
+
+
+def open_sources(request: RunRequest, say: Say, stopping: threading.Event) -> tuple[list[Source], int | None]:
+    """Opens the sources that are asked for; where none is, the first camera, else the aerial world.
+
+    Returns:
+        The sources, and how many frames of each are to be taken; None for all.
+
+    Raises:
+        SourceError: one cannot be opened. None stays open.
+    """
+    uris, frames = request.sources, request.frames
+    if not uris:
+        cameras = camera_indices()
+        if cameras:
+            say(f"no --source given: taking camera {cameras[0]}")
+            uris = (str(cameras[0]),)
+        else:
+            frames = frames or (None if request.show or request.preview else _FALLBACK_FRAMES)
+            length = f"{frames} frames of it" if frames else "until you end it"
+            say(
+                f"no --source given and no camera found: playing the aerial world ({_FALLBACK_SOURCE}), {length}"
+            )
+            uris = (_FALLBACK_SOURCE,)
+    sources: list[Source] = []
+    try:
+        sources.extend(open_source(uri, request.live, stopping) for uri in uris)
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+    return sources, frames
+
+
+@contextmanager
+def opencv_in_one_thread() -> Iterator[None]:
+    """Leaves the CPUs to inference; the stages that OpenCV works in have a thread each as it is."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def read_names(request: RunRequest) -> tuple[str, ...]:
+    """The sources, as they were typed."""
+    return request.sources or (_FALLBACK_SOURCE,)
+
+
+def reads_of(request: RunRequest) -> Reads:
+    """All that a run reads, so that no output replaces it."""
+    bundle = request.network.bundle
+    reads = Reads().add(f"the bundle {bundle}", bundle)
+    for what, path in request.reads:
+        reads.add(f"{what} {path}", path)
+    return add_sources(reads, read_names(request))
+
+
+def _check_bundle_is_there(folder: Path) -> None:
+    if folder == DEFAULT_BUNDLE and not folder.exists():
+        raise BundleError(f"there is no {folder} here; make it with: python export.py --model lraspp")

@@ -1,0 +1,302 @@
+"""The sinks that ``edgeseg run`` is asked for, and the names of what they write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...core.claims import claimed
+from ...core.errors import OutputError, UsageError
+from ...core.labels import LabelMap
+from ...core.outputs import check_output
+from ...core.reads import Reads
+from ...runtime.sinks.base import Sink
+from ...runtime.sinks.series import names_of
+from ...runtime.sources.base import Source
+from .request import NPZ, SinkOptions
+
+NUMBER = "{source}"
+"""Stands for the source's number, from 1, in an output's name."""
+
+_NUMBERED = ("--save", "--masks", "--record")
+_FOLDERS = ("--masks", "--record")
+_FALLBACK_VIDEO = "edgeseg-overlay.mp4"
+_FALLBACK_RECORDING = Path("edgeseg-recording")
+_FALLBACK_FPS = 25.0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is asked for, the same of each source.
+
+    Attributes:
+        save: a video.
+        masks: a folder.
+        show: a window.
+        needed: whether something must be shown or saved, because nothing else is asked for.
+        force: whether it may replace what is there.
+        options: what is asked for beside.
+        head: gives what runs, for the recording of a source by its name.
+        recordable: whether each source has a recording that can be switched on, though none was asked for.
+    """
+
+    save: Path | None
+    masks: Path | None
+    show: bool
+    needed: bool
+    force: bool
+    options: SinkOptions = field(default_factory=SinkOptions)
+    head: Callable[[str], Mapping[str, Any]] = lambda source: {}
+    recordable: bool = False
+
+
+def name_of(path: Path, number: int, sources: int) -> Path:
+    """An output's name for one source: ``{source}`` gives its place, else it is added where there are several.
+
+    Args:
+        path: as asked for.
+        number: of the source, from 1.
+        sources: how many there are.
+    """
+    if NUMBER in str(path):
+        return Path(str(path).replace(NUMBER, str(number)))
+    return path if sources == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def check_apart(options: Mapping[str, Path | Sequence[Path] | None], sources: int) -> None:
+    """Checks that no two outputs have one name.
+
+    Args:
+        options: what is named, by its option; some have a name for each source, some are given more than once.
+        sources: how many there are.
+
+    Raises:
+        UsageError: two have one name.
+    """
+    taken: dict[str, str] = {}
+    for option, name in _all_names(options, sources):
+        other = taken.setdefault(os.path.realpath(name), option)
+        if other != option:
+            raise UsageError(f"{other} and {option} would both write {name}; give each a name of its own")
+
+
+def check_all(
+    options: Mapping[str, Path | Sequence[Path] | None], sources: int, reads: Reads, segmented: bool = False
+) -> None:
+    """Checks, before anything is opened, that each output may be written.
+
+    Args:
+        options: as for :func:`check_apart`.
+        sources: how many there are.
+        reads: what the run reads.
+        segmented: whether ``--save`` is a series, whose oldest files go.
+
+    Raises:
+        OutputError: one may not. The message names its option.
+    """
+    for option, name in _all_names(options, sources):
+        try:
+            check_output(name, folder=option in _FOLDERS, reads=reads, stream=option == "--events")
+            if option == "--save" and segmented:
+                for file in _files_of_series(name):
+                    check_output(file, reads=reads)
+        except OutputError as error:
+            raise OutputError(f"{option}: {error}") from error
+
+
+def claim_all(stack: ExitStack, options: Mapping[str, Path | Sequence[Path] | None], sources: int) -> None:
+    """Claims each output until the stack is closed, so that two runs never write one; events are added to a stream.
+
+    Args:
+        stack: ends the claims.
+        options, sources: as for :func:`check_apart`.
+
+    Raises:
+        OutputError: another run writes one of them, or its folder cannot be written. The message names its option.
+    """
+    for option, name in _all_names(options, sources):
+        if option == "--events":
+            continue
+        try:
+            stack.enter_context(claimed(name))
+        except OutputError as error:
+            raise OutputError(f"{option}: {error}") from error
+
+
+def _all_names(
+    options: Mapping[str, Path | Sequence[Path] | None], sources: int
+) -> Iterator[tuple[str, Path]]:
+    for option, given in options.items():
+        for path in [given] if isinstance(given, Path) else given or []:
+            for name in _names_of(option, path, sources):
+                yield option, name
+
+
+def _files_of_series(path: Path) -> list[Path]:
+    """The files of a series that are there: the oldest may be removed to make room."""
+    named = names_of(path)
+    try:
+        return [path.with_name(name) for name in os.listdir(path.parent) if named.fullmatch(name)]
+    except OSError:
+        return []  # there is no such folder yet
+
+
+def _names_of(option: str, path: Path, sources: int) -> list[Path]:
+    """What an option writes, for all sources."""
+    if option not in _NUMBERED or sources == 1:
+        return [path]
+    return [name_of(path, number, sources) for number in range(1, sources + 1)]
+
+
+def open_sinks(
+    outputs: Outputs, sources: Sequence[Source], labels: LabelMap, say: Callable[[str], None]
+) -> list[list[Sink]]:
+    """Opens each source's sinks.
+
+    Args:
+        outputs: what is asked for.
+        sources: open.
+        labels: the classes.
+        say: is told what is not as it was asked for.
+
+    Raises:
+        OutputError: an output exists, or cannot be written.
+    """
+    from ...runtime.sinks.window import WindowSink, why_no_window
+    from ..recording.sink import RecordingSink
+
+    count = len(sources)
+    show, save = outputs.show or outputs.needed, outputs.save
+    if show and (reason := why_no_window()):
+        show = False
+        if save is not None:
+            say(f"not showing: {reason}")
+        else:
+            save = _free_name(_FALLBACK_VIDEO, count)
+            names = ", ".join(str(name_of(save, number, count)) for number in range(1, count + 1))
+            say(f"not showing: {reason}; saving to {names} instead")
+    opened: list[list[Sink]] = []
+    try:
+        for number, source in enumerate(sources, 1):
+            sinks: list[Sink] = []
+            opened.append(sinks)
+            named = partial(name_of, number=number, sources=count)
+            if show:
+                sinks.append(WindowSink("" if count == 1 else f"{number}: {source.name}"))
+            if save is not None:
+                fps = source.fps or _FALLBACK_FPS
+                sinks.append(open_video(outputs.options, named(save), fps, source.live, outputs.force))
+            if outputs.masks is not None:
+                folder = named(outputs.masks)
+                sinks.append(open_masks(outputs.options, folder, labels, source.live, outputs.force))
+            order = 0 if count == 1 else number
+            head = outputs.head(source.name)
+            sinks += open_others(outputs.options, labels, head, order, named)
+            if outputs.recordable and outputs.options.record is None:
+                most_bytes = outputs.options.record_limit_bytes
+                sinks.append(
+                    RecordingSink(
+                        named(_FALLBACK_RECORDING), labels, head, most_bytes=most_bytes, active=False
+                    )
+                )
+    except BaseException:
+        for sink in (sink for its in opened for sink in its):
+            sink.close(commit=False)
+        raise
+    return opened
+
+
+def _free_name(name: str, sources: int) -> Path:
+    path, number = Path(name), 1
+    while any(name_of(path, each, sources).exists() for each in range(1, sources + 1)):
+        number += 1
+        path = path.with_name(f"{Path(name).stem}-{number}{path.suffix}")
+    return path
+
+
+def open_video(options: SinkOptions, path: Path, fps: float, live: bool, force: bool) -> Sink:
+    """The sink of ``--save``: one file, or segments.
+
+    Args:
+        options: as asked for.
+        path: of this source.
+        fps: that it plays at.
+        live: of the source.
+        force: whether one file may replace another; segments replace none.
+
+    Raises:
+        OutputError: as :class:`~edgeseg.runtime.sinks.video.VideoSink`.
+    """
+    from ...runtime.sinks.video import SegmentedVideoSink, VideoSink
+
+    if options.segment_seconds is None:
+        return VideoSink(path, fps, live, force)
+    return SegmentedVideoSink(path, fps, options.segment_seconds, live, options.save_limit_bytes)
+
+
+def open_masks(options: SinkOptions, folder: Path, labels: LabelMap, live: bool, force: bool) -> Sink:
+    """The sink of ``--masks``: PNGs, all at the end of a file and at once of a live source; or arrays.
+
+    Args:
+        options: as asked for.
+        folder: of this source.
+        labels: the classes.
+        live: of the source.
+        force: whether PNGs of a file may replace others.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds something else.
+    """
+    from ...runtime.sinks.mask_arrays import MaskArraysSink
+    from ...runtime.sinks.masks import LiveMasksSink, MasksSink
+
+    if options.masks_format == NPZ:
+        return MaskArraysSink(folder, labels)
+    return LiveMasksSink(folder, labels) if live else MasksSink(folder, labels, force)
+
+
+def open_others(
+    options: SinkOptions,
+    labels: LabelMap,
+    head: Mapping[str, Any],
+    source: int = 0,
+    named: Callable[[Path], Path] = lambda path: path,
+) -> list[Sink]:
+    """The sinks of ``--events``, ``--shm`` and ``--record``, in this order.
+
+    Args:
+        options: as asked for.
+        labels: the classes.
+        head: what runs, for the recording.
+        source: the source's number, from 1; 0 where there is but one.
+        named: gives an output its name for this source.
+
+    Raises:
+        UsageError: a target of events cannot be.
+        OutputError: an output cannot be written.
+    """
+    from ...runtime.sinks.events import EventsSink
+    from ...runtime.sinks.shared_memory import SharedMemorySink
+    from ..recording.sink import RecordingSink
+
+    sinks: list[Sink] = []
+    try:
+        # Events say which source they are of, and so share their target.
+        sinks += [EventsSink(target, labels, source) for target in options.events]
+        if options.shm is not None:
+            name = str(named(Path(options.shm)))
+            sinks.append(SharedMemorySink(name, labels, with_frames=options.shm_frames))
+        if options.record is not None:
+            sinks.append(
+                RecordingSink(named(options.record), labels, head, most_bytes=options.record_limit_bytes)
+            )
+    except BaseException:
+        for sink in sinks:
+            sink.close(commit=False)
+        raise
+    return sinks

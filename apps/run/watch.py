@@ -1,0 +1,92 @@
+"""Watches a run from outside: tells systemd that it gets on, and the log when a source's results change their worth."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ...runtime.reasons import MEANING
+from ...runtime.status import STOPPING, Board, SourceStatus, Status
+from ..service.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+_BOARD_SECONDS = 1.0
+
+
+class Watch:
+    """Is called on each beat of the run.
+
+    Args:
+        notifier: tells systemd.
+        patience_seconds: frames that have been captured for so long and have no result mean that the run hangs.
+    """
+
+    def __init__(self, notifier: Notifier, patience_seconds: float) -> None:
+        self._notifier, self._patience_seconds = notifier, patience_seconds
+        self._stopping = False
+        self._told: dict[int, str] = {}
+        self._seen: dict[int, tuple[int, int]] = {}
+        self._got_on_at: dict[int, float] = {}
+
+    def __call__(self, status: Status) -> None:
+        """Takes in how the run is doing."""
+        for source in status.sources:
+            self._tell(source, several=len(status.sources) > 1)
+        if all([self._gets_on(source) for source in status.sources]):
+            self._notifier.progress()
+        if status.state == STOPPING and not self._stopping:
+            self._stopping = True
+            self._notifier.stopping()
+        if not self._stopping:
+            self._notifier.status(_line(status))
+
+    def _gets_on(self, source: SourceStatus) -> bool:
+        """Whether frames that come also leave. A source that gives none, as one that is sought, is no fault of ours."""
+        now, seen = time.monotonic(), (source.captured, source.results)
+        before = self._seen.get(source.number, (-1, -1))
+        if source.results != before[1] or source.captured == before[0]:
+            self._seen[source.number] = seen
+            self._got_on_at[source.number] = now
+        return now - self._got_on_at[source.number] <= self._patience_seconds
+
+    def _tell(self, source: SourceStatus, several: bool) -> None:
+        before = self._told.get(source.number, "")
+        if source.reason == before or not source.results:
+            return
+        self._told[source.number] = source.reason
+        of = f"{source.name}: " if several else ""
+        fields = {"source": source.name, "reason": source.reason}
+        if source.valid:
+            log.info("%sresults are valid again", of, extra={"event": "valid", "fields": fields})
+        else:
+            log.warning(
+                "%sno valid result: %s (%s)",
+                of,
+                source.reason,
+                MEANING.get(source.reason, ""),
+                extra={"event": "not-valid", "fields": fields},
+            )
+
+
+def now_and_then(read: Callable[[], Board]) -> Callable[[], Board]:
+    """Reads the board's sensors once a second at most, however often it is asked."""
+    read_at, board = -_BOARD_SECONDS, Board()
+
+    def ask() -> Board:
+        nonlocal read_at, board
+        now = time.monotonic()
+        if now - read_at >= _BOARD_SECONDS:
+            read_at, board = now, read()
+        return board
+
+    return ask
+
+
+def _line(status: Status) -> str:
+    parts = []
+    for source in status.sources:
+        state = f"{source.fps:.1f} fps" if source.valid else f"not valid: {source.reason or 'no result yet'}"
+        parts.append(f"{source.name}: {state}" if len(status.sources) > 1 else state)
+    return "; ".join(parts) + (f"; degraded: {status.degraded}" if status.degraded else "")

@@ -1,0 +1,245 @@
+"""Where the log goes: plain lines for people, or one JSON object a line; rate-limited, without secrets.
+
+Every module logs through :mod:`logging` and knows nothing of this. A thread of its own writes: a reader of
+stderr that has stopped reading holds back the log, and never the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+
+from ...core.printable import printable, printable_lines
+from ...runtime.clock import now
+from .rate_limit import RateLimit
+from .redaction import redact, redact_users, redact_value
+
+Say = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+LEVELS = ("debug", "info", "warning", "error")
+_MOST_WAITING = 1000
+_MOST_CHARACTERS = 8192
+_END_SECONDS = 0.5
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--log-json`` and ``--log-level``."""
+    parser.add_argument(
+        "--log-json",
+        action="store_true",
+        help="log on stderr as JSON, one object a line, for journald and others",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        default="info",
+        help="the least that is logged; default: %(default)s",
+    )
+
+
+@contextmanager
+def configure_logging(
+    json: bool, say: Say, level: str = "info", limit: RateLimit | None = None
+) -> Iterator[Say]:
+    """Takes in what is logged while the block runs, warnings and what ends a thread too.
+
+    The handler stands at the root, so that what libraries log comes in the same form; of them, warnings and worse.
+
+    Args:
+        json: one JSON object a line on stderr, else plain lines through ``say``.
+        say: shows people a line.
+        level: one of :data:`LEVELS`, of what edgeseg logs itself.
+        limit: how much of one kind is too much.
+
+    Yields:
+        What to say lines with that are not logged: it keeps their order among those that are, and their form.
+    """
+    writer = _Writer(_write_stderr, _lost_as_json) if json else _Writer(say, _lost_as_text)
+    handler = _Handler(json, writer, limit or RateLimit())
+    root, ours = logging.getLogger(), logging.getLogger("edgeseg")
+    before, before_hook = ours.level, threading.excepthook
+    ours.setLevel(level.upper())
+    root.addHandler(handler)
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread_death
+    try:
+        yield handler.say
+    finally:
+        threading.excepthook = before_hook
+        logging.captureWarnings(False)
+        for kind, count in handler.limit.remains().items():
+            handler.tell_held_back(kind, count)
+        root.removeHandler(handler)
+        ours.setLevel(before)
+        handler.close()
+        writer.close()
+
+
+def json_line(level: str, logger: str, event: str, message: str, fields: object = None) -> str:
+    """One line of the JSON log, without its newline.
+
+    Args:
+        level: ``debug`` to ``critical``.
+        logger: who says it.
+        event: a fixed word for machines; empty where there is none.
+        message: for people.
+        fields: what belongs to the event, by name.
+    """
+    return _as_json(time.time(), level, logger, event, message, fields)
+
+
+def _as_json(at: float, level: str, logger: str, event: str, message: str, fields: object) -> str:
+    moment = datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
+    line = {
+        "time": moment.replace("+00:00", "Z"),
+        "monotonic": round(now(), 6),
+        "level": level,
+        "logger": logger,
+        "event": event,
+        "message": redact(message),
+        "fields": redact_value(fields or {}),
+    }
+    return json.dumps(line)
+
+
+class _Handler(logging.Handler):
+    """Judges, redacts and forms a record, in the thread that logs it; another writes it."""
+
+    def __init__(self, as_json: bool, writer: _Writer, limit: RateLimit) -> None:
+        super().__init__()
+        self.as_json = as_json
+        self.writer = writer
+        self.limit = limit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        held_back = self.limit.admit(record)
+        if held_back is None:
+            return
+        try:
+            self.writer.put(self._formed(record, held_back))
+        except Exception:
+            # A record whose arguments do not fit its text: the logging module shows where it was logged.
+            self.handleError(record)
+
+    def say(self, text: str) -> None:
+        """Writes a line that is no log record."""
+        # People are told the preview's address once, with its token; a log that is kept is not.
+        self.writer.put(
+            json_line("info", "edgeseg", "", text) if self.as_json else printable(redact_users(text))
+        )
+
+    def tell_held_back(self, kind: str, count: int) -> None:
+        """Writes how much of a kind was not."""
+        message = f"held back {count} more log lines of one kind: {kind}"
+        if self.as_json:
+            message = json_line(
+                "info", __name__, "log-suppressed", message, {"kind": kind, "suppressed": count}
+            )
+        self.writer.put(message if self.as_json else printable(message))
+
+    def _formed(self, record: logging.LogRecord, held_back: int) -> str:
+        message, trace = record.getMessage(), ""
+        if len(message) > _MOST_CHARACTERS:
+            message = message[:_MOST_CHARACTERS] + "…"
+        if record.exc_info:
+            trace = logging.Formatter().formatException(record.exc_info)
+        if self.as_json:
+            fields = dict(getattr(record, "fields", None) or {})
+            if trace:
+                fields["traceback"] = trace
+            if held_back:
+                fields["suppressed"] = held_back
+            event = str(getattr(record, "event", ""))
+            return _as_json(record.created, record.levelname.lower(), record.name, event, message, fields)
+        # A camera's or server's words must not move the cursor of whoever reads them, nor begin a line.
+        text = printable(redact(message))
+        if held_back:
+            text += f" (and {held_back} more like it, held back)"
+        return f"{text}\n{printable_lines(redact(trace))}" if trace else text
+
+
+class _Writer:
+    """Writes lines in a thread, and counts those that it could not keep."""
+
+    def __init__(self, write: Say, lost_line: Callable[[int], str]) -> None:
+        self._write = write
+        self._lost_line = lost_line
+        self._lines: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
+        self._lost = 0
+        self._thread = threading.Thread(target=self._run, name="edgeseg-log", daemon=True)
+        self._thread.start()
+
+    def put(self, line: str) -> None:
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Writes what waits, as long as somebody takes it."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put(None, timeout=_END_SECONDS)
+        self._thread.join(_END_SECONDS)
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            self._try(line)
+            if self._lost and self._lines.empty():
+                self._tell_lost()
+        if self._lost:
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        lost, self._lost = self._lost, 0
+        self._try(self._lost_line(lost))
+
+    def _try(self, line: str) -> None:
+        # A log that cannot be written has nobody left to tell; the run is worth more than its log.
+        with contextlib.suppress(OSError, ValueError):
+            self._write(line)
+
+
+def _lost_as_text(count: int) -> str:
+    return f"{count} log lines were lost: nobody read them in time"
+
+
+def _lost_as_json(count: int) -> str:
+    return json_line("warning", __name__, "log-lost", _lost_as_text(count), {"lost": count})
+
+
+def _write_stderr(line: str) -> None:
+    try:
+        descriptor = sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):
+        sys.stderr.write(line + "\n")
+        return
+    # Past Python's buffer, whose lock a blocked write would hold while the interpreter ends.
+    data = (line + "\n").encode()
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _log_thread_death(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is SystemExit:
+        return
+    name = args.thread.name if args.thread is not None else "unknown"
+    error = args.exc_value if args.exc_value is not None else args.exc_type()
+    log.critical(
+        "the thread %s ended by an error nobody expected: %r",
+        name,
+        error,
+        exc_info=(args.exc_type, error, args.exc_traceback),
+        extra={"event": "thread-died", "fields": {"thread": name}},
+    )

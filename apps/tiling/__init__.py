@@ -1,0 +1,41 @@
+"""Pictures larger than memory or than the network's field, tile by tile: an orthophoto in, its class map out.
+
+The names below load on first use, so that the command line's help stays light.
+
+Example:
+    >>> from edgeseg import Segmenter  # doctest: +SKIP
+    >>> from edgeseg.apps.tiling import Tiling, open_picture, open_class_map, segment_picture  # doctest: +SKIP
+    >>> with Segmenter("bundle/lraspp") as segmenter:  # doctest: +SKIP
+    ...     tiling = Tiling.of(segmenter.bundle, tile_px=1024, overlap_px=128)
+    ...     with open_picture("ortho.tif", tiling.tile_hw) as picture:
+    ...         with open_class_map("classes.tif", picture, segmenter.labels) as class_map:
+    ...             report = segment_picture(segmenter, picture, class_map, tiling)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .plan import Tiling
+    from .segment import TilingReport, segment_picture
+    from .sources import open_picture
+    from .targets import open_class_map
+
+__all__ = ["Tiling", "TilingReport", "open_class_map", "open_picture", "segment_picture"]
+
+_LAZY = {
+    "Tiling": "plan",
+    "TilingReport": "segment",
+    "open_class_map": "targets",
+    "open_picture": "sources",
+    "segment_picture": "segment",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

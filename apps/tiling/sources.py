@@ -1,0 +1,121 @@
+"""Pictures that are read by windows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import MissingDependencyError, SourceError
+from ...core.images import reader
+from ...core.images.tiff import why_not_plain
+from ...runtime.sources.uri import PICTURE_SUFFIXES
+
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+
+_ORIENTED_SUFFIXES = frozenset({".jpeg", ".jpg"})
+
+Pixels = tuple[npt.NDArray[np.uint8], "npt.NDArray[np.bool_] | None"]
+"""A window: uint8 [H, W, 3] BGR, and which pixels are valid, bool [H, W]; None where all are."""
+
+
+class Picture(ABC):
+    """A picture that is read by windows, by one thread at a time.
+
+    Attributes:
+        name: what it is to be called in messages.
+        size_hw: height and width in pixels.
+    """
+
+    name: str
+    size_hw: tuple[int, int]
+
+    @abstractmethod
+    def read(self, top: int, left: int, height: int, width: int) -> Pixels:
+        """Reads a window that lies inside the picture.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets the file go."""
+
+    def __enter__(self) -> Picture:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class WholePicture(Picture):
+    """A picture that lies in memory whole.
+
+    Args:
+        picture: uint8 [H, W], [H, W, 3] BGR or [H, W, 4] BGRA; where alpha is 0, pixels are not valid.
+        name: what it is to be called in messages.
+
+    Raises:
+        SourceError: it is no such array.
+    """
+
+    def __init__(self, picture: npt.NDArray[np.uint8], name: str = "the picture") -> None:
+        if picture.dtype != np.uint8:
+            raise SourceError(f"{name} has pixels of {picture.dtype}; expected 8 bits a channel: convert it")
+        if picture.ndim == 2:
+            picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
+        if picture.ndim != 3 or picture.shape[2] not in (3, 4) or picture.size == 0:
+            raise SourceError(
+                f"{name} has the shape {list(picture.shape)}; expected [H, W], or 3 or 4 channels"
+            )
+        self.name = name
+        self.size_hw = picture.shape[0], picture.shape[1]
+        self._picture = picture
+
+    def read(self, top: int, left: int, height: int, width: int) -> Pixels:
+        """Gives a window; where there is no alpha, a view."""
+        window = self._picture[top : top + height, left : left + width]
+        if window.shape[2] == 3:
+            return window, None
+        return np.ascontiguousarray(window[..., :3]), window[..., 3] > 0
+
+    def close(self) -> None:
+        """Lets the memory go."""
+        self._picture = np.empty((0, 0, 3), np.uint8)
+
+
+def open_picture(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> Picture:
+    """Opens a picture: a TIFF by windows, where rasterio is installed; anything else whole, through OpenCV.
+
+    Args:
+        path: of the picture.
+        tile_hw: how large the windows will be that are read; the TIFF reader's cache is made for them.
+
+    Raises:
+        SourceError: it is missing, damaged, too large to be read whole, or of a kind that is not supported.
+        MissingDependencyError: it is a TIFF that needs rasterio.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if not path.is_file() or suffix not in PICTURE_SUFFIXES:
+        known = ", ".join(sorted(PICTURE_SUFFIXES))
+        reason = "is no picture" if path.exists() else "does not exist"
+        raise SourceError(f"{path} {reason}; tiling takes one picture: {known}")
+    if suffix in TIFF_SUFFIXES:
+        from .geotiff import GeoTiffPicture, has_rasterio
+
+        if has_rasterio():
+            return GeoTiffPicture(path, tile_hw)
+        reason = why_not_plain(path)
+        if reason:
+            raise MissingDependencyError("rasterio", "ortho", f"{path}, which {reason},")
+    # OpenCV turns a photograph upright only where it gives three channels.
+    mode = cv2.IMREAD_COLOR if suffix in _ORIENTED_SUFFIXES else cv2.IMREAD_UNCHANGED
+    return WholePicture(reader.read(path, mode), str(path))

@@ -1,0 +1,147 @@
+"""Class maps that are written from top to bottom, and appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import OutputError
+from ...core.labels import LabelMap
+from ...core.outputs import discard, prepare_output
+from ...core.palette_png import Encoder
+from .sources import Picture
+
+ClassMap = npt.NDArray[np.uint8]
+
+
+class ClassMapFile(ABC):
+    """A class map on its way to disk. Leaving its ``with`` block keeps it; an error there discards it.
+
+    Args:
+        path: of the file to be.
+        size_hw: height and width in pixels.
+        force: whether it may replace a file that is there.
+
+    Raises:
+        OutputError: the file exists and ``force`` is false, or its folder cannot be written.
+    """
+
+    def __init__(self, path: Path, size_hw: tuple[int, int], force: bool = False) -> None:
+        self.path = path
+        self.size_hw = size_hw
+        self._partial = prepare_output(path, force)
+        self._rows = 0
+
+    def write(self, classes: ClassMap) -> None:
+        """Writes the next rows.
+
+        Args:
+            classes: uint8 [rows, W].
+
+        Raises:
+            OutputError: they cannot be written, as when the disk is full.
+        """
+        assert classes.shape[1] == self.size_hw[1]
+        self._write(classes)
+        self._rows += len(classes)
+
+    def close(self, commit: bool) -> None:
+        """Gives the file its name.
+
+        Args:
+            commit: keep what was written. Otherwise nothing half-written stays.
+
+        Raises:
+            OutputError: what was written is not whole. Nothing of it stays.
+        """
+        try:
+            if commit and self._rows != self.size_hw[0]:
+                raise OutputError(
+                    f"{self.path} was given {self._rows} of {self.size_hw[0]} rows, and is not kept"
+                )
+            self._finish(commit)
+            if commit:
+                os.replace(self._partial, self.path)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+        finally:
+            discard(self._partial)
+
+    def __enter__(self) -> ClassMapFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(commit=error is None)
+
+    @abstractmethod
+    def _write(self, classes: ClassMap) -> None: ...
+
+    @abstractmethod
+    def _finish(self, commit: bool) -> None:
+        """Completes and closes the partial file; where not ``commit`` it need only be closed."""
+
+
+class PngClassMap(ClassMapFile):
+    """A palette PNG: pixel value = class id, 255 = void."""
+
+    def __init__(self, path: Path, size_hw: tuple[int, int], labels: LabelMap, force: bool = False) -> None:
+        super().__init__(path, size_hw, force)
+        self._encoder = Encoder(size_hw, labels.palette_rgb())
+        self._file: BinaryIO | None = None
+
+    def _write(self, classes: ClassMap) -> None:
+        self._put(self._encoder.rows(classes))
+
+    def _finish(self, commit: bool) -> None:
+        if commit:
+            self._put(self._encoder.end())
+        if self._file is not None:
+            self._file.close()
+
+    def _put(self, data: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = self._partial.open("wb")
+            self._file.write(data)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+def open_class_map(path: str | Path, picture: Picture, labels: LabelMap, force: bool = False) -> ClassMapFile:
+    """Opens a class map for a picture: a GeoTIFF at its place on earth for a GeoTIFF, else a palette PNG.
+
+    Args:
+        path: of the file to be.
+        picture: that is segmented.
+        labels: the classes, for the colours.
+        force: whether it may replace a file that is there.
+
+    Raises:
+        OutputError: the path has another suffix, or exists, or cannot be written.
+    """
+    from .geotiff import GeoTiffClassMap, GeoTiffPicture
+
+    path = Path(path)
+    suffixes = class_map_suffixes(picture)
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(
+            f"the class map of {picture.name} is a {suffixes[0][1:]} file; got {path}: name it so"
+        )
+    if isinstance(picture, GeoTiffPicture):
+        return GeoTiffClassMap(path, picture, labels, force)
+    return PngClassMap(path, picture.size_hw, labels, force)
+
+
+def class_map_suffixes(picture: Picture) -> tuple[str, ...]:
+    """The suffixes that a picture's class map may have, the usual one first."""
+    from .geotiff import GeoTiffPicture
+
+    return (".tif", ".tiff") if isinstance(picture, GeoTiffPicture) else (".png",)

@@ -1,0 +1,155 @@
+"""The calibration set: labelled pictures, read one at a time, with a part held back for measuring."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.errors import DataError, UsageError
+from ..core.labels import LabelMap
+from ..data.images import AerialPictures, Pictures, VocPictures, spread
+from ..data.voc import Sample
+
+DEFAULT_PICTURES = 160
+_HELD_BACK_EVERY = 2
+"""Every second picture is held back: the budget is judged on as many as the ranges are taken from."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a calibration set is worth.
+
+    Attributes:
+        pictures: how many, held back or not.
+        class_shares: by class, its share of the labelled pixels; empty where the labels are not the network's.
+    """
+
+    pictures: int
+    class_shares: dict[str, float]
+
+    @property
+    def never_seen(self) -> tuple[str, ...]:
+        """The classes that no pixel has."""
+        return tuple(name for name, share in self.class_shares.items() if share == 0)
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Pictures in two parts that share none: one for the ranges, one held back to judge by.
+
+    Attributes:
+        pictures: all there are.
+        for_ranges, held_back: positions in ``pictures``.
+        hashes: by position used, the SHA-256 of the picture's pixels.
+        coverage: what the set is worth.
+        has_truth: whether the masks are in the network's classes.
+    """
+
+    pictures: Pictures
+    for_ranges: tuple[int, ...]
+    held_back: tuple[int, ...]
+    hashes: dict[int, str]
+    coverage: Coverage
+    has_truth: bool
+
+    @property
+    def sha256(self) -> str:
+        """A digest of the pictures the ranges are taken from, whatever their order."""
+        return hashlib.sha256("".join(sorted(self.hashes[i] for i in self.for_ranges)).encode()).hexdigest()
+
+    def read(self, indices: Sequence[int]) -> Iterator[Sample]:
+        """Reads pictures one at a time."""
+        return (self.pictures.read(index) for index in indices)
+
+
+def picture_sha256(frame_bgr: npt.NDArray[np.uint8]) -> str:
+    """A digest of a picture's pixels: the same under another name or file format without loss."""
+    digest = hashlib.sha256(repr(frame_bgr.shape).encode())
+    digest.update(np.ascontiguousarray(frame_bgr).data)
+    return digest.hexdigest()
+
+
+def check_source(source: str) -> None:
+    """Sees whether ``--calibrate`` names something that is there; makes and reads no picture.
+
+    Raises:
+        UsageError: nothing is named, or an aerial world without a number.
+        DataError: the data set is missing or malformed.
+    """
+    kind, colon, seed = source.partition(":")
+    if not source:
+        raise UsageError("--calibrate is empty: expected a data set's folder, or aerial:SEED")
+    if kind != "aerial" or not colon:
+        VocPictures(Path(source))
+    elif not seed.isdecimal():
+        raise UsageError(f"--calibrate {source}: expected aerial:SEED with a number, such as aerial:3")
+
+
+def open_pictures(source: str, size_hw: tuple[int, int], count: int | None) -> Pictures:
+    """Opens what ``--calibrate`` names.
+
+    Args:
+        source: folder of a data set in VOC layout, whose ``train`` split is taken, or ``aerial:SEED``.
+        size_hw: size of the aerial views.
+        count: how many aerial views; None for ``DEFAULT_PICTURES``.
+
+    Raises:
+        UsageError: an aerial world without a number.
+        DataError: the data set is missing or malformed.
+    """
+    check_source(source)
+    kind, colon, seed = source.partition(":")
+    if kind == "aerial" and colon:
+        return AerialPictures(int(seed), size_hw, count or DEFAULT_PICTURES)
+    return VocPictures(Path(source))
+
+
+def survey(
+    pictures: Pictures,
+    labels: LabelMap,
+    count: int | None = None,
+    on_picture: Callable[[], None] = lambda: None,
+) -> CalibrationSet:
+    """Chooses, hashes and counts the pictures of a calibration set, reading each once.
+
+    Args:
+        pictures: where from.
+        labels: the network's classes.
+        count: pictures to use, spread evenly; None for ``DEFAULT_PICTURES``, or all where there are fewer.
+        on_picture: called after each.
+
+    Raises:
+        UsageError: ``count`` is below 2: one for the ranges, one to judge by.
+        DataError: there are fewer than two different pictures, or one is malformed.
+    """
+    if count is not None and count < 2:
+        raise UsageError(f"--pictures {count}: expected at least 2, one for the ranges and one held back")
+    chosen = spread(len(pictures), count or DEFAULT_PICTURES)
+    has_truth = pictures.labels.names == labels.names
+    pixels = np.zeros(256, np.int64)
+    hashes: dict[int, str] = {}
+    known: set[str] = set()
+    for index in chosen:
+        sample = pictures.read(index)
+        digest = picture_sha256(sample.frame_bgr)
+        if digest not in known:  # the same picture twice would stand on both sides
+            known.add(digest)
+            hashes[index] = digest
+            pixels += np.bincount(sample.mask.ravel(), minlength=256)
+        on_picture()
+    if len(hashes) < 2:
+        raise DataError(f"{pictures.name} has {len(hashes)} different pictures; calibration needs at least 2")
+    shares = pixels[: len(labels)] / max(1, pixels[: len(labels)].sum())
+    coverage = Coverage(
+        pictures=len(hashes),
+        class_shares=dict(zip(labels.names, shares.tolist(), strict=True)) if has_truth else {},
+    )
+    used = tuple(hashes)
+    held_back = used[1::_HELD_BACK_EVERY]
+    for_ranges = tuple(index for index in used if index not in set(held_back))
+    return CalibrationSet(pictures, for_ranges, held_back, hashes, coverage, has_truth)

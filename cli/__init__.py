@@ -1,0 +1,1 @@
+"""The command line: one module a verb, which reads the options into a request and hands that on."""

@@ -1,0 +1,135 @@
+"""``edgeseg benchmark``: frame to class map, side by side with its peers, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.errors import UsageError
+from ..core.printable import printable, printable_lines
+
+DEFAULT_ROUNDS = 30
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``edgeseg benchmark``."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    parser.add_argument(
+        "--against",
+        metavar="NAMES",
+        help="torch, onnxruntime, openvino, or single contenders, with commas; default: all that are installed",
+    )
+    parser.add_argument(
+        "--frame",
+        metavar="WxH",
+        help="width and height of the frames, such as 1280x720, which is also the aerial world's default;"
+        " with --source the default is the frames' own size",
+    )
+    parser.add_argument(
+        "--variant", metavar="V", help="precision that edgeseg runs; default: the bundle's own choice"
+    )
+    parser.add_argument(
+        "--backend", metavar="NAMES", help="edgeseg's backends, with commas; default: all that run here"
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads of each; default: all processors"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=DEFAULT_ROUNDS, metavar="N", help="turns of each; default: %(default)s"
+    )
+    parser.add_argument(
+        "--source",
+        metavar="S",
+        help="video file, picture, or folder or glob of pictures; default: the aerial world",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write benchmark.json, benchmark.md and benchmark.png here"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures and prints; returns 0.
+
+    Raises:
+        EdgesegError: an option, the bundle, the source or an output cannot work, or a contender that was named.
+    """
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cpus = len(os.sched_getaffinity(0))
+    threads = cpus if args.threads is None else args.threads
+    if not 1 <= threads <= cpus:
+        raise UsageError(f"--threads {threads}: expected 1 to {cpus}, the processors that are here")
+    if args.rounds < 1:
+        raise UsageError(f"--rounds {args.rounds}: expected 1 or more")
+
+    from ..benchmarks.compare import Wish, choose, compare
+    from ..benchmarks.frames import parse_frame, read_frames
+    from ..benchmarks.outputs import check_folder, write_folder
+    from ..benchmarks.report import plain_text
+    from ..core.reads import Reads
+    from ..runtime.bundle import Bundle
+    from ..runtime.sources.files import add_sources
+
+    size_hw = None if args.frame is None else parse_frame(args.frame)
+    if args.out is not None:
+        reads = Reads().add(f"the bundle {args.bundle}", args.bundle)
+        check_folder(args.out, args.force, add_sources(reads, [args.source] if args.source else []))
+    bundle = Bundle.load(args.bundle)
+    variant = bundle.variant(args.variant).name
+    named, against = _listed(args.backend), _listed(args.against)
+    choose(named, against)  # what cannot run is told before frames are read
+    frames, source = read_frames(args.source, size_hw)
+    wish = Wish(
+        bundle=bundle,
+        variant=variant,
+        backends=named,
+        against=against,
+        frames=frames,
+        source=source,
+        threads=threads,
+        rounds=args.rounds,
+    )
+    result = compare(wish, _say)
+    print(printable_lines(plain_text(result)))
+    if args.out is not None:
+        from ..benchmarks.plots import latency_plot
+        from ..benchmarks.report import markdown
+
+        result["command"] = command_line(args)
+        write_folder(
+            args.out,
+            result,
+            markdown(result, result["command"], "benchmark.png"),
+            {"benchmark.png": latency_plot(result)},
+            "benchmark",
+            args.force,
+        )
+        print(f"\nwrote {args.out}")
+    return 0
+
+
+def command_line(args: argparse.Namespace) -> str:
+    """The command that gives this again."""
+    words = ["edgeseg", "benchmark", str(args.bundle)]
+    for option in ("against", "frame", "variant", "backend", "threads", "source", "out"):
+        value = getattr(args, option)
+        if value is not None:
+            words += [f"--{option}", str(value)]
+    if args.rounds != DEFAULT_ROUNDS:
+        words += ["--rounds", str(args.rounds)]
+    return shlex.join(words)
+
+
+def _listed(text: str | None) -> Sequence[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _say(line: str) -> None:
+    """Tells how far it is, on a terminal alone, and there on one line."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{printable(line)}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,172 @@
+"""The ``edgeseg`` command: one verb a job, each in the package that does it.
+
+A verb's module has ``configure(parser)`` and ``run(args) -> int``, and imports nothing heavy until ``run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..core.errors import EdgesegError, MissingDependencyError, UsageError
+from ..core.libraries import stay_silent
+from ..core.no_memory import why_no_memory
+from ..core.signals import ending_signals
+from ..core.standard_streams import mend_standard_streams, tell, terminal_is_gone
+from .configuration import parse_with_config
+from .parser import VerbParser
+
+VERBS = {
+    "models": ("edgeseg.cli.models", "list the networks: parameters, GFLOPs, stride, weights"),
+    "data": ("edgeseg.cli.data", "import, check, split and make labelled data sets"),
+    "train": ("edgeseg.cli.train", "train a network on a VOC-layout data set"),
+    "export": ("edgeseg.cli.export", "PyTorch to ONNX to a verified bundle"),
+    "verify": (
+        "edgeseg.cli.verify",
+        "measure a bundle against PyTorch, and refuse it past its gates",
+    ),
+    "build": (
+        "edgeseg.cli.build",
+        "build a TensorRT engine from a bundle, on the machine that runs it",
+    ),
+    "run": ("edgeseg.cli.run", "run a bundle on a camera, a video or pictures"),
+    "replay": ("edgeseg.cli.replay", "run a recording again, and say what changed"),
+    "cameras": ("edgeseg.cli.cameras", "list the cameras of this machine, and what they can"),
+    "benchmark": ("edgeseg.cli.benchmark", "time a bundle beside other ways to run it"),
+    "doctor": (
+        "edgeseg.cli.doctor",
+        "say what this machine has for edgeseg, and what is missing",
+    ),
+}
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+"""What merely looking at a name may give, wherever that is done."""
+_INTERRUPTED, _READER_GONE = 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``edgeseg VERB …`` and returns its exit status: 0 done, 1 refused by a gate, 2 the user's mistake."""
+    mend_standard_streams()
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] not in VERBS:
+        top = VerbParser(
+            prog="edgeseg",
+            description="Semantic segmentation from PyTorch to a camera.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="verbs:\n" + "\n".join(f"  {name:8} {text}" for name, (_, text) in VERBS.items()),
+        )
+        top.add_argument("--version", action="version", version=_version())
+        top.add_argument(
+            "verb", choices=list(VERBS), metavar="VERB", help="what to do; `edgeseg VERB --help` tells more"
+        )
+        try:
+            top.parse_args(args[:1] or ["--help"])
+        except UsageError as error:
+            tell(_told("error", f"edgeseg: error: {error}", False))
+            return error.exit_status
+    return run_verb(args[0], args[1:], prog=f"edgeseg {args[0]}")
+
+
+def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
+    """Parses ``argv`` for one verb and runs it. A user's mistake is one line on stderr, without a traceback."""
+    mend_standard_streams()
+    module_name, text = VERBS[verb]
+    as_json = "--log-json" in argv
+    try:
+        with _terminated_as_interrupted():
+            module = importlib.import_module(module_name)
+            parser = VerbParser(prog=prog, description=text[0].upper() + text[1:] + ".")
+            module.configure(parser)
+            parser.refuse_unknown_flags(argv)
+            args = parse_with_config(parser, argv)
+            as_json = getattr(args, "log_json", False)
+            _bound_what_is_read()
+            stay_silent()  # for what other libraries load, and child processes
+            status = int(module.run(args))
+            sys.stdout.flush()
+            return status
+    except KeyboardInterrupt:
+        tell(_told("info", f"{prog}: stopped", as_json))
+        return _INTERRUPTED
+    except Exception as error:
+        message, status = _judged(error)
+        if message:
+            tell(_told("error", f"{prog}: error: {message}", as_json))
+        return status
+
+
+def _judged(error: Exception) -> tuple[str, int]:
+    """What is said of an error, and the exit status. A bug is raised again, with its traceback."""
+    reason = why_no_memory(error)
+    if reason and (isinstance(error, MissingDependencyError) or not isinstance(error, EdgesegError)):
+        return (
+            f"there is not enough memory ({reason}); end other programs, raise what `ulimit -v` or the container"
+            " allows, or take smaller sizes"
+        ), EdgesegError.exit_status
+    if isinstance(error, EdgesegError):
+        return str(error), error.exit_status
+    if isinstance(error, BrokenPipeError) or (
+        isinstance(error, OSError) and error.errno == errno.EIO and terminal_is_gone()
+    ):
+        # Whoever read the output, such as `head`, has enough.
+        _drop_standard_output()
+        return "", _READER_GONE
+    if isinstance(error, OSError) and error.errno in _FULL:
+        _drop_standard_output()
+        return (
+            f"cannot write what there is to say: {error.strerror}; make room, or write elsewhere",
+            EdgesegError.exit_status,
+        )
+    if isinstance(error, OSError) and error.errno in _NAMES and error.filename is not None:
+        told = f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; give another name, or see to its rights"
+        return told, EdgesegError.exit_status
+    raise error
+
+
+def _drop_standard_output() -> None:
+    """Keeps the interpreter from finding out again, at its end, that nobody takes what is left to be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _bound_what_is_read() -> None:
+    """Bounds pictures and streams, which OpenCV must know before it is imported."""
+    from ..runtime.sources.limits import set_limits
+
+    set_limits()
+
+
+def _told(level: str, message: str, as_json: bool) -> str:
+    """A last line on stderr, in the form of the log."""
+    from ..apps.service.logs import json_line
+    from ..apps.service.redaction import redact
+    from ..core.printable import printable
+
+    return json_line(level, "edgeseg.cli", "ended", message) if as_json else printable(redact(message))
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that what is half-written goes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _version() -> str:
+    from .._version import __version__
+
+    return f"edgeseg {__version__}"

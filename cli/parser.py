@@ -1,0 +1,52 @@
+"""The parser of a verb's flags, whose complaints are one line that says what to do."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from ..core.errors import UsageError
+
+
+class VerbParser(argparse.ArgumentParser):
+    """Raises UsageError with one line where argparse would print all of a verb's flags and end the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses a command line.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{' '.join(message.split())}; see {self.prog} --help")
+
+    def refuse_unknown_flags(self, argv: Sequence[str]) -> None:
+        """Names the flags that were probably meant, before argparse misses those that are required.
+
+        Args:
+            argv: what follows the verb.
+
+        Raises:
+            UsageError: a flag is none of the parser's, nor the beginning of one.
+        """
+        words = argv[: argv.index("--")] if "--" in argv else argv
+        if "-h" in words or "--help" in words:
+            return
+        known = set(self._flags())
+        told = []
+        for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
+            # A value may begin with dashes where a blank shows that it is no flag.
+            if " " in flag or any(each.startswith(flag) for each in known):
+                continue
+            near = difflib.get_close_matches(flag, sorted(known), n=1, cutoff=0.7)
+            told.append(f"{flag} (did you mean {near[0]}?)" if near else flag)
+        if told:
+            self.error(f"unrecognized arguments: {', '.join(told)}")
+
+    def _flags(self) -> Iterator[str]:
+        for action in self._actions:
+            yield from action.option_strings
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    yield from parser._flags()

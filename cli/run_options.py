@@ -1,0 +1,243 @@
+"""The options of ``edgeseg run``, and the request that they make."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..apps.run.request import DEFAULT_BUNDLE, NetworkRequest, RunRequest
+from ..apps.service.logs import add_options as add_log_options
+from ..core.errors import UsageError
+from ..runtime.pipeline.health.limits import Limits
+from .configuration import add_options as add_config_options
+from .preview_options import add_options as add_preview_options
+from .preview_options import preview_options
+from .sink_options import add_options as add_sink_options
+from .sink_options import sink_options
+from .source_options import add_options as add_source_options
+from .source_options import live_options
+from .tile_options import add_options as add_tiling_options
+from .tile_options import tile_request
+
+AUTO = "auto"
+LOWER_RATE = "rate"
+_DEFAULTS = Limits()
+_RATE = 0.5
+_MOST = 1024
+"""Threads and frames at once: far beyond what any machine has a use for, and each takes memory."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``edgeseg run``."""
+    parser.add_argument(
+        "--bundle", type=Path, default=DEFAULT_BUNDLE, metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        metavar="S",
+        help="camera index, URL (v4l2, csi, gst, rtsp, http), video file, picture, folder or glob of pictures, or"
+        " aerial:SEED; give it again for several that share the network; default: the first camera, else the aerial"
+        " world",
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="end after N frames, of each source")
+    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    add_config_options(parser)
+    add_log_options(parser)
+    _add_network_options(parser.add_argument_group("network"))
+    add_source_options(parser)
+    _add_trust_options(parser.add_argument_group("what is believed, and for how long"))
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE.mp4",
+        help="write the overlay as a video; of several sources each gets its number, at the end or for {source}",
+    )
+    outputs.add_argument(
+        "--masks", type=Path, metavar="DIR", help="write each class map as a palette PNG; numbered likewise"
+    )
+    outputs.add_argument("--show", action="store_true", help="show the overlay in a window; q or Esc ends")
+    outputs.add_argument("--stats", type=Path, metavar="FILE.json", help="write what was measured")
+    outputs.add_argument(
+        "--trace", type=Path, metavar="FILE.json", help="write when each stage had each frame, for Perfetto"
+    )
+    add_sink_options(parser)
+    add_preview_options(parser)
+    add_tiling_options(parser)
+
+
+def run_request(args: argparse.Namespace) -> RunRequest:
+    """Makes the request of the options.
+
+    Raises:
+        UsageError: one of them cannot be, or does not go with another.
+    """
+    if args.frames is not None and args.frames < 1:
+        raise UsageError(f"--frames {args.frames}: expected 1 or more")
+    read = (("the configuration", args.config), ("the token's file", args.preview_token_file))
+    batch, threads = number_or_auto("--batch", args.batch), number_or_auto("--threads", args.threads)
+    return RunRequest(
+        tile=tile_request(args),
+        network=NetworkRequest(
+            bundle=args.bundle,
+            variant=args.variant,
+            backend=args.backend,
+            device=args.device,
+            threads=threads,
+            batch=batch,
+            degrade=tuple(steps_of(args.degrade)),
+        ),
+        sources=tuple(args.source or ()),
+        frames=args.frames,
+        live=live_options(args),
+        limits=limits_of(args),
+        save=args.save,
+        masks=args.masks,
+        show=args.show,
+        stats=args.stats,
+        trace=args.trace,
+        force=args.force,
+        sinks=sink_options(args),
+        preview=preview_options(args),
+        reads=tuple((what, path) for what, path in read if path is not None),
+        log_json=args.log_json,
+    )
+
+
+def number_or_auto(option: str, text: str, most: int = _MOST) -> int | None:
+    """A number from 1 on; None for ``auto``.
+
+    Args:
+        option: for the message.
+        text: as typed.
+        most: that can be meant.
+
+    Raises:
+        UsageError: it is neither, or more than can be meant.
+    """
+    if text == AUTO:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(f"{option} {text}: expected a number of 1 or more, or {AUTO}")
+    if int(text) > most:
+        raise UsageError(f"{option} {text}: expected {most} at most, or {AUTO}")
+    return int(text)
+
+
+def limits_of(args: argparse.Namespace) -> Limits:
+    """What the options say of ages, deadlines and restarts.
+
+    Raises:
+        UsageError: one of them is out of its range.
+    """
+    for option in ("max_age", "inference_timeout", "start_timeout", "deadline_ms"):
+        value = getattr(args, option)
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"--{option.replace('_', '-')} {value:g}: expected more than 0")
+    if not 0 <= args.frozen_after < float("inf"):
+        raise UsageError(f"--frozen-after {args.frozen_after:g}: expected seconds, or 0 for never")
+    if not 0.1 <= args.heartbeat <= 50:
+        raise UsageError(f"--heartbeat {args.heartbeat:g}: expected 0.1 to 50 a second")
+    if args.degrade and args.deadline_ms is None:
+        raise UsageError("--degrade needs --deadline-ms, the deadline that is to be kept")
+    return Limits(
+        max_age_s=args.max_age,
+        frozen_after_s=args.frozen_after,
+        check_frames=not args.no_frame_checks,
+        heartbeat_hz=args.heartbeat,
+        deadline_ms=args.deadline_ms,
+        inference_timeout_s=args.inference_timeout,
+        start_timeout_s=args.start_timeout,
+    )
+
+
+def steps_of(text: str | None) -> list[str | float]:
+    """The steps of ``--degrade``: variants' names, and shares of the frames.
+
+    Raises:
+        UsageError: one is empty or stands twice.
+    """
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    if "" in names or len(set(names)) < len(names):
+        raise UsageError(f"--degrade {text}: expected variants of the bundle, or {LOWER_RATE}, each once")
+    return [_RATE if name == LOWER_RATE else name for name in names]
+
+
+def _add_network_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--variant", metavar="V", help="precision to run; default: the bundle's own choice")
+    group.add_argument(
+        "--backend",
+        default="onnxruntime",
+        help="onnxruntime, openvino, tensorrt or auto; default: %(default)s",
+    )
+    group.add_argument(
+        "--device",
+        help="one that the backend knows: cpu, cpu-spin, cpu-f32, cuda, …; default: the backend's own choice",
+    )
+    group.add_argument(
+        "--threads",
+        default=AUTO,
+        metavar="N",
+        help="CPU threads for inference; default: auto, what a measurement at the start favours",
+    )
+    group.add_argument(
+        "--batch",
+        default=AUTO,
+        metavar="N",
+        help="the most frames that are inferred at once; default: auto, more than one where that is measured to"
+        " be faster for several sources",
+    )
+
+
+def _add_trust_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--max-age",
+        type=float,
+        default=_DEFAULTS.max_age_s,
+        metavar="SECONDS",
+        help="a camera's result older than this is stale, not valid; default: %(default)g",
+    )
+    group.add_argument(
+        "--frozen-after",
+        type=float,
+        default=_DEFAULTS.frozen_after_s,
+        metavar="SECONDS",
+        help="a camera that repeats one frame for longer than this is frozen; 0 for never; default: %(default)g",
+    )
+    group.add_argument("--no-frame-checks", action="store_true", help="believe black and white frames too")
+    group.add_argument(
+        "--heartbeat",
+        type=float,
+        default=_DEFAULTS.heartbeat_hz,
+        metavar="HZ",
+        help="so often a second outputs are told how the run is doing, with or without frames; default: %(default)g",
+    )
+    group.add_argument(
+        "--deadline-ms",
+        type=float,
+        metavar="MS",
+        help="count the camera results that come later than this after their frame",
+    )
+    group.add_argument(
+        "--degrade",
+        metavar="STEP,…",
+        help="what to do, step by step, while most results miss the deadline: run another variant of the bundle, or"
+        f" {LOWER_RATE}, take half of the frames; taken back when the deadline is kept again",
+    )
+    group.add_argument(
+        "--inference-timeout",
+        type=float,
+        default=_DEFAULTS.inference_timeout_s,
+        metavar="SECONDS",
+        help="inference that does not answer for so long has failed, and after twice as long a camera's run ends;"
+        " default: %(default)g",
+    )
+    group.add_argument(
+        "--start-timeout",
+        type=float,
+        default=_DEFAULTS.start_timeout_s,
+        metavar="SECONDS",
+        help="a network that is not open and warm after so long ends the run; building TensorRT engines is not"
+        " counted; default: %(default)g",
+    )

@@ -1,0 +1,123 @@
+"""The options of ``edgeseg run`` that say where results go."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from pathlib import Path
+
+from ..apps.run.request import NPZ, PNG, SinkOptions
+from ..core.errors import UsageError
+from ..runtime.sinks.event_targets import check_target
+from ..runtime.sinks.shm_layout import SHM_NAME
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_LEAST_BYTES = 10**7
+_LONGEST_SEGMENT_SECONDS = 86_400.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of sinks to those of ``edgeseg run``."""
+    group = parser.add_argument_group("where results go")
+    group.add_argument(
+        "--segment",
+        metavar="SECONDS",
+        help="write --save as FILE-000001.mp4 and on, each so long: a power cut loses the last at most",
+    )
+    group.add_argument(
+        "--save-limit",
+        metavar="BYTES",
+        help="with --segment: the oldest files go beyond so much, such as 20G",
+    )
+    group.add_argument(
+        "--masks-format",
+        choices=(PNG, NPZ),
+        default=PNG,
+        help="a palette PNG a mask, or a compressed NumPy array a few seconds; default: %(default)s",
+    )
+    group.add_argument(
+        "--events",
+        action="append",
+        metavar="TARGET",
+        help="write JSON lines to -, a FILE or udp://HOST:PORT; give it again for several",
+    )
+    group.add_argument(
+        "--shm",
+        metavar="NAME",
+        help="publish class maps in shared memory, for another process on this machine",
+    )
+    group.add_argument("--shm-frames", action="store_true", help="with --shm: publish the frames too")
+    group.add_argument(
+        "--record", type=Path, metavar="DIR", help="keep frames, masks and timings, for `edgeseg replay`"
+    )
+    group.add_argument(
+        "--record-limit",
+        metavar="BYTES",
+        help="with --record, or a recording that the page of --preview begins: the oldest segments go beyond so much,"
+        " such as 50G",
+    )
+
+
+def sink_options(args: argparse.Namespace) -> SinkOptions:
+    """What was asked for.
+
+    Args:
+        args: parsed by a parser that :func:`add_options` and ``--save`` and ``--masks`` were added to.
+
+    Raises:
+        UsageError: a value cannot be, or an option stands without the one that it belongs to.
+    """
+    for option, needed in (("segment", "save"), ("save_limit", "segment"), ("shm_frames", "shm")):
+        if getattr(args, option) and not getattr(args, needed):
+            flag, other = (f"--{name.replace('_', '-')}" for name in (option, needed))
+            raise UsageError(f"{flag} goes with {other} alone; give {other} too, or leave it out")
+    if args.record_limit and not args.record and getattr(args, "preview", None) is None:
+        raise UsageError(
+            "--record-limit goes with --record, or with --preview, whose page can record; give one, or leave it out"
+        )
+    if args.shm is not None and not SHM_NAME.fullmatch(args.shm.replace("{source}", "1")):
+        raise UsageError(
+            f"--shm {args.shm!r}: expected a name of letters, digits, '.', '_' and '-', such as front-camera"
+        )
+    for target in args.events or ():
+        check_target(target)
+    if args.masks_format != PNG and not args.masks:
+        raise UsageError("--masks-format goes with --masks alone; give --masks too, or leave it out")
+    if len(args.events or ()) != len(set(args.events or ())):
+        raise UsageError("--events names one target twice; give each once")
+    return SinkOptions(
+        segment_seconds=None if args.segment is None else _seconds("--segment", args.segment),
+        save_limit_bytes=None if args.save_limit is None else parse_bytes("--save-limit", args.save_limit),
+        masks_format=args.masks_format,
+        events=tuple(args.events or ()),
+        shm=args.shm,
+        shm_frames=args.shm_frames,
+        record=args.record,
+        record_limit_bytes=None
+        if args.record_limit is None
+        else parse_bytes("--record-limit", args.record_limit),
+    )
+
+
+def parse_bytes(option: str, text: str) -> int:
+    """A size such as ``500M`` or ``20G``, in bytes; units are powers of 1000.
+
+    Raises:
+        UsageError: it is none, or less than ten megabytes.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
+    size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if size < _LEAST_BYTES:
+        raise UsageError(f"{option} {text}: expected a size of 10M or more, such as 500M or 20G")
+    return size
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= _LONGEST_SEGMENT_SECONDS:
+        raise UsageError(f"{option} {text}: expected 1 to {_LONGEST_SEGMENT_SECONDS:.0f} seconds")
+    return seconds

@@ -1,0 +1,121 @@
+"""``edgeseg verify``: measures a bundle against PyTorch, and refuses it past its gates."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..core.printable import printable
+from ..export.dependencies import require_export_extra
+from .export import add_frame_options
+
+_BACKEND = "onnxruntime"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this variant; may be repeated; default: all",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the report goes; default: BUNDLE-verification"
+    )
+    parser.add_argument(
+        "--contact-sheet",
+        type=Path,
+        metavar="FILE.png",
+        help="also draw a few frames side by side: frame, truth, mask, overlay",
+    )
+    parser.add_argument("--backend", metavar="NAME", help="what runs the variants; default: onnxruntime")
+    parser.add_argument(
+        "--device", metavar="D", help="one that the backend knows, such as cuda; default: the backend's own"
+    )
+    parser.add_argument(
+        "--layers",
+        action="store_true",
+        help="instead: find the first operator that departs from fp32 by more than its rounding",
+    )
+    add_frame_options(parser, "how many frames; default: the whole split, or 50 of the aerial world")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verifies; raises ``VerificationError``, whose exit status is 1, where a gate does not pass."""
+    require_export_extra("verifying")
+    if args.layers:
+        return _run_layers(args)
+    from ..core.errors import VerificationError
+    from ..core.outputs import check_output
+    from ..core.reads import Reads
+    from ..export.pipeline import report_folder, write_report
+    from ..export.report.console import PlainConsole, frame_progress, show_verification
+    from ..export.verification.frames import open_frames
+    from ..export.verification.verify import verify
+    from ..runtime.bundle import Bundle
+
+    bundle = Bundle.load(args.bundle)
+    out = args.out or report_folder(args.bundle)
+    reads = Reads().add(f"the bundle {args.bundle}", args.bundle).add_dataset(args.data)
+    check_output(out, folder=True, reads=reads)
+    if args.contact_sheet is not None:
+        check_output(args.contact_sheet, reads=reads)
+    frames = open_frames(args.data, args.split, args.source, args.frames, bundle.input_size_hw)
+    console = PlainConsole()
+    console.print(f"… verifying {printable(bundle.name)} on {len(frames)} frames of {frames.name}")
+    with frame_progress(console, len(frames)) as advance:
+        verification = verify(
+            bundle,
+            frames,
+            variants=args.variant,
+            backend=args.backend or _BACKEND,
+            device=args.device,
+            on_frame=advance,
+        )
+    show_verification(console, verification)
+    page = write_report(out, verification)
+    console.print(f"\nReport: {page}", soft_wrap=True)
+    if args.contact_sheet is not None:
+        from ..export.report.contact_sheet import write_contact_sheet
+
+        write_contact_sheet(args.contact_sheet, bundle, frames)
+        console.print(f"Contact sheet: {args.contact_sheet}", soft_wrap=True)
+    if not verification.passed:
+        raise VerificationError(f"{args.bundle} does not pass its gates: {verification.failures()}")
+    return 0
+
+
+def _run_layers(args: argparse.Namespace) -> int:
+    """Compares operators; raises ``VerificationError``, whose exit status is 1, where one departs."""
+    from ..core.errors import UsageError, VerificationError
+    from ..export.report.console import PlainConsole, frame_progress
+    from ..export.report.layers import FRAMES, chosen_variants, compare_bundle, show_layers
+    from ..export.verification.frames import open_frames
+    from ..runtime.bundle import Bundle
+
+    idle = [name for name in ("out", "contact_sheet", "backend", "device") if getattr(args, name) is not None]
+    if idle:
+        option = "--" + idle[0].replace("_", "-")
+        raise UsageError(
+            f"{option} has no effect with --layers, which runs each operator on the CPU; leave it out"
+        )
+    bundle = Bundle.load(args.bundle)
+    variants = chosen_variants(bundle, args.variant)
+    count = FRAMES if args.frames is None else args.frames
+    frames = open_frames(args.data, args.split, args.source, count, bundle.input_size_hw)
+    console = PlainConsole()
+    console.print(
+        f"… comparing the operators of {printable(bundle.name)} on {len(frames)} frames of {frames.name}"
+    )
+    comparisons = []
+    with frame_progress(console, len(frames) * len(variants)) as advance:
+        for comparison in compare_bundle(bundle, frames, variants, advance):
+            show_layers(console, comparison)
+            comparisons.append(comparison)
+    found = [f"{c.variant}: {c.verdict()}" for c in comparisons if c.first is not None]
+    if found:
+        raise VerificationError("; ".join(found))
+    return 0

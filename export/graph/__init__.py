@@ -1,0 +1,1 @@
+"""The ONNX graph: traced, folded, and written in each precision."""

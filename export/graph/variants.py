@@ -1,0 +1,99 @@
+"""The graphs of a bundle: every precision written from the one float32 export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...calibration.calibrate import Calibration
+from ...calibration.graph import Graph
+from ...core.errors import UsageError
+from .half import to_half
+
+if TYPE_CHECKING:
+    import onnx
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class VariantGraph:
+    """A variant before it is a file.
+
+    Attributes:
+        name: what the bundle will call it.
+        model: its graph.
+        precision: one of ``PRECISIONS``.
+        target: what it is made for; ``any`` runs everywhere.
+        calibration: for INT8, how it was calibrated, as the manifest says it.
+    """
+
+    name: str
+    model: onnx.ModelProto
+    precision: str
+    target: str = "any"
+    calibration: Mapping[str, Any] | None = None
+
+
+def check_precision(precision: str) -> None:
+    """Raises ``UsageError`` for a precision that is none of ``PRECISIONS``."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+
+
+def variant_graphs(
+    graph: onnx.ModelProto, precisions: Sequence[str], calibration: Calibration | None = None
+) -> list[VariantGraph]:
+    """Writes a float32 graph in each precision asked for, in that order; INT8 in one form for each target.
+
+    Args:
+        graph: as ``onnx_file.export_graph`` gives it; left as it is.
+        precisions: some of ``PRECISIONS``.
+        calibration: needed for ``int8``; its plans say for which targets.
+
+    Raises:
+        UsageError: an unknown precision.
+        ModelError: a value does not fit float16.
+        DataError: a range is missing.
+    """
+    found = []
+    for precision in precisions:
+        check_precision(precision)
+        if precision == "int8":
+            assert calibration is not None
+            found += _int8(graph, calibration)
+        else:
+            found.append(VariantGraph(precision, to_half(graph) if precision == "fp16" else graph, precision))
+    return found
+
+
+def _int8(graph: onnx.ModelProto, calibration: Calibration) -> list[VariantGraph]:
+    float32 = Graph(graph)
+    found = []
+    for target in calibration.plans:
+        model = calibration.quantized(float32, target)
+        # What TensorRT leaves in float runs in float16, or Q/DQ would be no faster than FP16. A CPU has float32.
+        ready = to_half(model) if target == "tensorrt" else model
+        found.append(VariantGraph(f"int8-{target}", ready, "int8", target, _manifest(calibration, target)))
+    # On a machine without a GPU, where most bundles are first run, the first one runs by default.
+    return sorted(found, key=lambda variant: variant.target != "cpu")
+
+
+def _manifest(calibration: Calibration, target: str) -> dict[str, Any]:
+    """How a variant was calibrated, in the manifest's words."""
+    record = calibration.record
+    plan = asdict(calibration.plans[target])
+    return {
+        **plan,
+        "excluded": list(plan["excluded"]),
+        "shifts": list(plan["shifts"]),  # the values are in the graph
+        "source": record.source,
+        "pictures": len(record.picture_hashes),
+        "held_back": record.held_back,
+        "class_shares": dict(record.class_shares),
+        "never_seen": list(record.never_seen),
+        "graph_sha256": record.graph_sha256,
+        "pictures_sha256": record.pictures_sha256,
+        "picture_hashes": list(record.picture_hashes),
+    }

@@ -1,0 +1,216 @@
+"""What export and verify show on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ...calibration.calibrate import Calibration
+from ...calibration.search import Notify, SearchResult
+from ...core.printable import printable, printable_lines
+from ..pipeline import Exported, calibration_folder
+from ..verification.headroom import LIMIT, Headroom
+from ..verification.latency import Latencies
+from ..verification.verify import Verification
+
+_ENOUGH_IN_INT8 = 0.5
+_CLEARLY_FASTER = 1.05
+
+
+class PlainConsole(Console):
+    """A terminal that shows text as it is: no name of a file, class or operator styles it or moves the cursor."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Renders a text; what would do more than be read is escaped."""
+        return super().render_str(printable_lines(text), **options)
+
+
+@contextmanager
+def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
+    """Shows a bar of ``total`` frames; call what it gives after each. It leaves nothing behind."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("frames", total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def calibration_progress(console: Console) -> Iterator[Notify]:
+    """Shows a bar of what calibration is doing. Off a terminal a line each time something new begins."""
+    current = ""
+    with Progress(
+        TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task("", total=None, visible=False)
+
+        def notify(text: str, done: int, total: int) -> None:
+            nonlocal current
+            if text != current and not console.is_terminal:
+                console.print(f"  {text}", soft_wrap=True)
+            if text != current:
+                current = text
+                progress.reset(task, description=text, total=total, visible=True)
+            progress.update(task, completed=done, total=total, visible=done < total)
+
+        yield notify
+
+
+def show_export(console: Console, exported: Exported, out: Path) -> None:
+    """Prints what INT8 cost and what it is worth; nothing where there is none."""
+    if exported.calibration is None:
+        return
+    calibration = exported.calibration
+    classes = exported.verification.bundle.labels.names
+    _show_calibration(console, calibration, calibration_folder(out), classes)
+    if exported.latencies is not None:
+        console.print(_advice(exported.latencies), soft_wrap=True)
+
+
+def _show_calibration(
+    console: Console, calibration: Calibration, folder: Path, classes: Sequence[str]
+) -> None:
+    for target, result in calibration.searches.items():
+        _show_trials(console, target, result, classes)
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("target", no_wrap=True)
+    for head in ("ranges", "biases", "in float", "INT8 work", "plain PTQ", "chosen"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for target, plan in calibration.plans.items():
+        table.add_row(
+            target,
+            plan.method,
+            "corrected" if plan.shifts else "as they are",
+            str(len(plan.excluded)),
+            f"{100 * plan.int8_macs:.1f} %",
+            _losses(plan.plain),
+            _losses(plan.chosen),
+        )
+    console.print(table)
+    console.print(
+        "In float: convolutions. Plain PTQ, chosen: points of mean IoU, and of the worst class, "
+        f"lost on the held-back pictures; what is below zero is gained. What calibration found: {folder}",
+        soft_wrap=True,
+    )
+    for target, plan in calibration.plans.items():
+        if plan.int8_macs < _ENOUGH_IN_INT8:
+            console.print(
+                f"int8-{target} keeps most of its work in float to stay within the budgets: "
+                "it is hardly worth having; fp16 is the better choice there.",
+                style="yellow",
+                soft_wrap=True,
+            )
+
+
+def _show_trials(console: Console, target: str, result: SearchResult, classes: Sequence[str]) -> None:
+    """A line a trial, in the order they were made; the chosen one is marked."""
+    table = Table(
+        title=f"\nint8-{target}: what was tried", title_justify="left", title_style="bold",
+        box=None, pad_edge=False, padding=(0, 2, 0, 0),
+    )  # fmt: skip
+    for head in ("", "ranges", "biases"):
+        table.add_column(head, no_wrap=True)
+    for head in ("in float", "INT8 work", "mIoU lost", "worst class lost"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for trial in result.trials:
+        worst = classes[trial.loss.worst_class_id] if trial.loss.worst_class_id >= 0 else ""
+        table.add_row(
+            "→" if trial is result.chosen else "",
+            trial.method,
+            "corrected" if trial.shifts else "",
+            str(len(trial.excluded)),
+            f"{100 * trial.int8_macs:.1f} %",
+            f"{round(trial.loss.miou, 2) + 0:.2f}",
+            f"{worst} {round(trial.loss.worst_class, 2) + 0:.2f}",
+        )
+    console.print(table)
+
+
+def _losses(figures: Mapping[str, float]) -> str:
+    if not figures:
+        return "not measured"
+    return f"{round(figures['miou_lost'], 2) + 0:.2f}, {round(figures['worst_class_lost'], 2) + 0:.2f}"
+
+
+def _advice(latencies: Latencies) -> str:
+    fp32, int8 = (latencies.milliseconds[name] for name in ("fp32", "int8-cpu"))
+    if latencies.speed_up >= _CLEARLY_FASTER:
+        return (
+            f"On this CPU int8-cpu takes {int8:.1f} ms a frame and fp32 {fp32:.1f} ms: "
+            f"{latencies.speed_up:.1f} times as fast."
+        )
+    return (
+        f"On this CPU int8-cpu takes {int8:.1f} ms a frame and fp32 {fp32:.1f} ms: INT8 is not faster for this "
+        "network here. Run fp32: --precision fp32."
+    )
+
+
+def show_verification(console: Console, verification: Verification) -> None:
+    """Prints a line a variant: its size, the pixels that differ, what it loses, and its verdict. 80 columns wide."""
+    truth = not verification.note
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("variant", no_wrap=True)
+    for head in ("MB", "ties %", "real %", *(("mIoU",) if truth else ()), "worst class", "verdict"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for variant in verification.variants:
+        summary = variant.summary
+        shares = (summary.tie_share, summary.real_disagreement)
+        miou = f"{_points(summary.miou_reference)} → {_points(summary.miou_variant)}"
+        worst = summary.worst_class
+        table.add_row(
+            printable(variant.name),
+            f"{variant.bytes / 1e6:.1f}",
+            *(f"{100 * share:.4f}" for share in shares),
+            *((miou,) if truth else ()),
+            _worst(worst.name, worst.drop or 0.0) if worst else "too few pixels",
+            Text("passed", "green") if variant.passed else Text("refused", "bold red"),
+        )
+    console.print(table)
+    for variant in verification.variants:
+        if variant.headroom is not None and variant.headroom.operator:
+            console.print(_headroom(variant.name, variant.headroom), soft_wrap=True)
+    for variant in verification.variants:
+        if variant.note:
+            console.print(
+                f"{variant.name} {variant.note}: parity says nothing of what the network has learned."
+                " See that it was trained, and that the frames are of its kind.",
+                style="yellow",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+    if verification.note:
+        console.print(f"No truth: {verification.note}.", style="yellow", highlight=False)
+
+
+def _headroom(name: str, headroom: Headroom) -> str:
+    frames = "frame" if headroom.frames == 1 else f"{headroom.frames} frames"
+    return (
+        f"{printable(name)}: the largest float16 activation is {headroom.largest:,.0f}, by"
+        f" {printable(headroom.operator)}, on the first {frames}; at most {LIMIT:,.0f}."
+    )
+
+
+def _worst(name: str, drop: float) -> str:
+    points = _points(abs(drop))
+    return f"{name} {points} {'gained' if drop < 0 and points != '0.00' else 'lost'}"
+
+
+def _points(share: float | None) -> str:
+    return "–" if share is None else f"{round(100 * share, 2) + 0:.2f}"

@@ -1,0 +1,1 @@
+"""Every variant against the PyTorch reference, and the gates that refuse it."""

@@ -1,0 +1,151 @@
+"""The labelled frames that verification looks at: a split of a data set, or the aerial world."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import UsageError
+from ...core.labels import LabelMap
+from ...data.images import AerialPictures, Pictures, VocPictures, spread
+
+DEFAULT_SOURCE = "aerial:7"
+
+_MOST_FRAMES = 1_000_000
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """One frame.
+
+    Attributes:
+        id: its name.
+        frame_bgr: uint8 [H, W, 3].
+        mask: uint8 [H, W], class ids of the *frames'* label map; 255 is void.
+    """
+
+    id: str
+    frame_bgr: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8]
+
+
+class LabelledFrames(ABC):
+    """Frames with their masks, read one at a time.
+
+    Attributes:
+        name: where they come from, for the report.
+        labels: the classes that the masks speak of.
+    """
+
+    name: str
+    labels: LabelMap
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many frames there are."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        """Reads them in order."""
+
+    def truth_fits(self, labels: LabelMap) -> bool:
+        """Whether the masks' class ids mean what a network of these classes means by them."""
+        return self.labels.names == labels.names
+
+
+class PictureFrames(LabelledFrames):
+    """Up to ``limit`` of some pictures, spread evenly over them.
+
+    Args:
+        pictures: where from.
+        limit: how many at most; all where None.
+    """
+
+    def __init__(self, pictures: Pictures, limit: int | None = None) -> None:
+        self._pictures = pictures
+        self.labels, self.name = pictures.labels, pictures.name
+        self._indices = spread(len(pictures), limit)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        for index in self._indices:
+            sample = self._pictures.read(index)
+            yield LabelledFrame(sample.id, sample.frame_bgr, sample.mask)
+
+
+class VocFrames(PictureFrames):
+    """Up to ``limit`` frames of a split in VOC layout, spread evenly over it.
+
+    Raises:
+        DataError: the data set, the split or a pair is missing or malformed.
+    """
+
+    def __init__(self, root: Path, split: str, limit: int | None = None) -> None:
+        super().__init__(VocPictures(root, split), limit)
+
+
+class AerialFrames(PictureFrames):
+    """``count`` single views of the aerial world, each from another place and height.
+
+    Args:
+        seed: of the world.
+        size_hw: size of the frames.
+        count: how many.
+    """
+
+    def __init__(self, seed: int, size_hw: tuple[int, int], count: int) -> None:
+        super().__init__(AerialPictures(seed, size_hw, count))
+
+
+def open_frames(
+    data: Path | None, split: str, source: str | None, count: int | None, size_hw: tuple[int, int]
+) -> LabelledFrames:
+    """Opens what the command line asks for: a data set where ``data`` is given, else the aerial world.
+
+    Args:
+        data: folder of a data set in VOC layout.
+        split: its split.
+        source: ``aerial:SEED``; None means ``aerial:7``.
+        count: frames at most; None means a whole split, or 50 views.
+        size_hw: size of the aerial frames.
+
+    Raises:
+        UsageError: both are given, the source is another one, or the count is out of range.
+        DataError: the data set is missing or malformed.
+    """
+    if count is not None and count < 1:
+        raise UsageError(f"--frames is {count}; verification needs at least one frame")
+    if count is not None and count > _MOST_FRAMES:
+        raise UsageError(f"--frames is {count}; expected {_MOST_FRAMES} at most")
+    if data is not None:
+        if source is not None:
+            raise UsageError("--data and --source are two ways to name the frames; give one of them")
+        return VocFrames(data, split, count)
+    kind, _, seed = (source or DEFAULT_SOURCE).partition(":")
+    if kind != "aerial" or not seed.isdecimal():
+        raise UsageError(
+            f"--source {source} has no labels to verify on; "
+            f"expected aerial:SEED, such as {DEFAULT_SOURCE}, or --data DIR"
+        )
+    return AerialFrames(int(seed), size_hw, 50 if count is None else count)
+
+
+def class_note(frames: LabelledFrames, labels: LabelMap) -> str:
+    """Why the frames' masks are left out as truth; empty where they are used."""
+    if frames.truth_fits(labels):
+        return ""
+    return (
+        f"the labels of {frames.name} ({len(frames.labels)} classes: {_some(frames.labels)}) are not the network's "
+        f"({len(labels)}: {_some(labels)}), so there is no truth: the variants are compared with PyTorch alone"
+    )
+
+
+def _some(labels: LabelMap) -> str:
+    return ", ".join(labels.names[:3]) + (" …" if len(labels) > 3 else "")

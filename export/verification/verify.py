@@ -1,0 +1,269 @@
+"""Verification: PyTorch and every variant of a bundle on the same frames, measured and held against the gates.
+
+The reference is rebuilt from the bundle's own checkpoint. A variant goes through the runtime's own resize, backend
+and decode, so that what flies is what is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...calibration.record import refuse_overlap
+from ...core.errors import BackendError
+from ...runtime.backends import backend_class
+from ...runtime.backends.base import Backend
+from ...runtime.bundle import Bundle
+from ...runtime.preprocess import Preprocessor
+from ...runtime.segmenter import Segmenter
+from ..report.images import ComparedMask, FramePictures, Gallery
+from .frames import LabelledFrames, class_note
+from .gates import GateResult, Gates, failures, judge_headroom, note_of
+from .headroom import LIMIT, Headroom, meter_of
+from .parity import Parity, ParitySummary
+from .reference import reference_masks
+from .torch_backend import TorchBackend
+
+REPORT_SCHEMA = 1
+_CALIBRATION_SHOWN = (
+    "method", "excluded", "shifts", "budget", "class_budget", "int8_macs", "source", "pictures", "never_seen",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One variant's measurement and verdict.
+
+    Attributes:
+        name: of the variant.
+        precision: of the variant.
+        bytes: size of its ONNX file.
+        backend: what ran it.
+        gates: the limits.
+        calibration: of INT8, the manifest's.
+        summary: what was measured.
+        headroom: of its float16 activations; None where it has none.
+        verdicts: each gate's.
+    """
+
+    name: str
+    precision: str
+    bytes: int
+    backend: str
+    gates: Gates
+    calibration: Mapping[str, Any] | None
+    summary: ParitySummary
+    headroom: Headroom | None
+    verdicts: tuple[GateResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate did."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+    @property
+    def note(self) -> str:
+        """What the verdict does not say and its reader should know; empty where there is nothing."""
+        return note_of(self.summary)
+
+    def manifest_parity(self) -> dict[str, Any]:
+        """The ``parity`` of the manifest: the few figures that a runtime shows."""
+        worst = self.summary.worst_class
+        return {
+            "passed": self.passed,
+            "frames": self.summary.frames,
+            "pixel_agreement": self.summary.pixel_agreement,
+            "real_disagreement": self.summary.real_disagreement,
+            "worst_class_drop": worst.drop if worst is not None and worst.drop is not None else 0.0,
+            "max_logit_error": self.summary.max_logit_error,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """The variant's part of ``verification.json``."""
+        return {
+            "precision": self.precision,
+            "bytes": self.bytes,
+            "backend": self.backend,
+            "calibration": None
+            if self.calibration is None
+            else {key: self.calibration[key] for key in _CALIBRATION_SHOWN},
+            "passed": self.passed,
+            "note": self.note,
+            "gates": [
+                {
+                    "gate": verdict.gate,
+                    "passed": verdict.passed,
+                    "measured": verdict.measured,
+                    "limit": verdict.limit,
+                    "class": verdict.label or None,
+                    "operator": verdict.operator or None,
+                }
+                for verdict in self.verdicts
+            ],
+            "headroom": None if self.headroom is None else asdict(self.headroom),
+            "tie_margin": self.gates.tie_margin,
+            "min_class_pixels": self.gates.min_class_pixels,
+            **asdict(self.summary),
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A bundle's verification.
+
+    Attributes:
+        bundle: which one.
+        frames_name: where the frames come from.
+        note: why there is no truth; empty where there is.
+        variants: the results, in the order they were asked for.
+        pictures: some frames to look at.
+    """
+
+    bundle: Bundle
+    frames_name: str
+    note: str
+    variants: tuple[VariantResult, ...]
+    pictures: tuple[FramePictures, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every variant passed every gate."""
+        return all(variant.passed for variant in self.variants)
+
+    def failures(self) -> str:
+        """What did not pass, by variant; empty where all did."""
+        return "; ".join(f"{v.name}: {failures(v.verdicts)}" for v in self.variants if not v.passed)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of ``verification.json``: no dates and no paths, so that it is the same for the same inputs."""
+        manifest = self.bundle.manifest
+        return {
+            "schema": REPORT_SCHEMA,
+            "bundle": self.bundle.name,
+            "weights": manifest["weights"]["name"],
+            "created_with": manifest["created_with"],
+            "input_size_hw": list(self.bundle.input_size_hw),
+            "labels": manifest["labels"],
+            "frames": {
+                "source": self.frames_name,
+                "count": self.variants[0].summary.frames,
+                "truth": not self.note,
+                "note": self.note,
+            },
+            "reference": {"backend": "torch", "device": "cpu", "precision": "fp32"},
+            "passed": self.passed,
+            "variants": {variant.name: variant.as_json() for variant in self.variants},
+        }
+
+
+def verify(
+    bundle: Bundle,
+    frames: LabelledFrames,
+    *,
+    variants: Sequence[str] = (),
+    gates: Mapping[str, Gates] | None = None,
+    backend: str = "onnxruntime",
+    device: str | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Measures a bundle against PyTorch.
+
+    Args:
+        bundle: checked and open.
+        frames: what to look at; where their classes are not the network's, they serve without truth.
+        variants: which; where empty, all that the backend takes. ONNX Runtime on a CPU takes all, for measuring.
+        gates: by variant, where others are wanted than the defaults of the precision that it runs in.
+        backend: what runs the variants.
+        device: one that the backend knows; its own choice where None.
+        on_frame: called after each frame, for a progress bar.
+
+    Raises:
+        BackendError: the backend or its device is not there, or does not take a variant.
+        BundleError: the bundle has no such variant.
+        CheckpointError: the bundle's checkpoint does not fit its architecture.
+        DataError: an INT8 variant was calibrated on one of the frames.
+        VerificationError: PyTorch itself gives logits that are not finite. Gates that do not pass raise nothing.
+    """
+    kind = backend_class(backend)
+    on = device or kind.default_device
+    if reason := kind.why_unavailable(on):
+        raise BackendError(reason)
+    chosen = [bundle.variant(name) for name in variants or _taken_by(kind, on, bundle)]
+    calibrations = {v.name: bundle.manifest["variants"][v.name]["calibration"] for v in chosen}
+    hashes = {digest for c in calibrations.values() if c is not None for digest in c["picture_hashes"]}
+    if hashes:
+        refuse_overlap(hashes, ((frame.id, frame.frame_bgr) for frame in frames))
+    note = class_note(frames, bundle.labels)
+    gallery = Gallery(bundle.labels)
+    with ExitStack() as stack:
+        reference_backend = stack.enter_context(TorchBackend.of_bundle(bundle))
+        preprocess = Preprocessor(bundle.input_size_hw)
+        segmenters = {v.name: stack.enter_context(Segmenter(bundle, v.name, backend, device)) for v in chosen}
+        meters = {v.name: meter for v in chosen if (meter := meter_of(v)) is not None}
+        precisions = {name: s.backend.precision for name, s in segmenters.items()}
+        limits = {
+            v.name: (gates or {}).get(v.name) or Gates.for_precision(precisions[v.name], calibrations[v.name])
+            for v in chosen
+        }
+        parities = {
+            v.name: Parity(
+                bundle.labels,
+                tie_margin=limits[v.name].tie_margin,
+                min_class_pixels=limits[v.name].min_class_pixels,
+                has_truth=not note,
+            )
+            for v in chosen
+        }
+        for frame in frames:
+            size_hw = (frame.frame_bgr.shape[0], frame.frame_bgr.shape[1])
+            image = preprocess(frame.frame_bgr)
+            reference = reference_masks(reference_backend.infer(image), size_hw)
+            for meter in meters.values():
+                meter.add(image)
+            truth = None if note else frame.mask
+            masks = {}
+            for name, segmenter in segmenters.items():
+                inference = segmenter.infer(segmenter.prepare(frame.frame_bgr), logits=True)
+                assert inference.logits is not None
+                classes = segmenter.decode(inference).classes
+                kinds = parities[name].update(frame.id, reference, classes, inference.logits, truth)
+                masks[name] = ComparedMask(classes, kinds)
+            gallery.add(frame, reference.classes, masks, has_truth=not note)
+            on_frame()
+        backends = {name: _described(s) for name, s in segmenters.items()}
+    results = []
+    for v in chosen:
+        summary = parities[v.name].summary()
+        headroom = meters[v.name].result() if v.name in meters else None
+        verdicts = limits[v.name].judge(summary)
+        results.append(
+            VariantResult(
+                name=v.name,
+                precision=v.precision,
+                bytes=v.path.stat().st_size,
+                backend=backends[v.name],
+                gates=limits[v.name],
+                calibration=calibrations[v.name],
+                summary=summary,
+                headroom=headroom,
+                verdicts=verdicts if headroom is None else (*verdicts, judge_headroom(headroom, LIMIT)),
+            )
+        )
+    return Verification(bundle, frames.name, note, tuple(results), gallery.frames())
+
+
+def _described(segmenter: Segmenter) -> str:
+    """What ran a variant, for a reader."""
+    backend = segmenter.backend
+    coarser = "" if backend.precision == segmenter.variant.precision else f", in {backend.precision}"
+    return f"{backend.name}, {backend.device}{coarser}"
+
+
+def _taken_by(backend: type[Backend], device: str, bundle: Bundle) -> tuple[str, ...]:
+    """The variants that a backend takes, in the bundle's order."""
+    if (backend.name, device) == ("onnxruntime", "cpu"):
+        return tuple(bundle.variants)
+    targets = backend.targets(device)
+    return tuple(name for name, variant in bundle.variants.items() if variant.target in targets)

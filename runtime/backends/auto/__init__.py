@@ -1,0 +1,1 @@
+"""``--backend auto``: candidates, their trial, and the choice."""

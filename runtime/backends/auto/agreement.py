@@ -1,0 +1,111 @@
+"""Whether a backend gives the masks that ONNX Runtime gives, up to what rounding may do in its precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ....core.errors import BackendError
+from ...decode import decode_margin
+from .limits import CLASS_DROP, LIMITS, MIN_CLASS_PIXELS
+
+_Classes = npt.NDArray[np.uint8]
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What one frame should give.
+
+    Attributes:
+        frame_nhwc: uint8 [1, H, W, 3].
+        logits: float32 [C, h, w].
+        classes: uint8 [H, W].
+        margin: float32 [H, W], best minus second-best logit.
+    """
+
+    frame_nhwc: _Classes
+    logits: _Floats
+    classes: _Classes
+    margin: _Floats
+
+    @classmethod
+    def of(cls, frame_nhwc: _Classes, logits: _Floats, classes: _Classes) -> Reference:
+        """Of the reference's own results, which are copied."""
+        height, width = classes.shape
+        kept = logits.copy()
+        return cls(frame_nhwc, kept, classes.copy(), decode_margin(kept, (height, width)))
+
+
+class Agreement:
+    """Counts, over frames, how far a backend is from the reference.
+
+    Args:
+        precision: that the backend computes in.
+        num_classes: C.
+
+    Raises:
+        BackendError: nothing is known of what this precision may do.
+    """
+
+    def __init__(self, precision: str, num_classes: int) -> None:
+        if precision not in LIMITS:
+            raise BackendError(f"it computes in {precision}, for which edgeseg has no limits")
+        self._limits = LIMITS[precision]
+        self._judges_classes = precision != "int8"
+        self._pixels = self._real = 0
+        self._logit_error = 0.0
+        self._finite = True
+        self._confusion = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, reference: Reference, logits: _Floats, classes: _Classes) -> None:
+        """Adds a frame: its logits, float32 [C, h, w], and class map, uint8 [H, W].
+
+        Raises:
+            BackendError: they have other shapes than the reference's.
+        """
+        if (logits.shape, classes.shape) != (reference.logits.shape, reference.classes.shape):
+            raise BackendError(
+                f"it gives logits {list(logits.shape)} where ONNX Runtime gives {list(reference.logits.shape)}"
+            )
+        if not np.isfinite(logits).all():
+            self._finite = False
+            return
+        # A network of zeros alone has no scale of its own.
+        scale = float(np.sqrt(np.mean(np.square(reference.logits, dtype=np.float64)))) or 1.0
+        tie = (classes != reference.classes) & (reference.margin <= self._limits.tie_margin * scale)
+        self._pixels += classes.size
+        self._real += int(np.count_nonzero((classes != reference.classes) & ~tie))
+        self._logit_error = max(self._logit_error, float(np.abs(logits - reference.logits).max()) / scale)
+        count = len(self._confusion)
+        pairs = reference.classes[~tie].astype(np.int64) * count + np.minimum(classes[~tie], count - 1)
+        self._confusion += np.bincount(pairs, minlength=count * count).reshape(count, count)
+
+    def why_not(self) -> str:
+        """What is past its limit, in one line; empty where nothing is."""
+        if not self._finite:
+            return "its logits are not finite where ONNX Runtime's are"
+        real = self._real / max(1, self._pixels)
+        limits = self._limits
+        if real > limits.real_disagreement:
+            return (
+                f"{100 * real:.3g} % of the pixels differ from ONNX Runtime's where those are no tie,"
+                f" above {100 * limits.real_disagreement:g} %"
+            )
+        if limits.logit_error is not None and self._logit_error > limits.logit_error:
+            return (
+                f"a logit is off by {100 * self._logit_error:.3g} % of the logits' root mean square,"
+                f" above {100 * limits.logit_error:g} %"
+            )
+        drop = self._worst_drop()
+        if self._judges_classes and drop > CLASS_DROP:
+            return f"a class loses {100 * drop:.2f} points of IoU, above {100 * CLASS_DROP:g}"
+        return ""
+
+    def _worst_drop(self) -> float:
+        both = np.diag(self._confusion)
+        either = self._confusion.sum(0) + self._confusion.sum(1) - both
+        judged = self._confusion.sum(1) >= MIN_CLASS_PIXELS
+        return float(np.max(1 - both[judged] / either[judged], initial=0.0))

@@ -1,0 +1,149 @@
+"""``--backend auto``: the fastest of what is installed that gives the masks it should.
+
+It is measured once, as :mod:`.trial` says, and remembered in the user's own cache for as long as the graphs, what is
+installed, the machine and the number of threads stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ....core.errors import BackendError, BundleError, OutputError
+from ...bundle import Bundle
+from ...cache import Kind, Store, key_of_fields
+from ...cpu import cpu_identity, usable_cpus
+from .. import backend_class, names
+from ..base import Say
+from ..onnxruntime import OnnxRuntimeBackend
+from .trial import Candidate, measure
+
+_CHOICES = Kind("choice", "choices", danger="what lies there decides what runs", key_of=key_of_fields)
+_FORM = 1
+"""How a choice is made. Raised where that changes, so that no older choice is taken."""
+_MOST_BYTES = 1 << 20
+
+
+def choose(
+    bundle: Bundle,
+    variant: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    say: Say = lambda line: None,
+) -> Candidate:
+    """The fastest way to run a bundle here that gives the right masks; measured once, then remembered.
+
+    Args:
+        bundle: what to run.
+        variant: which precision; where None, for each backend what it would take by itself.
+        device: only what runs there; anything where None.
+        threads: CPU threads for one frame.
+        say: is told what was chosen and what it took, and why something was left out.
+
+    Raises:
+        BackendError: nothing that is installed runs on this device.
+        BundleError: the bundle has no such variant.
+    """
+    candidates = _candidates(bundle, variant, device)
+    identity = _identity(bundle, candidates, threads)
+    key, store = key_of_fields(identity), Store(_CHOICES)
+    remembered = _recall(store, key, candidates, say)
+    if remembered is not None:
+        return remembered
+    if len(candidates) == 1:
+        say(f"auto takes {candidates[0]}, for nothing else that is installed runs here")
+        return candidates[0]
+    say(f"auto tries {', '.join(map(str, candidates))}; that takes some seconds, once")
+    measured = measure(bundle, candidates, threads, say)
+    if measured is None and device is not None:
+        raise BackendError(
+            f"nothing that is installed gives the right masks on {device}; leave the device out"
+        )
+    if measured is None:
+        fallback = _on_cpu(bundle, variant)
+        say(
+            f"auto takes {fallback}, for nothing could be checked against it; edgeseg verify measures the bundle"
+        )
+        return fallback
+    best, figures = measured
+    line = f"auto takes {best}: {figures}"
+    say(line)
+    content = {"backend": best.backend, "device": best.device, "line": line}
+    try:
+        store.store(key, identity, json.dumps(content).encode(), {})
+        store.trim(_MOST_BYTES)
+    except (BackendError, OutputError) as error:
+        say(f"the choice is not kept, and is made again at each start: {error}")
+    return best
+
+
+def _candidates(bundle: Bundle, variant: str | None, device: str | None) -> list[Candidate]:
+    """What is installed and takes the bundle, in the order of registration."""
+    named = None if variant is None else bundle.variant(variant)
+    found, reasons = [], []
+    for name in names():
+        kind = backend_class(name)
+        for on in kind.auto_devices if device is None else (device,):
+            reason = kind.why_unavailable(on)
+            try:
+                chosen = named or kind.default_variant(bundle, on) if not reason else None
+            except BundleError as error:
+                reason, chosen = str(error), None
+            if chosen is not None and chosen.target not in kind.targets(on):
+                reason, chosen = (
+                    f"{name} does not take {chosen.name}, which is made for {chosen.target}",
+                    None,
+                )
+            if chosen is not None:
+                found.append(Candidate(name, on, chosen))
+            elif reason:
+                reasons.append(reason)
+    if found:
+        return found
+    if device is None:
+        return [_on_cpu(bundle, variant)]
+    raise BackendError(f"nothing that is installed runs this bundle on {device}: {'; '.join(reasons)}")
+
+
+def _on_cpu(bundle: Bundle, variant: str | None) -> Candidate:
+    """What runs everywhere, if slowly, and takes every variant."""
+    try:
+        chosen = bundle.variant_for(("any", "cpu")) if variant is None else bundle.variant(variant)
+    except BundleError:
+        chosen = bundle.variant()
+    return Candidate(OnnxRuntimeBackend.name, "cpu", chosen)
+
+
+def _identity(bundle: Bundle, candidates: Sequence[Candidate], threads: int | None) -> dict[str, Any]:
+    from ...._version import __version__
+
+    return {
+        "form": _FORM,
+        "edgeseg": __version__,
+        "cpu": cpu_identity(),
+        "cores": usable_cpus(),
+        "threads": threads,
+        "input_size_hw": list(bundle.input_size_hw),
+        "candidates": [
+            [c.backend, c.device, c.variant.sha256, backend_class(c.backend).version(c.device)]
+            for c in candidates
+        ],
+    }
+
+
+def _recall(store: Store, key: str, candidates: Sequence[Candidate], say: Say) -> Candidate | None:
+    try:
+        content, why = store.load(key)
+    except (BackendError, OutputError):  # told when the choice is to be kept
+        return None
+    if content is None:
+        if why:
+            say(f"choosing again: {why}")
+        return None
+    fields = json.loads(content)
+    for candidate in candidates:
+        if (candidate.backend, candidate.device) == (fields["backend"], fields["device"]):
+            say(f"{fields['line']} (measured earlier)")
+            return candidate
+    return None

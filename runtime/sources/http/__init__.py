@@ -1,0 +1,1 @@
+"""Images over HTTP: Motion JPEG, its connection and its stamps."""

@@ -1,0 +1,54 @@
+"""Folders and globs of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import SourceError
+from ...core.files import is_hidden_copy
+from ...core.images.reader import read_picture
+from .base import Source
+from .uri import PICTURE_SUFFIXES
+
+__all__ = ["PICTURE_SUFFIXES", "PicturesSource"]
+
+
+class PicturesSource(Source):
+    """Pictures in the order of their names. One that cannot be read whole is an error, never skipped.
+
+    Args:
+        paths: the pictures. Companions that macOS leaves beside files, ``._NAME``, are left out: they hold none.
+        name: what they are to be called in messages.
+
+    Raises:
+        SourceError: there are none.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        self._paths = tuple(sorted(path for path in paths if not is_hidden_copy(path.name)))
+        if not self._paths:
+            raise SourceError(
+                f"there are no pictures in {name}; looked for {', '.join(sorted(PICTURE_SUFFIXES))}"
+            )
+        self.name = name
+        self._next = 0
+
+    def read(self) -> npt.NDArray[np.uint8] | None:
+        """The next picture, uint8 [H, W, 3] BGR; None after the last.
+
+        Raises:
+            PictureError: it is missing, damaged, too large or of a form that is not read. The message names it.
+        """
+        if self._next == len(self._paths):
+            return None
+        path = self._paths[self._next]
+        self._next += 1
+        self.frame_name = path.stem
+        return read_picture(path)
+
+    def close(self) -> None:
+        """Does nothing: no file stays open between pictures."""

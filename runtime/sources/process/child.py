@@ -1,0 +1,184 @@
+"""The capturing child: opens a library's capture, keeps its newest frame, and hands it over when asked.
+
+It talks with its parent over a socket in JSON, one message a packet; frames lie in shared memory. It imports NumPy and
+what the capture needs, nothing else of edgeseg.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import threading
+import traceback
+from typing import Any
+
+from ....core.images.bounds import MOST_PIXELS_A_SECOND, PixelBudget, most_live_pixels
+from .capture import Capture, CaptureError, Grabbed
+from .ring import SLOTS, Ring
+
+MOST_MESSAGE_BYTES = 1 << 16
+_CLOSE_SECONDS = 0.25
+
+
+def main(socket_fd: int, life_fd: int) -> None:
+    """Serves the parent until it says ``close`` or ends."""
+    _die_with_parent(life_fd)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # The parent ends its child, after what it still has to do with it.
+        signal.signal(number, signal.SIG_IGN)
+    with socket.socket(fileno=socket_fd) as channel:
+        Server(channel).run()
+    # A library that hangs or crashes as it unloads has nothing left to do.
+    os._exit(0)
+
+
+def _die_with_parent(life_fd: int) -> None:
+    """Lets the kernel end this process when the parent's end of the pipe closes, whatever a library does then.
+
+    ``PR_SET_PDEATHSIG`` would act when the *thread* ends that started the child.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(life_fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life_fd, fcntl.F_SETFL, fcntl.fcntl(life_fd, fcntl.F_GETFL) | os.O_ASYNC)
+    ready = select.poll()
+    ready.register(life_fd, select.POLLIN)
+    if ready.poll(0):
+        os._exit(0)
+
+
+class Server:
+    """Keeps the newest frame of a capture and hands it over.
+
+    Each slot belongs to the thread that captures, holds the newest frame, or is the parent's until it asks for more.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._asked = False
+        self._ring: Ring | None = None
+        self._announced: Ring | None = None
+        self._ring_fd = -1
+        self._newest: tuple[int, Grabbed] | None = None
+        self._lent = -1
+        self._dropped = 0
+        self._failure: dict[str, Any] | None = None
+
+    def run(self) -> None:
+        """Opens what the parent asks for and serves it."""
+        request = self._receive()
+        if request is None:
+            return
+        module_name, class_name = request["target"].split(":")
+        try:
+            capture: Capture = getattr(importlib.import_module(module_name), class_name)(request["spec"])
+        except CaptureError as error:
+            self._send({"failed": str(error), "hopeless": error.hopeless})
+            return
+        self._send({"opened": True, "fps": capture.fps, "notes": list(capture.notes)})
+        thread = threading.Thread(target=self._capture_or_end, args=(capture,), daemon=True)
+        thread.start()
+        while (request := self._receive()) is not None and "next" in request:
+            with self._lock:
+                self._lent = -1
+                self._asked = True
+                self._hand_over()
+        self._ending.set()
+        thread.join(_CLOSE_SECONDS)
+        if not thread.is_alive():
+            capture.close()
+
+    def _capture_or_end(self, capture: Capture) -> None:
+        try:
+            self._capture(capture)
+        except Exception:  # whatever a library raises: the parent reports it by these last words
+            traceback.print_exc()
+            os._exit(1)
+
+    def _capture(self, capture: Capture) -> None:
+        budget = PixelBudget()
+        while not self._ending.is_set():
+            slot = self._free_slot()
+            into = self._ring.slots[slot] if self._ring is not None else None
+            try:
+                grabbed = capture.read(into)
+            except CaptureError as error:
+                self._fail(str(error), error.hopeless)
+                return
+            shape = grabbed.frame.shape
+            if len(shape) != 3 or shape[2] != 3 or not 0 < shape[0] * shape[1] <= most_live_pixels():
+                self._fail(f"it gives frames of the shape {shape}, which edgeseg does not take", False)
+                return
+            if not budget.take(shape[0] * shape[1]):
+                self._fail(f"it gives more than {MOST_PIXELS_A_SECOND >> 20} megapixels a second", False)
+                return
+            with self._lock:
+                ring = self._ring
+                if ring is None or ring.shape != shape:
+                    ring, slot = self._new_ring((shape[0], shape[1], 3)), 0
+                assert self._ring is not None
+                if grabbed.frame is not self._ring.slots[slot]:
+                    self._ring.slots[slot][:] = grabbed.frame
+                self._dropped += self._newest is not None
+                self._newest = slot, grabbed
+                self._hand_over()
+
+    def _free_slot(self) -> int:
+        with self._lock:
+            taken = {self._lent, self._newest[0] if self._newest is not None else -1}
+            return next(slot for slot in range(SLOTS) if slot not in taken)
+
+    def _new_ring(self, shape: tuple[int, int, int]) -> Ring:
+        if self._ring_fd >= 0:
+            os.close(self._ring_fd)
+        self._dropped += self._newest is not None
+        self._newest, self._lent = None, -1
+        ring, self._ring_fd = Ring.create(shape)
+        self._ring = ring
+        return ring
+
+    def _fail(self, problem: str, hopeless: bool) -> None:
+        with self._lock:
+            self._failure = {"failed": problem, "hopeless": hopeless}
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Answers the parent, where it has asked and there is an answer. Needs the lock."""
+        if not self._asked:
+            return
+        if self._newest is None:
+            if self._failure is not None:
+                self._asked = False
+                self._send(self._failure)
+            return
+        slot, grabbed = self._newest
+        self._asked, self._newest, self._lent = False, None, slot
+        message = {"slot": slot, "at": grabbed.at, "fault": grabbed.fault, "dropped": self._dropped}
+        if self._announced is self._ring:
+            self._send(message)
+            return
+        self._announced = self._ring
+        self._send({**message, "shape": grabbed.frame.shape}, self._ring_fd)
+
+    def _send(self, message: dict[str, Any], fd: int = -1) -> None:
+        data = json.dumps(message).encode()
+        # A parent that has gone needs no answer; the kernel ends this process about now.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if fd < 0:
+                self._channel.send(data)
+            else:
+                socket.send_fds(self._channel, [data], [fd])
+
+    def _receive(self) -> dict[str, Any] | None:
+        try:
+            data = self._channel.recv(MOST_MESSAGE_BYTES)
+        except ConnectionResetError:
+            return None
+        return json.loads(data) if data else None

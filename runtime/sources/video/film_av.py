@@ -1,0 +1,103 @@
+"""A film being decoded by PyAV, which has decoders that OpenCV's build lacks, such as AV1's."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ....core.images.bounds import most_pixels
+from ....core.native_name import native_name
+from .film import Film, FilmError, Picture
+
+_QUARTER = 90
+
+
+class AvFilm(Film):
+    """Decodes through PyAV; call :func:`has_pyav` first.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        FilmError: PyAV does not take it for a video, or gives no frame of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        av = importlib.import_module("av")
+        self._errors = av.error
+        try:
+            with native_name(path) as name:
+                # Files alone, so that no file makes FFmpeg ask a network.
+                self._container: Any = av.open(name, options={"protocol_whitelist": "file"})
+        except (av.error.FFmpegError, ValueError) as error:
+            raise FilmError from error
+        streams = self._container.streams.video
+        if not streams:
+            self.close()
+            raise FilmError
+        self._stream = streams[0]
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.options = {"max_pixels": str(most_pixels())}  # before it allocates any
+        self._damaged = False
+        self._begin_s: float | None = None
+        rate = self._stream.guessed_rate
+        self.fps = float(rate) if rate and 0 < rate < 1000 else None
+        self.claimed = float(self._stream.frames)
+        self._pictures = self._decoded()
+        self._first = next(self._pictures, None)
+        if self._first is None:
+            codec = self._stream.codec_context
+            self.close()
+            raise FilmError(codec.codec.canonical_name.upper() if codec is not None else "")
+
+    def read(self) -> Picture | None:
+        """The next frame; None at the end."""
+        picture, self._first = self._first, None
+        return picture if picture is not None else next(self._pictures, None)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
+
+    def _decoded(self) -> Iterator[Picture]:
+        time_s = 0.0
+        step_s = 1 / self.fps if self.fps else 0.0
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except self._errors.FFmpegError:
+                # The decoder goes on with the next packet; the picture that follows may build on what was lost.
+                self._damaged = True
+                continue
+            for frame in frames:
+                stamp_s = frame.time if frame.time is not None else time_s + step_s
+                if self._begin_s is None:
+                    self._begin_s = stamp_s
+                time_s = stamp_s
+                damaged, self._damaged = self._damaged or frame.is_corrupt, False
+                frame_bgr = frame.to_ndarray(format="bgr24")
+                turns = round(getattr(frame, "rotation", 0) / _QUARTER) % 4
+                upright = np.ascontiguousarray(np.rot90(frame_bgr, turns)) if turns else frame_bgr
+                yield Picture(np.asarray(upright, np.uint8), stamp_s - self._begin_s, damaged)
+
+    def _packets(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except self._errors.FFmpegError:
+                return  # where the file was cut off or is damaged for good
+            if packet is None:
+                return
+            self._damaged = self._damaged or packet.is_corrupt
+            yield packet
+
+
+def has_pyav() -> bool:
+    """Whether PyAV is installed."""
+    return importlib.util.find_spec("av") is not None
