@@ -10,16 +10,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.benchmarks.faults.seal import NOT_HERE, TURNED_TO_A_NETWORK, foreign_files, sealed_run, why_not
 from edgeseg.core.libraries import load_onnxruntime, load_openvino, stay_silent
 
-SEAL = [sys.executable, "-m", "edgeseg.benchmarks.faults.seal", sys.executable, "-c"]
+from ..faults.places import environment
+from ..faults.seal import NOT_HERE, SEALED, TURNED_TO_A_NETWORK, foreign_files, sealed_run, why_not
+
+SEAL = [*SEALED, sys.executable, "-c"]
 
 
 def sealed(code: str) -> subprocess.CompletedProcess[str]:
     if reason := why_not():
         pytest.skip(reason)
-    done = subprocess.run([*SEAL, code], capture_output=True, text=True, check=False)
+    done = subprocess.run([*SEAL, code], env=environment(), capture_output=True, text=True, check=False)
     if done.returncode == NOT_HERE:
         pytest.skip(done.stderr.strip())
     return done

@@ -6,8 +6,9 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from edgeseg.benchmarks.faults.bench import Bench
-from edgeseg.benchmarks.faults.flight import Pace
+
+from .bench import Bench
+from .flight import Pace
 
 BUNDLES = Path(__file__).resolve().parents[1] / "support" / "bundles.py"
 

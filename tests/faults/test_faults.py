@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from edgeseg.benchmarks.faults.bench import Bench
-from edgeseg.benchmarks.faults.outcome import Fault, NotHereError, Outcome, catalogue
+
+from .bench import Bench
+from .outcome import Fault, NotHereError, Outcome, catalogue
 
 pytestmark = pytest.mark.timeout(180)
 

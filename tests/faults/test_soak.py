@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from edgeseg.benchmarks.faults.flight import Pace
-from edgeseg.benchmarks.live_soak import read_out, soak, table
+
+from .flight import Pace
+from .live_soak import read_out, soak, table
 
 pytest.importorskip("uvicorn")
 

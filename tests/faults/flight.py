@@ -17,13 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ...runtime.clock import now
+from edgeseg.runtime.clock import now
+
 from .outcome import UnexpectedOutcomeError, expect
+from .places import ROOT
+from .places import environment as inherited
 from .switches import VARIABLE, Switches
 
 Event = Mapping[str, Any]
 
-_ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.005
 _PIPE_BYTES = 1 << 20
 """Half a minute of events: nobody looks at them all the time."""
@@ -93,7 +95,7 @@ class Flight:
         self._rest = b""
         self._reading = self._open(events)
         self.events: list[Event] = []
-        door = ["-m", "edgeseg.benchmarks.faults.saboteur"] if sabotaged else [str(_ROOT / "run_camera.py")]
+        door = ["-m", "faults.saboteur"] if sabotaged else [str(ROOT / "run_camera.py")]
         written = ["--events", str(self._events_path)] if events != "none" else []
         self._printed: list[bytes] = []
         self.began_at = now()
@@ -104,7 +106,7 @@ class Flight:
             # A pipe, which no full disk reaches.
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, VARIABLE: str(folder / "switches"), **(environment or {})},
+            env=inherited(**{VARIABLE: str(folder / "switches"), **(environment or {})}),
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()

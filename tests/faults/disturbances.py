@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ...runtime.reasons import (
+from edgeseg.runtime.reasons import (
     BACKEND_FAILED,
     CORRUPT,
     DARK,
@@ -21,6 +21,7 @@ from ...runtime.reasons import (
     SOURCE_LOST,
     STALE,
 )
+
 from .flight import Flight
 from .preview import never_reading
 from .saboteur import INFER_NAN, INFER_RAISES, INFER_SLOW, SINK_SLOW

@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...runtime.clock import now
+from edgeseg.runtime.clock import now
+
 from .outcome import NotHereError
 
 _SOURCE = r"""

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ...runtime.clock import now
-from ...runtime.reasons import STALE
+from edgeseg.runtime.clock import now
+from edgeseg.runtime.reasons import STALE
+
 from .flight import Flight, Pace
 from .outcome import Outcome, expect
 

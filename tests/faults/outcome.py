@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...core.errors import EdgesegError
+from edgeseg.core.errors import EdgesegError
 
 if TYPE_CHECKING:
     from .bench import Bench

@@ -1,4 +1,4 @@
-"""``python -m edgeseg.benchmarks.faults``: brings about every fault of the catalogue, and writes their table."""
+"""``PYTHONPATH=tests python -m faults``: brings about every fault of the catalogue, and writes their table."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...core.errors import EdgesegError, UsageError
-from ...runtime.clock import now
-from ..describe import describe_machine, machine_lines
-from ..tables import Table, number
+from edgeseg.benchmarks.describe import describe_machine, machine_lines
+from edgeseg.benchmarks.tables import Table, number
+from edgeseg.core.errors import EdgesegError, UsageError
+from edgeseg.runtime.clock import now
+
 from .bench import Bench
 from .flight import Pace
 from .outcome import Fault, NotHereError, Outcome, UnexpectedOutcomeError, catalogue
 from .page import write_part
 
-_PROG = "python -m edgeseg.benchmarks.faults"
+_PROG = "PYTHONPATH=tests python -m faults"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

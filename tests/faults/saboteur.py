@@ -1,6 +1,6 @@
 """``run_camera.py`` with weak spots: what switches of the suite are on goes wrong inside of it.
 
-``python -m edgeseg.benchmarks.faults.saboteur OPTIONS`` runs as ``python run_camera.py OPTIONS`` does. Everything is
+``PYTHONPATH=tests python -m faults.saboteur OPTIONS`` runs as ``python run_camera.py OPTIONS`` does. Everything is
 edgeseg's own, but that ``--source 0`` is a :class:`~.cameras.FaultyCapture`, and that before each step that can be
 sabotaged a switch is looked at.
 """
@@ -12,13 +12,14 @@ import runpy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from ...runtime.sources.limits import set_limits
+from edgeseg.runtime.sources.limits import set_limits
+
+from .places import ROOT
 from .switches import Switches
 
-_DOOR = Path(__file__).resolve().parents[2] / "run_camera.py"
+_DOOR = ROOT / "run_camera.py"
 
 INFER_SLOW, INFER_RAISES, INFER_HANGS, INFER_NAN = "infer-slow", "infer-raises", "infer-hangs", "infer-nan"
 INFER_MEMORY, BUNDLE_HANGS = "infer-memory", "bundle-hangs"
@@ -46,9 +47,10 @@ def main() -> None:
 
 
 def _sabotage_cameras() -> None:
-    from ...core.errors import SourceError
-    from ...runtime.sources import camera
-    from ...runtime.sources.process.source import ChildSource
+    from edgeseg.core.errors import SourceError
+    from edgeseg.runtime.sources import camera
+    from edgeseg.runtime.sources.process.source import ChildSource
+
     from .cameras import UNPLUGGED
 
     switches, original = Switches.of_environment(), ChildSource.__init__
@@ -59,7 +61,7 @@ def _sabotage_cameras() -> None:
 
     def init(self: ChildSource, name: str, target: str, *others: Any) -> None:
         if target == "edgeseg.runtime.sources.process.opencv:V4l2Capture":
-            target = "edgeseg.benchmarks.faults.cameras:FaultyCapture"
+            target = "faults.cameras:FaultyCapture"
         original(self, name, target, *others)
 
     camera._check_is_there = check_is_there
@@ -68,11 +70,10 @@ def _sabotage_cameras() -> None:
 
 def _sabotage_network(switches: Switches) -> None:
     import numpy as np
-
-    from ...core.errors import BackendError
-    from ...runtime.bundle import Bundle
-    from ...runtime.segmenter import Segmenter
-    from ...runtime.steps import Inference, Prepared
+    from edgeseg.core.errors import BackendError
+    from edgeseg.runtime.bundle import Bundle
+    from edgeseg.runtime.segmenter import Segmenter
+    from edgeseg.runtime.steps import Inference, Prepared
 
     infer_batch, load = Segmenter.infer_batch, Bundle.load
 
@@ -106,9 +107,9 @@ def _sabotage_network(switches: Switches) -> None:
 
 
 def _sabotage_masks(switches: Switches) -> None:
-    from ...core.errors import OutputError
-    from ...runtime.sinks.base import Output
-    from ...runtime.sinks.masks import LiveMasksSink
+    from edgeseg.core.errors import OutputError
+    from edgeseg.runtime.sinks.base import Output
+    from edgeseg.runtime.sinks.masks import LiveMasksSink
 
     write: Callable[[LiveMasksSink, Output], None] = LiveMasksSink.write
     close: Callable[[LiveMasksSink, bool], None] = LiveMasksSink.close

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeseg.benchmarks import live_soak
-from edgeseg.benchmarks.faults.disturbances import Disturbance, Happening, drawn
-from edgeseg.benchmarks.faults.flight import Pace
-from edgeseg.benchmarks.faults.judge import Judgement, judge
-from edgeseg.benchmarks.faults.page import write_part
-from edgeseg.benchmarks.live_soak import Soak
 from edgeseg.core.errors import OutputError
+
+from . import live_soak
+from .disturbances import Disturbance, Happening, drawn
+from .flight import Pace
+from .judge import Judgement, judge
+from .live_soak import Soak
+from .page import write_part
 
 PACE = Pace(max_age_s=0.5, heartbeat_hz=10)
 

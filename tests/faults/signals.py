@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ...runtime.clock import now
-from ...runtime.reasons import SOURCE_LOST
+from edgeseg.runtime.clock import now
+from edgeseg.runtime.reasons import SOURCE_LOST
+
 from .bench import Bench
 from .cameras import OPEN_HANGS, UNPLUGGED
 from .flight import Event, Flight

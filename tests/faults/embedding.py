@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from .bench import Bench
 from .embedded import THREADS
 from .outcome import Outcome, expect, fault
+from .places import environment
 
 _SECONDS = 120
 _REFUSAL = "was opened before this process was forked"
@@ -19,9 +19,9 @@ _REFUSAL = "was opened before this process was forked"
 
 def _embedded(bench: Bench, *words: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "edgeseg.benchmarks.faults.embedded", *words],
+        [sys.executable, "-m", "faults.embedded", *words],
         cwd=bench.new_folder(),
-        env={**os.environ, **bench.environment},
+        env=environment(**bench.environment),
         capture_output=True,
         text=True,
         timeout=_SECONDS,

@@ -13,8 +13,9 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from ...runtime.clock import now
-from ...runtime.reasons import SOURCE_LOST
+from edgeseg.runtime.clock import now
+from edgeseg.runtime.reasons import SOURCE_LOST
+
 from .bench import Bench
 from .flight import PATIENCE_SECONDS, Flight
 from .outcome import NotHereError, Outcome, UnexpectedOutcomeError, expect, fault

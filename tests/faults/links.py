@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from ...runtime.reasons import SOURCE_LOST, STALE
+from edgeseg.runtime.reasons import SOURCE_LOST, STALE
+
 from .bench import Bench
 from .flight import Flight
 from .outcome import Outcome, expect, fault

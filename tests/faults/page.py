@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...core.errors import OutputError
-from ...core.outputs import write_atomically
+from edgeseg.core.errors import OutputError
+from edgeseg.core.outputs import write_atomically
 
 PAGE = Path("docs/reliability.md")
 

@@ -1,4 +1,4 @@
-"""``python -m edgeseg.benchmarks.faults.seal CMD …``: runs a program that is killed as soon as it turns to a network.
+"""``PYTHONPATH=tests python -m faults.seal CMD …``: runs a program that is killed as soon as it turns to a network.
 
 Linux itself watches (seccomp), so that no name server, no root and no second process is needed. A socket of the
 internet, or of the kind by which the C library looks for networks before it asks for a name, ends the process that
@@ -8,7 +8,6 @@ opens it with SIGSYS; children inherit that. What passes between processes of on
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import signal
 import socket
@@ -17,6 +16,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from .places import ROOT, environment
 
 NOT_HERE = 77
 """The exit status where this system cannot seal a process."""
@@ -36,6 +37,10 @@ _SOCKET: Mapping[str, tuple[int, int]] = {"x86_64": (0xC000003E, 41), "aarch64":
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+SEALED = (sys.executable, "-m", "faults.seal")
+"""Put before a command, in the environment of :mod:`.places`, it runs that sealed."""
 
 
 def why_not() -> str:
@@ -102,16 +107,15 @@ def sealed_run(bundle: Path, home: Path, backend: str, source: str) -> tuple[int
     Returns:
         The exit status, and what was printed.
     """
-    door = Path(__file__).resolve().parents[2] / "run_camera.py"
+    door = ROOT / "run_camera.py"
     command = [
-        sys.executable, "-m", __spec__.name, sys.executable, str(door), "--bundle", str(bundle),
+        *SEALED, sys.executable, str(door), "--bundle", str(bundle),
         "--backend", backend, "--source", source, "--threads", "1", "--masks", str(home / _MASKS),
     ]  # fmt: skip
     unset = ("EDGESEG_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "ORT_DISABLE_TELEMETRY")
-    environment = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(
         command,
-        env={**environment, "HOME": str(home), "OMP_NUM_THREADS": "1"},
+        env=environment(unset, HOME=str(home), OMP_NUM_THREADS="1"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

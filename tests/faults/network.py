@@ -6,7 +6,15 @@ import re
 import resource
 from pathlib import Path
 
-from ...runtime.reasons import BACKEND_FAILED, CORRUPT, NOT_FINITE, RESOLUTION_CHANGED, SOURCE_LOST, STALE
+from edgeseg.runtime.reasons import (
+    BACKEND_FAILED,
+    CORRUPT,
+    NOT_FINITE,
+    RESOLUTION_CHANGED,
+    SOURCE_LOST,
+    STALE,
+)
+
 from .bench import Bench
 from .flight import PATIENCE_SECONDS
 from .outcome import Outcome, expect, fault

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from edgeseg.runtime.clock import now
+from edgeseg.runtime.sources.process.capture import Capture, CaptureError, Frame, Grabbed
 
-from ...runtime.clock import now
-from ...runtime.sources.process.capture import Capture, CaptureError, Frame, Grabbed
 from .switches import Switches
 
 UNPLUGGED, STALLS, OPEN_HANGS, CRASHES = (

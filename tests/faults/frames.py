@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...runtime.reasons import DARK, FROZEN, SATURATED
+from edgeseg.runtime.reasons import DARK, FROZEN, SATURATED
+
 from .bench import Bench
 from .outcome import Outcome, fault
 from .servers import mjpeg_server, rtsp_server

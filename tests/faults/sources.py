@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from edgeseg.runtime.clock import now
+from edgeseg.runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 
-from ...runtime.clock import now
-from ...runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 from .bench import Bench
 from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED, stripes
 from .flight import Flight

@@ -10,7 +10,7 @@ from typing import Any
 
 from .outcome import NotHereError
 
-_FOLDER = Path(__file__).resolve().parents[2] / "tests" / "support" / "servers"
+_FOLDER = Path(__file__).resolve().parents[1] / "support" / "servers"
 
 
 def mjpeg_server(**settings: Any) -> Any:

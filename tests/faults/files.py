@@ -12,8 +12,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from edgeseg.core.libraries import load_onnxruntime
 
-from ...core.libraries import load_onnxruntime
 from .bench import Bench
 from .outcome import NotHereError, Outcome, expect, fault
 from .saboteur import BUNDLE_HANGS, GRAPH_EXCHANGED

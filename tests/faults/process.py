@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
+from edgeseg.runtime.clock import now
+from edgeseg.runtime.reasons import SOURCE_LOST, STALE
 
-from ...runtime.clock import now
-from ...runtime.reasons import SOURCE_LOST, STALE
 from .bench import Bench
 from .clock import SteppedClock
 from .flight import Event

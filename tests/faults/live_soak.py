@@ -1,6 +1,6 @@
 """A long flight under faults at random: does it ever say what is not so, end, or grow?
 
-``python -m edgeseg.benchmarks.live_soak --minutes 10 --seed 7`` runs ``run_camera.py`` as a process over an HTTP
+``PYTHONPATH=tests python -m faults.live_soak --minutes 10 --seed 7`` runs ``run_camera.py`` as a process over an HTTP
 camera, with a segmented video, masks, events and a preview page whose viewers come and go. One fault after the other
 befalls it, drawn from the seed, and a full disk at the end. Afterwards each tenth of each second is judged by the
 events that had come until then: a valid result that is young enough, or none, for the reason that there then was.
@@ -22,23 +22,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from edgeseg.benchmarks.describe import describe_machine, machine_lines
+from edgeseg.benchmarks.tables import Table, number
+from edgeseg.core.errors import EdgesegError, UsageError
+from edgeseg.runtime.clock import now
 
-from ..core.errors import EdgesegError, UsageError
-from ..runtime.clock import now
-from .describe import describe_machine, machine_lines
-from .faults.bench import Bench
-from .faults.disturbances import Disturbance, Happening, disturbances, drawn, full_disk
-from .faults.flight import Flight, Pace
-from .faults.judge import Judgement, judge
-from .faults.outcome import UnexpectedOutcomeError, expect
-from .faults.outputs import frames_of
-from .faults.page import write_part
-from .faults.preview import Watcher, port_of
-from .faults.servers import mjpeg_server
+from .bench import Bench
+from .disturbances import Disturbance, Happening, disturbances, drawn, full_disk
+from .flight import Flight, Pace
+from .judge import Judgement, judge
+from .outcome import UnexpectedOutcomeError, expect
+from .outputs import frames_of
+from .page import write_part
+from .preview import Watcher, port_of
+from .servers import mjpeg_server
 from .soak import slope_mb_per_hour
-from .tables import Table, number
 
-_PROG = "python -m edgeseg.benchmarks.live_soak"
+_PROG = "PYTHONPATH=tests python -m faults.live_soak"
 _FPS, _SIZE_HW = 15.0, (480, 640)
 _FROZEN_AFTER_S = 2.0
 _MOST_VIEWERS = 3

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from edgeseg.apps.recording.reading import Recording
+from edgeseg.runtime.clock import now
 
-from ...apps.recording.reading import Recording
-from ...runtime.clock import now
 from .bench import Bench
 from .flight import Event, Flight
 from .outcome import Outcome, expect, fault

@@ -18,9 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-
-from ...core.errors import EdgesegError
-from ...runtime.segmenter import Segmenter
+from edgeseg.core.errors import EdgesegError
+from edgeseg.runtime.segmenter import Segmenter
 
 THREADS, CALLS = 8, 30
 _SIZE_HW = (120, 160)
