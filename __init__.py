@@ -26,6 +26,7 @@ from .core.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from .core.labels import LabelMap
+    from .core.source import Source
     from .runtime.bundle import Bundle
     from .runtime.clock import now
     from .runtime.pipeline import Pipeline
@@ -52,6 +53,7 @@ __all__ = [
     "Pipeline",
     "Segmentation",
     "Segmenter",
+    "Source",
     "SourceError",
     "UsageError",
     "VerificationError",
@@ -68,6 +70,7 @@ _LAZY = {
     "Pipeline": "runtime.pipeline",
     "Segmentation": "runtime.result",
     "Segmenter": "runtime.segmenter",
+    "Source": "core.source",
     "now": "runtime.clock",
     "open_source": "runtime.sources",
 }

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import UsageError
+from ..core.source import Source
 from ..runtime.bundle import Bundle
 from ..runtime.pipeline import Pipeline
 from ..runtime.segmenter import Segmenter
 from ..runtime.sinks.base import Output, Sink
-from ..runtime.sources.base import Source
 from .describe import describe_machine
 from .frames import parse_frame, read_frames
 from .front import conclude, run_front

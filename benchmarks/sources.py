@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import UsageError
+from ..core.source import Source
 from ..runtime.cpu import usable_cpus
 from ..runtime.pipeline import Pipeline, Stream
 from ..runtime.pipeline.stats import RunStats
 from ..runtime.segmenter import Segmenter
-from ..runtime.sources.base import Source
 from ..runtime.sources.video.source import VideoSource
 from ..runtime.threads import decode_threads
 from .describe import describe_machine

@@ -14,7 +14,7 @@ import pytest
 from edgeseg.core.labels import VOID, LabelMap
 from PIL import Image
 
-from .support.fixtures import (  # noqa: F401
+from .support.fixtures import (
     bundle_folder,
     edit_manifest,
     fake,

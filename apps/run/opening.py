@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ...core.errors import BundleError
 from ...core.reads import Reads
+from ...core.source import Source
 from ...runtime.backends import AUTO as AUTO_BACKEND
 from ...runtime.backends import backend_class
 from ...runtime.bundle import Bundle
 from ...runtime.cpu import usable_cpus
 from ...runtime.segmenter import Segmenter
 from ...runtime.sources import open_source
-from ...runtime.sources.base import Source
 from ...runtime.sources.camera import camera_indices
 from ...runtime.sources.files import add_sources
 from ...runtime.threads import ThreadChoice, decode_threads, open_fastest

@@ -15,9 +15,9 @@ from ...core.errors import OutputError, UsageError
 from ...core.labels import LabelMap
 from ...core.outputs import check_output
 from ...core.reads import Reads
+from ...core.source import Source
 from ...runtime.sinks.base import Sink
 from ...runtime.sinks.series import names_of
-from ...runtime.sources.base import Source
 from .request import NPZ, SinkOptions
 
 NUMBER = "{source}"

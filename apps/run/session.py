@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...core.outputs import prepare_output
 from ...core.printable import printable_lines
+from ...core.source import Source
 from ...runtime.batching import BatchChoice, measure_batches
 from ...runtime.pipeline import Pipeline, RunReport, Stream
 from ...runtime.pipeline.trace import Trace
 from ...runtime.segmenter import Segmenter
 from ...runtime.sinks.base import Sink
-from ...runtime.sources.base import Source
 from ...runtime.status import Status
 from ...runtime.threads import ThreadChoice
 from ..console import StatusLine

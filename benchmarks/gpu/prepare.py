@@ -18,17 +18,7 @@ from ...core.errors import EdgesegError, OutputError, UsageError, VerificationEr
 from ...core.outputs import discard, prepare_output, put_in_place
 from ...runtime.checked_files import file_sha256
 from ..describe import installed_versions
-from .prepared import (  # fmt: skip
-    BUNDLE,
-    FILE_NAME,
-    FRAMES,
-    MASKS,
-    PACKAGES,
-    PROGRAM,
-    PURE_PACKAGES,
-    REFERENCE,
-    SCHEMA,
-)
+from .prepared import BUNDLE, FILE_NAME, FRAMES, MASKS, PACKAGES, PROGRAM, PURE_PACKAGES, REFERENCE, SCHEMA
 
 if TYPE_CHECKING:
     from ...export.verification.frames import LabelledFrame, LabelledFrames

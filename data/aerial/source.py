@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from urllib.parse import parse_qsl
 
 from ...core.errors import SourceError
+from ...core.source import Source
 from .camera import Frame
 from .flight import FPS, AerialFlight
 
@@ -13,7 +13,7 @@ _FORM = 'expected "aerial:SEED" or "aerial:SEED?size=HxW&frames=N&fps=F", as in 
 _SIDE_PX = (32, 4096)
 
 
-class AerialSource:
+class AerialSource(Source):
     """Plays a flight over the aerial world as if it came from a camera.
 
     Args:
@@ -23,7 +23,6 @@ class AerialSource:
     Attributes:
         name: ``aerial:`` and the spec.
         fps: frames per second.
-        live: False: every frame is to be processed, none dropped.
         size_hw: height and width of the frames.
 
     Raises:
@@ -33,8 +32,6 @@ class AerialSource:
         >>> with AerialSource("7?frames=2") as source:
         ...     frame_bgr = source.read()
     """
-
-    live = False
 
     def __init__(self, spec: str) -> None:
         self.name = f"aerial:{spec}"
@@ -93,11 +90,3 @@ class AerialSource:
     def close(self) -> None:
         """Lets go of the world; further reads return None."""
         self._flight = None
-
-    def __enter__(self) -> AerialSource:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from ..sources.base import Source
 from .sink_worker import SinkWorker
 from .streams import Lane
 
@@ -46,7 +45,7 @@ class Ending:
         if self._stopping.is_set() and not self._asked_at:
             self._asked_at = time.monotonic()
             for lane in self._lanes:
-                interrupt(lane.source)
+                lane.source.interrupt()
                 if lane.live:
                     lane.captured.cancel()
         return self.asked
@@ -77,16 +76,8 @@ class Ending:
     def await_captures(self, captures: Mapping[Lane, threading.Thread]) -> list[Lane]:
         """Lets the sources return from their last read; gives the lanes of those that do not."""
         for lane in captures:
-            interrupt(lane.source)
+            lane.source.interrupt()
         deadline = time.monotonic() + self.patience(CAPTURES)
         for thread in captures.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         return [lane for lane, thread in captures.items() if thread.is_alive()]
-
-
-def interrupt(source: Source) -> None:
-    """Lets a read that waits return."""
-    # Sources may be of other classes than Source; those never wait.
-    asked = getattr(source, "interrupt", None)
-    if asked is not None:
-        asked()

@@ -72,7 +72,7 @@ class Overview:
     def _source(self, lane: Lane, at: float, inferring: bool) -> SourceStatus:
         source, stats, newest_bgr = lane.source, lane.stats, lane.newest_bgr
         # Sources may be of other classes than Source; what these lack has its default.
-        connected = getattr(source, "connected", True) and lane.error is None
+        connected = source.connected and lane.error is None
         verdict = lane.validity.judge(at, connected, inferring)
         newest = lane.validity.newest
         return SourceStatus(
@@ -80,8 +80,8 @@ class Overview:
             name=lane.name,
             live=lane.live,
             connected=connected,
-            problem=str(lane.error) if lane.error else getattr(source, "problem", ""),
-            reconnects=getattr(source, "reconnects", 0),
+            problem=str(lane.error) if lane.error else source.problem,
+            reconnects=source.reconnects,
             valid=verdict.valid,
             reason=verdict.reason,
             age_seconds=verdict.age_seconds,

@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ...core.errors import EdgesegError, FlightError, SourceError, UsageError
+from ...core.source import Source
 from ..clock import now
 from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
 from ..segmenter import Segmenter
 from ..sinks.base import Sink
-from ..sources.base import Source
 from ..status import Board, Status
 from . import ending
 from .degrade import Degrader, steps_down

@@ -133,13 +133,10 @@ class Stages:
                 frame_bgr = source.read()
                 if frame_bgr is None:
                     break
-                # Sources may be of other classes than Source; what these lack has its default.
-                number, time_s = getattr(source, "frame_number", None), getattr(source, "frame_time_s", None)
-                number = lane.frames_read if number is None else number
+                number = lane.frames_read if source.frame_number is None else source.frame_number
                 key = FrameKey(lane.number, number)
                 read_at = lane.capture.done(asked_at, [key])
-                captured_at = getattr(source, "frame_at", None)
-                fault, name = getattr(source, "frame_fault", ""), getattr(source, "frame_name", "")
+                captured_at, fault = source.frame_at, source.frame_fault
                 if not lane.frames_read:
                     lane.capture.mark()  # what a source takes to begin says nothing of its pace
                 lane.frames_read += 1
@@ -147,7 +144,9 @@ class Stages:
                 if not at - read_at <= CLOCK_SLACK_SECONDS:
                     at, fault = read_at, fault or self._from_the_future(lane, at)
                 missing, lane.next_number = max(0, number - lane.next_number), number + 1
-                item = Captured(lane, frame_bgr, key, asked_at, at, name, fault, time_s, missing)
+                item = Captured(
+                    lane, frame_bgr, key, asked_at, at, source.frame_name, fault, source.frame_time_s, missing
+                )
                 if not lane.captured.put(item):
                     break
                 if self._trace is not None and lane.dropped > dropped:

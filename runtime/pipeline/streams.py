@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ...core.labels import LabelMap
+from ...core.source import Source
 from ..preprocess import Frame
 from ..sinks.base import Output, Sink
-from ..sources.base import Source
 from .health.frames import FrameChecks
 from .health.limits import Limits
 from .health.validity import Validity
@@ -123,13 +123,13 @@ class Lane:
     @property
     def missing(self) -> int:
         """How many frames the source lacks, as a damaged film does."""
-        return int(getattr(self.source, "missing", 0))
+        return self.source.missing
 
     @property
     def dropped(self) -> int:
         """How many frames gave way to newer ones, here or inside the source."""
         # Sources may be of other classes than Source; those drop none.
-        return self.captured.dropped + int(getattr(self.source, "dropped", 0))
+        return self.captured.dropped + self.source.dropped
 
     def take(self) -> Captured | None:
         """The oldest captured frame, where there is one and the sinks have room for what becomes of it."""

@@ -6,6 +6,7 @@ import glob
 import numbers
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ...core.errors import SourceError
 from ...core.files import check_regular
 from ...core.registry import load
 from ...core.schemes import SCHEMES
-from .base import Source
+from ...core.source import Source
 from .live import Interruption, LiveOptions, LiveSource
 from .uri import PICTURE_SUFFIXES, SourceUri, forms, parse, shown
 
@@ -35,8 +36,7 @@ def register(scheme: str, target: str) -> None:
 
     Args:
         scheme: letters and digits, at least two.
-        target: ``package.module:Class`` of a :class:`~edgeseg.runtime.sources.base.Source`, or of a class that
-            has the same attributes.
+        target: ``package.module:Class`` of a :class:`edgeseg.Source`.
 
     Raises:
         SourceError: the scheme is taken.
@@ -104,15 +104,17 @@ def _open_live(uri: SourceUri, options: LiveOptions, interruption: Interruption)
 def _open_registered(uri: SourceUri, options: LiveOptions, interruption: Interruption) -> Source:
     """A source of a registered scheme; where it is live, one that is opened again when lost."""
     target = load(SCHEMES.entry(uri.scheme))
-    if not getattr(target, "live", False):
-        source: Source = target(uri.rest)
-        return source
+    if not (isinstance(target, type) and issubclass(target, Source)):
+        raise SourceError(
+            f"{uri.scheme}: opens {SCHEMES.entry(uri.scheme)}, which is no source; derive it from edgeseg.Source"
+        )
+    if not target.live:
+        return _made(target, uri)
+    return LiveSource(uri.public_name, lambda interruption: _made(target, uri), options, interruption)
 
-    def open_again(interruption: Interruption) -> Source:
-        again: Source = target(uri.rest)
-        return again
 
-    return LiveSource(uri.public_name, open_again, options, interruption)
+def _made(target: Callable[[str], Source], uri: SourceUri) -> Source:
+    return target(uri.rest)
 
 
 def _open_pictures(path: str) -> Source:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ...core.errors import SourceError
 from ...core.files import is_hidden_copy
 from ...core.images.reader import read_picture
-from .base import Source
+from ...core.source import Source
 from .uri import PICTURE_SUFFIXES
 
 __all__ = ["PICTURE_SUFFIXES", "PicturesSource"]

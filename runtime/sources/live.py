@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import EdgesegError, SourceError
+from ...core.source import Source
 from ..clock import slept_seconds
 from ..forks import Owned, is_left_alone, stays_with_this_process
 from ..gate import Gate
 from ..reasons import RESOLUTION_CHANGED
-from .base import Source
 
 log = logging.getLogger(__name__)
 

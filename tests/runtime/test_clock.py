@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import DataError
 from edgeseg.core.labels import LabelMap
+from edgeseg.core.source import Source
 from edgeseg.runtime import clock
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.pipeline.health.limits import Limits
@@ -23,7 +24,6 @@ from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
 from edgeseg.runtime.sinks.callback import CallbackSink
 from edgeseg.runtime.sinks.shared_memory import SharedMemorySink
-from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
 from edgeseg.runtime.status import Status
 

@@ -18,6 +18,7 @@ from edgeseg.apps.preview.options import PreviewOptions
 from edgeseg.apps.preview.server import PreviewServer
 from edgeseg.core.errors import OutputError
 from edgeseg.core.labels import LabelMap
+from edgeseg.core.source import Source
 from edgeseg.runtime.decode import Decoder, decode
 from edgeseg.runtime.forks import Owned, stays_with_this_process
 from edgeseg.runtime.pipeline import Pipeline
@@ -28,7 +29,6 @@ from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.callback import CallbackSink
 from edgeseg.runtime.sinks.shared_memory import SharedMemorySink
 from edgeseg.runtime.sources import open_source
-from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
 from edgeseg.runtime.sources.process.source import ChildSource
 from edgeseg.runtime.status import Status

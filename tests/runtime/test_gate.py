@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from edgeseg.apps.tiling.segment import TilingReport, _add, _Tile
 from edgeseg.core.errors import BackendError, UsageError
+from edgeseg.core.source import Source
 from edgeseg.runtime.decode import Decoder, decode
 from edgeseg.runtime.gate import Gate
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
 
 pytestmark = pytest.mark.timeout(60)

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from ....core.errors import SourceError
 from ....core.images import jpeg, jpeg_decode
 from ....core.images.bounds import MOST_PIXELS_A_SECOND, PixelBudget, most_live_pixels
+from ....core.source import Source
 from ... import clock
 from ...reasons import CORRUPT, STALE
 from ...recycle import ArrayPool
 from ..arrivals import Arrivals
-from ..base import Source
 from ..lag import BACKLOG_SECONDS, Lag
 from ..live import Interrupted, Interruption, LiveOptions
 from ..uri import SourceUri

@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from ....core.errors import EdgesegError, SourceError
 from ....core.images.bounds import most_live_pixels
+from ....core.source import Source
 from ...forks import Owned, refuse_in_child, stays_with_this_process
 from ...recycle import ArrayPool
-from ..base import Source
 from ..live import HopelessError, Interrupted, Interruption, LiveOptions
 from .child import MOST_MESSAGE_BYTES
 from .ring import SLOTS, Ring

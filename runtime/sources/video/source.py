@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ....core.errors import EdgesegError, SourceError
+from ....core.source import Source
 from ...forks import Owned, stays_with_this_process
 from ...gate import Gate
 from ...reasons import CORRUPT
-from ..base import Source
 from .container import Length, has_one_rate
 from .film import Film, FilmError, OpenCvFilm
 from .film_av import AvFilm, has_pyav

@@ -20,11 +20,11 @@ from edgeseg.apps.run.request import SinkOptions
 from edgeseg.core.errors import OutputError, UsageError
 from edgeseg.core.labels import LabelMap
 from edgeseg.core.reads import Reads
+from edgeseg.core.source import Source
 from edgeseg.runtime.sinks import window
 from edgeseg.runtime.sinks.mask_arrays import MaskArraysSink
 from edgeseg.runtime.sinks.masks import LiveMasksSink, MasksSink
 from edgeseg.runtime.sinks.video import SegmentedVideoSink, VideoSink
-from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.files import add_sources
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError, OutputGoneError, SourceError
+from edgeseg.core.source import Source
 from edgeseg.runtime.pipeline import Pipeline
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.recycle import ArrayPool
@@ -20,7 +21,6 @@ from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
 from edgeseg.runtime.sinks.callback import CallbackSink
-from edgeseg.runtime.sources.base import Source
 
 pytestmark = pytest.mark.timeout(30)
 

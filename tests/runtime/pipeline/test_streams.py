@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError, SourceError, UsageError
+from edgeseg.core.source import Source
 from edgeseg.runtime.pipeline import Pipeline, Stream
 from edgeseg.runtime.pipeline.health.limits import Limits
 from edgeseg.runtime.pipeline.stats import RunStats
@@ -17,7 +18,6 @@ from edgeseg.runtime.pipeline.streams import Captured, Conditions, Intake, Lane
 from edgeseg.runtime.pipeline.trace import FrameKey
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
-from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.steps import Inference, Prepared
 
 pytestmark = pytest.mark.timeout(30)

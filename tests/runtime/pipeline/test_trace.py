@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError, SourceError
+from edgeseg.core.source import Source
 from edgeseg.runtime.pipeline import Pipeline, Stream
 from edgeseg.runtime.pipeline import trace as trace_module
 from edgeseg.runtime.pipeline.trace import FrameKey, Trace
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
-from edgeseg.runtime.sources.base import Source
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg.core.errors import SourceError
+from edgeseg.core.source import Source
 from edgeseg.runtime.sources import open_source
-from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.video import source as video
 from edgeseg.runtime.sources.video.film import codec_name
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from edgeseg.core.errors import SourceError
-from edgeseg.runtime.sources.base import Source
+from edgeseg.core.source import Source
 from edgeseg.runtime.sources.live import (
     BackOff,
     HopelessError,

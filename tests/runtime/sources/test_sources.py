@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import SourceError
 from edgeseg.core.schemes import SCHEMES
+from edgeseg.core.source import Source
 from edgeseg.runtime import sources
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.sources import camera, open_source
-from edgeseg.runtime.sources.base import Source
 
 SOON = 4.0
 """Seconds. It takes a few tenths; what is not ended waits for its deadline, which is later."""
@@ -278,11 +278,21 @@ def test_a_camera_that_may_not_be_opened_says_what_may_be_wrong(
 
 
 def test_a_registered_scheme_opens_its_target() -> None:
-    sources.register("pictures", "pathlib:PurePosixPath")
+    sources.register("world", "edgeseg.data.aerial.source:AerialSource")
+    sources.register("path", "pathlib:PurePosixPath")
     try:
-        assert str(open_source("pictures:a/b")) == "a/b"
+        assert open_source("world:7?size=32x48").name == "aerial:7?size=32x48"
+        with pytest.raises(
+            SourceError, match="path: opens pathlib:PurePosixPath, which is no source; derive it from"
+        ):
+            open_source("path:a/b")
+        with pytest.raises(
+            SourceError, match=r"a source scheme named 'world' is registered already, as edgeseg\.data"
+        ):
+            sources.register("world", "a:B")
     finally:
-        SCHEMES.unregister("pictures")
+        SCHEMES.unregister("world")
+        SCHEMES.unregister("path")
 
 
 @pytest.mark.timeout(20)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg.core.errors import SourceError
+from edgeseg.core.source import Source
 from edgeseg.runtime.sources import limits, open_source
-from edgeseg.runtime.sources.base import Source
 
 
 def write(path: Path, fourcc: str, frames: int, fps: float = 25.0) -> Path:
