@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Generic, TypeVar
 
 from .errors import EdgesegError
@@ -11,7 +11,7 @@ from .errors import EdgesegError
 Entry = TypeVar("Entry")
 
 
-class Registry(Generic[Entry]):
+class Registry(Collection[str], Generic[Entry]):
     """Names and what is known of each, in order of registration.
 
     Args:
@@ -52,6 +52,9 @@ class Registry(Generic[Entry]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def names(self) -> tuple[str, ...]:
         """The known names, in order of registration."""

@@ -128,6 +128,7 @@ def test_export_calibrates_and_verifies_both_targets(place: Path, capsys: pytest
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_a_second_export_reuses(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert int8("--target", "cpu") == 0
     first = Bundle.load("bundle").variant("int8-cpu").sha256
@@ -137,6 +138,7 @@ def test_what_a_second_export_reuses(place: Path, capsys: pytest.CaptureFixture[
     assert list(Bundle.load("bundle").variants) == ["fp32", "int8-cpu"]
 
 
+@pytest.mark.slow
 def test_each_variant_runs_with_the_numerics_of_its_target(place: Path, fitted: list[Checkpoint]) -> None:
     # The second convolution lies between two that are quantized.
     names = list(Graph(export_graph(fitted[0].build(), fitted[0].info, SIZE_HW)).operators)
@@ -273,6 +275,7 @@ def test_the_gates_are_the_budgets(place: Path) -> None:
     assert Gates.for_precision("fp32").miou_drop is None
 
 
+@pytest.mark.slow
 def test_latencies_are_of_both_measured_here(place: Path) -> None:
     assert int8("--target", "cpu") == 0
     bundle = Bundle.load("bundle")

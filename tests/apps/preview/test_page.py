@@ -118,6 +118,7 @@ def test_the_page_shows_masks_that_move_in_the_classes_colours(
     assert "no route to host" in page.text_content("#facts")
 
 
+@pytest.mark.slow
 def test_toggles_and_opacity_act_at_once_on_the_picture_that_is_there(
     make_run: Callable[..., Any], make_output: Callable[..., Any], open_page: Callable[..., Any]
 ) -> None:

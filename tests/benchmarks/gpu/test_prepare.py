@@ -28,6 +28,7 @@ def test_the_folder_has_all_that_the_steps_read(prepared_folder: Path) -> None:
         assert (prepared_folder / "packages" / package / "__init__.py").is_file()
 
 
+@pytest.mark.slow
 def test_random_weights_are_carried_in_half_the_bytes(prepared_folder: Path) -> None:
     checkpoint = Prepared.load(prepared_folder).networks["unet"].bundle().checkpoint_path
     with safe_open(checkpoint, framework="np") as file:

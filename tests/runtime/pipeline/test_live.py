@@ -125,6 +125,16 @@ class Run:
     def becomes(self, reason: str) -> None:
         self.wait_for(lambda: self.now() == (not reason, reason), f"never became {reason or 'valid'}")
 
+    def beat(self, reason: str) -> Output:
+        """Waits until the last thing the sinks were given is a heartbeat with ``reason``."""
+
+        def told() -> bool:
+            last = self.watcher.outputs[-1]
+            return last.beat and last.result.reason == reason
+
+        self.wait_for(told, f"sinks were not told {reason}")
+        return self.watcher.outputs[-1]
+
     def ends(self) -> RunReport:
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
@@ -145,6 +155,8 @@ def start(segmenter: Segmenter) -> Iterator[Callable[..., Run]]:
     def begin(**more: object) -> Run:
         runs.append(Run(segmenter, **more))
         runs[-1].becomes("")
+        # The status knows of a result before the sinks are given it.
+        runs[-1].wait_for(lambda: runs[-1].watcher.outputs, "no sink was given a result")
         return runs[-1]
 
     yield begin
@@ -188,9 +200,8 @@ def test_a_camera_that_stalls_or_goes_makes_the_result_stale_and_sinks_are_told(
         last = run.watcher.outputs[-1].result.frame_id
         setattr(run.camera, attribute, True)
         run.becomes(reason)
-        run.wait_for(lambda: run.watcher.outputs[-1].beat, "sinks were not told")
-        beat = run.watcher.outputs[-1]
-        assert (beat.result.valid, beat.result.reason) == (False, reason)
+        beat = run.beat(reason)
+        assert not beat.result.valid
         assert beat.result.frame_id >= last
         assert (beat.result.classes == 255).all()
         assert beat.overlay_bgr.shape == beat.frame_bgr.shape == (24, 36, 3)
