@@ -2,6 +2,7 @@
 # make test    the tests, but for the slow ones
 # make test-all the tests, and the slow ones: longer doc pages, compilers, ResNet-50, the shipped calibrations
 # make check   ruff, mypy and all tests
+# make docs    the pages as a site, in site/
 # make gpu     the proof on an NVIDIA GPU; the results go to gpu/
 # PYTHON names the interpreter that .venv is made with: make test PYTHON=python3.12
 
@@ -15,13 +16,14 @@ GPU := gpu
 PREPARED := .cache/gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types check gpu clean
+.PHONY: help install demo test test-all docs lint types check gpu clean
 
 help:
 	@echo "make demo    export, verify and run LRASPP; the results go to $(DEMO)/"
 	@echo "make test    run the tests, but for the slow ones"
 	@echo "make test-all    run all tests"
 	@echo "make check   ruff, mypy --strict and all tests"
+	@echo "make docs    build the pages as a site, in site/"
 	@echo "make gpu     try TensorRT and CUDA out on an NVIDIA GPU; the results go to $(GPU)/"
 	@echo "make clean   remove what these made, but for .venv"
 
@@ -70,6 +72,9 @@ types: $(INSTALLED)
 	@MYPYPATH=$(SOURCE) $(BIN)/mypy -p edgeseg
 
 check: lint types test-all
+
+docs: $(INSTALLED)
+	@$(BIN)/mkdocs build --strict --quiet --site-dir site
 
 # What is run is prepared once; that takes minutes. The proof itself takes less than nine.
 gpu: $(INSTALLED)
