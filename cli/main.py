@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 from ..core.errors import EdgesegError, MissingDependencyError, UsageError
 from ..core.libraries import stay_silent
@@ -80,8 +81,9 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     mend_standard_streams()
     module_name, text = VERBS[verb]
     as_json = "--log-json" in argv
+    interrupted: list[int] = []
     try:
-        with _terminated_as_interrupted():
+        with _interrupted_by_signals(interrupted):
             module = importlib.import_module(module_name)
             parser = VerbParser(prog=prog, description=text[0].upper() + text[1:] + ".")
             module.configure(parser)
@@ -97,6 +99,9 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
         tell(_told("info", f"{prog}: stopped", as_json))
         return _INTERRUPTED
     except Exception as error:
+        if interrupted:  # a library that is loading turns the interruption into an error of its own
+            tell(_told("info", f"{prog}: stopped", as_json))
+            return _INTERRUPTED
         message, status = _judged(error)
         if message:
             tell(_told("error", f"{prog}: error: {message}", as_json))
@@ -153,12 +158,24 @@ def _told(level: str, message: str, as_json: bool) -> str:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that what is half-written goes."""
+def _interrupted_by_signals(came: list[int]) -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that what is half-written goes.
+
+    Args:
+        came: the signals that came, in order.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    numbers = [*ending_signals(), signal.SIGINT]
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        numbers.remove(signal.SIGINT)
+    previous = {number: signal.signal(number, interrupt) for number in dict.fromkeys(numbers)}
     try:
         yield
     finally:

@@ -65,7 +65,7 @@ def test_doctor_and_every_verb_load_without_a_reader_of_toml(tmp_path: Path) -> 
     code = (
         "import sys\n"
         "sys.modules['tomllib'] = sys.modules['tomli'] = None\n"
-        "from edgeseg.cli import main\n"
+        "from edgeseg.cli.main import main\n"
         "assert main(['doctor']) == 0\n"
         "raise SystemExit(main(['run', '--config', 'camera.toml']))"
     )

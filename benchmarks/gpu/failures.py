@@ -35,7 +35,7 @@ _INTERRUPTED = 130
 _BUILD = (
     # Who starts the proof in the background has Ctrl-C ignored, and so would this.
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    " from edgeseg.cli import main; sys.exit(main())"
+    " from edgeseg.cli.main import main; sys.exit(main())"
 )
 
 

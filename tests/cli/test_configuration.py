@@ -229,8 +229,8 @@ def test_a_user_sees_one_line_and_exit_status_2(file: Path) -> None:
     file.write_text("no-such-thing = 1")
     code = (
         "import sys, types, argparse\n"
-        "from edgeseg import cli\n"
-        "from edgeseg.apps.service import config\n"
+        "from edgeseg.cli import main as cli\n"
+        "from edgeseg.cli import configuration as config\n"
         "sys.modules['verb'] = types.SimpleNamespace(configure=config.add_options, run=lambda args: 0)\n"
         "cli.VERBS['fly'] = ('verb', 'fly')\n"
         f"sys.exit(cli.main(['fly', '--config', {str(file)!r}]))"

@@ -53,7 +53,7 @@ def test_an_unknown_verb_lists_the_known_ones() -> None:
 def test_a_verbs_help_loads_nothing_heavy(verb: str) -> None:
     code = (
         "import sys\n"
-        "from edgeseg.cli import main\n"
+        "from edgeseg.cli.main import main\n"
         f"try: main([{verb!r}, '--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
         "heavy = {'torch', 'torchvision', 'onnx', 'onnxruntime', 'cv2', 'matplotlib', 'rich'}\n"
@@ -134,7 +134,7 @@ def test_pictures_are_bounded_before_opencv_is_loaded(tmp_path: Path) -> None:
     """A forged header of a few bytes can claim any size; OpenCV reads its bound once, when it is imported."""
     code = (
         "import os, sys\n"
-        "from edgeseg import cli\n"
+        "from edgeseg.cli import main as cli\n"
         "bound = cli._bound_what_is_read\n"
         "def look():\n"
         "    print('loaded before:', 'cv2' in sys.modules)\n"

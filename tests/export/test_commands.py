@@ -214,7 +214,7 @@ def test_a_terminated_export_leaves_nothing(tmp_path: Path) -> None:
         "import os, signal, sys, edgeseg.export.pipeline as p\n"
         "def killed(*args, **kwargs): os.kill(os.getpid(), signal.SIGTERM)\n"
         "p.write_bundle = killed\n"
-        "from edgeseg.cli import main\n"
+        "from edgeseg.cli.main import main\n"
         "sys.exit(main(['export', '--model', 'unet', '--option', 'width=4', '--weights', 'random', '--out', 'b']))\n"
     )
     done = subprocess.run(

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from edgeseg.benchmarks.describe import describe_machine, machine_lines
+from edgeseg.benchmarks.soak import slope_mb_per_hour
 from edgeseg.benchmarks.tables import Table, number
 from edgeseg.core.errors import EdgesegError, UsageError
 from edgeseg.runtime.clock import now
@@ -36,7 +37,6 @@ from .outputs import frames_of
 from .page import write_part
 from .preview import Watcher, port_of
 from .servers import mjpeg_server
-from .soak import slope_mb_per_hour
 
 _PROG = "PYTHONPATH=tests python -m faults.live_soak"
 _FPS, _SIZE_HW = 15.0, (480, 640)

@@ -70,7 +70,7 @@ def test_a_killed_run_resumes_to_the_same_weights(data: Path, tmp_path: Path) ->
     assert train(data, tmp_path / "whole", "--epochs", "4") == 0
     # A run of the same schedule that dies in its third epoch: the log has a line that the state does not know.
     script = (
-        "import sys, edgeseg.training.state as s, edgeseg.cli as c\n"
+        "import sys, edgeseg.training.state as s, edgeseg.cli.main as c\n"
         "save = s.save_state\n"
         "def dying(path, network, average, optimizer, progress):\n"
         "    import os\n"

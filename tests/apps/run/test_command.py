@@ -297,7 +297,7 @@ LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-from edgeseg.cli import run_verb
+from edgeseg.cli.main import run_verb
 sys.exit(run_verb("run", sys.argv[2:], prog="run_camera.py"))
 """
 

@@ -164,7 +164,7 @@ def test_a_run_that_is_ended_leaves_nothing_half_written(
 
 MEASURED = """
 import sys
-from edgeseg.cli import run_verb
+from edgeseg.cli.main import run_verb
 sys.exit(run_verb("run", sys.argv[1:], prog="edgeseg run"))
 """
 

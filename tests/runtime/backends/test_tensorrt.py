@@ -14,6 +14,7 @@ import pytest
 from edgeseg import Segmenter
 from edgeseg.cli.main import main
 from edgeseg.core.errors import BackendError
+from edgeseg.core.source import Source
 from edgeseg.runtime.backends import backend_class
 from edgeseg.runtime.backends.tensorrt import TensorRTBackend
 from edgeseg.runtime.bundle import Bundle, Variant
@@ -583,13 +584,16 @@ class TestSegmenter:
         levels = [DARK, MIDDLE, BRIGHT, BRIGHT, DARK] * 8
         seen: list[int] = []
 
-        class Source:
+        class Levels(Source):
             name, live, fps = "levels", False, 25.0
             frames = iter(levels)
 
             def read(self) -> np.ndarray | None:
                 level = next(self.frames, None)
                 return None if level is None else grey(level)[0]
+
+            def close(self) -> None:
+                pass
 
         with Segmenter(bundle_folder, backend="tensorrt") as seg:
             decode_now = seg.decode
@@ -601,7 +605,7 @@ class TestSegmenter:
                 return result
 
             seg.decode = decode_late
-            Pipeline(Source(), seg).run()
+            Pipeline(Levels(), seg).run()
         assert seen == [{DARK: 0, MIDDLE: 1, BRIGHT: 2}[level] for level in levels]
 
     def test_a_graph_that_breaks_the_bundles_promise_is_refused_at_once(

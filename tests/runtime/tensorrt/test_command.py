@@ -198,7 +198,7 @@ def test_it_needs_no_rich_and_no_onnx(bundle_folder: Path) -> None:
     code = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'rich', 'matplotlib', 'PIL'): sys.modules[name] = None\n"
-        "from edgeseg.cli import main\n"
+        "from edgeseg.cli.main import main\n"
         f"sys.exit(main(['build', {str(bundle_folder)!r}, '--compute-capability', '8.6']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

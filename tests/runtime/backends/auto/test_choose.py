@@ -136,8 +136,8 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
         kinds.clear()
         kinds.update({kind.name: kind for kind in classes})
 
-    for module in ("auto", "trial"):
-        monkeypatch.setattr(f"edgeseg.runtime.backends.{module}.backend_class", kinds.__getitem__)
+    for module in ("choose", "trial"):
+        monkeypatch.setattr(f"edgeseg.runtime.backends.auto.{module}.backend_class", kinds.__getitem__)
     monkeypatch.setattr("edgeseg.runtime.backends.auto.choose.names", lambda: tuple(kinds))
     # A second of timing tells 20 ms from 1 ms as well as three do.
     monkeypatch.setattr("edgeseg.runtime.backends.auto.trial._ROUNDS", 4)
