@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .core.source import Source
     from .runtime.bundle import Bundle
     from .runtime.clock import now
+    from .runtime.health.limits import Limits
     from .runtime.pipeline import Pipeline
-    from .runtime.pipeline.health.limits import Limits
     from .runtime.result import Segmentation
     from .runtime.segmenter import Segmenter
     from .runtime.sinks.callback import CallbackSink
@@ -66,7 +66,7 @@ _LAZY = {
     "Bundle": "runtime.bundle",
     "CallbackSink": "runtime.sinks.callback",
     "LabelMap": "core.labels",
-    "Limits": "runtime.pipeline.health.limits",
+    "Limits": "runtime.health.limits",
     "Pipeline": "runtime.pipeline",
     "Segmentation": "runtime.result",
     "Segmenter": "runtime.segmenter",

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..apps.run.request import DEFAULT_BUNDLE, NetworkRequest, RunRequest
 from ..apps.service.logs import add_options as add_log_options
 from ..core.errors import UsageError
-from ..runtime.pipeline.health.limits import Limits
+from ..runtime.health.limits import Limits
 from .configuration import add_options as add_config_options
 from .preview_options import add_options as add_preview_options
 from .preview_options import preview_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...runtime.pipeline.health.limits import Limits
+from ...runtime.health.limits import Limits
 from ...runtime.sources.live import LiveOptions
 from ..preview.options import PreviewOptions
 from ..tiling.request import TileRequest

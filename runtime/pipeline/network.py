@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...core.errors import EdgesegError, FlightError
 from ...core.memory import give_back
+from ..health.limits import Limits
 from ..reasons import NOT_FINITE
 from ..segmenter import Segmenter
 from ..steps import Inference, Prepared
-from .health.limits import Limits
 from .restarts import RestartBudget
 
 RAISED, OUT_OF_MEMORY, HUNG = "raised", "out-of-memory", "hung"

@@ -23,13 +23,13 @@ from ...core.errors import EdgesegError, FlightError, SourceError, UsageError
 from ...core.source import Source
 from ..clock import now
 from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
+from ..health.limits import Limits
 from ..segmenter import Segmenter
 from ..sinks.base import Sink
 from ..status import Board, Status
 from . import ending
 from .degrade import Degrader, steps_down
 from .ending import Ending
-from .health.limits import Limits
 from .heartbeat import Heartbeat
 from .network import Network
 from .overview import Overview

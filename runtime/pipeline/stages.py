@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ...core.labels import VOID
 from ..clock import CLOCK_SLACK_SECONDS, now
+from ..health.limits import Limits
 from ..overlay import Overlay
 from ..reasons import BACKEND_FAILED, NOT_FINITE, STALE
 from ..result import Segmentation
@@ -21,7 +22,6 @@ from ..segmenter import Segmenter
 from ..sinks.base import Output
 from ..steps import Inference, Prepared
 from .degrade import Degrader
-from .health.limits import Limits
 from .hole import beat_of_hole
 from .mailbox import Mailbox
 from .network import Network

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from ...core.labels import LabelMap
 from ...core.source import Source
+from ..health.frames import FrameChecks
+from ..health.limits import Limits
+from ..health.validity import Validity
 from ..preprocess import Frame
 from ..sinks.base import Output, Sink
-from .health.frames import FrameChecks
-from .health.limits import Limits
-from .health.validity import Validity
 from .mailbox import Mailbox
 from .sink_worker import SinkWorker
 from .stage import Order, Stage

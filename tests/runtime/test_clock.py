@@ -17,8 +17,8 @@ from edgeseg.core.errors import DataError
 from edgeseg.core.labels import LabelMap
 from edgeseg.core.source import Source
 from edgeseg.runtime import clock
+from edgeseg.runtime.health.limits import Limits
 from edgeseg.runtime.pipeline import Pipeline
-from edgeseg.runtime.pipeline.health.limits import Limits
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import BackendError, FlightError, OutputError, SourceError
 from edgeseg.core.source import Source
+from edgeseg.runtime.health.limits import Limits
 from edgeseg.runtime.pipeline import Pipeline, RunReport
-from edgeseg.runtime.pipeline.health.limits import Limits
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
 from edgeseg.runtime.status import Status

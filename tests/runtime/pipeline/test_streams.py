@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError, SourceError, UsageError
 from edgeseg.core.source import Source
+from edgeseg.runtime.health.limits import Limits
 from edgeseg.runtime.pipeline import Pipeline, Stream
-from edgeseg.runtime.pipeline.health.limits import Limits
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.pipeline.streams import Captured, Conditions, Intake, Lane
 from edgeseg.runtime.pipeline.trace import FrameKey

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
-from ...reasons import BACKEND_FAILED, SOURCE_LOST, STALE
-from ...result import Segmentation
+from ..reasons import BACKEND_FAILED, SOURCE_LOST, STALE
+from ..result import Segmentation
 
 
 class Verdict(NamedTuple):

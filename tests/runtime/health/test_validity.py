@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgeseg.core.errors import UsageError
-from edgeseg.runtime.pipeline.health.limits import Limits
-from edgeseg.runtime.pipeline.health.validity import Validity
+from edgeseg.runtime.health.limits import Limits
+from edgeseg.runtime.health.validity import Validity
 from edgeseg.runtime.result import Segmentation
 
 

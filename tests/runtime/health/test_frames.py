@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.runtime.pipeline.health.frames import FrameChecks, content_fault
+from edgeseg.runtime.health.frames import FrameChecks, content_fault
 
 
 def noise(low: int, high: int, size_hw: tuple[int, int] = (240, 320), seed: int = 0) -> np.ndarray:

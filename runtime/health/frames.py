@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...preprocess import Frame
-from ...reasons import DARK, FROZEN, RESOLUTION_CHANGED, SATURATED
+from ..preprocess import Frame
+from ..reasons import DARK, FROZEN, RESOLUTION_CHANGED, SATURATED
 
 _DARK_LEVEL, _SATURATED_LEVEL = 16, 250
 """A covered lens with its sensor's noise stays below the one; clipped pixels are above the other."""
