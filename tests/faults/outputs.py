@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,18 +127,32 @@ def unread_pipe(bench: Bench) -> Outcome:
         mjpeg_server(size_hw=(120, 160), fps=_CAMERA_FPS) as server,
         bench.fly(server.url, "--events", "pipe", folder=folder) as flight,
     ):
-        began_at = flight.valid()["monotonic_s"]
+        stopped = threading.Event()
+        draining = threading.Thread(target=_drain, args=(reader, stopped))
+        draining.start()
+        rate = rate_of(flight, flight.valid()["monotonic_s"])
+        stopped.set()
+        draining.join()
+        began_at = now()
 
         def is_told(event: Event) -> bool:
             pipe = [sink for sink in event.get("sinks", []) if sink["name"].endswith("pipe")]
             return bool(pipe and pipe[0]["dropped"])
 
-        told_at = flight.wait(is_told, "told that a pipe is full")["monotonic_s"]
-        during = _unharmed(flight, told_at, _CAMERA_FPS)
+        told_at = flight.wait(is_told, "told that a pipe is full", began_at)["monotonic_s"]
+        during = _unharmed(flight, told_at, rate)
         flight.signal()
         status = flight.ends()
     expect(status in (0, 2), f"exit status {status}: {flight.log}")
-    return Outcome(f"{during:.0f} results a second; exit status {status}", told_at - began_at)
+    outcome = f"{rate:.0f} results a second before, {during:.0f} then; exit status {status}"
+    return Outcome(outcome, told_at - began_at)
+
+
+def _drain(reader: int, stopped: threading.Event) -> None:
+    """Reads a pipe until it is told to stop."""
+    while not stopped.wait(0.01):
+        with contextlib.suppress(BlockingIOError):
+            os.read(reader, 1 << 16)
 
 
 @fault(
