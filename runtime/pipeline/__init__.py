@@ -1,4 +1,4 @@
-"""The run: threads that hand frames on, from sources to sinks, and what they measured."""
+"""The pipeline: threads that pass frames from sources to sinks, and the measurements of a run."""
 
 from __future__ import annotations
 

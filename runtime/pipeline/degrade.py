@@ -1,4 +1,4 @@
-"""What a run gives up when it misses its deadline again and again, and when it takes that back."""
+"""The steps by which a run does less work while it misses its deadline, and by which it recovers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ log = logging.getLogger(__name__)
 _WINDOW = 20
 _MISSES_TO_DEGRADE = 10
 _CALM_SECONDS, _MOST_CALM_SECONDS = 10.0, 300.0
-"""Without a miss for so long, a step is taken back; twice as long each time that this proves too early."""
+"""After this time without a miss, the run goes one step back up. The time doubles when that was too early."""
 
 
 class Step(NamedTuple):
     """One step down.
 
     Attributes:
-        level: of the segmenter, in :class:`~.network.Network`'s order.
-        rate: the share of the frames that is still taken.
-        text: for people.
+        level: the segmenter's index, in :class:`~.network.Network`'s order.
+        rate: the share of the frames that is still processed.
+        text: the description to show.
     """
 
     level: int
@@ -33,14 +33,14 @@ class Step(NamedTuple):
 
 
 def steps_down(asked: Segmenter, degrade: Sequence[Segmenter | float]) -> tuple[list[Step], list[Segmenter]]:
-    """The steps from what was asked for downwards, each with what the ones before it gave up.
+    """Makes the steps downwards, starting with what was asked for. Each step includes the ones before it.
 
     Args:
-        asked: runs where nothing is given up.
-        degrade: another segmenter, or the share of the frames that is still taken.
+        asked: the segmenter of the first step.
+        degrade: for each step, another segmenter or the share of the frames that is still processed.
 
     Returns:
-        The steps, and the segmenters beside the one that was asked for.
+        The steps, and the segmenters other than the one that was asked for.
 
     Raises:
         UsageError: a share is not between 0 and 1, or a segmenter has another size or other labels.
@@ -69,13 +69,13 @@ def steps_down(asked: Segmenter, degrade: Sequence[Segmenter | float]) -> tuple[
 
 
 class Degrader:
-    """Goes down the steps while results come later than the deadline, and back up when they no longer do.
+    """Goes down the steps while results miss the deadline, and back up when they keep it.
 
-    The decode thread alone calls :meth:`record`; any may read :attr:`step`.
+    Only the decode thread calls :meth:`record`. Any thread may read :attr:`step`.
 
     Args:
-        steps: from what was asked for downwards; at least that.
-        deadline_ms: from capture to class map; None for none, and the first step stays.
+        steps: at least one, starting with what was asked for.
+        deadline_ms: milliseconds from capture to class map. None for no deadline: the first step then stays.
     """
 
     def __init__(self, steps: Sequence[Step], deadline_ms: float | None) -> None:
@@ -89,30 +89,30 @@ class Degrader:
 
     @property
     def results(self) -> dict[str, int]:
-        """How many live results each step gave; empty where there is but one step."""
+        """The number of live results of each step, by its text; empty if there is only one step."""
         if len(self._steps) == 1:
             return {}
         return {step.text: count for step, count in zip(self._steps, self._results, strict=True)}
 
     @property
     def step(self) -> Step:
-        """What runs now."""
+        """The step that runs now."""
         return self._steps[self._number]
 
     @property
     def degraded(self) -> str:
-        """The step's text; empty where all is as asked for."""
+        """The step's text; empty if everything runs as asked for."""
         return self.step.text if self._number else ""
 
     def record(self, latency_ms: float, now: float) -> bool:
-        """Takes in how long a result took, and changes the step where that is due.
+        """Counts a result's latency, and changes the step if that is due.
 
         Args:
-            latency_ms: from capture to class map.
+            latency_ms: milliseconds from capture to class map.
             now: ``edgeseg.now()`` in seconds.
 
         Returns:
-            Whether the deadline was missed.
+            True if the deadline was missed.
         """
         self._results[self._number] += 1
         if self._deadline_ms is None:

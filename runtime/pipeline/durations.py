@@ -1,4 +1,4 @@
-"""How long something took, counted in buckets that never grow."""
+"""Durations, counted in a fixed number of buckets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..status import Histogram
 BOUNDS_SECONDS = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 )  # fmt: skip
-"""From a resize to the deadline of a hung network, in the steps 1, 2, 5 that plots have."""
+"""From the time of a resize to the deadline of a hung network, in the steps 1, 2, 5 that plots use."""
 
 
 class Durations:
@@ -22,12 +22,12 @@ class Durations:
         self._lock = threading.Lock()
 
     def add(self, seconds: float) -> None:
-        """Counts one."""
+        """Counts one duration."""
         with self._lock:
             self._counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
             self._total += seconds
 
     def histogram(self) -> Histogram:
-        """All so far."""
+        """Returns all durations so far, as a histogram."""
         with self._lock:
             return Histogram(BOUNDS_SECONDS, tuple(self._counts), self._total)

@@ -1,4 +1,4 @@
-"""How a run that was asked to end does so within a second, whatever does not answer."""
+"""The end of a run, which comes within a second even if parts of it do not answer."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .sink_worker import SinkWorker
 from .streams import Lane
 
 SOURCES, STAGES, SINKS, CAPTURES, CLOSING = 0.25, 0.5, 0.7, 0.85, 5.0
-"""Seconds after the end is asked for: until then a source may give its last frame, the stages may finish theirs, sinks
-may write theirs, and a source without a frame may return. A sink that is closing its file may take the last on top."""
+"""Deadlines in seconds after the end was asked for: for a source's last frame, for the stages to finish it, for sinks
+to write it, and for a source without a frame to return. A sink that is closing its file gets the last in addition."""
 
 _POLL_SECONDS = 0.02
 
 
 class Ending:
-    """Notices the wish to end, and says how long each part is waited for: long, and from that wish on hardly at all.
+    """Notices that the run must end, and sets the time to wait for each part: short once the end was asked for.
 
-    The thread that runs the pipeline alone calls it.
+    Only the thread that runs the pipeline calls it.
 
     Args:
-        lanes: of the run.
-        stopping: set where the run is to end.
-        patience_seconds: for which a source or sink is waited for while nobody wants the end.
+        lanes: the run's streams.
+        stopping: set when the run must end.
+        patience_seconds: time to wait for a source or sink as long as the end was not asked for.
 
     Attributes:
-        impatient: whether the end was asked for twice, so that no sink is waited for that is closing its file.
+        impatient: True if the end was asked for twice. Then a sink that is closing its file gets no more time.
     """
 
     def __init__(self, lanes: Sequence[Lane], stopping: threading.Event, patience_seconds: float) -> None:
@@ -37,11 +37,11 @@ class Ending:
 
     @property
     def asked(self) -> bool:
-        """Whether the wish to end has been noticed."""
+        """True if :meth:`notice` has seen that the run must end."""
         return bool(self._asked_at)
 
     def notice(self) -> bool:
-        """Whether the end has been asked for; the first time, lets the sources know."""
+        """Returns True if the end was asked for. The first time, it interrupts the sources."""
         if self._stopping.is_set() and not self._asked_at:
             self._asked_at = time.monotonic()
             for lane in self._lanes:
@@ -51,17 +51,17 @@ class Ending:
         return self.asked
 
     def is_over(self, seconds: float) -> bool:
-        """Whether the end was asked for longer ago than that."""
+        """Returns True if the end was asked for more than ``seconds`` ago."""
         return self.asked and time.monotonic() - self._asked_at > seconds
 
     def patience(self, once_asked: float) -> float:
-        """Seconds that are left: many, or until so long after the end was asked for."""
+        """Returns the seconds left to wait. Once the end was asked for, they end ``once_asked`` seconds after that."""
         if not self.asked:
             return self._patience_seconds
         return max(0.0, self._asked_at + once_asked - time.monotonic())
 
     def await_sinks(self, sinks: Mapping[SinkWorker, threading.Thread]) -> None:
-        """Lets the sinks write what waits and close; gives up those that do not answer."""
+        """Lets the sinks write what waits, and close. Gives up the sinks that do not answer."""
         deadline = time.monotonic() + self.patience(SINKS)
         for worker, thread in sinks.items():
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -74,7 +74,7 @@ class Ending:
                 worker.give_up()
 
     def await_captures(self, captures: Mapping[Lane, threading.Thread]) -> list[Lane]:
-        """Lets the sources return from their last read; gives the lanes of those that do not."""
+        """Lets the sources return from their last read. Returns the streams whose sources do not."""
         for lane in captures:
             lane.source.interrupt()
         deadline = time.monotonic() + self.patience(CAPTURES)

@@ -1,4 +1,4 @@
-"""Says at a fixed rate how the run is doing, and that a result has grown old, whether or not frames come."""
+"""The heartbeat: tells outputs at a fixed rate how the run is doing, with or without frames."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _SIZE_BEFORE_THE_FIRST_FRAME_HW = (360, 480)
 
 
 class Heartbeat:
-    """Beats until it is told to stop.
+    """Gives sinks the run's status at a fixed rate.
 
-    On each beat every sink is told the status, and the sinks of a live source whose newest result may not be acted
-    on any more are given one that says so.
+    On each beat, every sink gets the status. If the newest result of a live source is no longer valid, the sinks of
+    that source also get a result that is not valid.
 
     Args:
-        lanes: of the run.
-        status: makes the status; may raise what is to end the run.
-        overlay: draws what is not valid.
-        classes: how many there are.
+        lanes: the run's streams.
+        status: makes the status; may raise an error that ends the run.
+        overlay: draws results that are not valid.
+        classes: the number of classes.
         hz: beats a second.
         on_beat: called with each status.
     """
@@ -53,20 +53,20 @@ class Heartbeat:
         self._blank: dict[int, Frame] = {}
 
     def run(self, wait: Callable[[float], bool]) -> None:
-        """Beats until ``wait``, which waits for so many seconds, says that the end has come."""
+        """Beats until ``wait`` returns True. It waits for the given seconds, or until the run ends."""
         next_at = time.monotonic() + self._seconds
         while not wait(max(0.0, next_at - time.monotonic())):
             next_at = max(next_at + self._seconds, time.monotonic())
             try:
                 self.beat()
-            except MemoryError:  # the next beat may find room
+            except MemoryError:  # the next beat may find enough memory
                 log.warning("no memory to say how the run is doing", extra={"event": "out-of-memory"})
 
     def beat(self) -> None:
-        """Does what is done on each beat."""
+        """Does one beat."""
         status = self._status()
         for number, (lane, source) in enumerate(zip(self._lanes, status.sources, strict=True)):
-            # A result since the last beat has told the sinks itself.
+            # The sinks already have a result that came since the last beat.
             fresh, self._delivered[number] = lane.delivered > self._delivered[number], lane.delivered
             output = None
             if lane.live and not source.valid and not fresh:

@@ -1,4 +1,4 @@
-"""What a source's sinks are told where frames are missing in its film."""
+"""The output that sinks get for a gap: a place in a video where frames are missing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .streams import Captured
 
 
 def beat_of_hole(item: Captured, before: Output, overlay: Overlay) -> Output:
-    """Makes an output without a frame, for the time of a hole in a film.
+    """Makes an output without a frame, for the time of a gap in a video.
 
-    It shows the frame before the hole, struck through: the last class map is none of what the camera saw in it.
+    It shows the frame before the gap, crossed out, because the last class map does not hold during the gap.
 
     Args:
-        item: the frame after the hole.
-        before: the output before it.
-        overlay: draws it.
+        item: the frame after the gap.
+        before: the output before the gap.
+        overlay: draws the output.
     """
     void = np.full(before.frame_bgr.shape[:2], VOID, np.uint8)
     result = Segmentation(void, before.result.frame_id, item.at, valid=False, reason=FRAMES_MISSING)

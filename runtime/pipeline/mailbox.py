@@ -1,4 +1,4 @@
-"""The hand-over between two threads of the pipeline: a bounded queue that can always be shut."""
+"""The queue between two threads of the pipeline: it is bounded, and can be closed at any time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 class Mailbox(Generic[T]):
     """A first-in, first-out queue of bounded size.
 
-    Unlike :class:`queue.Queue` it can be closed from either end while the other waits, so that no thread of a
-    pipeline is left hanging, and it can prefer new items to old ones.
+    Unlike :class:`queue.Queue`, either thread can close it while the other waits, so that no thread of a pipeline
+    waits for ever. It can also prefer new items to old ones.
 
     Args:
-        capacity: the most items that wait, at least 1.
-        newest_wins: a full mailbox drops its oldest item for a new one, instead of making the writer wait.
-        on_change: called after each change, by whoever made it, for a reader that watches several mailboxes.
+        capacity: the largest number of items that wait, at least 1.
+        newest_wins: True if a full mailbox drops its oldest item for a new one. Otherwise the writer waits.
+        on_change: called after each change, in the thread that made it, for a reader that watches several mailboxes.
     """
 
     def __init__(
@@ -35,25 +35,25 @@ class Mailbox(Generic[T]):
 
     @property
     def dropped(self) -> int:
-        """How many items gave way to newer ones."""
+        """The number of items that were dropped for newer ones."""
         with self._changed:
             return self._dropped
 
     @property
     def waiting(self) -> int:
-        """How many items are inside."""
+        """The number of items inside."""
         with self._changed:
             return len(self._items)
 
     def put(self, item: T, timeout: float | None = None) -> bool:
-        """Adds an item, waiting for room unless the newest wins.
+        """Adds an item. Waits for room unless the newest wins.
 
         Args:
-            item: what to add.
-            timeout: seconds to wait at most; for ever where None.
+            item: the item to add.
+            timeout: seconds to wait at most; None for no limit.
 
         Returns:
-            Whether it was added. Not where the mailbox is closed, or the time is up.
+            True if the item was added; False if the mailbox is closed, or the time is up.
         """
         with self._changed:
             if self._newest_wins:
@@ -69,7 +69,7 @@ class Mailbox(Generic[T]):
         return True
 
     def put_if_room(self, item: T) -> bool:
-        """Adds an item where that neither waits nor drops another; whether it did."""
+        """Adds an item only if there is room. Returns True if it was added."""
         with self._changed:
             if self._closed or len(self._items) >= self._capacity:
                 return False
@@ -79,13 +79,13 @@ class Mailbox(Generic[T]):
         return True
 
     def get(self, timeout: float | None = None) -> T | None:
-        """Takes the oldest item, waiting for one.
+        """Takes the oldest item, and waits for one if there is none.
 
         Args:
-            timeout: seconds to wait at most; for ever where None.
+            timeout: seconds to wait at most; None for no limit.
 
         Returns:
-            The item; None where the mailbox is closed and empty, or the time is up.
+            The item; None if the mailbox is closed and empty, or the time is up.
         """
         with self._changed:
             if not self._items and not self._closed:
@@ -103,32 +103,32 @@ class Mailbox(Generic[T]):
         return item
 
     def wait_until_wanted(self) -> bool:
-        """Waits until a reader waits in :meth:`get` for an item; False where the mailbox is closed."""
+        """Waits until a reader waits in :meth:`get` for an item. Returns False if the mailbox is closed."""
         with self._changed:
             self._changed.wait_for(lambda: (self._readers > 0 and not self._items) or self._closed)
             return not self._closed
 
     @property
     def closed(self) -> bool:
-        """Whether the mailbox takes no more items."""
+        """True if the mailbox accepts no more items."""
         with self._changed:
             return self._closed
 
     @property
     def finished(self) -> bool:
-        """Whether the mailbox is closed and empty."""
+        """True if the mailbox is closed and empty."""
         with self._changed:
             return self._closed and not self._items
 
     def close(self) -> None:
-        """Takes no more items; those inside can still be taken."""
+        """Accepts no more items. Readers can still take those inside."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._on_change()
 
     def cancel(self) -> None:
-        """Takes no more items and throws away those inside."""
+        """Accepts no more items, and discards those inside."""
         with self._changed:
             self._closed = True
             self._items.clear()

@@ -1,4 +1,4 @@
-"""The network of a run: watched while it infers, opened again where it fails, changed where it is too slow."""
+"""The network of a run: watched during inference, opened again after failures, replaced when it is too slow."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ log = logging.getLogger(__name__)
 
 
 class Network:
-    """The segmenter that a run uses now. The inference thread alone calls :meth:`infer` and :meth:`mend`; any the rest.
+    """The segmenter that a run uses now.
+
+    Only the inference thread calls :meth:`infer` and :meth:`mend`. Any thread may call the rest.
 
     Args:
-        segmenters: open, the one that was asked for first, then smaller ones; whoever opened them closes them.
-        limits: how long inference may take, and how often the network may be opened again.
-        survives: whether a failure costs the frame alone; otherwise it is raised, and ends the run.
-        keep_frames: how many prepared frames each segmenter keeps.
-        when_idle: waits until nobody reads what was inferred before, and says whether the run goes on.
+        segmenters: open; first the one that was asked for, then smaller ones. The caller closes them.
+        limits: the longest inference, and the number of times that the network may be opened again.
+        survives: True if a failure loses only the frame; otherwise the failure is raised and ends the run.
+        keep_frames: the number of prepared frames that each segmenter keeps.
+        when_idle: waits until nobody reads earlier inferences; returns True if the run goes on.
 
     Attributes:
-        level: which of the segmenters the next frame is prepared for.
+        level: the index of the segmenter that the next frame is prepared for.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Network:
         self._errors: Counter[str] = Counter()
         self._opened: dict[int, Segmenter] = {}
         self._began_at: float | None = None
-        self._told_hung = False
+        self._hang_reported = False
         self._in_a_row = self._reopened = 0
         self._cause: Exception | None = None
         self._next_try_at = 0.0
@@ -68,19 +70,19 @@ class Network:
 
     @property
     def errors(self) -> Mapping[str, int]:
-        """How often inference failed, by kind."""
+        """The number of failed inferences, by kind."""
         with self._lock:
             return dict(self._errors)
 
     def infer(self, segmenter: Segmenter, prepared: Sequence[Prepared]) -> list[Inference] | None:
-        """Infers frames; None where that failed and the run survives it.
+        """Infers frames. Returns None if that failed and the run survives it.
 
         Args:
-            segmenter: that they were prepared for.
-            prepared: frames.
+            segmenter: the segmenter that the frames were prepared for.
+            prepared: the frames.
 
         Raises:
-            Exception: whatever inference raised, where the run does not survive it.
+            Exception: inference's own error, if the run does not survive it.
         """
         self._began_at = time.monotonic()
         try:
@@ -88,18 +90,18 @@ class Network:
                 inferences = [segmenter.infer(prepared[0])]
             else:
                 inferences = segmenter.infer_batch(prepared)
-        except Exception as error:  # told to sinks as invalid results, counted, and raised where it goes on
+        except Exception as error:  # any backend error: sinks get invalid results, or failed() raises it
             self.failed(error)
             return None
         finally:
-            self._began_at, self._told_hung = None, False
+            self._began_at, self._hang_reported = None, False
         return inferences
 
     def failed(self, error: Exception) -> None:
-        """Counts a failure with a frame, in whatever stage.
+        """Counts a failure with a frame, in any stage.
 
         Raises:
-            Exception: ``error``, where the run does not survive it.
+            Exception: ``error``, if the run does not survive it.
         """
         if not self._survives:
             raise error
@@ -118,13 +120,13 @@ class Network:
             self._in_a_row, self._reopened, self._cause = 0, 0, None
 
     def mend(self) -> bool:
-        """Opens the network again where failures persist.
+        """Opens the network again if failures persist.
 
         Returns:
-            Whether that was tried, so that frames that were prepared for the one before are of no use.
+            True if that was tried. Frames that were prepared for the earlier network are then useless.
 
         Raises:
-            FlightError: it has been done too often.
+            FlightError: the network was opened again too often.
         """
         with self._lock:
             cause, broken = self._cause, self._in_a_row >= _FAILURES_BEFORE_REOPENING
@@ -143,10 +145,10 @@ class Network:
         self.count(NOT_FINITE)
 
     def answers(self) -> bool:
-        """Whether inference is not overdue.
+        """Returns True if inference is not overdue.
 
         Raises:
-            FlightError: it has not answered for so long that it never will.
+            FlightError: inference is so late that it counts as hung for ever.
         """
         began_at = self._began_at
         if began_at is None:
@@ -154,8 +156,8 @@ class Network:
         seconds = time.monotonic() - began_at
         if seconds <= self._limits.inference_timeout_s:
             return True
-        if not self._told_hung:
-            self._told_hung = True
+        if not self._hang_reported:
+            self._hang_reported = True
             self.count(HUNG)
             log.error("inference has not answered for %.1f s", seconds, extra={"event": "inference-hung"})
         if self._survives and seconds > 2 * self._limits.inference_timeout_s:
@@ -166,7 +168,7 @@ class Network:
         return False
 
     def close(self) -> None:
-        """Closes what was opened again."""
+        """Closes the segmenters that were opened again."""
         for segmenter in self._opened.values():
             segmenter.close()
 
@@ -182,7 +184,7 @@ class Network:
             return
         level = self.level
         broken = self._segmenters[level]
-        # What it holds may be just what the next one needs, on a device above all.
+        # Free its memory first: the next one may need it, above all on a device.
         broken.close()
         give_back()
         try:

@@ -1,4 +1,4 @@
-"""What a run is doing now, read off its lanes and its network."""
+"""The status of a run, made from its streams and its network."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .streams import Lane
 
 
 class Overview:
-    """Makes a :class:`~edgeseg.runtime.status.Status`. Any thread may ask.
+    """Makes a :class:`~edgeseg.runtime.status.Status`. Any thread may call it.
 
     Args:
-        lanes: of the run.
-        network: that infers.
-        degrader: of the run.
-        total: the statistics over all lanes.
-        deadline_ms: as asked for.
+        lanes: the run's streams.
+        network: the run's network.
+        degrader: the run's degrader.
+        total: the statistics over all streams.
+        deadline_ms: the deadline that was asked for; None for none.
         board: reads the board's sensors.
 
     Attributes:
-        stopping: whether the run is about to end.
+        stopping: True if the run is about to end.
     """
 
     def __init__(
@@ -42,18 +42,22 @@ class Overview:
         self.stopping = False
 
     def status(self) -> Status:
-        """How the run is doing now.
+        """Returns the run's status now.
 
         Raises:
-            FlightError: inference has not answered for so long that the run must end.
+            FlightError: inference is so late that the run must end.
         """
         at = now()
         inferring = self._network.answers()
         sources = [self._source(lane, at, inferring) for lane in self._lanes]
         segmenter = self._network.current
         started = any(lane.frames_read for lane in self._lanes)
+        if self.stopping:
+            state = STOPPING
+        else:
+            state = RUNNING if started else STARTING
         return Status(
-            state=STOPPING if self.stopping else RUNNING if started else STARTING,
+            state=state,
             ready=not self.stopping and all(source.valid for source in sources),
             uptime_seconds=at - self._began_at,
             sources=sources,
@@ -71,7 +75,6 @@ class Overview:
 
     def _source(self, lane: Lane, at: float, inferring: bool) -> SourceStatus:
         source, stats, newest_bgr = lane.source, lane.stats, lane.newest_bgr
-        # Sources may be of other classes than Source; what these lack has its default.
         connected = source.connected and lane.error is None
         verdict = lane.validity.judge(at, connected, inferring)
         newest = lane.validity.newest

@@ -1,4 +1,4 @@
-"""The pipeline: capture, preprocess, inference, decode and output, overlapped in threads.
+"""The pipeline: capture, preprocess, inference, decode and output, in overlapping threads.
 
 NumPy, OpenCV and ONNX Runtime release the interpreter's lock, so the stages run side by side::
 
@@ -7,9 +7,9 @@ NumPy, OpenCV and ONNX Runtime release the interpreter's lock, so the stages run
                                                        |   (frames of all sources in turn)    |
                                                       ...                                    ...
 
-Every hand-over is a bounded mailbox, so memory is bounded and a failure anywhere can shut all of them: no thread
-waits for one that has ended. A frame is taken in only when the sinks of its source have room for the result, so a
-slow sink holds back its own source and no other.
+Threads pass frames through bounded mailboxes, so memory is bounded. A failure anywhere can close all mailboxes, so no
+thread waits for one that has ended. The pipeline accepts a frame only when the sinks of its source have room for the
+result, so a slow sink delays only its own source.
 """
 
 from __future__ import annotations
@@ -44,48 +44,48 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.02
 _BATCHES_KEPT = 3
-"""Batches of prepared frames at once: being prepared, waiting and being inferred; one frame more is to spare."""
+"""Batches of prepared frames at once: in preparation, waiting and in inference. One more frame is kept as a spare."""
 
 _IN_A_CHILD = Owned("the pipeline", UsageError, ignores=())
 
 
 class Pipeline:
-    """Runs a segmenter over a source, or several, and hands the results to sinks. It runs once.
+    """Runs a segmenter over one source or several, and gives the results to sinks. It runs once.
 
-    Live sources drop stale frames, the newest wins; other sources are processed whole and in order. A sink that
-    fails gets no more frames and is reported; inference and the other sinks go on. So it is with one of several
-    sources. With a live source a frame whose inference fails costs that frame alone, and :meth:`status` and the sinks
-    say at each moment whether the newest result may be acted on.
+    Live sources drop stale frames: the newest wins. Other sources are processed whole and in order. A sink that
+    fails is reported and gets no more frames; inference and the other sinks go on. The same holds for one of several
+    sources. With a live source, a failed inference loses only its frame, and :meth:`status` and the sinks show at
+    each moment whether the newest result is valid.
 
-    Threads: one calls :meth:`run`, which may be any; from any other :meth:`status` and :meth:`stop` are safe. The
-    functions that it is given are called in its own threads, each by one thread at a time. It belongs to the process
-    that made it: in a forked child :meth:`stop` does nothing, the rest raises UsageError, and no sink is touched.
+    Threads: any one thread calls :meth:`run`; others may call :meth:`status` and :meth:`stop`. The pipeline calls the
+    functions it is given in its own threads, each by one thread at a time. It belongs to the process that made it: in
+    a forked child :meth:`stop` does nothing, the other methods raise UsageError, and no sink is used.
 
     Example:
         >>> report = Pipeline(source, segmenter, sinks).run()  # doctest: +SKIP
         >>> Pipeline([Stream(front, [video]), Stream(rear)], segmenter, batch=2).run()  # doctest: +SKIP
 
     Args:
-        source: open; the caller closes it. Or several, each with its sinks, that share the segmenter in turn.
+        source: open; the caller closes it. Or several streams, each with its sinks, that share the segmenter in turn.
         segmenter: open; the caller closes it.
-        sinks: of the one source, or its one sink; not yet written to; the pipeline closes them.
-        max_frames: end each source after so many results; with its end where None.
+        sinks: the sinks, or the one sink, of a single source; not yet written to. The pipeline closes them.
+        max_frames: number of results after which each source ends; None to read each source to its end.
         on_result: called after each result with the statistics so far, in the decode thread.
-        on_failure: called for each sink that fails, with its name and error, in some thread; and for each source
-            that fails beside others.
-        patience_seconds: how long to wait for a source or sink that does not answer before giving it up; less once
-            the run has been stopped.
-        stopping: set by the caller to end the run, as :meth:`stop` does, perhaps before it began.
-        batch: the most frames that are inferred at once; never waited for.
-        trace: to write the run to; the caller closes it.
-        limits: when a live result may be acted on.
-        degrade: what to do in turn while the deadline is missed: run another open segmenter of the same size and
-            labels, or, for a number below 1, take that share of the frames. Taken back when it is kept again.
-        on_beat: called at a fixed rate with how the run is doing, in a thread of its own.
+        on_failure: called for each sink that fails, with its name and error, in any thread; also for each source that
+            fails if there are several.
+        patience_seconds: time to wait for a source or sink that does not answer before giving it up; less once the
+            run has been stopped.
+        stopping: the caller sets it to end the run, like :meth:`stop`; it may be set before the run begins.
+        batch: the largest number of frames inferred at once. The pipeline never waits for a batch to fill.
+        trace: receives the run's trace, if given; the caller closes it.
+        limits: the limits of the run, such as the greatest age of a valid result.
+        degrade: the steps to do in turn while the deadline is missed: another open segmenter of the same size and
+            labels, or a number below 1: the share of frames to process. Undone when the deadline is kept again.
+        on_beat: called at a fixed rate with the run's status, in its own thread.
         board: reads the board's sensors.
 
     Raises:
-        UsageError: there is no stream, ``batch`` is not positive, or sinks stand beside streams that have their own.
+        UsageError: there is no stream, ``batch`` is not positive, or ``sinks`` are given with several streams.
     """
 
     def __init__(
@@ -163,15 +163,15 @@ class Pipeline:
         )
 
     def stop(self) -> None:
-        """Ends the run after the frames under way. Any thread or signal handler may call it."""
-        if not is_left_alone(self):  # else a thread that is not there may hold the event's lock
+        """Ends the run after the frames in progress. Any thread or signal handler may call it."""
+        if not is_left_alone(self):  # in a child, a thread that no longer exists may hold the event's lock
             self._stopping.set()
 
     def status(self) -> Status:
-        """How the run is doing now. Any thread may ask.
+        """Returns the run's status now. Any thread may call it.
 
         Raises:
-            FlightError: inference has not answered for so long that the run is about to end.
+            FlightError: inference is so late that the run is about to end.
         """
         refuse_in_child(self)
         return self._overview.status()
@@ -179,12 +179,12 @@ class Pipeline:
     def run(self) -> RunReport:
         """Runs until all sources end, ``max_frames`` are done or :meth:`stop` is called.
 
-        Whatever is raised, every thread that answers has ended and every sink is closed. With a live source nothing
-        that can happen in flight is raised: the report tells, and the sinks keep what they have.
+        When this raises, every thread that answers has ended and every sink is closed. With a live source, no
+        failure during the run is raised: the report holds it, and the sinks keep their output.
 
         Raises:
-            UsageError: it has run already.
-            SourceError: the one source failed, so that sinks keep nothing; or it does not answer.
+            UsageError: the pipeline has run already.
+            SourceError: the only source failed, and sinks keep nothing; or it does not answer.
             BackendError: inference failed. Sinks keep nothing.
         """
         refuse_in_child(self)
@@ -214,7 +214,7 @@ class Pipeline:
         }
         try:
             self._attend(stages, foreground)
-        except BaseException as error:  # a second Ctrl-C, say: shut everything, then raise it
+        except BaseException as error:  # such as a second Ctrl-C: all threads must end before run() raises it
             self._fail(error)
             self._ending.impatient = not isinstance(error, Exception) and self._ending.notice()
         ended_at = now()
@@ -239,12 +239,12 @@ class Pipeline:
         return make_report(self._lanes, self.stats, self._stages, seconds, self._error, stuck)
 
     def _attend(self, stages: Sequence[threading.Thread], foreground: Sequence[SinkWorker]) -> None:
-        """Waits for the stages to end, writing to the foreground sinks meanwhile."""
+        """Waits for the stages to end, and writes to the foreground sinks meanwhile."""
         while any(thread.is_alive() for thread in stages):
             for worker in foreground:
                 worker.step(timeout=0)
             self._overview.stopping = self._ending.notice()
-            # A source that hangs in read() cannot be asked to end: go on without its next frame.
+            # A source that hangs in read() cannot be asked to end, so the run goes on without its next frame.
             if self._ending.is_over(ending.SOURCES):
                 for lane in self._lanes:
                     lane.captured.close()
@@ -255,7 +255,7 @@ class Pipeline:
         self._ending.notice()
 
     def _succeeded(self, lane: Lane) -> bool:
-        """Whether a stream's sinks keep what they have; what a camera gave cannot be had again."""
+        """Returns True if a stream's sinks keep their output. A camera's frames cannot be captured again."""
         return lane.live or (self._error is None and lane.error is None)
 
     def _start(
@@ -275,9 +275,9 @@ class Pipeline:
         return thread
 
     def _fail_lane(self, lane: Lane, error: BaseException) -> None:
-        """Ends one of several streams; with one alone, the run. A live one leaves what it has given."""
-        in_flight = lane.live and isinstance(error, EdgesegError)
-        if not in_flight and (len(self._lanes) == 1 or not isinstance(error, Exception)):
+        """Ends one of several streams, or the run if there is only one. The output of a live stream is kept."""
+        keeps_output = lane.live and isinstance(error, EdgesegError)
+        if not keeps_output and (len(self._lanes) == 1 or not isinstance(error, Exception)):
             self._fail(error)
             return
         assert isinstance(error, Exception)
@@ -298,7 +298,7 @@ class Pipeline:
 
 
 def _name_beside(others: Sequence[str], name: str) -> str:
-    """The name, numbered where another stream bears it."""
+    """Returns the name, with a number added if another stream has it."""
     number, free = 1, name
     while free in others:
         number += 1

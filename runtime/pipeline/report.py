@@ -1,4 +1,4 @@
-"""How a run went, ready for JSON."""
+"""The pipeline's report, ready for JSON."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from .stats import RunStats
 from .streams import Lane
 
 BUSY = 0.85
-"""From this share of the time on, a stage is what a run waits for; below, something outside of it is."""
+"""A stage that is busy for at least this share of the time limits the run. Below it, something outside limits it."""
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """How a run went.
+    """The result of a run.
 
     Attributes:
-        stats: what :meth:`RunStats.summary` gives, with ``captured``, ``dropped``, ``missing`` (from a damaged film),
-            ``sinks``, ``busy`` (the share of the time that each stage worked) and ``bottleneck`` (the busiest; empty
-            where the run waited for the world) added. One source is named in ``source``;
-            several have an entry each in ``sources``, with the same keys, ``error`` among them.
-        failures: the error of each sink that failed, and of each source that failed beside others, by its name.
-        kept: what the sinks whose output is whole have left.
-        lost: the names of the live sources that are gone for good.
-        ended_by: what ended a run with a live source before it was asked to end; else None.
-        stuck: whether a source, inference or a sink has not answered to the end: its thread is still inside a library,
-            so that neither the segmenter nor the sources may be closed, and only the end of the process frees them.
+        stats: the keys of :meth:`RunStats.summary`, and ``captured``, ``dropped``, ``missing`` (from a damaged video),
+            ``sinks``, ``busy`` (the share of the time that each stage worked) and ``bottleneck`` (the busiest stage;
+            empty if the run waited for something outside it). A single source is named in ``source``. Several sources
+            have one entry each in ``sources``, with the same keys and ``error``.
+        failures: the error of each sink that failed, by its name; also of each failed source if there are several.
+        kept: the outputs that are whole, as their sinks name them.
+        lost: the names of the live sources that failed for good.
+        ended_by: the error that ended a run with a live source before it was asked to end; else None.
+        stuck: True if a source, inference or a sink did not answer until the end. Its thread is still inside a library:
+            do not close the segmenter or the sources; only the end of the process frees them.
     """
 
     stats: Mapping[str, Any]
@@ -48,14 +48,14 @@ def make_report(
     ended_by: BaseException | None = None,
     stuck: bool = False,
 ) -> RunReport:
-    """Sums a run up.
+    """Makes the report of a run.
 
     Args:
-        lanes: of its streams.
-        total: the statistics over all.
-        stages: whose work was measured.
-        seconds: for which it was.
-        ended_by, stuck: of the report.
+        lanes: the run's streams.
+        total: the statistics over all streams.
+        stages: the measured stages.
+        seconds: the time over which they were measured.
+        ended_by, stuck: as in the report.
     """
     failures: dict[str, Exception] = {}
     for lane in lanes:

@@ -1,4 +1,4 @@
-"""How often something may be started again before it counts as broken."""
+"""A budget of restarts: when it is spent, something counts as broken."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 
 class RestartBudget:
-    """Allows so many restarts within a while, by the monotonic clock.
+    """Allows a number of restarts within a time window, by the monotonic clock.
 
-    What needs more is not mended by another start: a run that goes on trying only hides that from whoever
-    could help. Any thread may spend.
+    Something that needs more restarts is not repaired by another one: a run that goes on trying only hides the
+    problem. Any thread may call :meth:`spend`.
 
     Example:
         >>> budget = RestartBudget(most=1, within_seconds=60)
@@ -20,8 +20,8 @@ class RestartBudget:
         (True, False)
 
     Args:
-        most: restarts within the window; 0 allows none.
-        within_seconds: length of the window, which moves along with the time.
+        most: the largest number of restarts within the window; 0 allows none.
+        within_seconds: length of the window, which moves with time.
         clock: gives seconds; for tests.
 
     Raises:
@@ -40,7 +40,7 @@ class RestartBudget:
         self._lock = threading.Lock()
 
     def spend(self) -> bool:
-        """Takes one restart; False where none is left, and then none is taken."""
+        """Uses one restart. Returns False, and uses none, if none is left."""
         with self._lock:
             now = self._clock()
             while self._spent and now - self._spent[0] >= self.within_seconds:

@@ -1,4 +1,4 @@
-"""Keeps a sink to itself: its own queue, and its failures too."""
+"""The worker of one sink: gives it its own queue, and contains its failures."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from .stage import Stage
 from .trace import FrameKey
 
 _BACKLOG = 4
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 _NEWS_SECONDS = 1.0
 _UNDER_WAY = 5
-"""Batches in the pipeline at once: being prepared, inferred and decoded, and waiting between these."""
+"""Batches in the pipeline at once: in preparation, in inference, in decode, and two that wait in between."""
 
 
 log = logging.getLogger(__name__)
 
 
 class SinkWorker:
-    """Feeds one sink from a mailbox, and isolates the run from it: one that raises too often or hangs gets no more.
+    """Writes outputs from a mailbox to one sink, and protects the run: a sink that raises too often or hangs is ended.
 
     Args:
         sink: not yet written to; the worker closes it.
-        newest_wins: drop the oldest outputs where the sink is too slow, instead of making the run wait.
-        patience_seconds: how long the run waits for room before it gives the sink up.
-        on_stop: called where the sink asks for the end of the run.
-        on_failure: called with the sink's name and error, once.
-        stage: measures it.
+        newest_wins: True to drop the oldest outputs if the sink is too slow; otherwise the run waits.
+        patience_seconds: time that the run waits for room before it gives the sink up.
+        on_stop: called when the sink asks to end the run.
+        on_failure: called once with the sink's name and error.
+        stage: measures the sink.
         on_change: called when the sink has taken an output, so that there is room again.
-        batch: the most frames that are inferred at once.
-        max_age_s: how old a valid result may be for a sink that is acted on; one that has grown older in the queue is
-            given as ``stale``. None where results do not grow old.
+        batch: the largest number of frames inferred at once.
+        max_age_s: the greatest age in seconds of a valid result, for a sink that is acted on. A result that became
+            older in the queue is given as ``stale``. None if results do not grow old.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SinkWorker:
         self._max_age_s = max_age_s if sink.is_acted_on else None
         self._room = _BACKLOG if newest_wins else max(2 * _BACKLOG, _UNDER_WAY * batch)
         self._mailbox: Mailbox[Output] = Mailbox(self._room, newest_wins, on_change)
-        # Announcements take no room from results: there is but one, the newest, and the sink's thread looks for it.
+        # Announcements use no room in the mailbox: only the newest is kept, and the sink's thread polls for it.
         self._announces = type(sink).announce is not Sink.announce
         self._announcement: tuple[Status, float] | None = None
         self._busy_since: float | None = None
@@ -82,45 +82,45 @@ class SinkWorker:
 
     @property
     def dropped(self) -> int:
-        """How many outputs the sink was too slow for."""
+        """The number of outputs dropped because the sink was too slow."""
         return self._mailbox.dropped
 
     @property
     def waiting(self) -> int:
-        """How many outputs wait for the sink."""
+        """The number of outputs that wait for the sink."""
         return self._mailbox.waiting
 
     def is_full(self, under_way: int) -> bool:
-        """Whether the run must wait for the sink; if it has waited too long, gives the sink up.
+        """Returns True if the run must wait for the sink. Gives the sink up if the run has waited too long.
 
-        So no output is ever offered that has no place, and one slow sink holds its own source back and no other.
+        So every output that is offered has room, and a slow sink delays only its own source.
 
         Args:
-            under_way: frames that are in the pipeline and will be offered.
+            under_way: the number of frames that are in the pipeline and will be offered.
         """
         waiting = self._mailbox.waiting
         if self._newest_wins or self._mailbox.closed or waiting + under_way < self._room:
             self._full_since = None
             return False
-        looked_at = time.monotonic()
+        checked_at = time.monotonic()
         if not waiting or self._full_since is None:
-            self._full_since = looked_at
-        elif looked_at - self._full_since > self._patience_seconds:
+            self._full_since = checked_at
+        elif checked_at - self._full_since > self._patience_seconds:
             self.give_up()
             return False
         return True
 
     def offer(self, output: Output) -> None:
-        """Hands an output over; does nothing once the sink has failed. Called by the run."""
+        """Queues an output for the sink; does nothing once the sink has failed. Called by the run."""
         if not self._mailbox.put(output, self._patience_seconds) and not self._mailbox.closed:
             self.give_up()
 
     def beat(self, output: Output | None, status: Status) -> None:
-        """Tells the sink how the run is doing, where it has room and cares. Called by the run at a fixed rate.
+        """Gives the sink a heartbeat, if it uses heartbeats and has room. Called by the run at a fixed rate.
 
         Args:
-            output: that there is no new frame; None where there is one.
-            status: of the run.
+            output: the output for when there is no new frame; None if there is one.
+            status: the run's status.
         """
         busy_since = self._busy_since
         if busy_since is not None and time.monotonic() - busy_since > self._patience_seconds:
@@ -132,30 +132,30 @@ class SinkWorker:
 
     @property
     def status(self) -> SinkStatus:
-        """How the sink is doing."""
+        """The sink's status."""
         disabled = self.failure is not None
         return SinkStatus(self.sink.name, self.written, self.dropped, self.errors, disabled, self._last_error)
 
     def give_up(self) -> None:
-        """Counts the sink as failed because it does not answer. Called by the run."""
+        """Marks the sink as failed because it does not answer. Called by the run."""
         seconds = f"{self._patience_seconds:g} s"
         self._disable(OutputError(f"{self.sink.name} has not taken a frame for {seconds} and was given up"))
 
     def end(self) -> None:
-        """Lets the sink finish what is waiting. Called by the run."""
+        """Lets the sink write the outputs that wait, and then ends it. Called by the run."""
         self._mailbox.close()
 
     def cancel(self) -> None:
-        """Throws away what is waiting. Called by the run."""
+        """Discards the outputs that wait. Called by the run."""
         self._mailbox.cancel()
 
     def run(self, commit: Callable[[], bool]) -> None:
         """Writes all outputs, then closes the sink. Called by the sink's thread.
 
         Args:
-            commit: asked at the end: keep what was written?
+            commit: called at the end; returns True if the written output is to be kept.
         """
-        while self.step(_LOOK_SECONDS if self._announces else None):
+        while self.step(_POLL_SECONDS if self._announces else None):
             pass
         self.closing = True
         keep = self.failure is None and commit()
@@ -167,10 +167,14 @@ class SinkWorker:
             self._disable(error)
 
     def step(self, timeout: float | None) -> bool:
-        """Writes one output, if one comes in time; False once there will be none. Called by the sink's thread."""
+        """Writes one output if one comes in time. Called by the sink's thread.
+
+        Returns:
+            False once no more outputs will come.
+        """
         output = self._mailbox.get(timeout)
         announced, self._announcement = self._announcement, None
-        # What waited for long, while the sink was busy or the machine slept, says nothing of now; more is to come.
+        # An old announcement (the sink was busy, or the machine slept) says nothing about now; a newer one follows.
         announcement = (
             announced[0] if announced is not None and now() - announced[1] <= _NEWS_SECONDS else None
         )
@@ -195,7 +199,7 @@ class SinkWorker:
         return not self._mailbox.finished
 
     def _as_of_now(self, output: Output) -> Output:
-        """What was valid as it was handed over may have waited for the sink since, or the machine slept."""
+        """Returns the output, made ``stale`` if it became too old in the queue or while the machine slept."""
         result = output.result
         if self._max_age_s is None or not result.valid or now() - result.captured_at <= self._max_age_s:
             return output
@@ -241,5 +245,5 @@ class SinkWorker:
 
 
 def described(error: Exception) -> str:
-    """An error for people: one that is not ours with its kind, without which its text may say nothing."""
+    """Returns an error as text. An error of another library includes its type: its message alone may be unclear."""
     return str(error) if isinstance(error, EdgesegError) else f"{type(error).__name__}: {error}"

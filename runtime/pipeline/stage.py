@@ -1,4 +1,4 @@
-"""What one thread of the pipeline does, measured: how long it was busy, and its row of the trace."""
+"""The measurement of one thread of the pipeline: its busy time, and its row of the trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .trace import FrameKey, Trace
 
 
 class Order(IntEnum):
-    """The kinds of stages, on a frame's way."""
+    """The kinds of stages, in the order that a frame passes them."""
 
     CAPTURE = 1
     PREPROCESS = 2
@@ -20,12 +20,12 @@ class Order(IntEnum):
 
 
 class Stage:
-    """One thread's work on frames. That thread alone calls it; any may read what it measured.
+    """Measures one thread's work on frames. Only that thread calls it; any thread may read the results.
 
     Args:
-        name: for people: ``inference``, or a sink's name.
-        order: of its kind, on a frame's way.
-        trace: to add to, where there is one.
+        name: the name to show: ``inference``, or a sink's name.
+        order: the stage's kind, and its place on a frame's way.
+        trace: the trace to add to, if there is one.
     """
 
     def __init__(self, name: str, order: Order, trace: Trace | None = None) -> None:
@@ -35,24 +35,24 @@ class Stage:
 
     @property
     def busy_seconds(self) -> float:
-        """How long it has worked since :meth:`mark`, waiting not counted."""
+        """Seconds of work since :meth:`mark`, without waiting."""
         return self._busy_seconds - self._before_mark
 
     def mark(self) -> None:
-        """Begins to count now. Any thread may call it."""
+        """Starts the count again from now. Any thread may call it."""
         self._before_mark = self._busy_seconds
 
     def done(self, start: float, frames: Sequence[FrameKey], step: str = "", verb: str = "") -> float:
-        """Notes that frames have been worked on since ``start``.
+        """Records work on frames from ``start`` until now.
 
         Args:
             start: ``edgeseg.now()`` in seconds.
-            frames: which.
-            step: of their arrows, as :meth:`.trace.Track.arrow` has it; none where empty.
-            verb: the slice's name; the stage's where empty.
+            frames: the keys of the frames.
+            step: the step of their arrows, as in :meth:`.trace.Track.arrow`; no arrows if empty.
+            verb: the slice's name; if empty, the stage's name.
 
         Returns:
-            Now.
+            The time now, ``edgeseg.now()`` in seconds.
         """
         end = now()
         self._busy_seconds += end - start
@@ -64,6 +64,6 @@ class Stage:
         return end
 
     def start_arrow(self, start: float, end: float, key: FrameKey) -> None:
-        """Lets a frame's arrow begin in a slice that is there already; any thread may call it."""
+        """Starts a frame's arrow in a slice that exists already. Any thread may call it."""
         if self._track is not None:
             self._track.arrow("s", (start + end) / 2, key)

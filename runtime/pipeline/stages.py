@@ -1,4 +1,4 @@
-"""The stages of the pipeline: what each of its threads does, one function a thread."""
+"""The stages of the pipeline: one function for each thread."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Work:
-    """A frame, and what has become of it.
+    """A frame, and the results of its stages so far.
 
     Attributes:
         item: the frame.
-        segmenter: that it is prepared for.
-        fault: why there is nothing to infer or decode, a word of :mod:`edgeseg.runtime.reasons`; else empty.
-        prepared, inference: as far as it has come.
+        segmenter: the segmenter that it is prepared for.
+        fault: the reason that it is not inferred or decoded, a word of :mod:`edgeseg.runtime.reasons`; else empty.
+        prepared, inference: the results of the first stages; None before that.
     """
 
     item: Captured
@@ -53,43 +53,44 @@ class Work:
 
 @dataclass
 class Batch:
-    """Frames that are inferred at once, and the lanes that end after them."""
+    """Frames that are inferred at once, and the streams that end after them."""
 
     frames: list[Work]
     ended: list[Lane]
 
     @property
     def keys(self) -> list[FrameKey]:
-        """Which frames."""
+        """The keys of the frames."""
         return [work.item.key for work in self.frames]
 
 
 class Stages:
-    """Capture, preprocess, inference and decode, over the same lanes. Each function serves one thread.
+    """Capture, preprocess, inference and decode, for the same streams. Each function runs in one thread.
 
-    Frames of files are prepared while the network is busy. A live frame is not, it would grow old waiting: it is
-    taken once the network is free, so that this is always the newest.
+    Frames of files are prepared while the network is busy. A live frame would grow old during that time. The
+    pipeline takes it only once the network is free, so that it is always the newest.
 
-    A frame that shows nothing is not inferred, and one whose inference failed has no class map: their results are
-    not valid, and say why.
+    A frame that shows nothing is not inferred. A frame whose inference failed has no class map. Their results are
+    not valid, and have a reason.
 
     Args:
-        lanes: in order of their numbers.
-        intake: that takes from them.
-        network: makes the network, given what waits until nobody reads what was inferred.
-        degrader: is told of each live result's latency.
-        batch: the most frames that are inferred at once.
-        total: the statistics over all lanes.
+        lanes: the streams, in order of their numbers.
+        intake: takes frames from the streams.
+        network: makes the network; its argument waits until nobody reads earlier inferences.
+        degrader: gets the latency of each live result.
+        batch: the largest number of frames inferred at once.
+        total: the statistics over all streams.
         on_result: called after each result with ``total``.
-        stopping: when set, nothing more is captured.
-        trace: to add to, where there is one.
-        limits: when a result may be acted on.
+        stopping: when set, no more frames are captured.
+        trace: the trace to add to, if there is one.
+        limits: the limits of the run.
 
     Attributes:
         all: the stages whose work is measured.
         overlay: draws results.
-        network, degrader: as given.
-        first_result_at: ``edgeseg.now()`` in seconds, from when on it is.
+        network: the network that ``network`` made.
+        degrader: as given.
+        first_result_at: ``edgeseg.now()`` in seconds at the first result; None before. Work is measured from then on.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Stages:
         self._max_age_s = limits.max_age_s
         self._prepare_ahead = not any(lane.live for lane in lanes)
         sinks = [worker.stage for lane in lanes for worker in lane.workers]
-        # What a live source takes to give a frame is the world's pace and no work.
+        # A live source waits for its camera or server, and that is not work.
         captures = [lane.capture for lane in lanes if not lane.live]
         self.all = [*captures, self._preprocess_stage, self._inference_stage, self._decode_stage, *sinks]
         self.first_result_at: float | None = None
@@ -124,7 +125,7 @@ class Stages:
         self.overlay = Overlay(self.network.current.labels)
 
     def capture(self, lane: Lane) -> None:
-        """Reads a lane's source until its end."""
+        """Reads a stream's source until its end."""
         dropped = 0
         source = lane.source
         try:
@@ -138,7 +139,7 @@ class Stages:
                 read_at = lane.capture.done(asked_at, [key])
                 captured_at, fault = source.frame_at, source.frame_fault
                 if not lane.frames_read:
-                    lane.capture.mark()  # what a source takes to begin says nothing of its pace
+                    lane.capture.mark()  # the time to start a source says nothing about its rate
                 lane.frames_read += 1
                 at = read_at if captured_at is None else captured_at
                 if not at - read_at <= CLOCK_SLACK_SECONDS:
@@ -156,7 +157,7 @@ class Stages:
             lane.captured.close()
 
     def preprocess(self) -> None:
-        """Takes frames of all lanes in turn, looks whether they show anything, and resizes them for the network."""
+        """Takes frames of all streams in turn, checks their content, and resizes them for the network."""
         stage = self._preprocess_stage
         freed_at = time.monotonic()
         while self._prepare_ahead or self._prepared.wait_until_wanted():
@@ -203,37 +204,35 @@ class Stages:
         self._inferred.close()
 
     def decode(self) -> None:
-        """Makes the class maps, counts them and offers them to the sinks."""
+        """Makes the class maps, counts them and gives them to the sinks."""
         while (batch := self._inferred.get()) is not None:
             for work in batch.frames:
                 try:
                     self._finish(work)
-                except (
-                    MemoryError
-                ) as error:  # there is no room even for a result that says so; the heartbeat tells
+                except MemoryError as error:  # no memory even for an invalid result: the heartbeat reports it
                     self.network.failed(error)
             for lane in batch.ended:
                 for worker in lane.workers:
                     worker.end()
             if self._trace is not None:
                 self._trace.counter("waiting", self._waiting())
-            del batch  # its arrays may be used again
+            del batch  # so that its arrays can be used again
 
     def cancel(self) -> None:
-        """Throws away what is under way, and what waits to be written."""
+        """Discards the frames in progress, and the outputs that wait to be written."""
         for lane in self._lanes:
             lane.cancel()
         self.shut()
 
     def shut(self) -> None:
-        """Throws away what is under way; what sinks have been given they may write."""
+        """Discards the frames in progress. Sinks may still write the outputs that they were given."""
         for lane in self._lanes:
             lane.captured.cancel()
         self._prepared.cancel()
         self._inferred.cancel()
 
     def _from_the_future(self, lane: Lane, at: float) -> str:
-        """Tells once of a source whose clock is not ours; by what it says no frame would ever grow old."""
+        """Logs once that a source uses another clock, by which its frames would never grow old. Returns the reason."""
         if lane.clock_is_ours:
             lane.clock_is_ours = False
             log.error(
@@ -244,15 +243,15 @@ class Stages:
         return STALE
 
     def _rest(self, busy_seconds: float) -> None:
-        """Leaves the network idle after a frame, where a lower rate was chosen."""
+        """Leaves the network idle after a frame, if a lower rate was chosen."""
         if self.degrader.step.rate < 1 and not self._prepare_ahead:
             self._stopping.wait(busy_seconds * (1 / self.degrader.step.rate - 1))
 
     def _survive(self, work: Work, step: Callable[[Work], Segmentation | None]) -> Segmentation | None:
-        """Does a step of a frame; one that fails costs the frame, where the run survives it."""
+        """Does a step of a frame. A failure loses only the frame, if the run survives it."""
         try:
             return step(work)
-        except Exception as error:  # counted, and raised again where the run does not survive it
+        except Exception as error:  # any library's error: failed() counts it, or raises it again
             self.network.failed(error)
             work.fault = BACKEND_FAILED
             return None
@@ -285,7 +284,7 @@ class Stages:
         shares = lane.stats.record(result, finished_at)
         if self._total is not lane.stats:
             self._total.record(result, finished_at, shares)
-        # A frame of a file waits its turn; only a live one has an age.
+        # A frame of a file waits for its turn, so its latency says nothing. Only a live frame has an age.
         ms = latency_ms if lane.live else sum(result.timings_ms.values())
         status = f"{lane.stats.recent_fps:.1f} fps   {ms:.0f} ms"
         draw = partial(self.overlay.draw, item.frame_bgr, result, shares, status)
@@ -303,7 +302,7 @@ class Stages:
         if self.first_result_at is None:
             self.first_result_at = finished_at
             for stage in self.all:
-                stage.mark()  # nor does what the others waited for it
+                stage.mark()  # until then, stages only waited for the first frame
         self._intake.notify()
         self._on_result(self._total)
 
@@ -314,7 +313,7 @@ class Stages:
 
 
 def _nothing(item: Captured, reason: str) -> Segmentation:
-    """The result of a frame that has none."""
+    """Returns the result of a frame without a class map: all void, not valid."""
     return Segmentation(_void(item), item.key.frame, item.at, valid=False, reason=reason)
 
 

@@ -1,4 +1,4 @@
-"""What a run measured: frames, drops, rates, milliseconds of each stage, latency and class shares."""
+"""The statistics of a run: frames, drops, rates, milliseconds of each stage, latency and class shares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..status import Histogram
 from .durations import Durations
 
 WINDOW = 10_000
-"""Percentiles are over this many latest frames, so that a run of days needs no more memory than one of minutes."""
+"""The number of latest frames for percentiles, so that a run of days needs no more memory than one of minutes."""
 
 _RATE_FRAMES = 30
 
@@ -46,12 +46,12 @@ class RunStats:
     def record(
         self, result: Segmentation, finished_at: float, shares: npt.NDArray[np.float64] | None = None
     ) -> npt.NDArray[np.float64]:
-        """Takes in a result.
+        """Counts a result.
 
         Args:
-            result: of one frame.
-            finished_at: ``edgeseg.now()`` when its class map was there.
-            shares: what this returned where it was recorded before; counted where None.
+            result: the result of one frame.
+            finished_at: ``edgeseg.now()`` in seconds when its class map was finished.
+            shares: the return value of an earlier call for the same result; None to compute it.
 
         Returns:
             The share of the frame that each class covers, float64 [C].
@@ -81,14 +81,14 @@ class RunStats:
 
     @property
     def recent_fps(self) -> float:
-        """Frames a second over the last frames; 0 before the second frame."""
+        """Frames a second over the latest frames; 0 before the second frame."""
         with self._lock:
             return (
                 _rate(len(self._finished), self._finished[0], self._finished[-1]) if self._finished else 0.0
             )
 
     def fps_at(self, now: float) -> float:
-        """As :attr:`recent_fps`, but no more than the pause since the last frame allows; by :func:`edgeseg.now`."""
+        """Returns :attr:`recent_fps`, lowered if the last frame is long ago. ``now`` is :func:`edgeseg.now`."""
         fps = self.recent_fps
         with self._lock:
             pause = now - self._last_at
@@ -96,25 +96,25 @@ class RunStats:
 
     @property
     def invalid(self) -> Mapping[str, int]:
-        """The results that were not valid, by their reason."""
+        """The number of results that were not valid, by their reason."""
         with self._lock:
             return dict(self._invalid)
 
     @property
     def latency_ms(self) -> Mapping[str, float]:
-        """Milliseconds from capture to class map: p50, p90, p99; empty before the first."""
+        """Milliseconds from capture to class map: p50, p90, p99; empty before the first result."""
         with self._lock:
             return self._latency.percentiles()
 
     @property
     def class_share(self) -> Mapping[str, float]:
-        """The share of the newest frame that each class covers, by name; empty where its result is not valid."""
+        """The share of the newest frame that each class covers, by name; empty if its result is not valid."""
         with self._lock:
             shares = self._newest_shares
         return {} if shares is None else dict(zip(self._labels.names, shares.tolist(), strict=True))
 
     def histograms(self) -> Mapping[str, Histogram]:
-        """How long each stage took, and ``latency``, from capture to class map."""
+        """The durations of each stage, and ``latency``, from capture to class map."""
         with self._lock:
             stages = dict(self._durations)
         return {
@@ -123,7 +123,7 @@ class RunStats:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Everything measured, ready for JSON. Times are in milliseconds, shares from 0 to 1."""
+        """Returns all statistics, ready for JSON. Times are in milliseconds, shares from 0 to 1."""
         with self._lock:
             mean_shares = self._shares / max(1, self._valid)
             return {
@@ -138,7 +138,7 @@ class RunStats:
             }
 
     def _rate(self) -> float:
-        """Results a second since the first; of a single one, since it was captured."""
+        """Returns results a second since the first result; with a single result, since its capture."""
         if self.frames == 1 and self._last_at > self._captured_at:
             return 1 / (self._last_at - self._captured_at)
         return _rate(self.frames, self._first_at, self._last_at)
@@ -149,7 +149,7 @@ def _rate(frames: int, first_at: float, last_at: float) -> float:
 
 
 class _Latest:
-    """The latest values, in memory that is taken once."""
+    """The latest values, in memory that is allocated once."""
 
     def __init__(self) -> None:
         self._values = np.empty(WINDOW, np.float64)

@@ -1,4 +1,4 @@
-"""The streams of a pipeline: a source each, with its own mailbox, statistics and sinks; and whose turn it is."""
+"""The streams of a pipeline, each a source with its own mailbox, statistics and sinks; and the turns they take."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_WAIT_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Stream:
-    """A source, and where its results go.
+    """A source, and the sinks of its results.
 
     Attributes:
         source: open; whoever opened it closes it.
@@ -37,17 +37,17 @@ class Stream:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What holds for all streams of a run.
+    """The conditions that are the same for all streams of a run.
 
     Attributes:
         labels: the classes.
-        max_frames: end each after so many results; with its source where None.
-        batch: the most frames that are inferred at once.
-        patience_seconds: how long a sink may not answer.
+        max_frames: number of results after which each stream ends; None to end with its source.
+        batch: the largest number of frames inferred at once.
+        patience_seconds: time to wait for a sink that does not answer.
         stop: ends the run.
-        on_failure: called with the name and error of what failed.
-        trace: to add to, where there is one.
-        limits: when a result may be acted on.
+        on_failure: called with the name and error of each sink that fails.
+        trace: the trace to add to, if there is one.
+        limits: the limits of the run.
     """
 
     labels: LabelMap
@@ -61,22 +61,22 @@ class Conditions:
 
 
 class Lane:
-    """A stream under way.
+    """A stream during a run.
 
     Attributes:
-        number: of the stream, from 1.
-        name: of its source; no other lane has it.
+        number: the stream's number, from 1; 0 if it is the only one.
+        name: the source's name, unique among the streams.
         captured: frames that wait to be segmented.
         capture: the stage that reads them.
-        workers: of the sinks.
-        frames_read: from the source so far.
-        next_number: that the next frame has where none is missing before it.
-        delivered: frames that the sinks were offered.
-        last: the output that its sinks were offered last, where the source is a film; else None.
-        error: why the source failed.
-        checks: of its frames.
-        validity: of its newest result.
-        clock_is_ours: whether the source has never said that a frame was captured later than now.
+        workers: the workers of the sinks.
+        frames_read: number of frames read from the source so far.
+        next_number: the number of the next frame if none is missing before it.
+        delivered: number of frames whose results were given to the sinks.
+        last: the output that was given to the sinks last, if the source is a video file; else None.
+        error: the error that ended the source; None if there is none.
+        checks: the checks of its frames.
+        validity: the validity of its newest result.
+        clock_is_ours: True if the source has never given a capture time later than now.
         newest_bgr: the newest frame that was taken, uint8 [H, W, 3]; None before the first.
     """
 
@@ -116,23 +116,22 @@ class Lane:
 
     @property
     def held_back(self) -> bool:
-        """Whether a sink has no room, so that frames must wait. Without patience left, the sink is given up."""
+        """True if a sink has no room, so that frames must wait. A sink without room for too long is given up."""
         under_way = self._taken - self.delivered
         return any([worker.is_full(under_way) for worker in self.workers])
 
     @property
     def missing(self) -> int:
-        """How many frames the source lacks, as a damaged film does."""
+        """The number of frames that the source lacks, for example in a damaged video."""
         return self.source.missing
 
     @property
     def dropped(self) -> int:
-        """How many frames gave way to newer ones, here or inside the source."""
-        # Sources may be of other classes than Source; those drop none.
+        """The number of frames dropped for newer ones, here or inside the source."""
         return self.captured.dropped + self.source.dropped
 
     def take(self) -> Captured | None:
-        """The oldest captured frame, where there is one and the sinks have room for what becomes of it."""
+        """Takes the oldest captured frame. Returns None if there is none, or the sinks have no room for its result."""
         if not self.captured.waiting or self.held_back:
             return None
         item = self.captured.get(timeout=0)
@@ -143,7 +142,7 @@ class Lane:
         return item
 
     def fail(self, error: Exception) -> None:
-        """Ends this stream alone. Its sinks keep nothing, but for those of a live source: that cannot be had again."""
+        """Ends only this stream. Its sinks keep their output only if the source is live: it cannot be made again."""
         self.error = self.error or error
         if self.live:
             self.captured.cancel()
@@ -151,7 +150,7 @@ class Lane:
             self.cancel()
 
     def cancel(self) -> None:
-        """Throws away what waits to be segmented or written."""
+        """Discards the frames and outputs that wait to be segmented or written."""
         self.captured.cancel()
         for worker in self.workers:
             worker.cancel()
@@ -162,14 +161,15 @@ class Captured:
     """A frame on its way through the pipeline.
 
     Attributes:
-        lane: whose it is.
+        lane: the frame's stream.
         frame_bgr: uint8 [H, W, 3].
-        key: which it is.
-        asked_at, at: ``edgeseg.now()`` in seconds when it was asked for, and when it was there.
-        name: of the frame, where frames have names.
-        fault: why the source does not believe the frame; else empty.
-        time_s: when it is to be shown, in seconds from its film's first frame; None where the source is no film.
-        missing: frames that should be between it and the one before.
+        key: the frame's source and number.
+        asked_at: ``edgeseg.now()`` in seconds when the source was asked for it.
+        at: its capture time, ``edgeseg.now()`` in seconds.
+        name: the frame's name, if frames have names.
+        fault: the reason that the source gives for an invalid frame; else empty.
+        time_s: the time to show it, in seconds from its video's first frame; None if the source is no video file.
+        missing: number of frames missing between it and the one before.
     """
 
     lane: Lane
@@ -184,7 +184,7 @@ class Captured:
 
 
 class Intake:
-    """Takes captured frames from all lanes in turn: one of each that has any, however fast another is."""
+    """Takes captured frames from all streams in turn: one from each that has any, even if another is faster."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -192,22 +192,22 @@ class Intake:
         self._turn = 0
 
     def watch(self, lanes: Sequence[Lane]) -> None:
-        """Sets the lanes, before the first frame is taken."""
+        """Sets the streams. Called before the first frame is taken."""
         self._open = list(lanes)
 
     def notify(self) -> None:
-        """Looks again at the lanes. Any thread may call it."""
+        """Makes :meth:`take` check the streams again. Any thread may call it."""
         with self._changed:
             self._changed.notify_all()
 
     def take(self, most: int) -> tuple[list[Captured], list[Lane]]:
-        """Waits for frames, or for a lane's end.
+        """Waits for frames, or for the end of a stream.
 
         Args:
-            most: how many frames at most.
+            most: the largest number of frames to take.
 
         Returns:
-            Those that are there, and the lanes that will give no more. Neither, once all lanes have ended.
+            The frames, and the streams that will give no more. Both are empty once all streams have ended.
         """
         with self._changed:
             while True:

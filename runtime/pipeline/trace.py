@@ -1,7 +1,7 @@
 """A run as a trace in Chrome's format, for https://ui.perfetto.dev and chrome://tracing.
 
-One track a thread, one slice for what a thread did with a frame, arrows that follow a frame from track to track,
-and counters of what waits and what was dropped. Events go to a file as they come, so that memory stays bounded.
+Each thread has one track, and each step of a frame is one slice. Arrows follow a frame from track to track. Counters
+show the waiting and the dropped frames. Events go to a file as they occur, so that memory stays bounded.
 
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
@@ -21,31 +21,31 @@ from ..clock import now
 from ..forks import Owned, is_left_alone, stays_with_this_process
 
 MOST_BYTES = 256 << 20
-"""Viewers load no more than a few hundred megabytes; later events of a long run are left out, and that is told."""
+"""Viewers load no more than a few hundred megabytes. Later events of a long run are left out; ``cut`` shows it."""
 
 
 class FrameKey(NamedTuple):
-    """Which frame: of which source, from 1, or 0 where there is but one; and its number there, from 0."""
+    """A frame's key: the source's number, from 1, or 0 if there is only one; and the frame's number in it, from 0."""
 
     source: int
     frame: int
 
 
 class Trace:
-    """Writes a trace, which appears under its name once it is whole. Any thread may add to it.
+    """Writes a trace. The file gets its name once it is whole. Any thread may add to it.
 
     All times are ``edgeseg.now()`` in seconds.
 
     Args:
-        path: of the JSON file.
-        force: whether it may replace a file.
+        path: the path of the JSON file.
+        force: True to replace an existing file.
 
     Attributes:
         path: as given.
-        cut: whether events were left out because the file had grown too large.
+        cut: True if events were left out because the file became too large.
 
     Raises:
-        OutputError: the file exists, or cannot be written.
+        OutputError: the file exists and ``force`` is False, or it cannot be written.
     """
 
     def __init__(self, path: Path, force: bool = False) -> None:
@@ -66,7 +66,7 @@ class Trace:
         self._file.write('{"ph":"M","pid":1,"name":"process_name","args":{"name":"edgeseg"}}')
 
     def track(self, name: str, order: int) -> Track:
-        """Adds a track, below those of a smaller ``order``."""
+        """Adds a track, below the tracks with a smaller ``order``."""
         with self._lock:
             self._tracks += 1
             number = self._tracks
@@ -75,14 +75,14 @@ class Trace:
         return Track(self, number)
 
     def counter(self, name: str, values: Mapping[str, int]) -> None:
-        """Adds the present values of a counter."""
+        """Adds the current values of a counter."""
         self._add(f'"ph":"C","ts":{self._us(now())},"name":{json.dumps(name)},"args":{json.dumps(values)}')
 
     def close(self) -> None:
-        """Ends the file and gives it its name. Closing twice is harmless.
+        """Ends the file and gives it its name. It may be called more than once.
 
         Raises:
-            OutputError: not all of it could be written. Nothing of it stays.
+            OutputError: the file could not be written in full. Nothing of it is kept.
         """
         if is_left_alone(self):
             return
@@ -117,19 +117,19 @@ class Trace:
             self._bytes += len(event)
             try:
                 self._file.write(event)
-            except OSError as error:  # raised by close(): a full disk ends the trace and not the run
+            except OSError as error:  # close() raises it: a full disk ends the trace but not the run
                 self._failure = error
 
 
 class Track:
-    """One thread's row of a trace; made by :meth:`Trace.track`."""
+    """One thread's row of a trace. :meth:`Trace.track` makes it."""
 
     def __init__(self, trace: Trace, number: int) -> None:
         self.trace = trace
         self._number = number
 
     def slice(self, name: str, start: float, end: float, frames: Sequence[FrameKey]) -> None:
-        """Adds what was done with some frames from ``start`` to ``end``."""
+        """Adds a slice: work on some frames from ``start`` to ``end``."""
         args: dict[str, Any] = {"source": frames[0].source, "frame": frames[0].frame} if frames else {}
         if len(frames) > 1:
             args = {"frames": [f"{key.source}:{key.frame}" for key in frames]}
@@ -139,12 +139,12 @@ class Track:
         )
 
     def arrow(self, step: str, at: float, key: FrameKey) -> None:
-        """Adds a frame's arrow to the slice that there is ``at`` a time.
+        """Adds a step of a frame's arrow to the slice at a time.
 
         Args:
-            step: ``s`` where it starts, ``t`` where it goes on, ``f`` where it ends.
-            at: inside the slice.
-            key: which frame.
+            step: ``s`` to start the arrow, ``t`` to continue it, ``f`` to end it.
+            at: a time inside the slice.
+            key: the frame.
         """
         self.trace._add(
             f'"ph":"{step}","bp":"e","tid":{self._number},"cat":"frame","name":"frame",'
