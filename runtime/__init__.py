@@ -1,1 +1,1 @@
-"""The lean part that flies: bundles, backends, decode, sources, pipeline, sinks. No torch, no onnx."""
+"""The runtime: bundles, backends, decode, sources, pipeline and sinks. It needs neither torch nor onnx."""

@@ -1,4 +1,4 @@
-"""Whether frames of several sources are inferred together: where that is measurably faster."""
+"""The choice of a batch size: frames of several sources are inferred together if a measurement shows a gain."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .threads import candidates, noise_frame
 MOST = 8
 BUDGET_SECONDS = 1.5
 _ROUNDS = 5
-_WORTH_IT = 0.95
-"""A batch makes its first frame wait for its last: it must save at least this share's rest of the time."""
+_FASTER = 0.95
+"""A batch delays its first frame, so its time a frame must be at most this share of that of a smaller batch."""
 
 
 @dataclass(frozen=True)
 class BatchChoice:
-    """How many frames are inferred at once, and why.
+    """A batch size, and the reason for it.
 
     Attributes:
-        batch: the most.
-        times_ms: milliseconds a frame, by the size of the batch; empty where none were measured.
-        refused: what the backend said to a larger batch; empty where it said nothing.
+        batch: the largest number of frames inferred at once.
+        times_ms: milliseconds a frame, by the size of the batch; empty if nothing was measured.
+        refused: the backend's error for a larger batch; empty if there was none.
     """
 
     batch: int
@@ -35,7 +35,7 @@ class BatchChoice:
 
     @property
     def line(self) -> str:
-        """For people: ``2 (1: 10.9 ms a frame, 2: 9.8)``."""
+        """The choice as text: ``2 (1: 10.9 ms a frame, 2: 9.8)``."""
         times = ", ".join(
             f"{size}: {ms:.1f}" + ("" if number else " ms a frame")
             for number, (size, ms) in enumerate(sorted(self.times_ms.items()))
@@ -44,15 +44,15 @@ class BatchChoice:
         return f"{self.batch}" + (f" ({times})" if times else "") + refused
 
     def summary(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Returns the choice, ready for JSON."""
         return {"most": self.batch, "times_ms": {str(size): ms for size, ms in sorted(self.times_ms.items())}}
 
 
 def choose(times_ms: Mapping[int, float]) -> int:
-    """The largest batch that is worth it against the next smaller one that is."""
+    """Returns the batch size: a larger one is chosen only if it is clearly faster than the best smaller one."""
     best = min(times_ms)
     for size in sorted(times_ms):
-        if times_ms[size] <= _WORTH_IT * times_ms[best]:
+        if times_ms[size] <= _FASTER * times_ms[best]:
             best = size
     return best
 
@@ -63,16 +63,16 @@ def measure_batches(
     budget_seconds: float = BUDGET_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> BatchChoice:
-    """Times single frames and batches in turn, on the frames' way into the network.
+    """Measures single frames and batches in turn, with the copy of the frames into the batch.
 
     Args:
-        segmenter: open, and warm.
-        sources: that will give frames: no batch is larger, nor than :data:`MOST`.
-        budget_seconds: for all of it; a batch that would not be through in time is not tried.
+        segmenter: open, and warmed up.
+        sources: number of sources. No batch is larger than this, or than :data:`MOST`.
+        budget_seconds: time for the whole measurement; a batch that would not finish in time is not tried.
         clock: gives seconds.
 
     Raises:
-        BackendError: not even a single frame passes.
+        BackendError: inference of a single frame failed.
     """
     if sources < 2:
         return BatchChoice(1)
@@ -84,16 +84,16 @@ def measure_batches(
         segmenter.infer_batch([frame] * size)
         return (clock() - start) * 1e3 / size
 
-    frame_ms(1)  # the first of its size may make memory ready
+    frame_ms(1)  # not measured: the first run of a size may allocate memory
     times: dict[int, list[float]] = {1: [frame_ms(1)]}
     refused = ""
     for size in sorted(candidates(min(sources, MOST)))[1:]:
-        # One to make memory ready, one to measure.
+        # Two runs are needed: the first may allocate memory, the second is measured.
         if clock() - started_at + 2 * size * times[1][0] / 1e3 > budget_seconds:
             break
         try:
             frame_ms(size)
-        except BackendError as error:  # told to the user in the choice
+        except BackendError as error:  # the choice shows it to the user
             refused = str(error)
             break
         times[size] = [frame_ms(size)]

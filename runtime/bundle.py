@@ -1,4 +1,4 @@
-"""A bundle: the folder that one deployment consists of, checked byte for byte when it is opened."""
+"""A bundle: the folder that one deployment consists of. Every byte is checked when it is opened."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .manifest import NamedFile, named_files, read_manifest
 
 @dataclass(frozen=True)
 class Variant:
-    """One precision of a bundle.
+    """One graph of a bundle: a precision, and a target.
 
     Attributes:
-        name: what the bundle calls it, for example ``fp32``.
+        name: its name in the bundle, for example ``fp32``.
         path: its ONNX file.
-        sha256: of that file.
+        sha256: the SHA-256 of that file.
         precision: ``fp32``, ``fp16`` or ``int8``.
-        target: what it is made for; ``any`` runs everywhere.
-        parity: what verification measured against PyTorch, or None where it was not verified.
+        target: the target it is made for; ``any`` runs everywhere.
+        parity: the parity with PyTorch that verification measured; None if it was not verified.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Variant:
     parity: Mapping[str, Any] | None
 
     def read(self) -> bytes:
-        """Reads the file: its bytes, and no others than the bundle was opened with.
+        """Reads the file's bytes, and checks that they are the ones the bundle was opened with.
 
         Raises:
             BundleError: the file has been altered since, or is gone.
@@ -46,9 +46,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose manifest and every file named in it have been checked.
+    """A bundle whose manifest and files have been checked.
 
-    It never changes: threads may share it, and so may forked processes.
+    It never changes, so threads and forked processes may share it.
 
     Example:
         >>> bundle = Bundle.load("bundle/lraspp")  # doctest: +SKIP
@@ -57,8 +57,8 @@ class Bundle:
     Attributes:
         path: the folder.
         labels: the classes, in order of their ids.
-        manifest: the whole of ``bundle.json``.
-        variants: by name, in the manifest's order.
+        manifest: the content of ``bundle.json``.
+        variants: the variants by name, in the manifest's order.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class Bundle:
 
         Raises:
             BundleError: the folder or its manifest is missing, malformed or of a newer schema, or a file is
-                missing, altered or a link. The message names it.
+                missing, altered or a link. The message names the file.
         """
         path = Path(folder)
         manifest = read_manifest(path)
@@ -108,33 +108,33 @@ class Bundle:
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
-        """Height and width in pixels that every frame is resized to."""
+        """The height and width in pixels that every frame is resized to."""
         height, width = self.manifest["input"]["size_hw"]
         return height, width
 
     @property
     def output_size_hw(self) -> tuple[int, int]:
-        """Height and width of the logits."""
+        """The height and width of the logits."""
         height, width = self.manifest["output"]["size_hw"]
         return height, width
 
     @property
     def stride(self) -> int:
-        """Input pixels a logit."""
+        """The number of input pixels for one logit."""
         return int(self.manifest["output"]["stride"])
 
     @property
     def default_variant(self) -> str:
-        """The variant that runs where none is asked for."""
+        """The variant that runs if none is asked for."""
         return str(self.manifest["default_variant"])
 
     @property
     def checkpoint_path(self) -> Path:
-        """The checkpoint that the PyTorch reference can be rebuilt from."""
+        """The path of the checkpoint from which the PyTorch reference can be rebuilt."""
         return self.path / str(self.manifest["weights"]["checkpoint"])
 
     def read_checkpoint(self) -> bytes:
-        """Reads the checkpoint: its bytes, and no others than the bundle was opened with.
+        """Reads the checkpoint's bytes, and checks that they are the ones the bundle was opened with.
 
         Raises:
             BundleError: the file has been altered since, or is gone.
@@ -142,10 +142,10 @@ class Bundle:
         return read_checked(self.checkpoint_path, str(self.manifest["weights"]["sha256"]))
 
     def variant(self, name: str | None = None) -> Variant:
-        """Returns a variant, the default one where ``name`` is None.
+        """Returns the variant of a name, or the default one if ``name`` is None.
 
         Raises:
-            BundleError: the bundle has none of that name; the message lists those it has.
+            BundleError: the bundle has no variant of that name; the message lists those it has.
         """
         wanted = self.default_variant if name is None else name
         try:
@@ -155,13 +155,13 @@ class Bundle:
             raise BundleError(f"bundle {self.path} has no variant {wanted!r}; it has {known}") from None
 
     def variant_for(self, targets: Collection[str]) -> Variant:
-        """Returns the default variant if its target is one of these, else the first whose target is.
+        """Returns the default variant if its target is in ``targets``, else the first variant whose target is.
 
         Args:
-            targets: what can be run; ``any`` must be named like the others.
+            targets: the targets that can run; include ``any`` if it can.
 
         Raises:
-            BundleError: the bundle has none; the message lists those it has.
+            BundleError: the bundle has no such variant; the message lists those it has.
         """
         for variant in (self.variant(), *self.variants.values()):
             if variant.target in targets:

@@ -1,7 +1,7 @@
-"""What a machine makes once and uses again: a folder of the user's own, whose every byte is checked when it is read.
+"""The cache: files that a machine makes once and uses again. Every byte is checked when it is read.
 
-Each thing is ``KEY.suffix`` beside ``KEY.json``, which says what it is and its SHA-256. The folder is the user's alone
-(mode 0700), nothing in it may be a link, and every file is read through one descriptor of the checked folder.
+An item is the file ``KEY.suffix``, with ``KEY.json`` beside it, which holds its identity and SHA-256. Only the user
+owns and can use the folder (mode 0700). No file may be a link. Files are read through one descriptor of the folder.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ..core.errors import BackendError, EdgesegError, OutputError
 
 _FORMAT = 1
 _STALE_SECONDS = 3600.0
-"""What is partial for so long, nobody writes any more."""
+"""A partial file older than this was left by a process that ended."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a store keeps.
+    """The kind of items that a store keeps.
 
     Attributes:
-        name: of one, for messages; it is the files' suffix too.
-        folder: the subfolder of the cache; it is their name in the plural.
-        danger: why nobody else may write there, for messages.
-        key_of: the key of what a record says; it may raise whatever a broken record makes it raise.
+        name: the name of one item, for messages; also the suffix of the files.
+        folder: the subfolder of the cache: the name in the plural.
+        danger: the reason that nobody else may write there, for messages.
+        key_of: computes the key of a record's identity; may raise any error for a broken record.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Kind:
 
 @dataclass(frozen=True)
 class Record:
-    """What a ``KEY.json`` says.
+    """The content of a ``KEY.json``.
 
     Attributes:
-        identity: what the thing is, as JSON's types.
-        sha256: of its bytes.
-        size_bytes: how many there are.
+        identity: the fields that identify the item, as JSON's types.
+        sha256: the SHA-256 of its bytes.
+        size_bytes: the number of its bytes.
         created_at: Unix time in seconds when it was stored.
     """
 
@@ -61,12 +61,12 @@ class Record:
 
 
 class Store:
-    """Keeps things of one kind.
+    """Keeps items of one kind.
 
     Args:
-        kind: what they are.
-        folder: the cache; where None ``$EDGESEG_CACHE``, ``$XDG_CACHE_HOME/edgeseg`` or ``~/.cache/edgeseg``.
-            The things lie in a subfolder, which is made when it is first needed.
+        kind: the kind of the items.
+        folder: the cache; if None, ``$EDGESEG_CACHE``, ``$XDG_CACHE_HOME/edgeseg`` or ``~/.cache/edgeseg``.
+            The items are in a subfolder, which is made when it is first needed.
     """
 
     def __init__(self, kind: Kind, folder: Path | None = None) -> None:
@@ -74,17 +74,17 @@ class Store:
         self.folder = (folder or default_folder()) / kind.folder
 
     def path_of(self, key: str) -> Path:
-        """Where a thing lies, or would lie."""
+        """Returns the path of an item, which need not exist."""
         return self.folder / f"{key}.{self._kind.name}"
 
     def load(self, key: str) -> tuple[bytes | None, str]:
-        """Reads a thing and checks every byte of it.
+        """Reads an item and checks every byte of it.
 
         Returns:
-            The bytes and an empty string; or None and why it cannot be used, which is empty where there is none.
+            The bytes and an empty string; or None and the reason it cannot be used, empty if there is no such item.
 
         Raises:
-            BackendError: the folder is not the user's alone.
+            BackendError: other users can use the folder.
             OutputError: the folder cannot be made.
         """
         name, record_name = self.path_of(key).name, f"{key}.json"
@@ -112,17 +112,17 @@ class Store:
     def store(
         self, key: str, identity: Mapping[str, Any], content: bytes, created_with: Mapping[str, str]
     ) -> Path:
-        """Writes a thing whole or not at all; one of the same key is replaced.
+        """Writes an item in full or not at all. An item with the same key is replaced.
 
         Args:
-            key: its name.
-            identity: what it is, as JSON's types.
+            key: the item's key.
+            identity: the fields that identify it, as JSON's types.
             content: its bytes.
-            created_with: name and version of what made it, beside edgeseg's own.
+            created_with: names and versions of the software that made it; edgeseg's own is added.
 
         Raises:
-            BackendError: the folder is not the user's alone.
-            OutputError: it cannot be written.
+            BackendError: other users can use the folder.
+            OutputError: the item cannot be written.
         """
         from .._version import __version__
 
@@ -139,7 +139,7 @@ class Store:
             with self._open() as folder:
                 _hold(folder, fcntl.LOCK_EX)
                 _write(folder, self.path_of(key).name, content)
-                # Last, so that a thing without it is known to be half-written.
+                # Last, so that an item without its record is known to be incomplete.
                 _write(folder, f"{key}.json", text.encode())
                 os.fsync(folder)
         except OSError as error:
@@ -147,11 +147,11 @@ class Store:
         return self.path_of(key)
 
     def private_folder(self, key: str) -> Path:
-        """A subfolder that a library keeps its own files of one thing in; made where it is missing, mode 0700.
+        """Returns a subfolder for the files that a library keeps of one item. Makes it with mode 0700 if missing.
 
         Raises:
-            BackendError: the folder is not the user's alone.
-            OutputError: it cannot be made.
+            BackendError: other users can use the folder or the subfolder.
+            OutputError: the subfolder cannot be made.
         """
         with self._open() as folder:
             try:
@@ -168,10 +168,10 @@ class Store:
         return self.folder / key
 
     def records(self) -> dict[str, Record]:
-        """What is in the store by key, the newest first; what cannot be read is left out.
+        """Returns the records by key, the newest first. Records that cannot be read are left out.
 
         Raises:
-            BackendError: the folder is not the user's alone.
+            BackendError: other users can use the folder.
         """
         found = {}
         with self._open() as folder:
@@ -183,16 +183,16 @@ class Store:
                     self._kind.key_of(record.identity)
                     found[name.removesuffix(".json")] = record
                 except (OSError, EdgesegError, KeyError, TypeError, ValueError):
-                    # It is in nobody's way: `load` tells of it when its thing is asked for.
+                    # A broken record does no harm here: `load` reports it when its item is asked for.
                     continue
         return dict(sorted(found.items(), key=lambda item: item[1].created_at, reverse=True))
 
     def trim(self, most_bytes: int) -> None:
-        """Removes the oldest until the rest takes no more than ``most_bytes``; the newest stays in any case.
+        """Removes the oldest items until the rest has at most ``most_bytes``. The newest item always stays.
 
         Raises:
-            BackendError: the folder is not the user's alone.
-            OutputError: it cannot be written.
+            BackendError: other users can use the folder.
+            OutputError: the folder cannot be written.
         """
         records = self.records()
         total = 0
@@ -212,14 +212,14 @@ class Store:
 
     @contextmanager
     def lock(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Holds a thing's lock, so that two processes that need one thing make it once.
+        """Holds an item's lock, so that two processes that need the same item make it only once.
 
         Args:
-            key: the thing's.
-            on_wait: is called where another process holds it.
+            key: the item's key.
+            on_wait: called if another process holds the lock.
 
         Raises:
-            BackendError: the folder is not the user's alone.
+            BackendError: other users can use the folder.
             OutputError: the lock cannot be made.
         """
         with self._open() as folder:
@@ -241,7 +241,7 @@ class Store:
 
     @contextmanager
     def _open(self) -> Iterator[int]:
-        """A descriptor of the folder, once it is known to be the user's alone."""
+        """Opens the folder, and checks that it belongs to the user and nobody else can use it."""
         danger = self._kind.danger
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -278,12 +278,12 @@ class Store:
 
 
 def key_of_fields(fields: Mapping[str, Any]) -> str:
-    """64 hex digits that no two identities share."""
+    """Returns a key of 64 hex digits, different for each identity."""
     return hashlib.sha256(json.dumps(dict(fields), sort_keys=True).encode()).hexdigest()
 
 
 def default_folder() -> Path:
-    """The user's cache of edgeseg."""
+    """Returns the folder of the user's edgeseg cache."""
     if named := os.environ.get("EDGESEG_CACHE"):
         return Path(named)
     if base := os.environ.get("XDG_CACHE_HOME"):
@@ -292,16 +292,16 @@ def default_folder() -> Path:
 
 
 def _hold(folder: int, how: int) -> None:
-    """Locks a folder until its descriptor is closed, so that a thing and its record are of one writer.
+    """Locks a folder until its descriptor is closed, so that an item and its record come from the same writer.
 
-    Where the file system has no locks, a mixture is found by its SHA-256, and made anew.
+    If the file system has no locks, the SHA-256 shows a mixture of two writers, and the item is made again.
     """
     with suppress(OSError):
         fcntl.flock(folder, how)
 
 
 def _read(folder: int, name: str) -> bytes:
-    """The bytes of a plain file of the user's own; a link is refused by the system."""
+    """Returns the bytes of a regular file that the user owns. The system refuses a link."""
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -323,7 +323,7 @@ def _read_record(folder: int, name: str) -> Record:
 
 
 def _write(folder: int, name: str, data: bytes) -> None:
-    # Two containers may have one process ID, and one cache.
+    # Two containers may share a cache and have the same process ID.
     partial = f".{name}.partial-{os.getpid()}-{secrets.token_hex(4)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -338,7 +338,7 @@ def _write(folder: int, name: str, data: bytes) -> None:
 
 
 def _discard_partials(folder: int, key: str) -> None:
-    """Removes what a process that was killed left behind; the caller holds the lock."""
+    """Removes partial files of a process that was killed. The caller holds the lock."""
     for name in os.listdir(folder):
         if name.startswith(f".{key}") and ".partial-" in name:
             os.unlink(name, dir_fd=folder)
@@ -347,7 +347,7 @@ def _discard_partials(folder: int, key: str) -> None:
 def _remove(folder: int, name: str) -> None:
     try:
         os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:  # another process has, or it was never made
+    except FileNotFoundError:  # another process removed it, or it was never made
         return
 
 

@@ -1,4 +1,4 @@
-"""Reads the files of a bundle: each is opened once, and the bytes that were hashed are the bytes that are used."""
+"""Readers for the files of a bundle. The bytes that were hashed are the bytes that are used."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _BLOCK_BYTES = 1 << 20
 
 @contextmanager
 def open_own(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file of a bundle's own; refuses links of both kinds, pipes, devices and folders.
+    """Opens a file that belongs to a bundle. Refuses symbolic and hard links, pipes, devices and folders.
 
-    A second name of the same bytes lets whoever holds that change them after they were checked. What is looked at is
-    what was opened, so that nothing can take its place in between.
+    A hard link would let others change the bytes after the check. The check uses the open descriptor, so nothing can
+    replace the file between check and use.
 
     Raises:
-        BundleError: it is such a thing.
-        OSError: it is not there, or cannot be read.
+        BundleError: the file is one of these.
+        OSError: the file is missing, or cannot be read.
     """
     try:
-        # Without waiting: a pipe that nobody writes to would hold the opening for ever.
+        # O_NONBLOCK, because opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP and path.is_symlink():
@@ -54,10 +54,10 @@ def open_own(path: Path) -> Iterator[BinaryIO]:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as 64 lower-case hex digits.
+    """Returns the SHA-256 of a file's bytes, as 64 lower-case hex digits.
 
     Raises:
-        BundleError: as :func:`open_own`.
+        BundleError: as for :func:`open_own`.
         OSError: the file cannot be read.
     """
     digest = hashlib.sha256()
@@ -68,17 +68,17 @@ def file_sha256(path: Path) -> str:
 
 
 def read_checked(path: Path, sha256: str) -> bytes:
-    """Reads a file of a bundle that is open, once, and checks what was read.
+    """Reads a file of an open bundle once, and checks the bytes that were read.
 
     Args:
         path: the file.
-        sha256: that its bytes must have.
+        sha256: the SHA-256 that its bytes must have.
 
     Returns:
-        The bytes that have this SHA-256, whatever becomes of the file.
+        The bytes with this SHA-256. Later changes of the file do not matter.
 
     Raises:
-        BundleError: it has other bytes now, is gone, or is no file of the bundle's own.
+        BundleError: the file has other bytes now, is gone, or is refused by :func:`open_own`.
     """
     try:
         with open_own(path) as file:

@@ -1,13 +1,13 @@
-"""The clock that captures, results and their ages are told by: it goes on while the machine sleeps.
+"""The clock for captures, results and their ages. It goes on while the machine sleeps.
 
-CLOCK_MONOTONIC, which is ``time.monotonic()``, stands still while a board is suspended. By it, a mask from before
-would look as young after an hour's sleep as it did before. CLOCK_BOOTTIME counts the sleep too.
+CLOCK_MONOTONIC, which is ``time.monotonic()``, stops while a board is suspended. By that clock, an hour of sleep would
+not make a class map older. CLOCK_BOOTTIME counts the sleep too.
 
-Two clocks, two uses, never mixed in one difference (a test reads every module for that):
+The two clocks have two uses. They are never mixed in one difference; a test checks every module for that:
 
-* *Moments and ages* are of this clock: when a frame was captured, when its class map was there, how old it is.
-* *Patience* is of ``time.monotonic()``: for how long a read, a connection, inference or a sink is waited for. A machine
-  that sleeps waits for nobody, so that nothing is given up as it wakes merely because it slept.
+* *Moments and ages* use this clock: a frame's capture time, the time of its class map, its age.
+* *Timeouts* use ``time.monotonic()``: the time to wait for a read, a connection, inference or a sink. Sleep does not
+  count there, so nothing is given up at wake-up only because the machine slept.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ import sys
 import time
 
 CLOCK_SLACK_SECONDS = 1e-3
-"""A moment that is later than now by no more than this is one that was rounded."""
+"""A moment that is later than now by at most this counts as a rounding error."""
 
 _READ_TOGETHER_SECONDS = 0.01
-"""Two clocks that are read within this time of each other tell of the same moment."""
+"""Two clocks that are read within this time of each other count as read at the same moment."""
 
 if sys.platform == "linux":
 
     def now() -> float:
-        """Returns the seconds since the machine was booted, those that it slept included.
+        """Returns the seconds since the machine was booted, with the time that it slept.
 
-        ``captured_at``, ``frame_at`` and ``finished_at`` are moments of this clock; all processes of a machine share
-        it. It is CLOCK_BOOTTIME on Linux, and ``time.monotonic()`` where a platform has none. A moment of
-        ``time.monotonic()`` is never later than one of this clock, so that a result that was given the wrong one looks
-        older than it is, never younger.
+        ``captured_at``, ``frame_at`` and ``finished_at`` are moments of this clock. All processes of a machine share
+        it. It is CLOCK_BOOTTIME on Linux, and ``time.monotonic()`` on other platforms. ``time.monotonic()`` is never
+        ahead of this clock, so a result with a moment of the wrong clock looks older than it is, never younger.
         """
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -49,15 +48,15 @@ else:
 
 
 def slept_seconds() -> float:
-    """Returns for how many seconds the machine has slept since it was booted.
+    """Returns the seconds that the machine has slept since it was booted.
 
-    It alone may compare the two clocks. A moment ``at`` of ``time.monotonic()``, such as the stamp that V4L2 or
-    GStreamer gives a buffer, is ``at + slept_seconds()`` by :func:`now`, if the machine has not slept since.
+    Only this function may compare the two clocks. A moment ``at`` of ``time.monotonic()``, such as a V4L2 or GStreamer
+    buffer's timestamp, is ``at + slept_seconds()`` by :func:`now`, if the machine has not slept since.
     """
     while True:
         before = time.monotonic()
         at = now()
         after = time.monotonic()
-        # A process that is stopped between the two would take that for sleep.
+        # A process that is stopped between the two reads would count the pause as sleep.
         if after - before <= _READ_TOGETHER_SECONDS:
             return at - after

@@ -1,4 +1,4 @@
-"""Which CPU this is, and how much of it the process may use."""
+"""The identity of the CPU, and the share of it that the process may use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
-_TELLING = (
+_IDENTIFYING = (
     "vendor_id", "cpu family", "model", "model name", "stepping", "flags",
     "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features",
 )  # fmt: skip
@@ -17,28 +17,30 @@ _TELLING = (
 
 @lru_cache(maxsize=1)
 def cpu_identity() -> str:
-    """One line that two CPUs share only where code made for one runs as well on the other: model and features."""
-    told: dict[str, str] = {}
+    """Returns the CPU's model and features in one line. CPUs with the same line run the same code equally well."""
+    fields: dict[str, str] = {}
     try:
         for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
-            told.setdefault(name.strip(), value.strip())
-    except OSError:  # not Linux, or no /proc: the platform's own words are all there is
-        told = {"model name": platform.processor()}
-    return "; ".join([platform.machine(), *(told[name] for name in _TELLING if name in told)])
+            fields.setdefault(name.strip(), value.strip())
+    except OSError:  # not Linux, or no /proc: only the platform's own name is known
+        fields = {"model name": platform.processor()}
+    return "; ".join([platform.machine(), *(fields[name] for name in _IDENTIFYING if name in fields)])
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """How many CPUs the process may use: its affinity mask's, and no more than its control groups' quota, rounded up.
+    """Returns the number of CPUs that the process may use.
+
+    That is the number in its affinity mask, and at most its control groups' quota, rounded up.
 
     Args:
-        root: where ``proc`` and ``sys`` are.
+        root: the folder of ``proc`` and ``sys``.
     """
     return max(1, min([_affinity(), *(math.ceil(quota) for quota in _quotas(root))]))
 
 
 def all_cpus_are_usable() -> bool:
-    """Whether the process may use every CPU of the machine."""
+    """Returns True if the process may use every CPU of the machine."""
     return usable_cpus() >= (os.cpu_count() or 1)
 
 
@@ -49,14 +51,14 @@ def _affinity() -> int:
 
 
 def _quotas(root: Path) -> list[float]:
-    """The CPUs' worth of time that each control group of the process has, outer ones too; none where unlimited."""
+    """Returns the quota, in CPUs, of each control group of the process and of the groups around it, if limited."""
     quotas = []
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
         mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        # In a container the path is often the host's, and the limit stands at the mount's own root.
+        # In a container the path is often the host's, and the limit is at the root of the mount.
         inner = Path(group.lstrip("/"))
         for folder in (mount / inner, *(mount / parent for parent in inner.parents)):
             if controllers:
@@ -71,5 +73,5 @@ def _quotas(root: Path) -> list[float]:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:  # this kernel has no such file: nothing is limited by it
+    except OSError:  # this kernel has no such file, so it sets no limit
         return ""

@@ -1,12 +1,12 @@
-"""What a forked child does with what its parent had opened: nothing.
+"""The protection of a parent's objects in a forked child: the child must not use them.
 
-A fork copies memory and open files, and of the threads only the one that forked. A library's thread pool has no
-threads in the child, and waits for them for ever as it is taken down. A connection, a file that is being written and
-shared memory are still the parent's, and whatever the child does to them befalls the parent.
+A fork copies memory and open files, but only the thread that forked. In the child, a library's thread pool has no
+threads, and waits for them for ever when it is destroyed. Connections, files being written and shared memory still
+belong to the parent, and the child's changes to them affect the parent.
 
-So each thing that holds any of these says so here once. In a child it is never destroyed, its methods that use what it
-holds raise one clear line, and those that let it go return at once. Who took hold of a method before the fork, as the
-target of a process, calls it as it was: what such a method must not do there, it asks :func:`refuse_in_child`.
+So each object that holds one of these is registered here. In a child it is never destroyed. Its methods that use the
+resource raise a clear error, and those that release it return at once. A method that was bound before the fork, such
+as the target of a process, is not replaced: it must call :func:`refuse_in_child` itself.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ..core.errors import EdgesegError
 
 @dataclass(frozen=True)
 class Owned:
-    """What becomes of a thing in a forked child.
+    """The behaviour of an object in a forked child.
 
     Attributes:
-        what: it is, for people.
-        error: that its methods raise there.
+        what: the object's name, for messages.
+        error: the error that its methods raise in the child.
         refuses: the names of the methods that raise it.
-        ignores: the names of those that return at once, with None.
-        in_child: called in the child with the thing and the error that its methods raise: to close the child's own
-            copies of its files, say. It must not wait, take a lock or touch a library.
+        ignores: the names of the methods that return None at once.
+        in_child: called in the child with the object and the error that its methods raise, for example to close the
+            child's own copies of its files. It must not wait, acquire a lock or call a library.
     """
 
     what: str
@@ -43,10 +43,10 @@ class Owned:
 
 
 _owned: dict[int, tuple[ref[Any], Owned]] = {}
-"""By the thing's ``id``: a thing need not be one that can be hashed."""
+"""By the object's ``id``, because an object need not be hashable."""
 
 _left: dict[int, Owned] = {}
-"""In a child: what its parent had opened. These things live for ever, and so do their ``id``."""
+"""In a child: the parent's objects. They are never destroyed, so each ``id`` stays valid."""
 
 _used: set[str] = set()
 _used_by_parent: set[str] = set()
@@ -54,11 +54,11 @@ _is_registered = False
 
 
 def stays_with_this_process(thing: object, owned: Owned) -> None:
-    """Lets a forked child leave a thing alone.
+    """Registers an object that a forked child must leave alone.
 
     Args:
-        thing: as it is about to open what it holds.
-        owned: what becomes of it in a child.
+        thing: the object, before it opens its resource.
+        owned: its behaviour in a child.
     """
     number = id(thing)
     _owned[number] = ref(thing, lambda gone: _owned.pop(number, None)), owned
@@ -66,13 +66,13 @@ def stays_with_this_process(thing: object, owned: Owned) -> None:
 
 
 def begins_to_use(library: str) -> None:
-    """Notes that this process uses a library whose threads a forked child has not."""
+    """Records that this process uses a library whose threads do not exist in a forked child."""
     _used.add(library)
     _register()
 
 
 def was_used_before_fork(library: str) -> bool:
-    """Returns whether this is a forked child, and a parent of it had begun to use the library."""
+    """Returns True if this is a forked child, and a parent of it used the library before the fork."""
     return library in _used_by_parent
 
 
@@ -84,19 +84,19 @@ def _register() -> None:
 
 
 def is_left_alone(thing: object) -> bool:
-    """Returns whether this is a forked child, and the thing its parent's."""
+    """Returns True if this is a forked child, and the object belongs to its parent."""
     return id(thing) in _left
 
 
 def refuse_in_child(thing: object) -> None:
-    """Raises the thing's error where this is a forked child, and the thing its parent's."""
+    """Raises the object's error if this is a forked child, and the object belongs to its parent."""
     owned = _left.get(id(thing))
     if owned is not None:
         raise _refusal(owned)
 
 
 def in_this_process(function: Callable[..., object]) -> Callable[..., object]:
-    """Makes a function that does nothing in a forked child, for what is called as something is collected."""
+    """Returns a function that does nothing in a forked child, for calls at the time of garbage collection."""
     pid = os.getpid()
     return lambda *arguments: function(*arguments) if os.getpid() == pid else None
 
@@ -109,7 +109,7 @@ def _leave_all_alone() -> None:
         if thing is None:
             continue
         _left[id(thing)] = owned
-        # Never destroyed, also not as the interpreter ends: destructors wait for threads that are not there.
+        # Destructors would wait for threads that do not exist in the child, also when the interpreter ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
         for name in owned.refuses:
             setattr(thing, name, partial(_refuse, owned))
@@ -120,7 +120,7 @@ def _leave_all_alone() -> None:
 
 
 def _refusal(owned: Owned) -> EdgesegError:
-    """Returns the error of a thing that is used in a forked child."""
+    """Returns the error of an object that is used in a forked child."""
     return owned.error(
         f"{owned.what} was opened before this process was forked; fork before it is opened, or start processes with"
         " spawn"

@@ -1,4 +1,4 @@
-"""A gate: lets one thread at a time use what can be closed at any moment."""
+"""A gate: lets one thread at a time use a resource that can be closed at any moment."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..core.errors import EdgesegError
 
 
 class Gate:
-    """Lets one thread at a time inside, and closes what is inside once nobody is there any more.
+    """Lets one thread at a time use a resource, and closes it when no thread uses it any more.
 
-    :meth:`shut` waits for nobody: where a thread is inside, that thread closes as it leaves. So closing neither pulls
-    memory away from under a library that is using it, nor hangs with a library that never returns.
+    :meth:`shut` does not wait: a thread that is inside closes the resource when it leaves. So memory is never freed
+    while a library uses it, and closing does not hang if a library never returns.
 
     Args:
-        close: the owner's method that closes what is inside; called once. The owner is not kept alive.
+        close: the owner's method that closes the resource; called once. The owner is not kept alive.
     """
 
     def __init__(self, close: object) -> None:
@@ -27,7 +27,7 @@ class Gate:
         self.is_shut = False
 
     def __enter__(self) -> None:
-        # Whoever enters looks for himself whether it is shut: that is his error to word.
+        # The caller checks `is_shut` itself, because it knows the error to raise.
         self._lock.acquire()
 
     def __exit__(
@@ -38,12 +38,12 @@ class Gate:
             self._finish()
 
     def shut(self) -> None:
-        """Closes now, or as soon as the thread that is inside leaves. Any thread may call it, and more than once."""
+        """Closes now, or when the thread that is inside leaves. Any thread may call it, also more than once."""
         self.is_shut = True
         self._finish()
 
     def bar(self, error: EdgesegError) -> None:
-        """Lets nobody in any more, and closes nothing: in a forked child, where what is inside is the parent's."""
+        """Lets no thread in any more, and closes nothing. For a forked child, whose parent owns the resource."""
         self._lock, self._done = _Barred(error), True
 
     def _finish(self) -> None:
@@ -58,7 +58,7 @@ class Gate:
 
 
 class _Barred:
-    """Stands where a gate's lock was."""
+    """Replaces a gate's lock after :meth:`Gate.bar`."""
 
     def __init__(self, error: EdgesegError) -> None:
         self._error = error

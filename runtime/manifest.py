@@ -1,7 +1,7 @@
-"""``bundle.json``: the one schema that the exporter writes by and the runtime reads by.
+"""The manifest, ``bundle.json``: exporter and runtime use one schema.
 
-The JSON schema (``bundle_schema.json``) is the single source of truth for the form. What a schema cannot say
-is checked here too: that every file named lies in the bundle's folder, and that the default variant exists.
+The JSON schema (``bundle_schema.json``) is the only definition of the form. This module also checks two rules that a
+schema cannot express: every named file is in the bundle's folder, and the default variant exists.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_BYTES = 4 << 20
 
 
 class NamedFile(NamedTuple):
-    """A file that a manifest names: where in the manifest, its name, and the SHA-256 it must have."""
+    """A file that a manifest names: its field in the manifest, its name, and the SHA-256 it must have."""
 
     field: str
     name: str
@@ -33,12 +33,12 @@ def check_manifest(manifest: object, origin: str) -> dict[str, Any]:
     """Checks a parsed manifest and returns it.
 
     Args:
-        manifest: what ``json.load`` gave.
+        manifest: the result of ``json.load``.
         origin: the file it came from, for the messages.
 
     Raises:
-        BundleError: it is of a newer schema, breaks the schema (the message names the field), names a file
-            outside its folder, or a default variant that is not there.
+        BundleError: the manifest has a newer schema, breaks the schema (the message names the field), names a file
+            outside its folder, or names a default variant that does not exist.
     """
     if not isinstance(manifest, dict):
         raise BundleError(f"{origin} holds no JSON object; export the bundle again")
@@ -50,7 +50,7 @@ def check_manifest(manifest: object, origin: str) -> dict[str, Any]:
         )
     _check_schema(manifest, origin)
     for file in named_files(manifest):
-        # A bundle is a flat folder, so that a name can be checked without touching the disk.
+        # A bundle is a flat folder, so a name can be checked without reading the disk.
         if file.name in (".", "..") or "/" in file.name or "\\" in file.name or "\0" in file.name:
             raise BundleError(
                 f"{origin}: {file.field} names {file.name!r}, outside the bundle;"
@@ -65,7 +65,7 @@ def check_manifest(manifest: object, origin: str) -> dict[str, Any]:
 
 
 def named_files(manifest: Mapping[str, Any]) -> Iterator[NamedFile]:
-    """The files that a manifest (of the right form) names, the checkpoint first."""
+    """Yields the files that a valid manifest names, the checkpoint first."""
     weights = manifest["weights"]
     yield NamedFile("weights.checkpoint", weights["checkpoint"], weights["sha256"])
     for name, variant in manifest["variants"].items():
@@ -80,7 +80,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads and checks the ``bundle.json`` of a folder.
 
     Raises:
-        BundleError: there is none, it is too large, not JSON, or :func:`check_manifest` refuses it.
+        BundleError: the manifest is missing, too large or not JSON, or :func:`check_manifest` refuses it.
     """
     path = folder / MANIFEST_NAME
     if not folder.is_dir():
@@ -102,16 +102,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 class _Decimal(float):
-    """A number with a point or an exponent: ``512.0`` is a whole number to a JSON schema, and none to Python."""
+    """A number with a point or an exponent. A JSON schema accepts ``512.0`` as an integer, but Python does not."""
 
     def is_integer(self) -> bool:
         return False
 
 
 def _parsed(data: bytes) -> object:
-    """What JSON says; raises ValueError where it is none, or holds what no computer can use."""
+    """Parses JSON. Raises ValueError if it is not JSON, or holds numbers or characters that cannot be used."""
     content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_decimal)
-    # JSON can write half of a character, which no file, terminal or library can take.
+    # JSON can hold half of a surrogate pair, which no file, terminal or library accepts.
     json.dumps(content, ensure_ascii=False).encode("utf-8")
     return content
 
@@ -128,10 +128,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
-    """Checks a manifest and writes it as the ``bundle.json`` of a folder, whole or not at all.
+    """Checks a manifest and writes it as the ``bundle.json`` of a folder, in full or not at all.
 
     Raises:
-        BundleError: the manifest is not of the schema.
+        BundleError: the manifest breaks the schema.
         OutputError: the folder cannot be written.
     """
     path = folder / MANIFEST_NAME

@@ -1,4 +1,4 @@
-"""Draws a segmentation over its frame: blended colours, class borders, a legend, and how fast it runs."""
+"""The overlay: a segmentation drawn over its frame, with blended colours, class borders, a legend and a status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SMALLEST_SIDE_FOR_TEXT_PX = 160
 
 
 class Overlay:
-    """Draws overlays for one label map. Text and lines scale with the frame.
+    """Draws overlays for one label map. The size of text and lines follows the frame's size.
 
     Args:
         labels: the classes, in order of their ids.
@@ -26,23 +26,20 @@ class Overlay:
 
     def __init__(self, labels: LabelMap) -> None:
         self._labels = labels
-        self._palette_bgr = labels.palette_rgb()[
-            :, None, ::-1
-        ].copy()  # [256, 1, 3], as applyColorMap wants it
+        self._palette_bgr = labels.palette_rgb()[:, None, ::-1].copy()  # [256, 1, 3] for applyColorMap
 
     def draw(
         self, frame_bgr: Frame, result: Segmentation, shares: npt.NDArray[np.float64], status: str = ""
     ) -> Frame:
         """Draws a result over its frame.
 
-        Void pixels stay as they are. A result that is not valid shows the frame in grey, struck through, with the
-        reason.
+        Void pixels do not change. For a result that is not valid, the frame is grey and crossed out, with the reason.
 
         Args:
             frame_bgr: uint8 [H, W, 3].
-            result: of the same size.
+            result: the frame's result, of the same size.
             shares: the share of the frame that each class covers, float64 [C], each 0 to 1.
-            status: a short text for the corner, such as the rate; empty for none.
+            status: a short text for the corner, such as the frame rate; empty for none.
 
         Returns:
             uint8 [H, W, 3], BGR, a new array.
@@ -80,7 +77,7 @@ class Overlay:
         return np.asarray(blended, np.uint8)
 
     def _rows(self, shares: npt.NDArray[np.float64], room: int) -> list[LegendRow]:
-        """The classes that are there, in order of their ids, so that rows do not jump from frame to frame."""
+        """Returns the rows of visible classes, in order of their ids, so that rows do not move between frames."""
         present = np.flatnonzero(shares >= _LEAST_SHARE)
         shown = present
         if len(present) > room:

@@ -1,4 +1,4 @@
-"""Text and panels on a picture, in sizes that follow the picture's own."""
+"""Text and panels on an image, in sizes that follow the image's size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PANEL_OPACITY = 0.68
 
 
 class LegendRow(NamedTuple):
-    """A line of a legend: a colour (BGR), a name and a value; no chip where the colour is None."""
+    """A line of a legend: a colour (BGR), a name and a value. No colour box is drawn if the colour is None."""
 
     colour: Colour | None
     name: str
@@ -31,10 +31,10 @@ class LegendRow(NamedTuple):
 
 
 class Painter:
-    """Paints on a picture, in place.
+    """Paints on an image, in place.
 
     Args:
-        canvas_bgr: uint8 [H, W, 3].
+        canvas_bgr: the image, uint8 [H, W, 3].
     """
 
     def __init__(self, canvas_bgr: Frame) -> None:
@@ -48,7 +48,7 @@ class Painter:
 
     @property
     def legend_room(self) -> int:
-        """How many rows a legend may have, so that it leaves a quarter of the picture's height free."""
+        """The largest number of rows of a legend, which leaves a quarter of the image's height free."""
         return max(1, int(self._canvas.shape[0] * 0.75 - 2 * self._pad_px) // self._line_px)
 
     def legend(self, rows: Sequence[LegendRow]) -> None:
@@ -77,14 +77,14 @@ class Painter:
         self._one_line(text, self._canvas.shape[1] - width - self._pad_px, self._pad_px, WHITE)
 
     def notice(self, *texts: str) -> None:
-        """Paints a line of text, in red, into the middle: the first of several that has room, else the last."""
+        """Paints a line of red text into the middle: the first of the texts that fits, else the last."""
         room = self._canvas.shape[1] - 2 * self._pad_px
         text = next((text for text in texts if self._width(text) <= room), texts[-1])
         width, height = self._width(text) + 2 * self._pad_px, self._text_px + 2 * self._pad_px
         self._one_line(text, (self._canvas.shape[1] - width) // 2, (self._canvas.shape[0] - height) // 2, RED)
 
     def strike(self) -> None:
-        """Strikes the whole picture through."""
+        """Crosses out the whole image."""
         height, width = self._canvas.shape[:2]
         for start, end in (((0, 0), (width - 1, height - 1)), ((width - 1, 0), (0, height - 1))):
             cv2.line(self._canvas, start, end, RED, 2 * self._stroke, cv2.LINE_AA)
@@ -103,7 +103,7 @@ class Painter:
         )  # fmt: skip
 
     def _panel(self, left: int, top: int, width: int, height: int) -> None:
-        """Darkens a rectangle with round corners, cut where it leaves the picture."""
+        """Darkens a rectangle with round corners, cut at the edges of the image."""
         right, bottom = min(left + width, self._canvas.shape[1]), min(top + height, self._canvas.shape[0])
         left, top = max(left, 0), max(top, 0)
         radius = min(self._pad_px, (right - left) // 2, (bottom - top) // 2)

@@ -1,4 +1,4 @@
-"""From a frame of any size to the network's input. Normalization and channel order are inside the graph."""
+"""The resize of a frame to the network's input. Normalization and channel order are inside the graph."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Frame = npt.NDArray[np.uint8]
 
 
 def check_frame(frame_bgr: Frame) -> None:
-    """Checks that a frame is a picture that the runtime can take.
+    """Checks that a frame is an image that the runtime accepts.
 
     Raises:
-        DataError: it is not uint8 [H, W, 3] with at least one pixel.
+        DataError: the frame is not uint8 [H, W, 3] with at least one pixel.
     """
     if not isinstance(frame_bgr, np.ndarray):
         raise DataError(f"a frame must be a NumPy array, uint8 [H, W, 3] BGR; got {type(frame_bgr).__name__}")
@@ -31,14 +31,14 @@ def check_frame(frame_bgr: Frame) -> None:
 
 
 def resize_into(frame_bgr: Frame, target: Frame) -> None:
-    """Stretches a frame over the memory that the network reads.
+    """Resizes a frame into the memory that the network reads, without keeping the aspect ratio.
 
     Args:
         frame_bgr: uint8 [H, W, 3].
-        target: uint8 [h, w, 3], contiguous; overwritten. BGR still.
+        target: uint8 [h, w, 3], contiguous; overwritten. Also BGR.
 
     Raises:
-        DataError: the frame is no such array.
+        DataError: the frame is not such an array.
     """
     check_frame(frame_bgr)
     height, width = target.shape[:2]
@@ -46,7 +46,7 @@ def resize_into(frame_bgr: Frame, target: Frame) -> None:
 
 
 class Preprocessor:
-    """Resizes frames into one reused buffer: what it returns is overwritten by the next call.
+    """Resizes frames into one reused buffer: the next call overwrites the result.
 
     Args:
         size_hw: the network's input height and width.
@@ -56,10 +56,10 @@ class Preprocessor:
         self._buffer = np.empty((1, *size_hw, 3), np.uint8)
 
     def __call__(self, frame_bgr: Frame) -> Frame:
-        """Stretches a frame, uint8 [H, W, 3], to the network's size, uint8 [1, h, w, 3].
+        """Resizes a frame, uint8 [H, W, 3], to the network's size, uint8 [1, h, w, 3].
 
         Raises:
-            DataError: the frame is no such array.
+            DataError: the frame is not such an array.
         """
         resize_into(frame_bgr, self._buffer[0])
         return self._buffer

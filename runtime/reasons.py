@@ -1,7 +1,7 @@
-"""Why a result may not be acted on: the vocabulary, one word each.
+"""The reasons: one word for each cause that makes a result not valid.
 
-A :class:`~edgeseg.runtime.result.Segmentation` that is not valid bears one of these words as its ``reason``. They are
-part of the contract with whoever reads events, metrics and shared memory: words are added, never changed.
+A :class:`~edgeseg.runtime.result.Segmentation` that is not valid has one of these words as its ``reason``. They are
+part of the interface of events, metrics and shared memory: words are added, never changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MEANING = {
     BACKEND_FAILED: "inference failed or does not answer",
     FRAMES_MISSING: "the film lacks frames here, as where it is damaged",
 }
-"""What each means, for people."""
+"""The meaning of each reason, as text."""
 
 CODES = {reason: code for code, reason in enumerate(MEANING, 1)}
-"""A number for each, for interfaces in binary; 0 is valid."""
+"""A number for each reason, for binary interfaces; 0 is valid."""

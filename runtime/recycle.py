@@ -1,4 +1,4 @@
-"""Arrays that are used again once nobody holds them, so that a steady stream of frames allocates nothing."""
+"""A pool of arrays that are used again when nothing refers to them, so that a steady stream allocates nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy.typing as npt
 _MOST = 24
 _MOST_KINDS = 8
 _MOST_BYTES = 256 << 20
-"""Kept of other kinds when a new one comes, so that a source that changes its size hoards no memory."""
+"""The limit for arrays of other kinds when a new kind comes, so that a source that changes its size frees memory."""
 
 
 class ArrayPool:
-    """Hands out arrays, and takes each back by itself when its last holder has let it go.
+    """Gives out arrays, and uses each one again when nothing refers to it any more.
 
-    An array is in use while anything refers to it or to a view of it: a result in a sink's queue, a frame that a
-    user keeps. Nobody gives one back, so nobody can give it back too early. One thread at a time takes, or two would be
-    given the same array; any may hold.
+    An array is in use while anything refers to it or to a view of it, such as a result in a sink's queue or a frame
+    that a user keeps. Arrays are not returned explicitly, so none can be returned too early. Only one thread at a time
+    may call :meth:`take`, or two could get the same array. Any thread may keep an array.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class ArrayPool:
         self._free_count = _references_of_a_free_one()
 
     def take(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array that nobody holds; what is in it is left from its last use.
+        """Returns an array that nothing else refers to. It holds values of its last use.
 
         Args:
-            shape, dtype: as for ``numpy.empty``. Where there are many kinds, as with pictures of all sizes, those of
-                the oldest are let go.
+            shape, dtype: as for ``numpy.empty``. If there are many kinds, as with images of all sizes, the arrays of
+                the oldest kinds are freed.
         """
         kind = (shape, dtype)
         if kind not in self._arrays:
@@ -43,7 +43,7 @@ class ArrayPool:
             if sys.getrefcount(array) <= self._free_count:
                 return array
         array = np.empty(shape, dtype)
-        # Someone who keeps every result needs no pool: what he holds is his, and is not counted over and over.
+        # A caller that keeps every result gains nothing from the pool, and a longer list would be slow to search.
         if len(arrays) < _MOST:
             arrays.append(array)
         return array
@@ -53,7 +53,7 @@ class ArrayPool:
 
 
 def _references_of_a_free_one() -> int:
-    """What ``sys.getrefcount`` says, in such a loop, of an array that only its list holds; interpreters differ."""
+    """Returns ``sys.getrefcount`` of an array that only its list holds, in a loop as above. Interpreters differ."""
     arrays = [np.empty(0)]
     for array in arrays:
         return sys.getrefcount(array)

@@ -1,4 +1,4 @@
-"""The segmenter: a frame in, its class map out."""
+"""The segmenter, which makes the class map of a frame."""
 
 from __future__ import annotations
 
@@ -33,38 +33,37 @@ class Segmenter:
         >>> with Segmenter("bundle/lraspp") as seg:  # doctest: +SKIP
         ...     result = seg(frame_bgr)  # result.classes: uint8 [H, W], the frame's own size
 
-    A call is three steps, which a pipeline runs in a thread each: :meth:`prepare`, :meth:`infer` and :meth:`decode`.
-    Once it has seen a few frames it allocates nothing: it resizes into memory that the backend reads, and results are
-    written where earlier ones were that nobody holds any more.
+    A call has three steps, which a pipeline runs in one thread each: :meth:`prepare`, :meth:`infer`, :meth:`decode`.
+    After a few frames it allocates nothing: it resizes into memory that the backend reads, and writes results into
+    the memory of earlier ones that nothing refers to any more.
 
-    Threads: any may call a segmenter, and :meth:`close` it. One frame is segmented after another; whoever comes
-    meanwhile waits. Results are the caller's own. Each of the steps, too, lets one thread at a time in. But who takes
-    the steps apart shares memory with all others that do: a frame that later ones have overwritten is refused.
+    Threads: any thread may call a segmenter, and :meth:`close` it. It segments one frame after another; other callers
+    wait. Results belong to the caller. Each step also lets one thread in at a time. But callers of single steps share
+    memory: a frame that later ones have overwritten is refused.
 
-    Processes: it belongs to the one that opened it. In a forked child :meth:`close` does nothing, and a call raises
-    BackendError. Fork before it is opened, or start processes with ``spawn``.
+    Processes: it belongs to the process that opened it. In a forked child :meth:`close` does nothing, and a call
+    raises BackendError. Fork before you open it, or start processes with ``spawn``.
 
     Attributes:
-        FRAMES_KEPT: how many prepared frames stay as they are, where :meth:`keep_frames` asked for no more.
+        FRAMES_KEPT: the number of prepared frames that are kept if :meth:`keep_frames` did not ask for more.
 
     Args:
         bundle: the bundle's folder, or the bundle.
-        variant: which precision; where None the bundle's default, or the first that is made for the device.
-        backend: a registered backend's name, or ``auto`` for the fastest here that gives the right masks.
-        device: what the backend runs on; the backend's own choice where None.
-        threads: CPU threads for one frame, in inference and decode; where None the backend's own choice, and one.
-        say: is told what takes long, such as building an engine.
-        decode_threads: for the decode alone, which in a pipeline has no more CPUs than inference leaves; as
-            ``threads`` where None.
+        variant: the variant's name; if None, the bundle's default, or the first variant made for the device.
+        backend: a registered backend's name, or ``auto`` for the fastest one here with correct class maps.
+        device: the backend's device; None for the backend's own choice.
+        threads: CPU threads for one frame; if None, the backend's own choice for inference, and one for decode.
+        say: called with a line of text before slow work, such as building an engine.
+        decode_threads: threads for the decode only, which in a pipeline gets the CPUs that inference leaves; if None,
+            the same as ``threads``.
 
     Raises:
-        BundleError: the bundle is missing, altered or unknown in form, or has no such variant.
+        BundleError: the bundle is missing, altered or of an unknown form, or has no such variant.
         BackendError: the backend or device is unknown or absent, or cannot load the graph.
     """
 
-    FRAMES_KEPT: ClassVar[int] = (
-        4  # one each being prepared, waiting, and being inferred, as in a pipeline; one spare
-    )
+    # In a pipeline, one is in preparation, one waits and one is in inference; one is spare.
+    FRAMES_KEPT: ClassVar[int] = 4
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class Segmenter:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         self._threads, self._say, self._decode_threads = threads, say, decode_threads
         if backend == AUTO:
-            from .backends.auto.choose import choose  # it is much code, and seldom wanted
+            from .backends.auto.choose import choose  # it is much code, and seldom used
 
             chosen = choose(self.bundle, variant, device, threads, say)
             backend, device, variant = chosen.backend, chosen.device, chosen.variant.name
@@ -118,17 +117,17 @@ class Segmenter:
         frame_id: int | None = None,
         margin: bool = False,
     ) -> Segmentation:
-        """Segments one frame. Any thread may call it; one frame is segmented after another.
+        """Segments one frame. Any thread may call it; it segments one frame after another.
 
         Args:
             frame_bgr: uint8 [H, W, 3], any size.
-            captured_at: ``edgeseg.now()`` when it was captured; now where None. A moment of ``time.monotonic()`` makes
-                the result look older than it is where the machine has slept; one of ``time.time()`` is refused.
-            frame_id: the source's number of the frame; counted from 0 where None.
-            margin: also give each pixel's margin, which takes a few times as long as the class map.
+            captured_at: ``edgeseg.now()`` in seconds when it was captured; None for now. With ``time.monotonic()`` the
+                result looks too old if the machine has slept; ``time.time()`` is refused.
+            frame_id: the source's number of the frame; if None, counted from 0.
+            margin: True to compute each pixel's margin too, which takes a few times as long as the class map.
 
         Raises:
-            DataError: the frame is no such array, or was captured later than now.
+            DataError: the frame is not such an array, or was captured later than now.
             BackendError: inference failed.
         """
         with self._calling:
@@ -139,7 +138,7 @@ class Segmenter:
     def prepare(
         self, frame_bgr: Frame, captured_at: float | None = None, frame_id: int | None = None
     ) -> Prepared:
-        """The first step: resizes a frame into memory that the backend reads.
+        """Resizes a frame into memory that the backend reads: the first step.
 
         Args:
             frame_bgr, captured_at, frame_id: as for :meth:`__call__`.
@@ -169,13 +168,13 @@ class Segmenter:
         )
 
     def infer(self, prepared: Prepared, logits: bool = False) -> Inference:
-        """The second step: runs the network.
+        """Runs the network: the second step.
 
-        Where the backend decodes to just the frame's size, only the class map leaves the device.
+        If the backend decodes to exactly the frame's size, only the class map leaves the device.
 
         Args:
-            prepared: a frame.
-            logits: give them even where the backend decodes.
+            prepared: a prepared frame.
+            logits: True to return the logits even if the backend decodes.
 
         Raises:
             BackendError: inference failed, or later frames have overwritten the prepared one.
@@ -183,11 +182,11 @@ class Segmenter:
         return self.infer_batch([prepared], logits)[0]
 
     def infer_batch(self, prepared: Sequence[Prepared], logits: bool = False) -> list[Inference]:
-        """Runs the network on several frames at once, of one source or of many. Otherwise as :meth:`infer`.
+        """Runs the network on several frames at once, of one source or of many. Otherwise like :meth:`infer`.
 
         Args:
-            prepared: frames, no more than are kept.
-            logits: give them even where the backend decodes.
+            prepared: prepared frames, at most as many as are kept.
+            logits: True to return the logits even if the backend decodes.
         """
         with self._inferring:
             return self._infer(prepared, logits)
@@ -224,13 +223,13 @@ class Segmenter:
         ]
 
     def decode(self, inference: Inference, margin: bool = False) -> Segmentation:
-        """The third step: from logits to the class map.
+        """Makes the class map from the logits: the third step.
 
         Logits that are not finite give a result that is not valid, all void, with the reason ``not-finite``.
 
         Raises:
-            BackendError: a margin is asked for, and the logits were not when the frame was inferred; or later frames
-                have overwritten the logits.
+            BackendError: a margin is asked for, but the frame was inferred without ``logits``; or later frames have
+                overwritten the logits.
         """
         with self._decoding:
             return self._decode(inference, margin)
@@ -265,30 +264,30 @@ class Segmenter:
         )
 
     def check_kept(self, inference: Inference) -> None:
-        """Checks that the arrays that were just read are still those of their frame.
+        """Checks that the arrays of an inference still belong to its frame.
 
         Raises:
-            BackendError: later frames, of any thread's, have overwritten them.
+            BackendError: later frames, of any thread, have overwritten them.
         """
         kept = self.backend.RESULTS_KEPT
         if inference.number is not None and self._inferred - inference.number > kept:
             raise _overwritten("what was inferred", kept, "decode", "copy what is to be kept longer")
 
     def keep_frames(self, count: int) -> None:
-        """Lets at least so many prepared frames stay as they are, for batches and for more threads."""
+        """Keeps at least ``count`` prepared frames, for batches and for more threads."""
         with self._preparing:
             if count > self._frames_kept:
                 self._frames_kept = count
                 self._inputs = itertools.cycle([self.backend.new_input() for _ in range(count)])
 
     def again(self, variant: str | None = None) -> Segmenter:
-        """Opens another like this one, on the same backend and device.
+        """Opens another segmenter like this one, on the same backend and device.
 
         Args:
-            variant: another precision of the bundle; this one's where None.
+            variant: another variant of the bundle; None for this segmenter's.
 
         Raises:
-            BackendError, BundleError: as when this one was opened.
+            BackendError, BundleError: as for this class.
         """
         backend = self.backend
         return Segmenter(
@@ -302,11 +301,11 @@ class Segmenter:
         )
 
     def warmup(self) -> None:
-        """Runs the network once, so that the first frame does not pay for what is done once."""
+        """Runs the network once, so that the first frame is not delayed by work that is done only once."""
         self.backend.warmup()
 
     def close(self) -> None:
-        """Lets the backend's memory go. Any thread may call it: a frame that is under way ends well, or fails."""
+        """Frees the backend's memory. Any thread may call it; a frame in progress then succeeds or fails."""
         self._decoder.close()
         self.backend.close()
 
@@ -319,7 +318,7 @@ class Segmenter:
         self.close()
 
     def _together(self, prepared: Sequence[Prepared]) -> npt.NDArray[np.uint8]:
-        """One array of all frames, [N, h, w, 3]; a single one where it lies."""
+        """Returns all frames in one array, [N, h, w, 3]. A single frame is not copied."""
         count = len(prepared)
         if count == 1:
             return prepared[0].frame_nhwc
@@ -344,7 +343,7 @@ def _overwritten(what: str, kept: int, step: str, more: str) -> BackendError:
 
 
 def _unlock(segmenter: Segmenter, error: EdgesegError) -> None:
-    """In a forked child: threads that are not there may hold the locks."""
+    """Replaces the locks in a forked child, because threads that do not exist there may hold them."""
     segmenter._calling, segmenter._preparing = threading.Lock(), threading.Lock()
     segmenter._inferring, segmenter._decoding = threading.Lock(), threading.Lock()
 

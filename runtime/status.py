@@ -1,6 +1,6 @@
-"""What a run is doing at one moment: the one picture that events, the preview page, metrics and systemd are fed from.
+"""The status of a run at one moment. Events, the preview page, metrics and systemd all use it.
 
-:meth:`edgeseg.runtime.pipeline.Pipeline.status` makes it; everything here is plain data. Times are in seconds,
+:meth:`edgeseg.runtime.pipeline.Pipeline.status` makes it. Everything here is plain data. Times are in seconds,
 ages by :func:`edgeseg.now`.
 """
 
@@ -14,12 +14,12 @@ STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 
 @dataclass(frozen=True)
 class Histogram:
-    """How long something took, in buckets.
+    """Durations, counted in buckets.
 
     Attributes:
         bounds: upper bounds of the buckets in seconds, rising; one more bucket has no bound.
-        counts: how many fell into each bucket alone, one more than there are bounds.
-        total: the sum of all, in seconds.
+        counts: number of durations in each single bucket; one more entry than there are bounds.
+        total: the sum of all durations, in seconds.
     """
 
     bounds: Sequence[float]
@@ -29,14 +29,14 @@ class Histogram:
 
 @dataclass(frozen=True)
 class SinkStatus:
-    """A sink.
+    """The status of a sink.
 
     Attributes:
-        name: for people.
-        written: outputs that it took.
-        dropped: outputs that it was too slow for.
-        errors: how often it failed.
-        disabled: whether it gets no more.
+        name: the name to show.
+        written: number of outputs that it has written.
+        dropped: number of outputs that were dropped because it was too slow.
+        errors: number of its failures.
+        disabled: True if it gets no more outputs.
         problem: its last error; else empty.
     """
 
@@ -50,30 +50,30 @@ class SinkStatus:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """A source and its newest result.
+    """The status of a source and its newest result.
 
     Attributes:
-        number: from 1; 0 where there is but one.
-        name: for people; without credentials.
-        live: whether it drops frames that are not taken in time.
-        connected: whether the device or server is there.
-        problem: why not, in one line; else empty.
-        reconnects: how often it came back.
-        valid: whether the newest class map may be acted on *now*.
-        reason: why not, a word of :mod:`edgeseg.runtime.reasons`; empty where valid.
-        age_seconds: since the frame of the newest valid result was captured; None where there was none.
-        frame_id: of the newest result; None where there was none.
-        size_hw: of the newest frame; None where there was none.
-        fps: results a second, lately.
-        captured: frames read.
-        results: results so far.
-        invalid: results that were not valid, by their reason.
-        dropped: frames that gave way to newer ones.
-        missing: frames that the source lacks, as a damaged film does.
-        deadline_misses: results later than ``--deadline-ms``.
-        latency_ms: from capture to class map: ``p50``, ``p90``, ``p99``, lately; empty before the first result.
-        class_share: the share of the newest frame that each class covers, 0 to 1, by name; empty where not valid.
-        sinks: where its results go.
+        number: the source's number, from 1; 0 if there is only one.
+        name: the name to show, without credentials.
+        live: True if it drops frames that are not read in time.
+        connected: True if the device or server is there.
+        problem: the reason if not connected, in one line; else empty.
+        reconnects: number of times it came back.
+        valid: True if the newest class map may be acted on *now*.
+        reason: the reason if not valid, a word of :mod:`edgeseg.runtime.reasons`; empty if valid.
+        age_seconds: seconds since the frame of the newest valid result was captured; None if there was none.
+        frame_id: the frame id of the newest result; None if there was none.
+        size_hw: height and width of the newest frame in pixels; None if there was none.
+        fps: results a second, over the latest frames.
+        captured: number of frames read.
+        results: number of results so far.
+        invalid: number of results that were not valid, by their reason.
+        dropped: number of frames dropped for newer ones.
+        missing: number of frames that the source lacks, for example in a damaged video.
+        deadline_misses: number of results later than ``--deadline-ms``.
+        latency_ms: latest milliseconds from capture to class map: ``p50``, ``p90``, ``p99``; empty before a result.
+        class_share: the share of the newest frame that each class covers, 0 to 1, by name; empty if not valid.
+        sinks: the status of its sinks.
     """
 
     number: int
@@ -101,11 +101,11 @@ class SourceStatus:
 
 @dataclass(frozen=True)
 class Board:
-    """What the board's sensors say.
+    """The values of the board's sensors.
 
     Attributes:
-        temperatures: degrees Celsius by sensor, such as ``cpu-thermal``; empty where none can be read.
-        throttled: what holds the board back now, for people, such as ``cpu at 1.2 of 2.0 GHz``; empty where nothing.
+        temperatures: degrees Celsius by sensor, such as ``cpu-thermal``; empty if none can be read.
+        throttled: the limits that slow the board now, as text, such as ``cpu at 1.2 of 2.0 GHz``; empty if none.
     """
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
@@ -114,23 +114,23 @@ class Board:
 
 @dataclass(frozen=True)
 class Status:
-    """A run at one moment.
+    """The status of a run at one moment.
 
     Attributes:
         state: ``starting`` until the network has warmed up, ``running``, or ``stopping``.
-        ready: whether every source has a valid result now; what ``/readyz`` says.
-        uptime_seconds: since the run began.
-        sources: in order of their numbers.
-        stages: how long each stage took for a frame, by its name: ``preprocess``, ``inference``, ``decode``; and
+        ready: True if every source has a valid result now; ``/readyz`` gives it.
+        uptime_seconds: seconds since the run began.
+        sources: the status of the sources, in order of their numbers.
+        stages: durations of each stage for a frame, by its name: ``preprocess``, ``inference``, ``decode``; and
             ``latency``, from capture to class map.
-        inference_errors: how often inference failed, by kind: ``raised``, ``not-finite``, ``out-of-memory``, ``hung``.
-        bundle: name.
-        variant: that runs now.
-        backend: name.
-        device: of the backend.
-        precision: that the backend computes in.
-        degraded: what runs instead of what was asked for, for people; empty where all is as asked.
-        deadline_ms: as asked for; None where there is none.
+        inference_errors: number of errors by kind: ``raised``, ``not-finite``, ``out-of-memory``, ``hung``.
+        bundle: the bundle's name.
+        variant: the name of the variant that runs now.
+        backend: the backend's name.
+        device: the backend's device.
+        precision: the precision that the backend computes in.
+        degraded: text about the step that runs instead of what was asked for; empty if all runs as asked.
+        deadline_ms: the deadline that was asked for; None if there is none.
         board: temperature and throttling.
     """
 

@@ -1,4 +1,4 @@
-"""What a frame becomes on its way through a segmenter: what its steps hand on to each other."""
+"""The data that the steps of a segmenter pass to each other."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Prepared:
     """A frame at the network's size.
 
     Attributes:
-        frame_nhwc: uint8 [1, h, w, 3], in memory of the segmenter's that a later frame overwrites:
+        frame_nhwc: uint8 [1, h, w, 3], in the segmenter's memory, which a later frame overwrites:
             :attr:`.Segmenter.FRAMES_KEPT` frames are kept, or as many as :meth:`.Segmenter.keep_frames` asked for.
         frame_size_hw: height and width of the frame in pixels.
         frame_id: the frame's running number.
         captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
-        preprocess_ms: milliseconds that this took.
-        number: how many frames had been prepared before it; None where the segmenter did not prepare it.
+        preprocess_ms: milliseconds of this step.
+        number: number of frames prepared before it; None if the segmenter did not prepare it.
     """
 
     frame_nhwc: npt.NDArray[np.uint8]
@@ -33,19 +33,19 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Inference:
-    """What a frame has become on its way from :meth:`.Segmenter.infer` to :meth:`.Segmenter.decode`.
+    """The result of :meth:`.Segmenter.infer` for a frame, and the input of :meth:`.Segmenter.decode`.
 
-    The arrays may lie in the backend's own memory, which a later frame overwrites: decode, or copy.
+    The arrays may be in the backend's own memory, which a later frame overwrites: decode them soon, or copy them.
 
     Attributes:
-        logits: float32 [C, h, w]; None where the backend decoded and they were not asked for.
+        logits: float32 [C, h, w]; None if the backend decoded and they were not asked for.
         frame_size_hw: height and width of the frame in pixels.
         frame_id: the frame's running number.
         captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
-        timings_ms: milliseconds of ``preprocess`` and ``inference``; frames that were inferred together have the same.
-        classes: uint8 [H, W], where the backend decoded to the frame's size; else None.
-        finite: whether all logits are, where the backend decoded; else None, and the logits tell.
-        number: how often had been inferred before; None where the segmenter did not infer it.
+        timings_ms: milliseconds of ``preprocess`` and ``inference``; all frames of a batch have the same ``inference``.
+        classes: uint8 [H, W], if the backend decoded to the frame's size; else None.
+        finite: True if all logits are finite; None if the backend did not decode: check the logits then.
+        number: number of inferences before it; None if the segmenter did not infer it.
     """
 
     logits: npt.NDArray[np.float32] | None

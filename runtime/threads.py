@@ -1,4 +1,4 @@
-"""How many CPU threads inference gets: as many as measurably help, of the CPUs that the process may really use."""
+"""The number of CPU threads for inference: as many as a measurement shows to help, within the usable CPUs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .steps import Prepared
 BUDGET_SECONDS = 1.5
 _MOST_FRAMES = 15
 _AS_FAST = 1.03
-"""Threads that gain less than this are not worth it: other stages and other programs want the CPU too."""
+"""More threads must gain at least this factor, because other stages and other programs need the CPU too."""
 
 
 @dataclass(frozen=True)
 class ThreadChoice:
-    """How many threads, and why.
+    """A number of threads, and the reason for it.
 
     Attributes:
-        threads: for inference; None where it does not run on the CPU.
-        cpus: that the process may use.
-        times_ms: milliseconds of one inference, by the number of threads; empty where none were measured.
+        threads: threads for inference; None if it does not run on the CPU.
+        cpus: number of CPUs that the process may use.
+        times_ms: milliseconds of one inference, by the number of threads; empty if nothing was measured.
     """
 
     threads: int | None
@@ -36,12 +36,12 @@ class ThreadChoice:
 
     @property
     def line(self) -> str:
-        """For people: ``2 of 2 (1: 18.2 ms, 2: 10.9 ms)``."""
+        """The choice as text: ``2 of 2 (1: 18.2 ms, 2: 10.9 ms)``."""
         times = ", ".join(f"{threads}: {ms:.1f} ms" for threads, ms in sorted(self.times_ms.items()))
         return f"{self.threads} of {self.cpus}" + (f" ({times})" if times else "")
 
     def summary(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Returns the choice, ready for JSON."""
         return {
             "inference": self.threads,
             "cpus": self.cpus,
@@ -50,7 +50,7 @@ class ThreadChoice:
 
 
 def candidates(cpus: int) -> list[int]:
-    """Numbers of threads to try, falling: all CPUs, and half as many again and again."""
+    """Returns the numbers of threads to try, falling: all CPUs, then half of the number before, down to 1."""
     counts = [cpus]
     while counts[-1] > 1:
         counts.append((counts[-1] + 1) // 2)
@@ -58,13 +58,13 @@ def candidates(cpus: int) -> list[int]:
 
 
 def choose(times_ms: Mapping[int, float]) -> int:
-    """The fewest threads of those that are as good as the fastest."""
+    """Returns the smallest number of threads that is about as fast as the fastest."""
     limit = min(times_ms.values()) * _AS_FAST
     return min(threads for threads, ms in times_ms.items() if ms <= limit)
 
 
 def decode_threads(threads: int, cpus: int) -> int:
-    """Threads for the decode, which runs beside the inference of the next frame: what that leaves, at least one."""
+    """Returns the threads for the decode: those that the next frame's inference leaves free, at least one."""
     return max(1, cpus - threads)
 
 
@@ -74,23 +74,23 @@ def open_fastest(
     budget_seconds: float = BUDGET_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Segmenter, ThreadChoice]:
-    """Opens a segmenter with the number of threads that a measurement favours.
+    """Opens a segmenter with the number of threads that a measurement shows to be best.
 
-    All CPUs come first, so that where the budget is short the choice is the usual one. A smaller number is tried only
-    where it would be through in time even if it took twice as long.
+    All CPUs are tried first, so that a short budget leads to the usual choice. A smaller number is tried only if it
+    would finish in time even when it takes twice as long.
 
     Args:
-        open_with: opens one with so many threads, like one that is open, where there is one.
-        cpus: that may be used.
-        budget_seconds: for measuring, and for opening all but the first.
+        open_with: opens a segmenter with a number of threads; its second argument is an open one to copy, or None.
+        cpus: number of CPUs that may be used.
+        budget_seconds: time to measure, and to open all segmenters but the first.
         clock: gives seconds.
 
     Returns:
-        The segmenter, and how it was chosen; all others are closed. On another device than the CPU nothing is
-        measured.
+        The segmenter, and the choice. All other segmenters are closed. Nothing is measured if the device is not the
+        CPU.
 
     Raises:
-        EdgesegError: as ``open_with``; and BackendError where inference failed.
+        EdgesegError: as for ``open_with``; BackendError if inference failed.
     """
     counts = candidates(cpus)
     segmenter = open_with(cpus, None)
@@ -105,7 +105,7 @@ def open_fastest(
         opening_seconds = 0.0
         for count in counts[1:]:
             left = budget_seconds - (clock() - started_at)
-            # Two runs, to warm up and to measure, of at most twice the time of the number before.
+            # Two runs are needed, to warm up and to measure. Each may take twice the time of the number before.
             if left < opening_seconds + 2 * 2 * times_ms[min(times_ms)] / 1e3:
                 break
             opened_at = clock()
@@ -128,7 +128,7 @@ def open_fastest(
 
 
 def inference_ms(segmenter: Segmenter, seconds: float, clock: Callable[[], float] = time.monotonic) -> float:
-    """The median milliseconds of an inference, after one to warm up, over the frames that fit into ``seconds``."""
+    """Returns the median milliseconds of an inference, after one to warm up, over the frames within ``seconds``."""
     prepared = noise_frame(segmenter)
     until = clock() + seconds
     segmenter.infer(prepared)
@@ -141,7 +141,7 @@ def inference_ms(segmenter: Segmenter, seconds: float, clock: Callable[[], float
 
 
 def noise_frame(segmenter: Segmenter) -> Prepared:
-    """A frame to measure with: noise, because some kernels are quicker on zeros."""
+    """Returns a frame of noise to measure with, because some kernels are faster on zeros."""
     frame_bgr: Frame = np.random.default_rng(0).integers(
         0, 256, (*segmenter.bundle.input_size_hw, 3), np.uint8
     )

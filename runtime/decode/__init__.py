@@ -1,8 +1,8 @@
-"""From coarse logits straight to the class map at the frame's size, exactly and without the large tensor.
+"""The decode: from coarse logits directly to the class map at the frame's size, exact and without the large tensor.
 
-The reference is bilinear interpolation (``align_corners=False``) of the logits to the frame's size, then argmax. How
-that is had without interpolating is told in :mod:`.decode_numpy`. Where the compiled kernel (``_decode.c``) was built
-it does the work, with the same bits; else NumPy does.
+The reference is bilinear interpolation (``align_corners=False``) of the logits to the frame's size, then argmax.
+:mod:`.in_numpy` explains how most of the interpolation is avoided. The compiled kernel (``_decode.c``) is used if it
+was built, and NumPy otherwise; both give the same bits.
 """
 
 from __future__ import annotations
@@ -26,46 +26,46 @@ __all__ = ["Decoder", "decode", "decode_margin", "is_compiled", "is_finite"]
 
 T = TypeVar("T")
 
-_LANES = 8
-"""The kernel reads weights in steps of so many."""
+_WEIGHTS_A_STEP = 8
+"""The kernel reads this many weights at once."""
 
 _LOGITS_A_THREAD = 2_000_000
 _CELLS_A_THREAD = 50_000
-"""What takes a few times as long as handing it to another thread: logits to look through, cells to fill."""
+"""The least work for one more thread, logits to read and cells to fill: it takes a few times as long as the start."""
 
 
 @lru_cache(maxsize=1)
 def _kernel() -> ModuleType | None:
     try:
         from . import _decode
-    except ImportError:  # edgeseg was installed where there is no C compiler
+    except ImportError:  # edgeseg was installed without a C compiler
         return None
     return _decode
 
 
 def is_compiled() -> bool:
-    """Whether the compiled kernel decodes; NumPy's form gives the same and takes a few times as long."""
+    """Returns True if the compiled kernel decodes. NumPy gives the same, but takes a few times as long."""
     return _kernel() is not None
 
 
 def is_finite(logits: Floats) -> bool:
-    """Whether logits hold neither NaN nor infinity. A NaN passes through both minimum and maximum."""
+    """Returns True if logits hold neither NaN nor infinity. Minimum and maximum are NaN if any logit is."""
     return bool(np.isfinite(logits.min()) and np.isfinite(logits.max()))
 
 
 def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None) -> ClassMap:
-    """Decodes one frame's logits to its class map. The interpreter's lock is free meanwhile.
+    """Decodes one frame's logits to its class map. Releases the interpreter's lock during the work.
 
     Args:
-        logits: float32 [C, h, w], 1 to 255 classes; fastest where it is contiguous, or a view of [h, w, C].
+        logits: float32 [C, h, w], 1 to 255 classes; fastest if it is contiguous, or a view of [h, w, C].
         size_hw: height and width of the class map, larger or smaller than the logits.
-        out: uint8 [H, W], contiguous, to write into; a new array where None.
+        out: uint8 [H, W], contiguous, to write into; None for a new array.
 
     Returns:
         uint8 [H, W]: ``out``, or the new array.
 
     Raises:
-        DataError: a logit is NaN or infinite; what ``out`` then holds means nothing.
+        DataError: a logit is NaN or infinite; the content of ``out`` is then undefined.
 
     Example:
         >>> decode(np.float32([[[0, 1]], [[1, 0]]]), (1, 4))
@@ -78,7 +78,7 @@ def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None
 
 
 def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
-    """The margin of each pixel: its largest interpolated logit minus its second largest, float32 [H, W].
+    """Returns each pixel's margin: its largest interpolated logit minus its second largest, float32 [H, W].
 
     With one class it is infinite.
     """
@@ -88,12 +88,12 @@ def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
 
 
 class Decoder:
-    """Decodes frame after frame, and allocates nothing once it has seen the first.
+    """Decodes frames, and allocates nothing after the first one.
 
-    Any thread may call it: one frame is decoded after another.
+    Any thread may call it. It decodes one frame after another.
 
     Args:
-        threads: the most that work on one frame; small logits are done by the caller alone.
+        threads: the largest number of threads for one frame; small logits are decoded by the caller alone.
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -113,13 +113,13 @@ class Decoder:
             out: uint8 [H, W], contiguous, of any size.
 
         Returns:
-            Whether all logits are finite. Where not, what ``out`` holds means nothing.
+            True if all logits are finite; if not, the content of ``out`` is undefined.
         """
         with self._lock:
             return self._decode(logits, out)
 
     def margin(self, logits: Floats, out: Floats) -> None:
-        """Writes the margins that :func:`decode_margin` tells of.
+        """Writes the margins, as :func:`decode_margin` returns them.
 
         Args:
             logits: as for :func:`decode`; finite.
@@ -129,7 +129,7 @@ class Decoder:
             self._decode_margin(logits, out)
 
     def close(self) -> None:
-        """Ends its threads, once the frame under way is decoded. It can be used again."""
+        """Ends the threads after the frame in progress. The decoder can be used again."""
         with self._lock:
             if self._pool is not None:
                 self._pool.shutdown()
@@ -181,9 +181,9 @@ class Decoder:
             self._coarse = np.empty(positions, np.uint8)
         return self._coarse
 
-    def _side_by_side(self, function: Callable[[int, int], T], length: int, worth: int) -> list[T]:
-        """Calls a function for parts of a range, in as many threads as are worth it; the first part in this one."""
-        parts = min(self._threads, worth)
+    def _side_by_side(self, function: Callable[[int, int], T], length: int, most_parts: int) -> list[T]:
+        """Calls a function for parts of a range, each in its own thread; the first part in the caller's."""
+        parts = min(self._threads, most_parts)
         if parts <= 1:
             return [function(0, length)]
         if self._pool is None:
@@ -194,7 +194,7 @@ class Decoder:
 
 
 def _begin_anew(decoder: Decoder, error: EdgesegError) -> None:
-    """In a forked child: the lock may be held by a thread that is not there, and the pool has none of its threads."""
+    """Replaces the lock and the pool in a forked child: the parent's threads, which hold them, do not exist there."""
     decoder._lock = threading.Lock()
     decoder._left_to_parent, decoder._pool = decoder._pool, None
 
@@ -203,7 +203,7 @@ _IN_A_CHILD = Owned("the decoder", DataError, ignores=(), in_child=_begin_anew)
 
 
 def _as_stored(logits: Floats) -> tuple[Floats, tuple[int, int]]:
-    """Contiguous logits, and their steps from class to class and from position to position."""
+    """Returns contiguous logits, and their steps from class to class and from position to position."""
     classes, height, width = logits.shape
     values = np.asarray(logits, np.float32)
     if not values.flags.c_contiguous:
@@ -216,10 +216,10 @@ def _as_stored(logits: Floats) -> tuple[Floats, tuple[int, int]]:
 
 @lru_cache(maxsize=32)
 def _packed(coarse: int, fine: int) -> tuple[npt.NDArray[np.int32], Floats]:
-    """An axis as the kernel takes it: int32 [4, cells] (near, far, first, pixels); and the weights, padded."""
+    """Returns an axis in the kernel's form: int32 [4, cells] (near, far, first, pixels), and the padded weights."""
     axis = axis_of(coarse, fine)
     cells = np.stack([axis.near, axis.far, axis.first, axis.pixels]).astype(np.int32)
-    weight = np.pad(axis.weight, (0, _LANES))
+    weight = np.pad(axis.weight, (0, _WEIGHTS_A_STEP))
     cells.setflags(write=False)
     weight.setflags(write=False)
     return cells, weight

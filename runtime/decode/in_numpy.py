@@ -1,12 +1,12 @@
-"""The decode in NumPy: what the compiled kernel does, for machines where it was not built.
+"""The decode in NumPy, for machines where the compiled kernel was not built. Both give the same bits.
 
 The reference is bilinear interpolation (``align_corners=False``) of the logits to the frame's size, then
-argmax. Interpolation is a convex combination of the four neighbouring logits, so two facts save nearly all:
+argmax. Interpolation is a convex combination of the four neighbouring logits. Two facts avoid nearly all work:
 
-- where the four neighbours have the same argmax, every pixel between them has it too;
-- where they differ, a class that one other class beats at all four of them wins no pixel between them.
+- if the four neighbours have the same argmax, every pixel between them has it too;
+- if they differ, a class that one other class beats at all four of them wins no pixel between them.
 
-So uniform *cells* (the pixels between four neighbouring logits) are filled, and in the mixed ones only the
+So uniform *cells* (the pixels between four neighbouring logits) are filled. In the mixed cells, only the
 classes that can win are interpolated. Ties go to the lower class id, as in ``argmax``.
 """
 
@@ -23,11 +23,11 @@ Indices = npt.NDArray[np.intp]
 ClassMap = npt.NDArray[np.uint8]
 
 _CHUNK_VALUES = 1 << 17
-"""Values in a work array: half a megabyte of float32, which stays in a core's second-level cache."""
+"""The number of values in a work array: half a megabyte of float32, which fits into a core's second-level cache."""
 
 
 def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None) -> ClassMap:
-    """What :func:`.decode.decode` gives, with the same arguments."""
+    """Returns the same as :func:`.decode.decode`, for the same arguments. Does not check for NaN or infinity."""
     coarse = logits.argmax(axis=0).astype(np.uint8)  # [h, w]
     out = np.empty(size_hw, np.uint8) if out is None else out
     if coarse.shape == size_hw:
@@ -35,7 +35,7 @@ def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None
         return out
     rows, columns = (axis_of(n, size) for n, size in zip(coarse.shape, size_hw, strict=True))
 
-    # Every pixel gets the class of its cell's near corner; that is final in uniform cells.
+    # The class of a cell's near corner is final in uniform cells; mixed cells are overwritten below.
     coarse.take(columns.near[columns.cell], axis=1).take(rows.near[rows.cell], axis=0, out=out)
 
     mixed = _mixed_cells(coarse) & (rows.pixels > 0)[:, None] & (columns.pixels > 0)
@@ -49,9 +49,9 @@ def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None
 
 
 def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
-    """The margin of each pixel: its largest interpolated logit minus its second largest, float32 [H, W].
+    """Returns each pixel's margin: its largest interpolated logit minus its second largest, float32 [H, W].
 
-    Needs every class at every pixel, so it costs as much as the naive decode. With one class it is infinite.
+    Needs every class at every pixel, so it takes as long as the naive decode. With one class it is infinite.
     """
     rows, columns = (axis_of(n, size) for n, size in zip(logits.shape[1:], size_hw, strict=True))
     near, far = columns.near[columns.cell], columns.far[columns.cell]
@@ -74,14 +74,14 @@ def decode_margin(logits: Floats, size_hw: tuple[int, int]) -> Floats:
 
 
 class Axis(NamedTuple):
-    """How the pixels along one axis fall into cells.
+    """The cells of the pixels along one axis.
 
-    Cell i lies between the logits i - 1 and i. The first and the last lie between the edge and the outermost logit,
-    which is both of their corners, so there is one cell more than there are logits.
+    Cell i is between the logits i - 1 and i. The first and the last cell are between the edge and the outermost logit,
+    which is then both corners. So there is one more cell than there are logits.
     """
 
     cell: Indices  # [fine] the cell of each pixel
-    weight: Floats  # [fine] how far the pixel is on the way from the cell's near logit to its far one, 0 to 1
+    weight: Floats  # [fine] the pixel's position between the cell's near logit (0) and its far one (1)
     near: Indices  # [cells] the logit before each cell
     far: Indices  # [cells] the logit after it
     first: Indices  # [cells] the first pixel of each cell
@@ -90,8 +90,8 @@ class Axis(NamedTuple):
 
 @lru_cache(maxsize=32)
 def axis_of(coarse: int, fine: int) -> Axis:
-    """How ``fine`` pixels fall into the cells between ``coarse`` logits."""
-    # float32, step by step as PyTorch computes it, so that both round alike.
+    """Returns the cells between ``coarse`` logits for ``fine`` pixels."""
+    # float32, in the same steps as PyTorch, so that both round in the same way.
     scale = np.float32(coarse) / np.float32(fine)
     position = scale * (np.arange(fine, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
     before = np.floor(position)
@@ -111,7 +111,7 @@ def axis_of(coarse: int, fine: int) -> Axis:
 
 
 def _mixed_cells(coarse: ClassMap) -> npt.NDArray[np.bool_]:
-    """Which cells have corners of different classes, bool [h + 1, w + 1]."""
+    """Returns True for each cell whose corners have different classes, bool [h + 1, w + 1]."""
     corner = np.pad(coarse, 1, mode="edge")
     down, right = corner[:-1] != corner[1:], corner[:, :-1] != corner[:, 1:]
     mixed: npt.NDArray[np.bool_] = down[:, :-1] | down[:, 1:] | right[:-1] | right[1:]
@@ -121,17 +121,17 @@ def _mixed_cells(coarse: ClassMap) -> npt.NDArray[np.bool_]:
 def _decode_cells(
     logits: Floats, coarse: ClassMap, rows: Axis, columns: Axis, y: Indices, x: Indices, out: ClassMap
 ) -> None:
-    """Interpolates the cells (y, x), both [M], and writes their pixels. Every array ends in the axis of cells."""
+    """Interpolates the cells (y, x), both [M], and writes their pixels. The last axis of every array is the cells."""
     corners, order, candidates, contenders = _contenders(logits, coarse, rows, columns, y, x)
     y, x = y[order], x[order]
 
-    # Cells differ in size by a pixel; the smaller ones repeat their last row or column.
+    # Cells differ in size by a pixel, so the smaller ones repeat their last row or column.
     row = rows.first[y] + np.minimum(np.arange(rows.pixels.max())[:, None], rows.pixels[y] - 1)  # [by, M]
     column = columns.first[x] + np.minimum(np.arange(columns.pixels.max())[:, None], columns.pixels[x] - 1)
     down, along = rows.weight[row], columns.weight[column]
 
-    # From here on, [by, bx, M]. The cells are in falling order of their number of candidates, so that those which
-    # have a candidate of some rank come first.
+    # From here on, [by, bx, M]. Cells are in falling order of their number of candidates, so that the cells with a
+    # candidate of some rank come first.
     best: Floats = np.empty((len(row), len(column), len(y)), np.float32)
     scratch = np.empty_like(best)
     winner = np.empty(best.shape, np.uint8)
@@ -145,7 +145,7 @@ def _decode_cells(
         if rank == 0:
             winner[:] = candidates[0]
             continue
-        # Arithmetic modulo 256 in place of a masked copy, because it runs in vector instructions.
+        # Arithmetic modulo 256 instead of a masked copy, because it runs in vector instructions.
         change = candidates[rank, :live] - winner[..., :live]
         change *= value > best[..., :live]
         winner[..., :live] += change
@@ -159,8 +159,8 @@ def _contenders(
     """Finds the classes that can win a pixel of each cell.
 
     Returns:
-        The candidates' logits at the four corners, float32 [4, K, M]; the order that the cells are in; the
-        candidates' class ids, uint8 [K, M], rising; and for each rank the number of cells that have so many.
+        The candidates' logits at the four corners, float32 [4, K, M]; the order of the cells; the candidates' class
+        ids, uint8 [K, M], rising; and for each rank the number of cells with a candidate of that rank.
     """
     width = coarse.shape[1]
     at = np.stack(
@@ -174,7 +174,7 @@ def _contenders(
     beaten = np.zeros((len(logits), len(y)), np.bool_)
     for winner in coarse.reshape(-1)[at]:
         rival = np.take_along_axis(values, winner.astype(np.intp)[None, None], axis=0)  # [1, 4, M]
-        # Strictly, at all four corners: a class that ties at one of them may win the pixel there.
+        # Strictly greater at all four corners, because a class that ties at one corner may win the pixel there.
         beaten |= (rival > values).all(axis=1)
 
     amount = len(logits) - np.count_nonzero(beaten, axis=0)

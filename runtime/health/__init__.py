@@ -1,1 +1,1 @@
-"""Whether to believe it: frames that show nothing, and results that are too old to act on."""
+"""The health of results: frames that show nothing, and results that are too old to act on."""

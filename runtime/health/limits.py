@@ -1,4 +1,4 @@
-"""What a run promises about its results, and when it says that it does not know."""
+"""The limits of a run: the promises about its results, and the time to wait for parts that do not answer."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ...core.errors import UsageError
 
 @dataclass(frozen=True)
 class Limits:
-    """When a result may be acted on, and how long is waited for what does not answer. Times are in seconds.
+    """The limits of a run: when a result is valid, and how long the run waits. Times are in seconds.
 
     Attributes:
         max_age_s: a live result older than this is ``stale``.
-        frozen_after_s: a live source that has given one frame for longer than this is ``frozen``; 0 switches it off.
-        check_frames: whether black and white frames are ``dark`` and ``saturated``.
-        heartbeat_hz: how often a second the run says how it is doing, with or without frames.
-        deadline_ms: milliseconds from capture to class map; later results are counted; None for no deadline.
-        inference_timeout_s: inference that has not answered for this long has failed; after twice as long a live run
+        frozen_after_s: a live source that repeats one frame for longer than this is ``frozen``; 0 turns this off.
+        check_frames: True to mark black frames ``dark`` and white frames ``saturated``.
+        heartbeat_hz: heartbeats a second, with or without frames.
+        deadline_ms: milliseconds from capture to class map; later results are counted. None for no deadline.
+        inference_timeout_s: inference that does not answer for this long has failed; after twice this time a live run
             ends.
-        start_timeout_s: opening the network, and its first frames, may take this long; engines that are built are not
-            counted.
-        restarts: so often the network may be opened again within ``restarts_within_s``, before the run ends.
+        start_timeout_s: the longest time to open the network and run its first frames, without the time to build
+            engines.
+        restarts: number of times the network may be opened again within ``restarts_within_s`` before the run ends.
         restarts_within_s: see ``restarts``.
 
     Raises:
-        UsageError: one of them is out of its range.
+        UsageError: a limit is out of its range.
     """
 
     max_age_s: float = 1.0

@@ -1,4 +1,4 @@
-"""Whether the newest class map of a source may be acted on at this moment."""
+"""The validity of a source's newest class map at this moment."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..result import Segmentation
 
 
 class Verdict(NamedTuple):
-    """Whether to act.
+    """The validity of a source's newest class map.
 
     Attributes:
-        valid: whether the newest class map may be acted on.
-        reason: why not, a word of :mod:`edgeseg.runtime.reasons`; empty where valid.
-        age_seconds: since the frame of the newest valid result was captured; None where there was none.
+        valid: True if the newest class map may be acted on.
+        reason: the reason if not valid, a word of :mod:`edgeseg.runtime.reasons`; empty if valid.
+        age_seconds: seconds since the frame of the newest valid result was captured; None if there was none.
     """
 
     valid: bool
@@ -24,11 +24,11 @@ class Verdict(NamedTuple):
 
 
 class Validity:
-    """Remembers the newest results of one source, and judges them as time goes by. Any thread may call it.
+    """Keeps the newest results of one source, and judges them at any later time. Any thread may call it.
 
     Args:
-        live: whether results grow old; those of a file do not.
-        max_age_s: how old a live result may be, in seconds.
+        live: True if results grow old; results of a file do not.
+        max_age_s: the greatest age of a valid live result, in seconds.
     """
 
     def __init__(self, live: bool, max_age_s: float) -> None:
@@ -44,7 +44,7 @@ class Validity:
             return self._newest
 
     def record(self, result: Segmentation) -> None:
-        """Takes in a result."""
+        """Stores a result as the newest."""
         with self._lock:
             self._newest = result
             if result.valid:
@@ -55,8 +55,8 @@ class Validity:
 
         Args:
             now: ``edgeseg.now()`` in seconds.
-            connected: whether the source is there.
-            inferring: whether inference answers.
+            connected: True if the source is there.
+            inferring: True if inference answers.
         """
         with self._lock:
             newest, valid_at = self._newest, self._valid_at
@@ -64,5 +64,6 @@ class Validity:
         recent = newest is not None and (not self._live or now - newest.captured_at <= self._max_age_s)
         if newest is not None and recent:
             return Verdict(newest.valid, newest.reason, age)
-        reason = SOURCE_LOST if not connected else STALE if inferring else BACKEND_FAILED
-        return Verdict(False, reason, age)
+        if not connected:
+            return Verdict(False, SOURCE_LOST, age)
+        return Verdict(False, STALE if inferring else BACKEND_FAILED, age)
