@@ -1,4 +1,4 @@
-"""Builds an engine from an ONNX graph, the precision of every tensor being the graph's own."""
+"""Builds an engine from an ONNX graph. Every tensor keeps the precision that the graph gives it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .progress import Progress, ProgressTracker, make_monitor, signals_stop
 from .timing_cache import read_timing_cache, write_timing_cache
 
 _CONVOLUTION = re.compile(r"\bConv(?:Transpose)?_\d+\b")
-"""As the exporter names them; ``Conv_12_Q`` is no convolution."""
+"""The exporter's names of convolutions; ``Conv_12_Q`` is not a convolution."""
 
 
 def build_engine(
@@ -35,30 +35,30 @@ def build_engine(
 ) -> bytes:
     """Builds an engine; :mod:`.network` has its tensors.
 
-    A float32 operator computes in float32: TF32, which TensorRT allows itself unasked, is off, and speed is what
-    the other precisions are for. The engine holds no host code.
+    A float32 operator computes in float32: TF32, TensorRT's default, is off. The other precisions are for speed. The
+    engine holds no host code.
 
-    Ctrl-C or SIGTERM stops the build at TensorRT's next step and is raised then.
+    Ctrl-C or SIGTERM stops the build at TensorRT's next step, and is raised after that.
 
     Args:
-        tensorrt: what builds it.
-        onnx_path: the graph, all its tensors inside.
+        tensorrt: the TensorRT that builds the engine.
+        onnx_path: the graph's file, with all its tensors inside.
         input_size_hw: height and width of its input.
         options: how it is built.
-        sha256: what the file's bytes must have, where it is known.
-        timing_cache: a file of kernel timings to read and add to; made where it is missing, ignored with a
-            warning where it is broken or another device's.
-        on_progress: is told how far the build is, from TensorRT's threads.
-        on_warning: is told each of TensorRT's warnings once, when the build is over.
+        sha256: the SHA-256 that the file's bytes must have; None if it is not known.
+        timing_cache: a file of kernel timings to read and add to. It is made if it is missing, and ignored with a
+            warning if it is broken or of another device.
+        on_progress: called with the build's progress, from TensorRT's threads.
+        on_warning: called once with each of TensorRT's warnings, when the build is over.
 
     Returns:
         The serialized engine.
 
     Raises:
-        UsageError: this TensorRT has no such option; the message says which has.
-        BackendError: the graph is more than may be run, or TensorRT refuses it or cannot build it; the message
-            carries the reason.
-        BundleError: the file's SHA-256 is another, or it is gone.
+        UsageError: this TensorRT has no such option; the message names the one that has it.
+        BackendError: the graph has parts that may not be run, or TensorRT refuses it or cannot build it; the message
+            has the reason.
+        BundleError: the file has another SHA-256, or is missing.
         OutputError: the timing cache cannot be written.
     """
     check_options(tensorrt, options, timing_cache)
@@ -86,10 +86,10 @@ def build_engine(
 
 
 def check_options(tensorrt: TensorRT, options: BuildOptions, timing_cache: Path | None = None) -> None:
-    """Refuses options that this flavour of TensorRT has not.
+    """Refuses options that this flavour of TensorRT does not have.
 
     Raises:
-        UsageError: as said.
+        UsageError: an option is refused.
     """
     if tensorrt.for_rtx:
         if options.dla_core is not None:
@@ -122,16 +122,16 @@ def check_options(tensorrt: TensorRT, options: BuildOptions, timing_cache: Path 
 
 
 def _no_kernel(node: str, model: bytes) -> str:
-    """What a build without a kernel comes to, and the way out.
+    """The error message for a node that has no kernel, with what the user can do.
 
     Args:
-        node: as TensorRT calls it, with all that it fused.
+        node: TensorRT's name of the node, with all operators that it fused.
         model: the graph's bytes.
     """
     text = f"it has no kernel for the node {node!r}"
     if b"DequantizeLinear" not in model:
         return f"{text}; give it more --workspace, or build the fp32 variant: --precision fp32"
-    # A foreign node is named by its first and its last operator alone.
+    # The name of a foreign node has its first and its last operator only.
     convolutions = [] if "ForeignNode" in node else list(dict.fromkeys(_CONVOLUTION.findall(node)))
     what = " and ".join(convolutions) or "the convolution in it"
     return (
@@ -157,11 +157,11 @@ def _build(
     tracker: ProgressTracker,
 ) -> bytes | None:
     trt = tensorrt.module
-    # TensorRT keeps no hold on these two; they must outlive all below.
+    # TensorRT holds no reference to these two; they must outlive all objects below.
     logger, monitor = make_logger(trt, messages), make_monitor(trt, tracker)
     try:
         builder = trt.Builder(logger)
-    except (TypeError, RuntimeError) as error:  # how the binding tells of a null pointer
+    except (TypeError, RuntimeError) as error:  # the binding's error for a null pointer
         raise BackendError(
             f"{tensorrt.title} cannot start: {messages.cause(str(error))}; check the GPU and its driver"
         ) from error
@@ -188,7 +188,7 @@ def _configure(
     trt = tensorrt.module
     config.clear_flag(trt.BuilderFlag.TF32)
     if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
-        # Where TensorRT for RTX may allocate while it runs, its work cannot be captured as a CUDA graph.
+        # If TensorRT for RTX may allocate while it runs, its work cannot be captured as a CUDA graph.
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if not options.static:
         add_profile(builder, config, input_size_hw, options)

@@ -1,4 +1,4 @@
-"""The user's own engines. An engine is executable code: none is loaded from anywhere else."""
+"""The cache of the user's own engines. An engine is executable code, so none is loaded from anywhere else."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ENGINES = Kind("engine", "engines", danger="engines are executable code", key_o
 
 @dataclass(frozen=True)
 class Record:
-    """What a ``KEY.json`` says of its engine.
+    """The contents of an engine's ``KEY.json``.
 
     Attributes:
-        identity: what the engine is.
+        identity: the engine's identity.
         sha256: of the engine.
         size_bytes: of the engine.
         created_at: Unix time in seconds when it was stored.
@@ -40,7 +40,7 @@ class EngineCache:
     """Keeps engines in a folder of the user's own, as :class:`..cache.Store` does.
 
     Args:
-        folder: the cache; the user's own where None. The engines lie in its subfolder ``engines``.
+        folder: the cache; the user's own if None. The engines are in its subfolder ``engines``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -48,14 +48,14 @@ class EngineCache:
         self.folder = self._store.folder
 
     def path_of(self, identity: EngineIdentity) -> Path:
-        """Where an engine lies, or would lie."""
+        """The path of an engine's file, which need not exist."""
         return self._store.path_of(identity.key)
 
     def load(self, identity: EngineIdentity) -> tuple[bytes | None, str]:
         """Reads an engine and checks every byte of it.
 
         Returns:
-            The engine and an empty string; or None and why it cannot be used, which is empty where there is none.
+            The engine and an empty string; or None and the reason that it cannot be used, empty if there is no engine.
 
         Raises:
             BackendError: the cache's folder is not the user's alone.
@@ -73,7 +73,7 @@ class EngineCache:
         return self._store.store(identity.key, identity.as_json(), engine, made_with)
 
     def records(self) -> list[Record]:
-        """What is in the cache, the newest first; what cannot be read is left out.
+        """The records of the cache, the newest first; unreadable ones are left out.
 
         Raises:
             BackendError: the cache's folder is not the user's alone.
@@ -90,7 +90,7 @@ class EngineCache:
 
         Args:
             identity: the engine's.
-            on_wait: is called where another process holds it.
+            on_wait: called if another process holds it.
 
         Raises:
             BackendError: the cache's folder is not the user's alone.

@@ -1,4 +1,4 @@
-"""An engine for a variant: from the user's own cache, or built."""
+"""Obtains a variant's engine, from the user's own cache or by building it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Obtained:
-    """An engine and where it came from.
+    """An engine and its origin.
 
     Attributes:
         engine: the serialized engine.
-        identity: what it is.
-        path: where it lies in the cache.
-        seconds: that building it took; None where it was in the cache.
+        identity: the engine's identity.
+        path: its file in the cache.
+        seconds: the time that its build took; None if it was in the cache.
     """
 
     engine: bytes
@@ -52,26 +52,27 @@ def obtain(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_warning: Callable[[str], None] = lambda line: None,
 ) -> Obtained:
-    """Takes a variant's engine from the cache, every byte checked, or builds and stores it.
+    """Reads a variant's engine from the cache and checks every byte, or builds and stores it.
 
     Args:
         variant: the precision to run.
         input_size_hw: height and width of its graph's input.
-        tensorrt: what builds it and will run it.
-        gpu: what will run it; None where there is none, which TensorRT for RTX alone copes with.
-        options: how it is built. Where None, as the newest engine was that is in the cache for this graph, runs
-            here and takes a single frame: what ``edgeseg build`` made is what runs. Else with the defaults.
-        cache: where engines are kept; the user's own where None.
+        tensorrt: the TensorRT that builds it and will run it.
+        gpu: the GPU that will run it; None if there is none, which only TensorRT for RTX allows.
+        options: how it is built. If None, those of the newest engine in the cache that is of this graph, runs here and
+            takes a single frame, so that the engine of ``edgeseg build`` runs. Without one, the defaults.
+        cache: the cache of engines; the user's own if None.
         timing_cache: a file of kernel timings that a build reads and adds to.
-        force: build it even where the cache has it.
-        say: is told in one line why an engine is built, or that it was not built with the defaults.
-        on_progress: is told how far a build is.
-        on_warning: is told each of TensorRT's warnings once.
+        force: build it even if the cache has it.
+        say: called with one line: the reason that an engine is built, or a note that it was not built with the
+            defaults.
+        on_progress: called with a build's progress.
+        on_warning: called once with each of TensorRT's warnings.
 
     Raises:
         UsageError: this TensorRT has no such option.
         BackendError: TensorRT refuses the graph or cannot build for this GPU, or the cache is not the user's alone.
-        BundleError: the graph was altered since its bundle was opened.
+        BundleError: the graph has changed since its bundle was opened.
         OutputError: the cache or the timing cache cannot be written.
     """
     _check_variant(variant, options)
@@ -142,7 +143,7 @@ def _no_such_gpu(wanted: EngineIdentity, gpu: Gpu, tensorrt: TensorRT) -> str:
 
 
 def _for_gpu(tensorrt: TensorRT, gpu: Gpu | None, options: BuildOptions) -> BuildOptions:
-    """TensorRT for RTX leaves Turing out unless it is named."""
+    """Names a Turing GPU in the options, because TensorRT for RTX leaves Turing out by default."""
     if tensorrt.for_rtx and not options.compute_capabilities and gpu and gpu.compute_capability == "7.5":
         return replace(options, compute_capabilities=("7.5",))
     return options
@@ -173,7 +174,7 @@ def _options_of_newest(
 
 
 def _built_ahead(wanted: EngineIdentity, gpu: Gpu, cache: EngineCache) -> list[EngineIdentity]:
-    """The engines that differ from the one wanted in the GPUs they were built for alone, and run on this one."""
+    """The engines that run on this GPU and differ from the wanted one only in the GPUs they were built for."""
     ahead = []
     for record in cache.records():
         found = record.identity
@@ -185,7 +186,7 @@ def _built_ahead(wanted: EngineIdentity, gpu: Gpu, cache: EngineCache) -> list[E
 
 
 def _nearest(wanted: EngineIdentity, cache: EngineCache) -> str:
-    """Why none in the cache will do: what differs in the one for this bundle and variant that differs least."""
+    """The reason that no cached engine fits: the differences of the most similar one for this bundle and variant."""
     found = [
         record.identity.differences(wanted)
         for record in cache.records()

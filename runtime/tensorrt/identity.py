@@ -1,4 +1,4 @@
-"""What an engine is: all that decides whether it may run here, and whether it is the one that was asked for."""
+"""An engine's identity: all that decides if it can run here and if it is the requested one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .cuda.base import Gpu
 
 _FORM = 2
-"""What the builder makes of a graph and these options. Raised where that changes, so that no older engine is taken."""
+"""The version of what the builder makes of a graph and these options. It rises when that changes, so that no older
+engine is used."""
 
 _ANY = "any GPU"
 _DESKTOP_FROM_AMPERE = "8.0 or later, no Jetson's"
@@ -29,19 +30,19 @@ _OPEN = "as TensorRT chooses"
 
 @dataclass(frozen=True)
 class EngineIdentity:
-    """What an engine is.
+    """An engine's identity.
 
     Attributes:
-        bundle: the name of the bundle's folder. It and ``variant`` find the nearest engine; they are not part of
-            the key, for a renamed bundle runs the same engine.
+        bundle: the name of the bundle's folder. It and ``variant`` find the most similar engine; they are not part of
+            the key, because a renamed bundle runs the same engine.
         variant: its name in the bundle.
         precision: ``fp32``, ``fp16`` or ``int8``.
         onnx_sha256: of the graph.
-        flavour: the TensorRT module that built it, and alone can load it.
-        version: of that, with its build.
+        flavour: the TensorRT module that built it; no other can load it.
+        version: of that module, with its build.
         gpu: the GPU's name, or ``any GPU``.
-        compute_capability: of the GPU, such as ``8.7``, or of all that it was built for, such as ``8.6, 8.9``.
-        multiprocessors: of the GPU, because all Orins have one name; 0 where it is for any GPU.
+        compute_capability: of the GPU, such as ``8.7``, or of all GPUs that it was built for, such as ``8.6, 8.9``.
+        multiprocessors: of the GPU, because all Orins have one name; 0 if the engine is for any GPU.
         options: how it was built.
     """
 
@@ -64,7 +65,7 @@ class EngineIdentity:
         gpu: Gpu | None,
         options: BuildOptions,
     ) -> EngineIdentity:
-        """The identity of the engine that these would build."""
+        """The identity of the engine that these arguments would build."""
         multiprocessors = 0
         if tensorrt.for_rtx or options.compute_capabilities:
             built_for = options.compute_capabilities or default_compute_capabilities(tensorrt.module)
@@ -97,12 +98,12 @@ class EngineIdentity:
 
     @property
     def made_for(self) -> str:
-        """The GPUs it runs on, for a reader."""
+        """The GPUs it runs on, as text for people."""
         size = f" and {self.multiprocessors} multiprocessors" if self.multiprocessors else ""
         return f"{self.gpu} of compute capability {self.compute_capability}{size}"
 
     def runs_on(self, gpu: Gpu) -> bool:
-        """Whether a GPU can run it."""
+        """Returns True if a GPU can run it."""
         if self.gpu != _ANY:
             this = (gpu.name, gpu.compute_capability, gpu.multiprocessors)
             return (self.gpu, self.compute_capability, self.multiprocessors) == this
@@ -112,7 +113,7 @@ class EngineIdentity:
         return gpu.compute_capability in self.compute_capability.split(", ")
 
     def differences(self, wanted: EngineIdentity) -> list[str]:
-        """What this engine is and ``wanted`` is not, in plain words; empty where it will do."""
+        """The differences between this engine and ``wanted``, in plain words; empty if it can be used."""
         this_is = "asked for" if self.gpu == wanted.gpu == _ANY else "this is"
         pairs = [
             ("built for {}, this is {}", self.gpu, wanted.gpu),
@@ -131,7 +132,7 @@ class EngineIdentity:
             ("built from the graph {}, this is {}", self.onnx_sha256[:12], wanted.onnx_sha256[:12]),
         ]
         if self.gpu != wanted.gpu:
-            del pairs[1:3]  # another GPU says it all
+            del pairs[1:3]  # they follow from the other GPU
         theirs = describe(wanted.options)
         pairs += [
             (f"built with {words} {{}}, asked for {{}}", value, theirs[words])
@@ -140,16 +141,16 @@ class EngineIdentity:
         return [text.format(has, wants) for text, has, wants in pairs if has != wants]
 
     def as_json(self) -> dict[str, Any]:
-        """Itself as JSON's types; :meth:`from_json` reads it."""
+        """The identity as JSON's types; :meth:`from_json` reads it."""
         fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> EngineIdentity:
-        """Reads what :meth:`as_json` gave.
+        """Reads the output of :meth:`as_json`.
 
         Raises:
-            EdgesegError, KeyError, TypeError, ValueError: it gave something else.
+            EdgesegError, KeyError, TypeError, ValueError: the fields are not that.
         """
         options = fields["options"]
         tuples = ("batch", "frame_size_hw", "compute_capabilities")
@@ -165,7 +166,7 @@ class EngineIdentity:
 
 
 def describe(options: BuildOptions) -> dict[str, str]:
-    """The options in plain words. The GPUs are left out: an identity names them itself."""
+    """The options in plain words, without the GPUs, which an identity names itself."""
     smallest, largest = options.batch
     height, width = options.frame_size_hw or (None, None)
     workspace = options.workspace_bytes

@@ -1,4 +1,4 @@
-"""The kernels that TensorRT for RTX compiles for an engine on one GPU, kept beside the engine for the next start."""
+"""The kernels that TensorRT for RTX compiles for an engine on one GPU, kept for the next start."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _KERNELS = Kind("kernels", "kernels", danger="kernels are executable code", key_
 
 
 class KernelCache:
-    """TensorRT for RTX finishes an engine on the GPU that runs it, at each start, unless it finds what it compiled.
+    """Keeps the kernels that TensorRT for RTX would otherwise compile at each start.
 
-    A start without the cache is slower and no different, so trouble with it is logged and not raised. TensorRT itself
+    A start without the cache is slower but otherwise the same, so its errors are logged and not raised. TensorRT itself
     refuses kernels of another version, GPU or driver.
 
     Args:
         identity: the engine's.
-        gpu: what runs it.
-        store: where kernels are kept; the user's own cache where None.
+        gpu: the GPU that runs it.
+        store: where kernels are kept; the user's own cache if None.
     """
 
     def __init__(self, identity: EngineIdentity, gpu: Gpu, store: Store | None = None) -> None:
@@ -37,7 +37,7 @@ class KernelCache:
         self._kept = b""
 
     def attach(self, runtime_config: Any) -> None:
-        """Gives the kernels of earlier starts to a runtime configuration, and lets it collect new ones."""
+        """Gives a runtime configuration the kernels of earlier starts, and lets it collect new ones."""
         if not hasattr(runtime_config, "create_runtime_cache"):
             return
         self._cache = runtime_config.create_runtime_cache()
@@ -53,7 +53,7 @@ class KernelCache:
             runtime_config.set_runtime_cache(self._cache)
 
     def store(self) -> None:
-        """Writes what has been compiled, where that is not what was read."""
+        """Writes the compiled kernels if they differ from those that were read."""
         if "_cache" not in self.__dict__:
             return
         content = bytes(self._cache.serialize())
@@ -66,5 +66,5 @@ class KernelCache:
         self._kept = content
 
     def close(self) -> None:
-        """Lets TensorRT's object go."""
+        """Drops TensorRT's object."""
         self.__dict__.pop("_cache", None)

@@ -1,4 +1,4 @@
-"""A loaded engine: its form, its memory, and one execution context for each number of frames."""
+"""A loaded engine: its tensors, its memory, and one execution context for each number of frames."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from .network import CLASSES, FRAME, LOGITS, SUM
 
 
 class StaleEngineError(BackendError):
-    """The engine's bytes are what was stored, and this TensorRT does not take them."""
+    """The engine's bytes are as stored, but this TensorRT does not load them."""
 
 
 class LoadedEngine:
     """An engine on the GPU, bound to memory of its own.
 
-    All of TensorRT's objects are kept in attributes alone: a variable would live on in the traceback of an error, and
-    end after the context that its memory is in. Every method wants the device's context to be current.
+    TensorRT's objects are kept in attributes only. A variable would live on in the traceback of an error, and end after
+    the context that has its memory. Every method needs the device's context to be current.
 
     Attributes:
-        batch: the smallest and the largest number of frames that the engine takes in one go.
+        batch: the smallest and the largest number of frames that the engine takes at once.
         logits_chw: the shape of a frame's logits.
-        classes_size_hw: height and width of the class map; None where the engine does not decode.
-        specs: each tensor at the largest batch, by name.
-        memory: of each tensor on the GPU, by name.
+        classes_size_hw: height and width of the class map; None if the engine does not decode.
+        specs: the shape and type of each tensor at the largest batch, by name.
+        memory: each tensor's memory on the GPU, by name.
 
     Args:
         cuda: the GPU.
-        tensorrt: what built the engine.
+        tensorrt: the TensorRT that built the engine.
         obtained: the engine.
         input_size_hw: height and width that its frames must have.
 
     Raises:
         StaleEngineError: TensorRT does not load the engine.
-        BackendError: the engine is of another form, or there is no memory for it.
+        BackendError: the engine has other tensors, or there is not enough memory for it.
     """
 
     def __init__(
@@ -63,25 +63,25 @@ class LoadedEngine:
             raise
 
     def execution(self, batch: int) -> Execution:
-        """The engine for so many frames at once, bound to :attr:`memory`; made when it is first asked for.
+        """The engine for this number of frames at once, bound to :attr:`memory`; made at the first call.
 
-        Each has a context of its own, because a CUDA graph is of the state that its context had when it was captured.
-        They share one piece of scratch memory, for their work is on one stream.
+        Each has its own context, because a CUDA graph depends on its context's state at the capture. They share one
+        piece of scratch memory, because their work is on one stream.
 
         Raises:
-            BackendError: TensorRT refuses so many frames, or there is no memory.
+            BackendError: TensorRT refuses this number of frames, or there is not enough memory.
         """
         if batch not in self._executions:
             self._executions[batch] = Execution(self, batch)
         return self._executions[batch]
 
     def keep_kernels(self) -> None:
-        """Stores the kernels that TensorRT for RTX has compiled for this GPU, where there are new ones."""
+        """Stores the kernels that TensorRT for RTX has compiled for this GPU, if there are new ones."""
         if self._kernels is not None:
             self._kernels.store()
 
     def close(self) -> None:
-        """Drops the graphs, and what is TensorRT's in the order of dependence."""
+        """Drops the graphs, then TensorRT's objects in the order of dependence."""
         for execution in self._executions.values():
             execution.close()
         self._executions.clear()
@@ -91,7 +91,7 @@ class LoadedEngine:
             self.__dict__.pop(attribute, None)
 
     def _new_context(self) -> Any:
-        """A context without scratch memory of its own."""
+        """Makes a context without its own scratch memory."""
         if "_config" in self.__dict__:
             return self._engine.create_execution_context(self._config)
         strategies = self._tensorrt.module.ExecutionContextAllocationStrategy
@@ -99,10 +99,10 @@ class LoadedEngine:
 
     def _load(self, obtained: Obtained) -> None:
         trt, title = self._tensorrt.module, self._tensorrt.title
-        self._logger = make_logger(trt, self.messages)  # TensorRT keeps no hold on it
+        self._logger = make_logger(trt, self.messages)  # TensorRT holds no reference to it
         try:
             self._runtime = trt.Runtime(self._logger)
-        except (TypeError, RuntimeError) as error:  # how the binding tells of a null pointer
+        except (TypeError, RuntimeError) as error:  # the binding's error for a null pointer
             raise BackendError(f"{title} cannot start: {self.messages.cause(str(error))}") from error
         self._runtime.engine_host_code_allowed = False
         dla_core = obtained.identity.options.dla_core
@@ -118,7 +118,7 @@ class LoadedEngine:
             self._configure(self._kernels)
 
     def _configure(self, kernels: KernelCache) -> None:
-        """Lets TensorRT for RTX compile its kernels before the first frame, and take those of earlier starts."""
+        """Lets TensorRT for RTX compile its kernels before the first frame, and use those of earlier starts."""
         trt = self._tensorrt.module
         if not hasattr(self._engine, "create_runtime_config"):
             return
@@ -134,7 +134,7 @@ class LoadedEngine:
         kernels.attach(self._config)
 
     def _check(self) -> None:
-        """Sees that the engine is of edgeseg's form, and reads its sizes."""
+        """Checks that the engine has edgeseg's tensors, and reads their sizes."""
         trt = self._tensorrt.module
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         found = {
@@ -174,7 +174,7 @@ class LoadedEngine:
         self.classes_size_hw: tuple[int, int] | None = shapes[CLASSES][1:] if CLASSES in shapes else None
 
     def _allocate(self) -> None:
-        """Takes all the memory that frames need."""
+        """Allocates all the memory that frames need."""
         largest = self.batch[1]
         self.specs: Mapping[str, ArraySpec] = {
             FRAME: ArraySpec((largest, *self._input_size_hw, 3), np.uint8),
@@ -192,14 +192,14 @@ class LoadedEngine:
 
 
 class Execution:
-    """An engine for one number of frames: the first run warms up, the second is captured, the others replay it.
+    """An engine for one number of frames: the first run warms up, the second is captured, later ones replay it.
 
     Args:
-        engine: what runs; it is open for as long as this is.
-        batch: how many frames.
+        engine: the engine that runs; it must stay open as long as this.
+        batch: the number of frames.
 
     Raises:
-        BackendError: TensorRT refuses so many frames, or there is no memory.
+        BackendError: TensorRT refuses this number of frames, or there is not enough memory.
     """
 
     def __init__(self, engine: LoadedEngine, batch: int) -> None:
@@ -235,7 +235,7 @@ class Execution:
         """Puts the engine's work on the stream.
 
         Args:
-            capture: make it a CUDA graph where that can be done.
+            capture: make it a CUDA graph if that is possible.
 
         Raises:
             BackendError: TensorRT or CUDA failed.
@@ -252,7 +252,7 @@ class Execution:
         try:
             self._execute()
         except BackendError:
-            self._cuda.synchronize()  # raises with CUDA's name of the error, where it is CUDA's
+            self._cuda.synchronize()  # raises with CUDA's name of the error, if it is CUDA's
             raise
         self._warm = True
 
@@ -261,7 +261,7 @@ class Execution:
         self.__dict__.pop("_context", None)
 
     def _capturable(self) -> bool:
-        # TensorRT for RTX cannot be captured while it compiles kernels, or where it allocates as it runs.
+        # TensorRT for RTX cannot be captured while it compiles kernels, or if it allocates while it runs.
         return not hasattr(self._context, "is_stream_capturable") or bool(
             self._context.is_stream_capturable(self._cuda.stream)
         )
@@ -272,7 +272,7 @@ class Execution:
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    """Whether a shape is as expected, where None is any fixed length."""
+    """Returns True if a shape is as expected, where None stands for any fixed length."""
     return len(shape) == len(expected) and all(
         length > 0 if wanted is None else length == wanted
         for length, wanted in zip(shape, expected, strict=True)

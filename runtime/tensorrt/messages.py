@@ -1,4 +1,4 @@
-"""What TensorRT says: its errors for our own, its warnings once each, the rest for nobody."""
+"""TensorRT's log: its errors become part of edgeseg's, its warnings are shown once each, the rest is dropped."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from weakref import WeakSet
 
 _NOISE = (
-    # About the time it takes to load, and an environment variable that is not ours to set.
+    # It is about load time, and an environment variable that edgeseg must not set.
     "CUDA lazy loading is not enabled",
-    # There is no GPU, which TensorRT for RTX does without.
+    # There is no GPU, and TensorRT for RTX needs none.
     "Unable to determine GPU memory usage",
 )
 _MAX_KEPT = 100
-"""A runtime that flies for days may warn at every frame."""
+"""A runtime that works for days may warn at every frame."""
 
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|/?\b[\w.]+(?:/[\w.]+)+|\b0x[0-9a-f]+\b|\d+")
 _SOURCE = re.compile(r"^(?:\[?[\w./]+\.(?:cpp|h|hpp)[^\]:]*(?:::?\w+)*\]?:?\s*(?:\d+:)?\s*)+")
@@ -26,7 +26,7 @@ _NO_KERNEL = re.compile(r"Could not find any implementation for node (.+?)\.(?:\
 
 
 class Messages:
-    """What was logged in one build or by one runtime.
+    """The messages of one build or one runtime.
 
     Attributes:
         errors: in the order in which they came, one line each.
@@ -34,17 +34,17 @@ class Messages:
 
     def __init__(self) -> None:
         self.errors: list[str] = []
-        self._warnings: dict[str, list[str]] = {}  # by what is alike in them, each different line once
+        self._warnings: dict[str, list[str]] = {}  # by their common text, each different line once
 
     def add_error(self, text: str) -> None:
-        """Takes an error; a repeated one is kept once."""
+        """Adds an error; a repeated one is kept once."""
         line = _one_line(text)
         if line and line not in self.errors:
             self.errors.append(line)
             del self.errors[:-_MAX_KEPT]
 
     def add_warning(self, text: str) -> None:
-        """Takes a warning, unless it is known to say nothing."""
+        """Adds a warning, unless it is known to be useless."""
         line = _one_line(text)
         if not line or line.startswith(_NOISE):
             return
@@ -55,7 +55,7 @@ class Messages:
                 alike.append(line)
 
     def warnings(self) -> list[str]:
-        """Each warning once; those that differ only in names and numbers stand as the first and a count."""
+        """Each warning once; of those that differ only in names and numbers, the first and a count."""
         lines = []
         for alike in self._warnings.values():
             more = f"{_MAX_KEPT} or more" if len(alike) > _MAX_KEPT else str(len(alike) - 1)
@@ -63,20 +63,20 @@ class Messages:
         return lines
 
     def cause(self, otherwise: str) -> str:
-        """The last errors on one line, for a message; ``otherwise`` where there are none."""
+        """The last errors on one line, for a message; ``otherwise`` if there are none."""
         return "; ".join(self.errors[-3:]) or otherwise
 
     def node_without_kernel(self) -> str:
-        """The node for which a build found no kernel, as TensorRT calls it; empty where that was not said."""
+        """TensorRT's name of the node for which a build found no kernel; empty if TensorRT gave none."""
         found = [match[1] for line in self.errors if (match := _NO_KERNEL.search(line))]
         return found[-1] if found else ""
 
 
 def make_logger(trt: Any, messages: Messages) -> Any:
-    """TensorRT's logger, which prints nothing, and from now on tells these messages as long as they live.
+    """Returns TensorRT's logger, which prints nothing, and adds to these messages from now on.
 
-    A process has one: while anything of TensorRT's lives, each further logger is ignored. So all messages that live
-    hear all that is said, and what one build or runtime says, another one at the same time hears too.
+    A process has only one: while any object of TensorRT lives, it ignores each further logger. So all living messages
+    get all that is logged, also that of another build or runtime at the same time.
     """
     with _lock:
         if id(trt) not in _shared:
@@ -89,7 +89,7 @@ def make_logger(trt: Any, messages: Messages) -> Any:
 
 @dataclass(frozen=True)
 class _Shared:
-    module: Any  # held, so that no other module gets its id
+    module: Any  # kept, so that no other module gets its id
     logger: Any
     listeners: WeakSet[Messages]
 

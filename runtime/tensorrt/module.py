@@ -1,4 +1,4 @@
-"""The installed TensorRT: NVIDIA's own or the one for RTX. Version differences live here and nowhere else."""
+"""The installed TensorRT: NVIDIA's own or the one for RTX. All version differences are here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLAVOURS = {
     "tensorrt": _Flavour("TensorRT", "tensorrt", "10.3", "12"),
     "tensorrt_rtx": _Flavour("TensorRT for RTX", "rtx", "1.1", None),
 }
-"""The flavours by the name of their Python module, in the order in which they are looked for."""
+"""The flavours by the name of their Python module, in the order of the search."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TensorRT:
 
     Attributes:
         flavour: ``tensorrt`` or ``tensorrt_rtx``.
-        version: such as ``10.3.0``, with the build where the module tells it: an engine is of one build alone.
+        version: such as ``10.3.0``, with the build if the module has it: an engine belongs to one build.
         module: the imported module.
     """
 
@@ -45,12 +45,12 @@ class TensorRT:
 
     @property
     def title(self) -> str:
-        """Flavour and version for a reader, such as ``TensorRT for RTX 1.7.1``."""
+        """Flavour and version as text for people, such as ``TensorRT for RTX 1.7.1``."""
         return f"{FLAVOURS[self.flavour].title} {self.version}"
 
     @property
     def for_rtx(self) -> bool:
-        """Whether it builds without a GPU, for many GPUs at once, and finishes on the one that runs the engine."""
+        """True if it builds without a GPU, for many GPUs at once, and finishes on the one that runs the engine."""
         return self.flavour == "tensorrt_rtx"
 
 
@@ -58,7 +58,7 @@ def find_tensorrt(flavour: str | None = None) -> TensorRT:
     """Imports TensorRT.
 
     Args:
-        flavour: ``tensorrt`` or ``tensorrt_rtx``; where None the first that is installed.
+        flavour: ``tensorrt`` or ``tensorrt_rtx``; if None the first that is installed.
 
     Raises:
         MissingDependencyError: it is not installed.
@@ -75,7 +75,7 @@ def find_tensorrt(flavour: str | None = None) -> TensorRT:
 
 
 def why_missing(flavour: str | None = None) -> str:
-    """Why no TensorRT can be used here, and what to do; empty where one can."""
+    """Returns the reason that no TensorRT can be used here, and what to do; empty if one can."""
     try:
         find_tensorrt(flavour)
     except EdgesegError as error:
@@ -84,13 +84,13 @@ def why_missing(flavour: str | None = None) -> str:
 
 
 def network_flags(trt: Any) -> int:
-    """The flags of a new network: strongly typed, which 10.x must be asked for and later ones always are."""
+    """The flags of a new network: strongly typed, which 10.x needs as a flag and later versions always are."""
     flags = trt.NetworkDefinitionCreationFlag
     return 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0
 
 
 def compute_capabilities(trt: Any) -> dict[str, Any]:
-    """What an engine can be built for without its GPU, by name such as ``8.6``; empty where TensorRT cannot."""
+    """The GPUs that TensorRT can build for in their absence, by name such as ``8.6``; empty if it cannot do so."""
     if not hasattr(trt, "ComputeCapability"):
         return {}
     members = trt.ComputeCapability.__members__
@@ -99,15 +99,15 @@ def compute_capabilities(trt: Any) -> dict[str, Any]:
 
 
 def default_compute_capabilities(trt: Any) -> tuple[str, ...]:
-    """The GPUs that TensorRT for RTX builds for where none are named: all that it knows but Turing."""
+    """The GPUs that TensorRT for RTX builds for if none is named: all that it knows except Turing."""
     return tuple(name for name in compute_capabilities(trt) if name != "7.5")
 
 
 def set_compute_capabilities(trt: Any, config: Any, names: Sequence[str]) -> None:
-    """Tells a builder which GPUs to build for; the names are among :func:`compute_capabilities`'.
+    """Sets the GPUs that a builder builds for; the names are among :func:`compute_capabilities`'.
 
     Raises:
-        BackendError: this TensorRT builds for the GPU at hand alone.
+        BackendError: this TensorRT builds only for the GPU that is present.
     """
     known = compute_capabilities(trt)
     if not hasattr(config, "num_compute_capabilities") or not hasattr(config, "set_compute_capability"):
@@ -147,7 +147,7 @@ def _checked(name: str, module: Any) -> TensorRT:
         version = Version(text)
     except InvalidVersion as error:
         raise BackendError(f"{wanted.title} calls its version {text!r}, which is none") from error
-    # A release candidate of 12 is 12 already, though it sorts before it.
+    # A release candidate of 12 counts as 12, though it sorts before it.
     release = Version(version.base_version)
     if release < Version(wanted.at_least) or (wanted.below and release >= Version(wanted.below)):
         raise BackendError(

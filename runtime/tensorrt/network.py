@@ -1,4 +1,4 @@
-"""The network an engine is built from: a bundle's graph, and where the frames' size is known, the decoding.
+"""The network an engine is built from: a bundle's graph, and if the frames' size is known, the decoding.
 
 The engine's tensors, N being the batch:
 
@@ -8,8 +8,8 @@ The engine's tensors, N being the batch:
 and with the decoding:
 
 - ``classes`` uint8 [N, H', W'], out: the best class of each pixel, at the frames' size;
-- ``sum`` float32 [N, 1, 1, 1], out: of all logits of a frame, finite exactly when each of them is, so that a
-  broken frame is noticed without copying its logits.
+- ``sum`` float32 [N, 1, 1, 1], out: the sum of a frame's logits. It is finite exactly when each of them is, so that a
+  broken frame is noticed without a copy of its logits.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def parse_onnx(trt: Any, network: Any, logger: Any, messages: Messages, model: b
         trt: the TensorRT module.
         network: an empty one.
         logger: of the network's builder.
-        messages: what the logger collects.
-        model: the bytes of the ONNX file, all its tensors inside.
+        messages: the logger's messages.
+        model: the bytes of the ONNX file, with all its tensors inside.
         origin: the file, for the messages.
 
     Raises:
-        BackendError: TensorRT does not take the graph; the message names each node that it refuses, its
-            operator and TensorRT's reason.
+        BackendError: TensorRT refuses the graph; the message names each node that it refuses, its operator and
+            TensorRT's reason.
     """
     parser = trt.OnnxParser(network, logger)
     if parser.parse(model):
@@ -56,7 +56,7 @@ def parse_onnx(trt: Any, network: Any, logger: Any, messages: Messages, model: b
 
 def _refusal(error: Any) -> str:
     reason = error.desc().strip()
-    # An operator that is not on the parser's list fails a check that is the word `false` alone.
+    # For an unknown operator the parser reports a failed check with no text but `false`.
     reason = "TensorRT has no such operator" if reason == "false" else reason
     if not error.node_operator():
         return reason
@@ -64,10 +64,10 @@ def _refusal(error: Any) -> str:
 
 
 def set_batch(network: Any, origin: Path, input_size_hw: tuple[int, int], options: BuildOptions) -> None:
-    """Checks that the network is of edgeseg's form, and fixes its batch where one number was asked for.
+    """Checks that the network has edgeseg's tensors, and fixes its batch if the options give one number.
 
     Raises:
-        BackendError: it has other inputs or outputs, another size, or a fixed batch that is not the one asked for.
+        BackendError: it has other inputs or outputs, another size, or a fixed batch that differs from the options'.
     """
     inputs = [network.get_input(i) for i in range(network.num_inputs)]
     outputs = [network.get_output(i) for i in range(network.num_outputs)]
@@ -96,7 +96,7 @@ def set_batch(network: Any, origin: Path, input_size_hw: tuple[int, int], option
 
 
 def add_profile(builder: Any, config: Any, input_size_hw: tuple[int, int], options: BuildOptions) -> None:
-    """Tells the builder the batches that a profile takes. It tunes for the largest: a profile is for throughput."""
+    """Adds a profile with its batches to the builder. It tunes for the largest: a profile is for throughput."""
     profile = builder.create_optimization_profile()
     shapes = [(batch, *input_size_hw, 3) for batch in (options.batch[0], options.batch[1], options.batch[1])]
     profile.set_shape(FRAME, *shapes)
@@ -107,11 +107,11 @@ def add_decoding(trt: Any, network: Any, frame_size_hw: tuple[int, int]) -> None
     """Appends the last upsampling, the best class and the sum; ``edgeseg.runtime.decode`` does the same on the host.
 
     The best class is the lowest index whose logit equals the maximum, by a reduction, a comparison, a selection and
-    a second reduction. TensorRT's TopK does the same much slower, and ties may go either way there.
+    a second reduction. TensorRT's TopK is much slower, and may return either index of a tie.
 
     Args:
         trt: the TensorRT module.
-        network: one that :func:`set_batch` has taken.
+        network: one that :func:`set_batch` has checked.
         frame_size_hw: height and width of the class map.
     """
     logits = network.get_output(0)
@@ -121,7 +121,7 @@ def add_decoding(trt: Any, network: Any, frame_size_hw: tuple[int, int]) -> None
     channels = 1 << 1
     best = network.add_reduce(full, trt.ReduceOperation.MAX, channels, True)  # [N, 1, H, W]
     is_best = network.add_elementwise(full, best.get_output(0), trt.ElementWiseOperation.EQUAL)
-    # Floats, because TensorRT turns them alone into uint8. They hold every class exactly.
+    # Floats, because TensorRT casts only them to uint8. They hold every class exactly.
     indices = np.arange(logits.shape[1], dtype=np.float32).reshape(1, -1, 1, 1)
     index = network.add_constant(indices.shape, indices)
     void = network.add_constant((1, 1, 1, 1), np.full((1, 1, 1, 1), VOID, np.float32))
@@ -137,7 +137,7 @@ def add_decoding(trt: Any, network: Any, frame_size_hw: tuple[int, int]) -> None
 
 
 def _resized(trt: Any, network: Any, logits: Any, size_hw: tuple[int, int]) -> Any:
-    """Bilinear, half-pixel centres, the border repeated: ``interpolate(…, align_corners=False)``."""
+    """Adds a bilinear resize with half-pixel centres and repeated border: ``interpolate(…, align_corners=False)``."""
     resize = network.add_resize(logits)
     resize.resize_mode = trt.InterpolationMode.LINEAR
     resize.coordinate_transformation = trt.ResizeCoordinateTransformation.HALF_PIXEL
@@ -145,7 +145,7 @@ def _resized(trt: Any, network: Any, logits: Any, size_hw: tuple[int, int]) -> A
     if batch != -1:
         resize.shape = (batch, channels, *size_hw)
         return resize.get_output(0)
-    # An open batch is known on the device alone, and scales would not hit every size exactly.
+    # An open batch is known only on the device, and scales would not give every size exactly.
     shape = network.add_shape(logits)
     leading = network.add_slice(shape.get_output(0), (0,), (2,), (1,))
     size = network.add_constant((2,), np.array(size_hw, np.int64))

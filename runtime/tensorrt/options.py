@@ -1,4 +1,4 @@
-"""What an engine is built with."""
+"""The options that an engine is built with."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ MAX_OPTIMIZATION_LEVEL = 5
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How an engine is built; every field is a part of its identity.
+    """The options of an engine's build; every field is part of its identity.
 
     Attributes:
         batch: the smallest and the largest number of frames in one call; equal for a static batch.
         frame_size_hw: height and width of the camera's frames: the engine decodes to them, so that one byte a pixel
-            leaves the GPU. Where None it gives logits alone, which are decoded on the host to frames of any size.
-        dla_core: run on this DLA core, and on the GPU what it cannot take; on the GPU alone where None.
-        workspace_bytes: device memory that the layers may use for scratch; TensorRT's own choice where None.
-        optimization_level: 0 (quick to build) to 5 (quick to run); TensorRT's own choice where None.
-        portable: run on any desktop or data-centre GPU from Ampere on rather than on this one's kind alone, at some
-            cost in speed.
-            TensorRT's *version* compatibility is not offered: such an engine embeds host code, which the
-            runtime refuses to load.
-        compute_capabilities: build for GPUs of these, such as ``8.6``, whether one is here or not; only
-            TensorRT for RTX can.
+            leaves the GPU. If None it gives only logits, which are decoded on the host to frames of any size.
+        dla_core: run on this DLA core, and on the GPU what DLA cannot run; only on the GPU if None.
+        workspace_bytes: device memory that the layers may use for scratch; TensorRT's own choice if None.
+        optimization_level: 0 (quick to build) to 5 (quick to run); TensorRT's own choice if None.
+        portable: run on any desktop or data-centre GPU from Ampere on, not only on this kind, at some cost in speed.
+            TensorRT's *version* compatibility is not offered: such an engine embeds host code, which the runtime
+            refuses to load.
+        compute_capabilities: build for GPUs of these, such as ``8.6``, even if none is present; only TensorRT for RTX
+            can.
 
     Raises:
-        UsageError: a value that no TensorRT takes.
+        UsageError: a value is one that no TensorRT accepts.
     """
 
     batch: tuple[int, int] = (1, 1)
@@ -56,5 +55,5 @@ class BuildOptions:
 
     @property
     def static(self) -> bool:
-        """Whether every call takes the same number of frames."""
+        """True if every call takes the same number of frames."""
         return self.batch[0] == self.batch[1]

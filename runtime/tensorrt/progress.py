@@ -1,4 +1,4 @@
-"""How far a build is, as TensorRT's own monitor tells it, and the way to stop it."""
+"""A build's progress, from TensorRT's own monitor, and a way to stop the build."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a build is.
+    """A build's progress.
 
     Attributes:
-        fraction: of the whole build, 0 to 1; it never falls. TensorRT counts steps, whose lengths differ.
-        phase: what TensorRT is doing, in its own words.
-        step: the steps of this phase that are done.
-        steps: all its steps.
+        fraction: the part of the whole build that is done, 0 to 1; it never falls. TensorRT counts steps, whose lengths
+            differ.
+        phase: TensorRT's name of what it is doing.
+        step: the number of steps of this phase that are done.
+        steps: the number of all its steps.
     """
 
     fraction: float
@@ -36,9 +37,9 @@ class _Phase:
 
 
 class ProgressTracker:
-    """Makes one figure of TensorRT's nested phases. TensorRT may call it from several threads.
+    """Computes one fraction from TensorRT's nested phases. TensorRT may call it from several threads.
 
-    Nothing that ``on_progress`` raises may pass through TensorRT: it is kept in ``error`` and stops the build.
+    An exception of ``on_progress`` must not pass through TensorRT: it is kept in ``error`` and stops the build.
     """
 
     def __init__(self, on_progress: Callable[[Progress], None], stopping: threading.Event) -> None:
@@ -50,17 +51,17 @@ class ProgressTracker:
         self._lock = threading.Lock()
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins, inside its parent's current step."""
+        """Begins a phase, inside its parent's current step."""
         with self._lock:
             self._phases[name] = _Phase(parent, max(1, steps))
 
     def finish(self, name: str) -> None:
-        """A phase is over, whether done or given up."""
+        """Ends a phase, done or abandoned."""
         with self._lock:
             self._phases.pop(name, None)
 
     def step(self, name: str, index: int) -> bool:
-        """A step of a phase is done; returns whether the build shall go on."""
+        """Counts a finished step of a phase; returns True if the build shall go on."""
         with self._lock:
             phase = self._phases.get(name)
             if phase is not None and self.error is None:
@@ -78,7 +79,7 @@ class ProgressTracker:
 
 
 def make_monitor(trt: Any, tracker: ProgressTracker) -> Any:
-    """A TensorRT progress monitor that tells a tracker."""
+    """Makes a TensorRT progress monitor that reports to a tracker."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -98,10 +99,10 @@ def make_monitor(trt: Any, tracker: ProgressTracker) -> Any:
 
 @contextmanager
 def signals_stop(stopping: threading.Event) -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM set an event, and raises what they would have raised once the block is left.
+    """Makes Ctrl-C and SIGTERM set an event; after the block, raises what they would have raised.
 
-    An exception may not pass through TensorRT, and a signal's would, from whichever call back into Python it met.
-    Where a signal ends the process at once, or outside the main thread, nothing is changed.
+    An exception must not pass through TensorRT, and a signal's could, from any of TensorRT's calls to Python. Nothing
+    is changed if a signal ends the process at once, or outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""A file of kernel timings, so that the next build on the same GPU need not take them again."""
+"""A file of kernel timings, so that the next build on the same GPU need not measure them again."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MOST_BYTES = 1 << 30
 
 
 def read_timing_cache(config: Any, path: Path, messages: Messages) -> bool:
-    """Gives a builder's configuration the timings of a file; none where the file is missing, broken or foreign.
+    """Gives a builder's configuration the timings of a file; none if the file is missing, broken or of another device.
 
     Args:
         config: the builder's.
         path: the file.
-        messages: takes the warning that a file is ignored.
+        messages: gets the warning that a file is ignored.
 
     Returns:
-        Whether the timings of the build may be written there: never over a file that holds something else.
+        True if the build's timings may be written there: never over a file with other contents.
 
     Raises:
         OutputError: the file cannot be read, or could not be written afterwards.
@@ -32,7 +32,7 @@ def read_timing_cache(config: Any, path: Path, messages: Messages) -> bool:
         data = read_regular(path, _MOST_BYTES) if path.exists() else b""
     except OSError as error:
         raise OutputError(f"cannot read the timing cache {path}: {error.strerror}") from error
-    # What TensorRT complains of here is an ignored file, no reason for a build to fail later.
+    # TensorRT's errors here are about an ignored file. They must not appear as the cause of a later failure.
     before = list(messages.errors)
     cache = config.create_timing_cache(data)
     complaints = [line for line in messages.errors if line not in before]
@@ -50,7 +50,7 @@ def read_timing_cache(config: Any, path: Path, messages: Messages) -> bool:
 
 
 def write_timing_cache(config: Any, path: Path) -> None:
-    """Writes what a build has measured, whole or not at all.
+    """Writes a build's timings, whole or not at all.
 
     Raises:
         OutputError: the file cannot be written.

@@ -1,7 +1,7 @@
-"""Device memory, streams and CUDA graphs, through whichever package the machine has.
+"""Device memory, streams and CUDA graphs, through the package that the machine has.
 
-There are two: ``cuda-python``, a wheel on desktops, servers and Jetsons from JetPack 7 on, and ``pycuda``, which
-builds against any CUDA, that of JetPack 6 among them. Both are imported when a device is first asked for.
+There are two: ``cuda-python``, a wheel on desktops, servers and Jetsons from JetPack 7 on, and ``pycuda``, which builds
+against any CUDA, such as JetPack 6's. Each is imported when a device is first needed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _IMPLEMENTATIONS: dict[str, str] = {
 
 
 def implementations() -> tuple[str, ...]:
-    """The packages' names, the one to be preferred first: ``cuda-python``, because it makes CUDA graphs."""
+    """The packages' names, the preferred one first: ``cuda-python``, because it makes CUDA graphs."""
     return tuple(_IMPLEMENTATIONS)
 
 
 def device_class(implementation: str) -> type[CudaDevice]:
-    """Looks an implementation up.
+    """Returns an implementation by its name.
 
     Raises:
-        BackendError: there is none of this name; the message lists those there are.
+        BackendError: there is none of this name; the message lists the known ones.
     """
     if implementation not in _IMPLEMENTATIONS:
         raise BackendError(
@@ -42,7 +42,7 @@ def open_device(index: int = 0, implementation: str | None = None) -> CudaDevice
 
     Args:
         index: of the GPU, from 0.
-        implementation: ``pycuda`` or ``cuda-python``; where None the first of :func:`implementations` that works.
+        implementation: ``pycuda`` or ``cuda-python``; if None the first of :func:`implementations` that works.
 
     Raises:
         BackendError: there is no such GPU, or no package to reach it with; the message says what to install.
@@ -51,7 +51,7 @@ def open_device(index: int = 0, implementation: str | None = None) -> CudaDevice
 
 
 def gpu_of(index: int = 0, implementation: str | None = None) -> Gpu:
-    """What a GPU is, asked without making a context on it.
+    """Reads a GPU's properties without making a context on it.
 
     Raises:
         BackendError: as :func:`open_device`.
@@ -60,7 +60,7 @@ def gpu_of(index: int = 0, implementation: str | None = None) -> Gpu:
 
 
 def why_no_device(index: int = 0, implementation: str | None = None) -> str:
-    """Why there is no such GPU, and what to do; empty where there is one.
+    """Returns the reason that there is no such GPU, and what to do; empty if there is one.
 
     Raises:
         BackendError: the implementation is unknown.

@@ -1,4 +1,4 @@
-"""The contract of device memory: all that running an engine needs of CUDA, and no more."""
+"""The interface to CUDA: only what running an engine needs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ....core.errors import BackendError
 
 @dataclass(frozen=True)
 class Gpu:
-    """What a GPU is.
+    """A GPU's properties.
 
     Attributes:
-        name: as the driver calls it.
+        name: the driver's name of it.
         compute_capability: such as ``8.7``.
         memory_bytes: all of its memory, used or not.
-        multiprocessors: how many it has.
+        multiprocessors: the number of them.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Gpu:
 
 
 class CaptureRefusedError(BackendError):
-    """The work cannot be made a CUDA graph. The device still works: put the work on the stream each time."""
+    """The work cannot become a CUDA graph. The device still works: put the work on the stream each time."""
 
 
 class DeviceMemory:
@@ -88,28 +88,28 @@ class Graph:
             self._device._launch(self._handle)
 
     def close(self) -> None:
-        """Lets it go. Closing twice is harmless."""
+        """Frees it. Closing twice is harmless."""
         device, self._device = self._device, None
         if device is not None:
             device._release_graph(self, self._handle)
 
 
 class CudaDevice(ABC):
-    """One GPU, its primary context and one stream, in whose order all copies and launches happen.
+    """One GPU, its primary context and one stream. All copies and launches happen in the stream's order.
 
-    The *primary* context is the one that PyTorch and the CUDA runtime use, so they may share a process with it. It
-    is current only inside :meth:`current`, which every method enters by itself: what was current before is so again
-    afterwards, in every thread. A device serves one thread at a time, not always the same one.
+    PyTorch and the CUDA runtime use the *primary* context too, so they can share a process with it. It is current only
+    inside :meth:`current`, which every method enters by itself. The context that was current before is restored
+    afterwards, in every thread. Only one thread at a time may use a device, but not always the same one.
 
-    A failed call raises :class:`BackendError` with CUDA's name of the error and what was being done. Many such errors
-    last until the process ends, so whoever meets one should stop using the device and close it.
+    A failed call raises :class:`BackendError` with CUDA's name of the error and the action that failed. Many such
+    errors last until the process ends, so the caller should then stop using the device and close it.
 
     Attributes:
-        implementation: the package that this goes through.
-        can_capture: whether it can make CUDA graphs.
+        implementation: the package that reaches the GPU.
+        can_capture: True if it can make CUDA graphs.
         index: of the GPU, from 0.
-        gpu: what it is.
-        failure: the first error met, or empty.
+        gpu: its properties.
+        failure: the first error that occurred, or empty.
 
     Args:
         index: of the GPU, from 0.
@@ -138,17 +138,17 @@ class CudaDevice(ABC):
     @classmethod
     @abstractmethod
     def installed(cls) -> bool:
-        """Whether the package is there, working or not."""
+        """True if the package is installed, even if it does not work."""
 
     @classmethod
     @abstractmethod
     def why_unavailable(cls, index: int = 0) -> str:
-        """Why there is no such GPU through this package, and what to do; empty where there is one."""
+        """Returns the reason that this package finds no such GPU, and what to do; empty if it finds one."""
 
     @classmethod
     @abstractmethod
     def gpu_of(cls, index: int = 0) -> Gpu:
-        """What a GPU is, asked without making a context.
+        """Reads a GPU's properties without making a context.
 
         Raises:
             BackendError: there is none.
@@ -187,7 +187,7 @@ class CudaDevice(ABC):
         """Allocates device memory, at least one byte.
 
         Raises:
-            BackendError: there is not so much, or CUDA failed.
+            BackendError: there is not enough memory, or CUDA failed.
         """
         with self.current():
             memory = DeviceMemory(self, self._allocate(max(1, nbytes)), nbytes)
@@ -197,10 +197,10 @@ class CudaDevice(ABC):
     def pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Allocates page-locked host memory as an array, its content undefined.
 
-        It is let go once the device is closed and no array shows it any more.
+        It is freed once the device is closed and no array refers to it.
 
         Raises:
-            BackendError: there is not so much, or CUDA failed.
+            BackendError: there is not enough memory, or CUDA failed.
         """
         nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with self.current():
@@ -219,7 +219,7 @@ class CudaDevice(ABC):
             self._to_device(memory.address, array)
 
     def copy_to_host(self, array: npt.NDArray[Any], memory: DeviceMemory) -> None:
-        """Puts a copy into a pinned array on the stream. It is there after :meth:`synchronize`.
+        """Puts a copy into a pinned array on the stream. The array is filled after :meth:`synchronize`.
 
         Raises:
             BackendError: the array is larger than the memory or not contiguous, or CUDA failed.
@@ -229,16 +229,16 @@ class CudaDevice(ABC):
             self._to_host(array, memory.address)
 
     def synchronize(self) -> None:
-        """Waits until all that was put on the stream is done. Other Python threads run meanwhile.
+        """Waits until all work on the stream is done. Other Python threads run meanwhile.
 
         Raises:
-            BackendError: something on the stream failed.
+            BackendError: work on the stream failed.
         """
         with self.current():
             self._synchronize()
 
     def capture(self, enqueue: Callable[[], None]) -> Graph:
-        """Makes a CUDA graph of what a function puts on the stream; none of it runs yet.
+        """Makes a CUDA graph of the work that a function puts on the stream; the work does not run yet.
 
         Raises:
             CaptureRefusedError: this implementation, or some of the work, cannot be captured.
@@ -267,7 +267,8 @@ class CudaDevice(ABC):
         """Frees the graphs, the memory and the stream. Closing twice is harmless.
 
         Raises:
-            BackendError: CUDA failed to free something, and had not failed before. All is let go nevertheless.
+            BackendError: CUDA failed to free something, and had not failed before. All references are dropped
+                nevertheless.
         """
         if self._closed:
             return
@@ -300,7 +301,7 @@ class CudaDevice(ABC):
         self.close()
 
     def _failed(self, doing: str, name: str, explanation: str = "") -> BackendError:
-        """Remembers the first error and makes the exception of this one."""
+        """Keeps the first error, and returns the exception for this one."""
         message = f"CUDA failed while {doing}: {name}" + (f" ({explanation})" if explanation else "")
         self.failure = self.failure or message
         return BackendError(message)
@@ -325,7 +326,7 @@ class CudaDevice(ABC):
             )
 
     def _quietly(self, action: Callable[[], None]) -> None:
-        """Cleans up while another error is under way, which is the one to tell."""
+        """Cleans up after another error, and hides its own errors: the other one is reported."""
         try:
             action()
         except BackendError as error:
@@ -333,7 +334,7 @@ class CudaDevice(ABC):
 
     @abstractmethod
     def _open(self) -> None:
-        """Retains the primary context and makes the stream; leaves nothing behind where it fails."""
+        """Retains the primary context and makes the stream; leaves nothing behind if it fails."""
 
     @abstractmethod
     def _shut(self) -> None: ...

@@ -1,7 +1,7 @@
 """CUDA through ``cuda-python``, NVIDIA's own bindings: a wheel on every desktop and server.
 
-The context is handled by the driver's API, because it alone can put back what was current before; all else is the
-runtime's.
+The context goes through the driver's API, because only that can restore the context that was current before. All else
+goes through the runtime's API.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CudaPythonDevice(CudaDevice):
 
     @classmethod
     def installed(cls) -> bool:
-        """Whether cuda-python is there, working or not."""
+        """True if cuda-python is installed, even if it does not work."""
         try:
             _bindings("runtime")
         except (ImportError, RuntimeError) as problem:
@@ -41,7 +41,7 @@ class CudaPythonDevice(CudaDevice):
 
     @classmethod
     def why_unavailable(cls, index: int = 0) -> str:
-        """Why there is no such GPU through cuda-python, and what to do; empty where there is one."""
+        """Returns the reason that cuda-python finds no such GPU, and what to do; empty if it finds one."""
         try:
             runtime = _bindings("runtime")
             error, count = runtime.cudaGetDeviceCount()
@@ -49,7 +49,7 @@ class CudaPythonDevice(CudaDevice):
             return f"cuda-python 12.8 or later is not installed: {_INSTALL}"
         except ImportError as problem:
             return f"cuda-python is installed but does not load: {_brief(problem)}; {_INSTALL}"
-        except RuntimeError as problem:  # how the bindings of CUDA 12 tell that there is no driver
+        except RuntimeError as problem:  # the error of CUDA 12's bindings without a driver
             return (
                 f"there is no usable GPU: cuda-python says {_brief(problem)!r};"
                 " install NVIDIA's driver, or run on the CPU"
@@ -65,7 +65,7 @@ class CudaPythonDevice(CudaDevice):
 
     @classmethod
     def gpu_of(cls, index: int = 0) -> Gpu:
-        """What a GPU is, asked without making a context."""
+        """Reads a GPU's properties without making a context."""
         runtime = _bindings("runtime")
         properties = _checker(_plain_failure)(
             "asking what the GPU is", runtime.cudaGetDeviceProperties, index
@@ -90,7 +90,7 @@ class CudaPythonDevice(CudaDevice):
             self._stream: Any = self._open_stream()
 
     def _open_stream(self) -> Any:
-        # Non-blocking: it waits for nothing that others, PyTorch say, put on the default stream.
+        # Non-blocking, so that it does not wait for others' work on the default stream, such as PyTorch's.
         flags = self._runtime.cudaStreamNonBlocking
         return self._call("making a stream", self._runtime.cudaStreamCreateWithFlags, flags)
 
@@ -122,7 +122,7 @@ class CudaPythonDevice(CudaDevice):
             )
         )
         block = (ctypes.c_uint8 * nbytes).from_address(address)
-        # The arrays made of the block keep it alive, so its memory outlives the last of them, not the device.
+        # The memory must live as long as any array made of it, even after the device is closed.
         finalizer = weakref.finalize(
             block, in_this_process(_free_pinned), self._runtime, self._driver, self._context, address
         )
@@ -144,7 +144,7 @@ class CudaPythonDevice(CudaDevice):
         self._call("waiting for the stream", self._runtime.cudaStreamSynchronize, self._stream)
 
     def _begin_capture(self) -> None:
-        # Of this thread alone: others, PyTorch's say, may allocate meanwhile.
+        # This thread only: other threads, such as PyTorch's, may allocate meanwhile.
         mode = self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("starting a capture", self._runtime.cudaStreamBeginCapture, self._stream, mode)
 
@@ -152,7 +152,7 @@ class CudaPythonDevice(CudaDevice):
         error, graph = self._runtime.cudaStreamEndCapture(self._stream)
         if error == self._runtime.cudaError_t.cudaSuccess:
             self._call("dropping a capture", self._runtime.cudaGraphDestroy, graph)
-        self._runtime.cudaGetLastError()  # or a later, innocent call would report it
+        self._runtime.cudaGetLastError()  # otherwise a later call would report this error
 
     def _end_capture(self) -> Any:
         runtime = self._runtime
@@ -175,9 +175,9 @@ class CudaPythonDevice(CudaDevice):
 
 @cache
 def _primary_context(index: int) -> Any:
-    """A GPU's primary context, retained once and for as long as the process lives.
+    """A GPU's primary context, retained once until the process ends.
 
-    The last release destroys it, and what TensorRT or PyTorch still hold in it.
+    Its last release would destroy it, with all that TensorRT or PyTorch still hold in it.
     """
     driver, call = _bindings("driver"), _checker(_plain_failure)
     call("starting the driver", driver.cuInit, 0)
@@ -186,7 +186,7 @@ def _primary_context(index: int) -> Any:
 
 
 def _free_pinned(runtime: Any, driver: Any, context: Any, address: int) -> None:
-    # A finalizer has no one to tell of an error, and the memory goes with the process at the latest.
+    # A finalizer cannot report an error, and the process's end frees the memory at the latest.
     if not int(driver.cuCtxPushCurrent(context)[0]):
         runtime.cudaFreeHost(address)
         driver.cuCtxPopCurrent()

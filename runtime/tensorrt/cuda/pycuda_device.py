@@ -1,4 +1,4 @@
-"""CUDA through ``pycuda``, which Jetsons have and which builds against any CUDA."""
+"""CUDA through ``pycuda``, which runs on Jetsons and builds against any CUDA."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _NAMES = {
     "unspecified launch failure": "CUDA_ERROR_LAUNCH_FAILED",
     "unknown error": "CUDA_ERROR_UNKNOWN",
 }
-"""CUDA's names by its explanations: pycuda tells the explanation alone."""
+"""CUDA's error names by their explanations, because pycuda gives only the explanation."""
 
 
 class PyCudaDevice(CudaDevice):
@@ -54,7 +54,7 @@ class PyCudaDevice(CudaDevice):
 
     @classmethod
     def installed(cls) -> bool:
-        """Whether pycuda is there, working or not."""
+        """True if pycuda is installed, even if it does not work."""
         try:
             _driver()
         except ImportError as problem:
@@ -63,7 +63,7 @@ class PyCudaDevice(CudaDevice):
 
     @classmethod
     def why_unavailable(cls, index: int = 0) -> str:
-        """Why there is no such GPU through pycuda, and what to do; empty where there is one."""
+        """Returns the reason that pycuda finds no such GPU, and what to do; empty if it finds one."""
         try:
             driver = _driver()
         except ModuleNotFoundError:
@@ -84,7 +84,7 @@ class PyCudaDevice(CudaDevice):
 
     @classmethod
     def gpu_of(cls, index: int = 0) -> Gpu:
-        """What a GPU is, asked without making a context."""
+        """Reads a GPU's properties without making a context."""
         driver = _driver()
         try:
             driver.init()
@@ -134,7 +134,7 @@ class PyCudaDevice(CudaDevice):
         doing = f"allocating {nbytes} bytes of pinned memory"
         flat: npt.NDArray[np.uint8] = self._call(doing, self._driver.pagelocked_empty, (nbytes,), np.uint8)
         block = (ctypes.c_uint8 * nbytes).from_address(flat.ctypes.data)
-        # pycuda frees it in the thread that drops the last array, and there only where the context is current.
+        # pycuda frees it in the thread that drops the last array, and only if the context is current there.
         finalizer = weakref.finalize(
             block, in_this_process(_free_pinned), self._driver, self._context, [flat]
         )
@@ -175,9 +175,9 @@ class PyCudaDevice(CudaDevice):
 
 @cache
 def _primary_context(index: int) -> Any:
-    """A GPU's primary context, retained once and for as long as the process lives.
+    """A GPU's primary context, retained once until the process ends.
 
-    pycuda leaves a context that it gives back current in the thread, where PyTorch would meet it destroyed.
+    pycuda leaves a released context current in the thread, where PyTorch would find it destroyed.
     """
     return _driver().Device(index).retain_primary_context()
 
@@ -186,7 +186,7 @@ def _free_pinned(driver: Any, context: Any, held: list[Any]) -> None:
     try:
         context.push()
     except driver.Error:
-        return  # a finalizer has no one to tell, and the memory goes with the process at the latest
+        return  # a finalizer cannot report it; the process's end frees the memory
     held.clear()
     driver.Context.pop()
 

@@ -1,4 +1,4 @@
-"""Where results arrive: pinned arrays that are used in turn, so that no frame allocates any."""
+"""Pinned arrays for results, used in turn so that no frame allocates memory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class ArraySpec(NamedTuple):
 
 
 class ResultRing:
-    """As many places for results as are kept at once; the next result overwrites the oldest.
+    """A fixed number of places for results; the next result overwrites the oldest.
 
-    The arrays of a name are made when it is first asked for: what nobody reads costs no memory.
+    The arrays of a name are made when it is first used, so unread results cost no memory.
 
     Args:
-        cuda: where the results come from.
+        cuda: the device that the results come from.
         specs: the arrays of one place, by name.
-        places: how many results are kept.
+        places: the number of results that are kept.
     """
 
     def __init__(self, cuda: CudaDevice, specs: Mapping[str, ArraySpec], places: int) -> None:
@@ -39,7 +39,7 @@ class ResultRing:
         """The arrays of the next place, by name.
 
         Raises:
-            BackendError: there is no memory for them.
+            BackendError: there is not enough memory for them.
         """
         for name in names:
             if name not in self._places[0]:
@@ -54,7 +54,7 @@ def zeroed(cuda: CudaDevice, spec: ArraySpec) -> npt.NDArray[Any]:
     """A pinned array of zeros.
 
     Raises:
-        BackendError: there is no memory for it.
+        BackendError: there is not enough memory for it.
     """
     array = cuda.pinned(*spec)
     array[...] = np.zeros((), spec.dtype)
