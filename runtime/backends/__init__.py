@@ -1,4 +1,4 @@
-"""Inference backends by name. Each is imported when it is first asked for."""
+"""Inference backends by name. Each is imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ...core.registry import Registry, load
 from .base import Backend
 
 AUTO = "auto"
-"""In the place of a name: the fastest that is right, see :mod:`.auto`."""
+"""Stands for the fastest backend that gives the right masks, see :mod:`.auto`."""
 
 _BACKENDS: Registry[str] = Registry("backend", BackendError, f"; or {AUTO}, to run frames")
 register, names = _BACKENDS.register, _BACKENDS.names
 
 
 def backend_class(name: str) -> type[Backend]:
-    """Looks a backend up and imports it.
+    """Imports a backend by its name.
 
     Raises:
-        BackendError: there is none of this name; the message lists those there are.
+        BackendError: there is none of this name; the message lists the known ones.
     """
     return cast("type[Backend]", load(_BACKENDS.entry(name)))
 

@@ -1,4 +1,4 @@
-"""The contract of every inference backend."""
+"""The interface of every inference backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..forks import Owned, begins_to_use, stays_with_this_process, was_used_befo
 from ..gate import Gate
 
 Say = Callable[[str], None]
-"""Is told one line, for a person."""
+"""Called with one line of text for people."""
 
 _IN_A_CHILD = Owned(
     "the network",
@@ -30,12 +30,12 @@ _IN_A_CHILD = Owned(
 
 @dataclass(frozen=True)
 class ClassMaps:
-    """What a backend gives that decodes on its device.
+    """The results of a backend that decodes on its device.
 
     Attributes:
-        classes: uint8 [N, H, W], the class of each pixel; without meaning where not ``finite``.
-        finite: bool [N], whether all logits of each frame are.
-        logits: float32 [N, C, h, w], or None where they were not asked for.
+        classes: uint8 [N, H, W], the class of each pixel; without meaning for a frame that is not ``finite``.
+        finite: bool [N], True for each frame whose logits are all finite.
+        logits: float32 [N, C, h, w], or None if they were not requested.
     """
 
     classes: npt.NDArray[np.uint8]
@@ -48,39 +48,36 @@ class Backend(ABC):
 
     A backend holds device memory from its construction until :meth:`close`, or the end of its ``with`` block.
 
-    Any thread may call :meth:`infer`, :meth:`infer_classes` and :meth:`close`. One frame is inferred after another:
-    whoever comes meanwhile waits. What they return is overwritten by later frames, whoever's these are; see
-    :attr:`RESULTS_KEPT`.
+    Any thread may call :meth:`infer`, :meth:`infer_classes` and :meth:`close`. Frames are inferred one after another,
+    and other callers wait meanwhile. Later frames, of any caller, overwrite the results; see :attr:`RESULTS_KEPT`.
 
-    It belongs to the process that opened it. In a forked child :meth:`close` does nothing and the rest raises.
+    It belongs to the process that opened it. In a forked child :meth:`close` does nothing, and all else raises.
 
     Attributes:
-        RESULTS_KEPT: how many results stay valid at once: one lies in the backend's own memory until so many more
-            frames have been inferred. Whoever keeps it longer copies it.
+        RESULTS_KEPT: the number of results that stay valid at once: a result is in the backend's own memory until this
+            many more frames have been inferred. To keep it longer, copy it.
         name: of the backend.
-        works_after_fork: whether it can be opened in a forked child whose parent has used it.
-        default_device: what it runs on where nothing is asked for.
-        auto_devices: what ``--backend auto`` tries it on, in this order.
-        device: what it runs on.
-        precision: what numbers are rounded to: the variant's ``fp32``, ``fp16`` or ``int8``, or what the device
-            computes in where that is coarser, such as ``bf16``.
-        classes_size_hw: height and width of the class maps of :meth:`infer_classes`; None where it has none.
-        logits_chw: the shape of a frame's logits, where it is known before the first frame.
+        works_after_fork: True if it can be opened in a forked child whose parent has used it.
+        default_device: the device it runs on if none is given.
+        auto_devices: the devices that ``--backend auto`` tries it on, in this order.
+        device: the device it runs on.
+        precision: the format that numbers are rounded to: the variant's ``fp32``, ``fp16`` or ``int8``, or the device's
+            if that is coarser, such as ``bf16``.
+        classes_size_hw: height and width of the class maps of :meth:`infer_classes`; None if it has none.
+        logits_chw: the shape of a frame's logits, if it is known before the first frame.
 
     Args:
-        variant: what to run.
+        variant: the variant to run.
         input_size_hw: height and width of the graph's input.
         device: one of the devices that the backend knows.
-        threads: CPU threads for one frame; the backend's own choice where None.
-        say: is told what takes long, and what is not as it was asked for.
+        threads: CPU threads for one frame; the backend's own choice if None.
+        say: called with a line about work that takes long, and about each difference from the request.
 
     Raises:
         BackendError: the device is unknown or absent, or the graph cannot be loaded.
     """
 
-    RESULTS_KEPT: ClassVar[int] = (
-        4  # one each decoding, waiting, and being inferred, as in a pipeline; one spare
-    )
+    RESULTS_KEPT: ClassVar[int] = 4  # in a pipeline one is decoded, one waits, one is inferred; one spare
 
     name: ClassVar[str]
     works_after_fork: ClassVar[bool] = False
@@ -117,16 +114,16 @@ class Backend(ABC):
     @classmethod
     @abstractmethod
     def why_unavailable(cls, device: str) -> str:
-        """Why the backend cannot run on a device here, and what to do; empty where it can."""
+        """Returns the reason that the backend cannot run on a device here, and what to do; empty if it can."""
 
     @classmethod
     def targets(cls, device: str) -> tuple[str, ...]:
-        """The targets of the variants that are made for a device, of which one runs where none is named."""
+        """The targets of the variants that are made for a device; one of these runs if no variant is named."""
         return ("any",)
 
     @classmethod
     def default_variant(cls, bundle: Bundle, device: str) -> Variant:
-        """The variant that runs on a device where none is named.
+        """The variant that runs on a device if none is named.
 
         Raises:
             BundleError: the bundle has none for it.
@@ -135,13 +132,13 @@ class Backend(ABC):
 
     @classmethod
     def version(cls, device: str) -> str:
-        """What runs there, in one line; where it changes, speed and rounding may too."""
+        """The version of the library and device, in one line; a change of it may change speed and rounding."""
         return ""
 
     def new_input(self, count: int = 1) -> npt.NDArray[np.uint8]:
-        """Allocates memory for ``count`` frames, uint8 [count, H, W, 3], that :meth:`infer` reads where it lies.
+        """Allocates memory for ``count`` frames, uint8 [count, H, W, 3], that :meth:`infer` reads without a copy.
 
-        Any other array may be inferred too, which may cost a copy.
+        Any other array can be inferred too, possibly with a copy.
         """
         return np.zeros((count, *self._input_size_hw, 3), np.uint8)
 
@@ -167,11 +164,11 @@ class Backend(ABC):
         return logits
 
     def infer_classes(self, frame_nhwc: npt.NDArray[np.uint8], logits: bool = False) -> ClassMaps:
-        """Runs the network and decodes on the device; for backends that have a ``classes_size_hw``.
+        """Runs the network and decodes on the device; only for backends that have a ``classes_size_hw``.
 
         Args:
             frame_nhwc: uint8 [N, H, W, 3], BGR, at the graph's input size.
-            logits: give them too.
+            logits: return them too.
 
         Raises:
             BackendError: as :meth:`infer`, or the backend does not decode.
@@ -190,7 +187,7 @@ class Backend(ABC):
         return maps
 
     def warmup(self) -> None:
-        """Runs one black frame, so that the first real one does not pay for what is done once."""
+        """Runs one black frame, so that work done only once does not delay the first real frame."""
         frame_nhwc = np.zeros((1, *self._input_size_hw, 3), np.uint8)
         if self.classes_size_hw is None:
             self.infer(frame_nhwc)
@@ -198,7 +195,7 @@ class Backend(ABC):
             self.infer_classes(frame_nhwc)
 
     def close(self) -> None:
-        """Lets the device memory go, at once or as soon as inference that is under way has ended; it is not waited for.
+        """Frees the device memory, at once or when a running inference has ended; the call does not wait for it.
 
         Closing twice is harmless.
         """

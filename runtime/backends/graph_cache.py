@@ -1,9 +1,9 @@
-"""ONNX Runtime's optimized graphs: a session optimizes a graph once a machine, and loads what came of it from then on.
+"""ONNX Runtime's optimized graphs: a graph is optimized once for each machine, and the result is loaded from then on.
 
-An optimized graph is laid out for one CPU and one version of ONNX Runtime. It takes the place of a file whose SHA-256
-the bundle names, so it is kept as engines are: in a folder of the user's alone, under the SHA-256 of the bytes that it
-was made of, with its own. At each start it is read once, checked, and what was read is what runs. What is stale or
-altered is made anew.
+An optimized graph fits one CPU and one version of ONNX Runtime. It replaces a file whose SHA-256 the bundle names, so
+it is kept like engines: in a folder that is the user's alone, under the SHA-256 of the bytes it was made of, and with
+its own SHA-256. Each start reads it once and checks it, and runs exactly the bytes that were read. A stale or altered
+graph is made again.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ _GRAPHS = Kind(
     "graph", "graphs", danger="what lies there is run as if it were the bundle's", key_of=key_of_fields
 )
 _FORM = 2
-"""What the session makes of a graph. Raised where its settings change, so that no older graph is taken."""
+"""The version of what the session makes of a graph. It rises when its settings change, so that no older graph is
+used."""
 _MOST_BYTES = 1 << 30
 
 
 class GraphCache:
     """The optimized form of one variant.
 
-    Where the cache cannot be used, the variant runs without; that is said once.
+    If the cache cannot be used, the variant runs without it; ``say`` gets that once.
 
     Args:
-        variant: what is run.
+        variant: the variant that is run.
         version: of ONNX Runtime.
         settings: of the session, as far as they change the optimized graph.
-        say: is told where the cache cannot be used, and where something in it is not to be trusted.
-        folder: the cache; the user's own where None.
+        say: called if the cache cannot be used, or if a part of it cannot be trusted.
+        folder: the cache; the user's own if None.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class GraphCache:
         self._usable = True
 
     def find(self) -> bytes | None:
-        """The optimized graph, every byte checked; None where there is none that may be used."""
+        """Returns the optimized graph, every byte checked; None if no usable one exists."""
         try:
             graph, why = self._store.load(self._key)
         except (BackendError, OutputError) as error:
@@ -75,7 +76,7 @@ class GraphCache:
 
     @contextmanager
     def writing(self) -> Iterator[Path | None]:
-        """Where a session may write the graph that it optimizes, to be stored at the block's end; or None."""
+        """Gives a path for a session's optimized graph, which is stored at the block's end; None if it cannot be."""
         if not self._usable:
             yield None
             return

@@ -1,16 +1,16 @@
-"""Refuses an ONNX graph that is more than operators and the numbers they need, before any library reads it.
+"""Refuses an ONNX graph with more than operators and their numbers, before any library reads it.
 
-What is refused, and why:
+It refuses:
 
 - tensors in other files: the bundle's SHA-256 does not cover them;
-- loops and branches, which carry graphs of their own: how long they run is not known beforehand;
+- loops and branches, which contain graphs: their running time is not known beforehand;
 - functions, training information, sparse tensors, operators that are not ONNX's own: edgeseg's graphs have none, and
   some load other files;
-- bytes that two readers of protobuf may read differently. A library sees fields that another does not see where a
-  field's number is written with more bits than it has. So each number must be written in its one shortest form, each
-  field be known and of its own type, and nothing come twice that may come once.
+- bytes that two readers of protobuf may read differently. If a field's number is written with too many bits, one
+  library sees a field that another does not see. So each number must have its shortest form, each field must be known
+  and of its own type, and a field that may come once must not come twice.
 
-The check walks the protobuf by the fields of ``onnx.proto`` and needs no ``onnx`` package.
+The check follows the fields of ``onnx.proto`` through the protobuf and needs no ``onnx`` package.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED32: 4, _FIXED64: 8}
 _TAG_BITS, _VALUE_BITS = 32, 64
 _MOST_FIELDS = 1 << 20
-"""A graph of a thousand operators has some ten thousand; with more, reading them would be the attack."""
+"""A graph of a thousand operators has some ten thousand. Far more could be an attack that makes the reading itself
+slow."""
 _OWN_DOMAINS = (b"", b"ai.onnx")
 _MOST_NAME = 60
 
 
 class _Field(NamedTuple):
-    """What ``onnx.proto`` says of a field.
+    """A field's description in ``onnx.proto``.
 
-    ``child`` names the message that is walked within it; empty where nothing in there leads to a tensor. ``refused``
-    says what a graph has that has this field, where none may have it.
+    ``child`` names the message that is checked within it; empty if no tensor can be in there. ``refused`` names what a
+    graph with this field has, if no graph may have it.
     """
 
     wire: int
@@ -128,11 +129,11 @@ _DOMAIN = ("node", 7)
 
 
 class _FormError(ValueError):
-    """Bytes that are not as an ONNX file's."""
+    """The bytes do not have the form of an ONNX file."""
 
 
 class _Found(NamedTuple):
-    """A field: its number, wire type, and the span of its bytes; for a varint its value in place of the start."""
+    """A field: its number, wire type, and the span of its bytes; for a varint its value instead of the start."""
 
     number: int
     wire: int
@@ -144,11 +145,11 @@ def check_graph(graph: bytes, origin: Path) -> None:
     """Checks a graph before it is run.
 
     Args:
-        graph: the bytes of an ONNX file, all of them.
+        graph: all bytes of an ONNX file.
         origin: the file, for the messages.
 
     Raises:
-        BackendError: the graph has something that none may have, or is not written as ONNX files are.
+        BackendError: the graph has something forbidden, or does not have the form of an ONNX file.
     """
     try:
         _Walk(graph, origin).message("model", 0, len(graph))
@@ -162,13 +163,13 @@ class _Walk:
         self._left = _MOST_FIELDS
 
     def message(self, kind: str, start: int, end: int) -> None:
-        """Walks a message and those within."""
+        """Checks a message and those within."""
         known, seen = _MESSAGES[kind], set()
         for number, wire, first, last in self._fields(start, end):
             field = known.get(number)
             if field is None:
                 raise _FormError(f"its {kind} has a field {number}, which ONNX has not")
-            # Many numbers may stand in one field of bytes.
+            # One field of bytes may have many numbers.
             packed = wire == _BYTES and field.repeated and field.wire != _BYTES
             if wire != field.wire and not packed:
                 raise _FormError(f"field {number} of its {kind} is of another type")
@@ -209,7 +210,7 @@ class _Walk:
             position += length
 
     def _varint(self, start: int, end: int, most_bits: int) -> tuple[int, int]:
-        """A number, and where it ends. It has no more bits than it may have, and no byte that adds nothing."""
+        """Returns a number and its end. It must not have too many bits or a byte that adds nothing."""
         value, position = 0, start
         while position < end and position - start <= most_bits // 7:
             byte = self._data[position]

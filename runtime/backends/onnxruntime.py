@@ -1,4 +1,4 @@
-"""ONNX Runtime: the CPU everywhere, CUDA and TensorRT where its GPU package is installed."""
+"""The ONNX Runtime backend: the CPU everywhere, CUDA and TensorRT if its GPU package is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .base import Backend, Say
 from .graph_cache import GraphCache
 from .graph_form import check_graph
 
-# Each provider list starts with the one asked for; what TensorRT cannot take, CUDA runs.
+# Each list starts with the requested provider; CUDA runs what TensorRT cannot.
 _CUDA, _TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
@@ -32,7 +32,7 @@ _WITHOUT_TF32 = "1.18"
 
 _ENGINES = Kind("engines", "onnxruntime-tensorrt", danger="engines are executable code", key_of=key_of_fields)
 
-# It quantizes the convolutions that an INT8 variant leaves in float, with one scale for all channels.
+# It would quantize the convolutions that an INT8 variant leaves in float, with one scale for all channels.
 _UNWANTED = ["WeightBiasQuantization"]
 
 _Place = tuple[Any, npt.NDArray[np.float32]]
@@ -42,17 +42,17 @@ _Place = tuple[Any, npt.NDArray[np.float32]]
 class OnnxRuntimeBackend(Backend):
     """Runs a variant with ONNX Runtime; ``device`` is ``cpu``, ``cpu-spin``, ``cuda`` or ``tensorrt``.
 
-    On ``cpu-spin`` threads that wait for the next operator keep their core busy: quicker on a machine that does nothing
-    else, slower on any other. A GPU that is asked for and absent is an error, never a silent run on the CPU.
+    On ``cpu-spin`` threads that wait for the next operator keep their core busy: faster on a machine that does nothing
+    else, slower on any other. A missing GPU is an error, never a silent run on the CPU.
 
-    On the CPU a frame is read where it lies, and logits are written to one of :attr:`RESULTS_KEPT` places in turn. The
-    graph is optimized once a machine and kept, see :mod:`.graph_cache`. docs/backends.md has what the session's
-    settings were measured to do.
+    On the CPU a frame is read without a copy, and logits are written to one of :attr:`RESULTS_KEPT` places in turn. The
+    graph is optimized once for each machine and kept, see :mod:`.graph_cache`. docs/backends.md has the measured
+    effects of the session's settings.
     """
 
     name = "onnxruntime"
     works_after_fork = True
-    auto_devices = ("cpu", "cuda")  # the TensorRT provider builds engines at its first start, for minutes
+    auto_devices = ("cpu", "cuda")  # not tensorrt: its first start builds engines for minutes
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class OnnxRuntimeBackend(Backend):
             )
         except EdgesegError:
             raise
-        except Exception as error:  # ONNX Runtime's errors share no other base
+        except Exception as error:  # ONNX Runtime's errors have no other common base
             raise BackendError(
                 f"ONNX Runtime cannot load {variant.path} on {device}: {_brief(error)}"
             ) from error
-        # A provider whose libraries do not load is left out without an error.
+        # ONNX Runtime leaves out a provider whose libraries do not load, without an error.
         if self._session.get_providers()[0] != _PROVIDERS[device][0]:
             raise BackendError(
                 f"ONNX Runtime could not start on {device} and would have run on"
@@ -94,7 +94,7 @@ class OnnxRuntimeBackend(Backend):
 
     @classmethod
     def why_unavailable(cls, device: str) -> str:
-        """Why ONNX Runtime cannot run on a device here, and what to do; empty where it can."""
+        """Returns the reason that ONNX Runtime cannot run on a device here, and what to do; empty if it can."""
         if device not in _PROVIDERS:
             return f"{cls.name} knows no device {device!r}; known: {', '.join(_PROVIDERS)}"
         ort = _import()
@@ -114,7 +114,7 @@ class OnnxRuntimeBackend(Backend):
 
     @classmethod
     def targets(cls, device: str) -> tuple[str, ...]:
-        """What is made for its CPU kernels, or for its GPU providers, and what runs everywhere."""
+        """The target of its CPU kernels or of its GPU providers, and the one that runs everywhere."""
         return ("any", "cpu" if device.startswith("cpu") else "tensorrt")
 
     @classmethod
@@ -123,15 +123,17 @@ class OnnxRuntimeBackend(Backend):
         return str(_import().__version__)
 
     def _open_cached(self, variant: Variant, say: Say) -> Any:
-        """A session on the CPU: on the graph that was optimized earlier, or it is optimized now and kept."""
+        """Opens a session on the CPU, with the stored optimized graph; without one, optimizes the graph and stores
+        it."""
         settings = {}
         if variant.target == "tensorrt":
-            # The kernels of the CPU want another form: this one runs in float between Q and DQ, as TensorRT rounds.
+            # The CPU's INT8 kernels need another form. This one runs in float between Q and DQ, which rounds
+            # like TensorRT.
             settings["session.disable_quant_qdq"] = "1"
         cache = GraphCache(variant, self.version("cpu"), settings, say)
         optimized = cache.find()
         if optimized is not None:
-            # What is done to it already must not be done to it twice.
+            # The graph is optimized already.
             off = self._ort.GraphOptimizationLevel.ORT_DISABLE_ALL
             try:
                 return self._open(optimized, settings, graph_optimization_level=off)
@@ -140,18 +142,18 @@ class OnnxRuntimeBackend(Backend):
             optimized = None
         with cache.writing() as path:
             written = {} if path is None else {"optimized_model_filepath": str(path)}
-            # No name holds the bytes: they go before the optimized graph is read.
+            # No variable holds the bytes, so that they are freed before the optimized graph is read.
             return self._open(_graph(variant), settings, **written)
 
     def _gpu_providers(self, variant: Variant) -> list[tuple[str, dict[str, str]]]:
-        """The GPU's providers with their options; what they cannot take, the CPU runs, as they themselves prefer.
+        """The GPU's providers with their options. The CPU runs what they cannot run or prefer to leave to it.
 
-        ONNX Runtime computes shapes on the CPU in any case. That the GPU is used at all is checked once it is open.
+        ONNX Runtime computes shapes on the CPU in any case. The use of the GPU is checked once the session is open.
         """
         cuda = {"use_tf32": "0"}
         if self.device == "cuda":
             return [(_CUDA, cuda)]
-        # The provider takes a graph's own precision only where its flags allow that.
+        # The provider uses a graph's own precision only if its flags allow it.
         half = variant.precision in ("fp16", "int8")
         key = {"onnx_sha256": variant.sha256, "onnxruntime": self.version(self.device)}
         folder = Store(_ENGINES).private_folder(key_of_fields(key))
@@ -172,16 +174,17 @@ class OnnxRuntimeBackend(Backend):
         providers: Sequence[Any] | None = None,
         **attributes: object,
     ) -> Any:
-        """Opens a session on a graph's bytes; no file of that graph is opened again, or another in its place."""
+        """Opens a session on a graph's bytes, so that no file is opened again that could have changed."""
         options = self._ort.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised; stderr belongs to the user
-        # Bytes may pass for ONNX Runtime's own format too, which nothing has checked.
+        options.log_severity_level = 4  # errors are raised; stderr belongs to the user
+        # Without it the bytes could be read as ONNX Runtime's own format, which nothing has checked.
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        # Threads that spin between operators take the cores from the threads that resize, decode and draw.
+        # Threads that spin between operators keep the cores from the threads that resize, decode and draw.
         spin = "1" if self.device == "cpu-spin" else "0"
         options.add_session_config_entry("session.intra_op.allow_spinning", spin)
         if self._threads is not None or not all_cpus_are_usable():
-            # By itself it starts a thread for every core of the machine, also where the process may use but some.
+            # Its default is a thread for every core of the machine, even if the process may use only some of
+            # them.
             options.intra_op_num_threads = self._threads or usable_cpus()
         for name, value in (settings or {}).items():
             options.add_session_config_entry(name, value)
@@ -190,7 +193,7 @@ class OnnxRuntimeBackend(Backend):
         session = self._ort.InferenceSession(
             graph, options, providers=providers or _PROVIDERS[self.device], disabled_optimizers=_UNWANTED
         )
-        # It would hold them for as long as it lives, for changes of providers, of which there are none.
+        # The session would keep the bytes for a change of providers, which never happens.
         session._model_bytes = None
         return session
 
@@ -199,7 +202,7 @@ class OnnxRuntimeBackend(Backend):
         try:
             if places is None:
                 logits: npt.NDArray[np.float32] = self._session.run(["logits"], {"frame": frame_nhwc})[0]
-                if self._on_cpu:  # where else results go, they have to be copied from anyway
+                if self._on_cpu:  # on a GPU the results must be copied anyway
                     self._places[len(frame_nhwc)] = self._make_places(logits.shape)
                 return logits
             binding, logits = next(places)
@@ -224,7 +227,7 @@ class OnnxRuntimeBackend(Backend):
 
 
 def _graph(variant: Variant) -> bytes:
-    """A variant's graph, as it was hashed, once nothing speaks against running it."""
+    """Reads a variant's graph, and checks its SHA-256 and its form."""
     graph = variant.read()
     check_graph(graph, variant.path)
     return graph

@@ -1,4 +1,4 @@
-"""OpenVINO: Intel's and AMD's CPUs, and Intel's GPUs and NPUs."""
+"""The OpenVINO backend: Intel's and AMD's CPUs, and Intel's GPUs and NPUs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _FROM_FINE_TO_COARSE = ("fp32", "fp16", "bf16", "int8")
 
 
 class _Place(NamedTuple):
-    """Where a result is written: the array, and OpenVINO's view of it."""
+    """A place for a result: the array, and OpenVINO's view of it."""
 
     logits: npt.NDArray[np.float32]
     tensor: Any
 
 
 class _Compiled(NamedTuple):
-    """The network for so many frames at once."""
+    """The network, compiled for one number of frames."""
 
     request: Any
     places: Iterator[_Place]
@@ -39,12 +39,12 @@ class _Compiled(NamedTuple):
 class OpenVinoBackend(Backend):
     """Runs a variant with OpenVINO.
 
-    ``device`` is ``cpu``, ``gpu`` or ``npu``, with a number where there are several: ``gpu.1``. There OpenVINO computes
-    in the precision that it thinks best, on a CPU that has it bfloat16; :attr:`precision` tells. ``cpu-f32``, and so
-    with each, computes in float32. A device that is absent is an error, never a silent run on the CPU.
+    ``device`` is ``cpu``, ``gpu`` or ``npu``, with a number where there are several: ``gpu.1``. OpenVINO itself chooses
+    the precision, such as bfloat16 on a CPU that has it; :attr:`precision` has the choice. ``cpu-f32``, and the same
+    for each device, computes in float32. A missing device is an error, never a silent run on the CPU.
 
-    A frame is read where it lies, and logits are written to one of :attr:`RESULTS_KEPT` places in turn. The network is
-    compiled for one frame, and again for each other number of frames when that first comes.
+    A frame is read without a copy, and logits are written to one of :attr:`RESULTS_KEPT` places in turn. The network is
+    compiled for one frame, and again for each other number of frames when it first occurs.
     """
 
     name = "openvino"
@@ -78,7 +78,7 @@ class OpenVinoBackend(Backend):
 
     @classmethod
     def why_unavailable(cls, device: str) -> str:
-        """Why OpenVINO cannot run on a device here, and what to do; empty where it can."""
+        """Returns the reason that OpenVINO cannot run on a device here, and what to do; empty if it can."""
         if not _FORM.fullmatch(device):
             return (
                 f"{cls.name} knows no device {device!r}; known: cpu, gpu and npu, with a number as in gpu.1 where"
@@ -89,7 +89,7 @@ class OpenVinoBackend(Backend):
         except MissingDependencyError as error:
             return str(error)
         wanted, there = device.removesuffix(_F32).upper(), core.available_devices
-        # Of several GPUs the first is called GPU as well.
+        # The first of several GPUs is also called GPU.
         if wanted in there or f"{wanted}.0" in there:
             return ""
         return (
@@ -99,7 +99,8 @@ class OpenVinoBackend(Backend):
 
     @classmethod
     def targets(cls, device: str) -> tuple[str, ...]:
-        """What runs everywhere, and on a CPU both forms of INT8, which OpenVINO folds into kernels of its own."""
+        """The target that runs everywhere, and on a CPU those of both forms of INT8, for which OpenVINO has its own
+        kernels."""
         return ("any", "cpu", "tensorrt") if device.startswith("cpu") else ("any", "tensorrt")
 
     @classmethod
@@ -115,12 +116,12 @@ class OpenVinoBackend(Backend):
             self._compile(count)
         request, places = self._compiled[count]
         logits, tensor = next(places)
-        # Named, for OpenVINO does not keep the memory alive that it reads.
+        # The variable keeps the memory alive, because OpenVINO does not.
         frame = self._tensor(np.require(frame_nhwc, requirements=("C", "W")))
         try:
             request.set_input_tensor(frame)
             request.set_output_tensor(tensor)
-            # Not infer(), which copies the results besides.
+            # infer() would also copy the results.
             request.start_async()
             request.wait()
         except RuntimeError as error:
@@ -128,7 +129,7 @@ class OpenVinoBackend(Backend):
         return logits
 
     def _read(self, variant: Variant) -> Any:
-        """The network as OpenVINO reads it, from the bytes that were checked."""
+        """Lets OpenVINO read the network from the checked bytes."""
         graph = variant.read()
         check_graph(graph, self._path)
         try:
@@ -143,7 +144,7 @@ class OpenVinoBackend(Backend):
         return model
 
     def _compile(self, count: int) -> Any:
-        """Compiles the network for so many frames, which is faster than for any number of them."""
+        """Compiles the network for one number of frames, which runs faster than for any number."""
         try:
             self._model.reshape({"frame": [count, *self._input_size_hw, 3]})
             compiled = self._core.compile_model(self._model, self._device, self._config)
@@ -175,7 +176,7 @@ def _import() -> Any:
 
 
 def _brief(error: Exception) -> str:
-    """The line of OpenVINO's message that says what is wrong; those before it say where in its source."""
+    """The line of OpenVINO's message with the error; the lines before it name a place in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     return (telling or lines or ["no reason given"])[0].rstrip(":")

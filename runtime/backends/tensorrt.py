@@ -1,4 +1,4 @@
-"""TensorRT: NVIDIA's own and the one for RTX, by the same code."""
+"""The TensorRT backend: NVIDIA's own and the one for RTX, with the same code."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ from ..tensorrt.options import BuildOptions
 from .base import Backend, ClassMaps, Say
 
 _WARMUP_RUNS = 3
-"""The first run warms up, the second is captured as a CUDA graph, the third replays it."""
+"""The runs of a warm-up: the first initializes, the second is captured as a CUDA graph, the third replays it."""
 
 
 class TensorRTBackend(Backend):
     """Runs a variant's engine on an NVIDIA GPU; ``device`` is ``cuda`` or ``cuda:N``.
 
-    The engine comes from the user's own cache, or is built now, which takes minutes and is told. Nothing is
-    allocated for a frame: a result lies in one of :attr:`RESULTS_KEPT` places and stays valid until so many more
-    frames have been inferred. Whoever keeps it longer copies it, as :class:`Segmenter` does. More frames in one call
-    than the engine takes are run one after the other, and copied.
+    The engine comes from the user's own cache, or is built now, which takes minutes and is reported. No memory is
+    allocated for a frame: a result is in one of :attr:`RESULTS_KEPT` places and stays valid until this many more frames
+    have been inferred. To keep it longer, copy it, as :class:`Segmenter` does. If a call has more frames than the
+    engine takes, they are run one after the other, and copied.
 
-    An engine of the cache that this TensorRT does not load, as after an update of its libraries, is built again once.
+    If this TensorRT does not load the cached engine, as after an update of its libraries, it is built again once.
 
-    An error of CUDA or TensorRT is the last thing it does: from then on each call raises, telling that error.
+    An error of CUDA or TensorRT ends its work: from then on each call raises, with that error in the message.
 
     Attributes:
-        flavour: the TensorRT module that runs; where None the first that is installed.
-        batch: the smallest and the largest number of frames that the engine takes in one go.
-        cuda_graph: whether a frame is replayed as a CUDA graph where that can be done.
-        why_no_graph: why frames are put on the GPU one operator at a time, without a CUDA graph; empty where they
-            are not.
+        flavour: the TensorRT module that runs; if None the first that is installed.
+        batch: the smallest and the largest number of frames that the engine takes at once.
+        cuda_graph: True if a frame is replayed as a CUDA graph when that is possible.
+        why_no_graph: the reason that operators are put on the GPU one by one, without a CUDA graph; empty if they are
+            not.
 
     Args:
-        variant: what to run.
+        variant: the variant to run.
         input_size_hw: height and width of the graph's input.
         device: ``cuda`` or ``cuda:N``.
-        threads: of the CPU, which has nothing to do here.
-        say: is told when an engine is built and why, and TensorRT's warnings.
-        options: how the engine is built; where None, as ``edgeseg build`` last built one that fits.
+        threads: of the CPU; not used.
+        say: called when an engine is built, with the reason, and with TensorRT's warnings.
+        options: how the engine is built; if None, those of the last fitting build of ``edgeseg build``.
 
     Raises:
         BackendError: TensorRT or the GPU is missing, the variant is made for the CPU, or the engine cannot be
             built or loaded.
-        BundleError: the graph was altered since the bundle was opened.
+        BundleError: the graph has changed since the bundle was opened.
         OutputError: the engine cache cannot be used.
     """
 
@@ -92,14 +92,14 @@ class TensorRTBackend(Backend):
                 self.batch = self._engine.batch
                 self.logits_chw = self._engine.logits_chw
                 self.classes_size_hw = self._engine.classes_size_hw
-                self._engine.execution(self.batch[0])  # what cannot run is told now
+                self._engine.execution(self.batch[0])  # an engine that cannot run must fail now
                 self._frame = zeroed(self._cuda, self._engine.specs[FRAME])
                 self._ring = ResultRing(self._cuda, self._engine.specs, self.RESULTS_KEPT)
             on_failure.pop_all()
 
     @classmethod
     def why_unavailable(cls, device: str) -> str:
-        """Why TensorRT cannot run on a device here, and what to do; empty where it can."""
+        """Returns the reason that TensorRT cannot run on a device here, and what to do; empty if it can."""
         index = _gpu_index(device)
         if index < 0:
             return f"{cls.name} knows no device {device!r}; known: cuda, and cuda:N for GPU N"
@@ -107,14 +107,14 @@ class TensorRTBackend(Backend):
 
     @classmethod
     def targets(cls, device: str) -> tuple[str, ...]:
-        """What is made for TensorRT, and what runs everywhere."""
+        """TensorRT's own target, and the one that runs everywhere."""
         return ("any", "tensorrt")
 
     @classmethod
     def default_variant(cls, bundle: Bundle, device: str) -> Variant:
-        """The bundle's own choice; with TensorRT for RTX not INT8, where there is another.
+        """The bundle's own choice; with TensorRT for RTX not INT8, if there is another.
 
-        TensorRT for RTX quantizes weights alone: a Q/DQ graph computes in floats there, and gains nothing.
+        TensorRT for RTX quantizes only weights: a Q/DQ graph computes in floats there, and is not faster.
         """
         usual = super().default_variant(bundle, device)
         if usual.precision != "int8" or not find_tensorrt(cls.flavour).for_rtx:
@@ -126,7 +126,7 @@ class TensorRTBackend(Backend):
 
     @classmethod
     def version(cls, device: str) -> str:
-        """Which TensorRT, and which GPU."""
+        """TensorRT's flavour and version, and the GPU."""
         gpu = gpu_of(_gpu_index(device))
         return f"{find_tensorrt(cls.flavour).title} on {gpu.name}, {gpu.compute_capability}"
 
@@ -139,7 +139,7 @@ class TensorRTBackend(Backend):
         return frame_nhwc
 
     def warmup(self) -> None:
-        """Runs black frames until all that is done once is done, the CUDA graph among it."""
+        """Runs black frames until all work done only once is finished, including the CUDA graph."""
         for _ in range(_WARMUP_RUNS):
             super().warmup()
         with self._cuda.current():
@@ -179,7 +179,7 @@ class TensorRTBackend(Backend):
         self, frame_nhwc: npt.NDArray[np.uint8], names: tuple[str, ...]
     ) -> dict[str, npt.NDArray[Any]]:
         count = len(frame_nhwc)
-        # Too few frames for the engine are run together with what was there before, which nobody reads.
+        # Too few frames for the engine run together with old frames, whose results nobody reads.
         batch = max(count, self.batch[0])
         memory = self._engine.memory
         if batch == count and any(frame_nhwc is own for own in self._inputs):
@@ -203,7 +203,7 @@ class TensorRTBackend(Backend):
             self._engine = LoadedEngine(self._cuda, tensorrt, obtained, size_hw)
             return
         except StaleEngineError as error:
-            if obtained.seconds is not None:  # it is new, and so would be the next
+            if obtained.seconds is not None:  # a fresh engine fails too, so another build would not help
                 raise
             say(f"building an engine for {variant.name}: {error}")
         options = obtained.identity.options
@@ -215,7 +215,7 @@ class TensorRTBackend(Backend):
             with self._cuda.current():
                 self._let_go()
         except BackendError:
-            # After an error the context may be gone; that error has been told.
+            # After an error the context may be gone; that error was reported already.
             if not self._unhealthy:
                 raise
         finally:
@@ -223,7 +223,7 @@ class TensorRTBackend(Backend):
             self._cuda.close()
 
     def _let_go(self) -> None:
-        """Drops what is TensorRT's, and the pinned arrays."""
+        """Drops TensorRT's objects and the pinned arrays."""
         engine = self.__dict__.pop("_engine", None)
         if engine is not None:
             engine.close()
@@ -235,7 +235,7 @@ class TensorRTForRtxBackend(TensorRTBackend):
     """Runs a variant with TensorRT for RTX, also where NVIDIA's other TensorRT is installed."""
 
     name = "tensorrt_rtx"
-    auto_devices: ClassVar[tuple[str, ...]] = ()  # the first that is installed is tried as tensorrt
+    auto_devices: ClassVar[tuple[str, ...]] = ()  # TensorRTBackend already stands for the first installed one
     flavour = "tensorrt_rtx"
 
 

@@ -1,4 +1,4 @@
-"""Whether a backend gives the masks that ONNX Runtime gives, up to what rounding may do in its precision."""
+"""A comparison of a backend's masks with ONNX Runtime's, within the rounding error of its precision."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Reference:
-    """What one frame should give.
+    """The expected results of one frame.
 
     Attributes:
         frame_nhwc: uint8 [1, H, W, 3].
         logits: float32 [C, h, w].
         classes: uint8 [H, W].
-        margin: float32 [H, W], best minus second-best logit.
+        margin: float32 [H, W], best minus second-best logit of each pixel.
     """
 
     frame_nhwc: _Classes
@@ -33,21 +33,21 @@ class Reference:
 
     @classmethod
     def of(cls, frame_nhwc: _Classes, logits: _Floats, classes: _Classes) -> Reference:
-        """Of the reference's own results, which are copied."""
+        """Makes a reference from copies of its results."""
         height, width = classes.shape
         kept = logits.copy()
         return cls(frame_nhwc, kept, classes.copy(), decode_margin(kept, (height, width)))
 
 
 class Agreement:
-    """Counts, over frames, how far a backend is from the reference.
+    """Counts over frames how much a backend differs from the reference.
 
     Args:
-        precision: that the backend computes in.
+        precision: the one that the backend computes in.
         num_classes: C.
 
     Raises:
-        BackendError: nothing is known of what this precision may do.
+        BackendError: no limits are known for this precision.
     """
 
     def __init__(self, precision: str, num_classes: int) -> None:
@@ -64,7 +64,7 @@ class Agreement:
         """Adds a frame: its logits, float32 [C, h, w], and class map, uint8 [H, W].
 
         Raises:
-            BackendError: they have other shapes than the reference's.
+            BackendError: their shapes differ from the reference's.
         """
         if (logits.shape, classes.shape) != (reference.logits.shape, reference.classes.shape):
             raise BackendError(
@@ -73,7 +73,7 @@ class Agreement:
         if not np.isfinite(logits).all():
             self._finite = False
             return
-        # A network of zeros alone has no scale of its own.
+        # Logits that are all zero have no scale.
         scale = float(np.sqrt(np.mean(np.square(reference.logits, dtype=np.float64)))) or 1.0
         tie = (classes != reference.classes) & (reference.margin <= self._limits.tie_margin * scale)
         self._pixels += classes.size
@@ -84,7 +84,7 @@ class Agreement:
         self._confusion += np.bincount(pairs, minlength=count * count).reshape(count, count)
 
     def why_not(self) -> str:
-        """What is past its limit, in one line; empty where nothing is."""
+        """Returns what exceeds its limit, in one line; empty if nothing does."""
         if not self._finite:
             return "its logits are not finite where ONNX Runtime's are"
         real = self._real / max(1, self._pixels)

@@ -1,7 +1,7 @@
-"""``--backend auto``: the fastest of what is installed that gives the masks it should.
+"""``--backend auto``: the fastest installed backend that gives the right masks.
 
-It is measured once, as :mod:`.trial` says, and remembered in the user's own cache for as long as the graphs, what is
-installed, the machine and the number of threads stay as they are.
+:mod:`.trial` measures it once. The choice stays in the user's own cache while the graphs, the installed packages, the
+machine and the number of threads stay the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .trial import Candidate, measure
 
 _CHOICES = Kind("choice", "choices", danger="what lies there decides what runs", key_of=key_of_fields)
 _FORM = 1
-"""How a choice is made. Raised where that changes, so that no older choice is taken."""
+"""The version of how a choice is made. It rises when that changes, so that no older choice is used."""
 _MOST_BYTES = 1 << 20
 
 
@@ -32,14 +32,14 @@ def choose(
     threads: int | None = None,
     say: Say = lambda line: None,
 ) -> Candidate:
-    """The fastest way to run a bundle here that gives the right masks; measured once, then remembered.
+    """Returns the fastest way to run a bundle here that gives the right masks; measured once, then remembered.
 
     Args:
         bundle: what to run.
-        variant: which precision; where None, for each backend what it would take by itself.
-        device: only what runs there; anything where None.
+        variant: the variant's name; if None, each backend's own default.
+        device: only candidates that run on this device; all if None.
         threads: CPU threads for one frame.
-        say: is told what was chosen and what it took, and why something was left out.
+        say: called with the choice and its times, and with the reason if a candidate is left out.
 
     Raises:
         BackendError: nothing that is installed runs on this device.
@@ -79,7 +79,7 @@ def choose(
 
 
 def _candidates(bundle: Bundle, variant: str | None, device: str | None) -> list[Candidate]:
-    """What is installed and takes the bundle, in the order of registration."""
+    """The installed backends that can run the bundle, in the order of registration."""
     named = None if variant is None else bundle.variant(variant)
     found, reasons = [], []
     for name in names():
@@ -107,7 +107,7 @@ def _candidates(bundle: Bundle, variant: str | None, device: str | None) -> list
 
 
 def _on_cpu(bundle: Bundle, variant: str | None) -> Candidate:
-    """What runs everywhere, if slowly, and takes every variant."""
+    """The candidate that runs everywhere, though slowly, and runs every variant."""
     try:
         chosen = bundle.variant_for(("any", "cpu")) if variant is None else bundle.variant(variant)
     except BundleError:
@@ -135,7 +135,7 @@ def _identity(bundle: Bundle, candidates: Sequence[Candidate], threads: int | No
 def _recall(store: Store, key: str, candidates: Sequence[Candidate], say: Say) -> Candidate | None:
     try:
         content, why = store.load(key)
-    except (BackendError, OutputError):  # told when the choice is to be kept
+    except (BackendError, OutputError):  # reported when the choice is stored
         return None
     if content is None:
         if why:

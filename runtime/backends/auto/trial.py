@@ -1,8 +1,8 @@
-"""Candidates for ``--backend auto``: which of them give the masks they should, and which is the fastest.
+"""The trial of ``--backend auto``'s candidates: it finds those with the right masks, and the fastest of them.
 
-A bundle's gates were passed with ONNX Runtime on a CPU, against PyTorch. So that is the reference here, where there is
-no PyTorch: every other backend runs the same variant on the same frames, is refused where it differs by more than
-rounding may in the precision that it computes in, and is timed in turn with the fastest so far.
+A bundle passed its gates with ONNX Runtime on a CPU, against PyTorch. So ONNX Runtime is the reference here, where
+there is no PyTorch. Every other backend runs the same variant on the same frames. It is refused if it differs by more
+than its precision's rounding may cause, and is timed in turn with the fastest so far.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _FEWEST_FRAMES = 2
 _REFERENCE_SECONDS = 4.0
 _ROUNDS, _FEWEST_ROUNDS = 25, 3
 _ROUNDS_SECONDS = 3.0
-_WORTH_IT = 0.95
-"""What a later candidate may take of an earlier one's time at most: less is noise, and earlier ones round finer."""
+_MOST_SHARE = 0.95
+"""The largest share of an earlier candidate's time with which a later one replaces it: a smaller gain is noise, and
+earlier ones round finer."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ class Candidate:
         return f"{self.backend} on {self.device}"
 
     def open(self, input_size_hw: tuple[int, int], threads: int | None, say: Say) -> Backend:
-        """Opens it. Raises ``EdgesegError`` where it cannot."""
+        """Opens its backend. Raises ``EdgesegError`` if that fails."""
         return backend_class(self.backend)(self.variant, input_size_hw, self.device, threads, say)
 
 
 @dataclass
 class _Trial:
-    """A candidate that gives the right masks, and what a frame takes it."""
+    """A candidate that gives the right masks, and its time for a frame."""
 
     candidate: Candidate
     backend: Backend
@@ -65,7 +66,8 @@ class _Trial:
 def measure(
     bundle: Bundle, candidates: Sequence[Candidate], threads: int | None, say: Say
 ) -> tuple[Candidate, str] | None:
-    """The fastest that is right, and each one's figures; None where none is. No more than two are open at once."""
+    """Returns the fastest candidate with the right masks, and all times; None if there is none. At most two are open at
+    once."""
     frames = _frames(bundle.input_size_hw)
     references: dict[str, list[Reference]] = {}
     tried: list[_Trial] = []
@@ -88,7 +90,7 @@ def measure(
                     backend.close()
                 continue
             tried.append(trial)
-            if best is None or trial.frame_ms < _WORTH_IT * best.frame_ms:
+            if best is None or trial.frame_ms < _MOST_SHARE * best.frame_ms:
                 best, trial = trial, best or trial
             if trial is not best:
                 trial.backend.close()
@@ -99,7 +101,8 @@ def measure(
 
 
 def _frames(size_hw: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
-    """Frames to look at, uint8 [1, H, W, 3]: of the aerial world, which every install has, and always the same."""
+    """Returns the trial's frames, uint8 [1, H, W, 3]: of the aerial world, which every install has, and always the
+    same."""
     from ...sources import open_source
 
     height, width = size_hw
@@ -115,7 +118,7 @@ def _frames(size_hw: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
 def _references(
     variant: Variant, bundle: Bundle, threads: int | None, frames: Sequence[npt.NDArray[np.uint8]]
 ) -> list[Reference]:
-    """What ONNX Runtime makes of the frames, on a CPU; of fewer frames where it is slow."""
+    """Returns ONNX Runtime's results for the frames, on a CPU; for fewer frames if it is slow."""
     found = []
     start = time.monotonic()
     with OnnxRuntimeBackend(variant, bundle.input_size_hw, "cpu", threads) as backend:
@@ -128,7 +131,7 @@ def _references(
 
 
 def _check(backend: Backend, references: Sequence[Reference], bundle: Bundle) -> None:
-    """Raises ``BackendError`` where a backend's masks or logits are past their limits."""
+    """Raises ``BackendError`` if a backend's masks or logits exceed their limits."""
     agreement = Agreement(backend.precision, len(bundle.labels))
     for reference in references:
         agreement.update(reference, *_segment(backend, reference.frame_nhwc))
@@ -139,7 +142,7 @@ def _check(backend: Backend, references: Sequence[Reference], bundle: Bundle) ->
 def _segment(
     backend: Backend, frame_nhwc: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Logits, float32 [C, h, w], and class map at the network's own size, as the segmenter would have them."""
+    """Returns logits, float32 [C, h, w], and class map at the network's own size, as in the segmenter."""
     size_hw = (frame_nhwc.shape[1], frame_nhwc.shape[2])
     if backend.classes_size_hw == size_hw:
         maps = backend.infer_classes(frame_nhwc, logits=True)
@@ -153,7 +156,7 @@ def _segment(
 
 
 def _time(trials: Sequence[_Trial], frames: Sequence[npt.NDArray[np.uint8]]) -> None:
-    """Times backends in turn, from the network's input to the class map, and notes each one's best."""
+    """Times backends in turn, from the network's input to the class map, and keeps each one's best time."""
     taken: list[list[float]] = [[] for _ in trials]
     size_hw = (frames[0].shape[1], frames[0].shape[2])
     classes = np.empty(size_hw, np.uint8)
@@ -174,4 +177,4 @@ def _time(trials: Sequence[_Trial], frames: Sequence[npt.NDArray[np.uint8]]) -> 
                 decoder(trial.backend.infer(frame_nhwc)[0], classes)
             times.append((time.perf_counter() - start) * 1e3)
     for trial, times in zip(trials, taken, strict=True):
-        trial.frame_ms = min(times)  # whatever else the machine does only adds
+        trial.frame_ms = min(times)  # other work on the machine only adds time
