@@ -123,8 +123,7 @@ class OnnxRuntimeBackend(Backend):
         return str(_import().__version__)
 
     def _open_cached(self, variant: Variant, say: Say) -> Any:
-        """Opens a session on the CPU, with the stored optimized graph; without one, optimizes the graph and stores
-        it."""
+        """Opens a session on the CPU, with the stored optimized graph; without one, makes and stores it."""
         settings = {}
         if variant.target == "tensorrt":
             # The CPU's INT8 kernels need another form. This one runs in float between Q and DQ, which rounds

@@ -99,8 +99,7 @@ class OpenVinoBackend(Backend):
 
     @classmethod
     def targets(cls, device: str) -> tuple[str, ...]:
-        """The target that runs everywhere, and on a CPU those of both forms of INT8, for which OpenVINO has its own
-        kernels."""
+        """The target that runs everywhere; on a CPU also those of both forms of INT8, for which it has kernels."""
         return ("any", "cpu", "tensorrt") if device.startswith("cpu") else ("any", "tensorrt")
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Where frames come from, opened by what the user typed after ``--source``."""
+"""Sources of frames, opened by the name that the user typed after ``--source``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LIVE = {
 def register(scheme: str, target: str) -> None:
     """Adds a scheme: ``scheme:REST`` opens ``target`` with ``REST``.
 
-    A source that is ``live`` is opened again whenever its ``read`` raises ``SourceError``, as cameras are.
+    A source that is ``live`` is opened again whenever its ``read`` raises ``SourceError``, like a camera.
 
     Args:
         scheme: letters and digits, at least two.
@@ -51,16 +51,16 @@ def open_source(
     live: LiveOptions | None = None,
     stopping: threading.Event | None = None,
 ) -> Source:
-    """Opens a source. Any thread may call it; see :class:`.Source` for what is safe from where afterwards.
+    """Opens a source. Any thread may call it; :class:`.Source` names the calls that other threads may make afterwards.
 
     Args:
-        uri: a camera's number or device (``/dev/video0``), a video file, a picture, a folder or glob of pictures, a
-            URL of :mod:`edgeseg.runtime.sources.uri`, or a registered ``scheme:REST`` such as ``aerial:7``.
-        live: how long a camera or server is waited for.
-        stopping: once set, a camera or server is not waited for any more: its ``read`` returns None.
+        uri: a camera's number or device (``/dev/video0``), a video file, an image, a folder or glob of images, a URL of
+            :mod:`edgeseg.runtime.sources.uri`, or a registered ``scheme:REST`` such as ``aerial:7``.
+        live: the times to wait for a camera or server.
+        stopping: once set, all waits for a camera or server end: its ``read`` returns None.
 
     Raises:
-        SourceError: nothing of the kind is there or can be read; the message says what was looked for.
+        SourceError: there is no such source, or it cannot be read; the message names what was searched for.
     """
     options, parsed = live or LiveOptions(), parse(_text_of(uri), SCHEMES)
     interruption = Interruption(stopping)
@@ -102,7 +102,7 @@ def _open_live(uri: SourceUri, options: LiveOptions, interruption: Interruption)
 
 
 def _open_registered(uri: SourceUri, options: LiveOptions, interruption: Interruption) -> Source:
-    """A source of a registered scheme; where it is live, one that is opened again when lost."""
+    """Opens a source of a registered scheme; a live one is opened again when lost."""
     target = load(SCHEMES.entry(uri.scheme))
     if not (isinstance(target, type) and issubclass(target, Source)):
         raise SourceError(

@@ -1,8 +1,8 @@
-"""How old the pictures of a byte stream are, by how their bytes arrive.
+"""The age of a byte stream's images, from the arrival of their bytes.
 
-A picture's arrival is its capture only where nothing waited on its way. Whether it did can be seen: a camera pauses
-between its pictures, a link that is full pauses anywhere, and what was held back comes faster than a camera takes
-pictures. A moment at which the stream had run dry between two pictures is proof that nothing was on its way.
+An image's arrival is its capture only if nothing waited on its way. The bytes show this. A camera pauses between its
+images, a full link pauses anywhere, and delayed images come faster than a camera captures them. A moment at which the
+stream is empty between two images proves that nothing is on its way.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections import deque
 from typing import NamedTuple
 
 _WINDOW = 8
-"""Pictures whose pauses are looked at: enough that a few that happen to fall between pictures prove nothing."""
+"""The number of images whose pauses count: enough that a few pauses between images by chance prove nothing."""
 
 _SHARE = 0.6
-"""Of the pauses, each by its square, so much must lie between pictures. A link of which three quarters are used by
-evenly spread bytes is just below."""
+"""The share of the squared pauses that must be between images. A link that is three quarters full with evenly spread
+bytes is just below it."""
 
 _LEAST_PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE = 1.5
-"""In intervals between pictures; a longer pause counts as one of this length, so that a single one is no verdict."""
+"""In intervals between images; a longer pause counts as one of this length, so that a single pause does not decide."""
 
 _SILENCE, _SILENCE_SECONDS = 2.5, 0.05
-"""A pause of more intervals than this, and so many seconds, may be the network's and not the camera's."""
+"""A pause of more than this many intervals plus this many seconds may be the network's and not the camera's."""
 
 _OWN_RATE = 0.7
-"""Pictures that come after less than this share of the usual interval may be catching up."""
+"""An image that comes after less than this share of the usual interval may be a delayed one."""
 
 _INTERVALS = 32
 
@@ -35,7 +35,7 @@ _JUDGED_EVERY = 4
 
 
 class _Span(NamedTuple):
-    """From one known beginning to another: seconds, pictures, and the bytes of those before and up to the latter."""
+    """The span between two known beginnings: seconds, images, and the bytes before and up to the second beginning."""
 
     seconds: float
     pictures: int
@@ -44,11 +44,11 @@ class _Span(NamedTuple):
 
 
 class Load:
-    """Finds out whether a link sets the pace: then a large picture is followed late, and a small one soon.
+    """Detects if a link sets the pace: then the next image comes late after a large image, and soon after a small one.
 
     Attributes:
-        full: whether all that arrives comes as fast as the link carries it.
-        slack: whether it certainly does not.
+        full: True if all data arrives as fast as the link carries it.
+        slack: True if it certainly comes more slowly than that.
     """
 
     def __init__(self) -> None:
@@ -59,14 +59,14 @@ class Load:
         self._since_judged = 0
 
     def add(self, at: float | None, size: int) -> None:
-        """Takes in a picture or packet.
+        """Adds an image or packet.
 
         Args:
-            at: seconds of a steady clock when it began to arrive; None where that is not known.
+            at: seconds of a steady clock when it began to arrive; None if that is not known.
             size: in bytes.
         """
         self._count += 1
-        # Either it begins to arrive once all before it was sent, or comes at once when all of it was.
+        # It arrives either as soon as all before it is sent, or at once when all of it is sent.
         self._before, self._after, self._size = self._before + self._size, self._after + size, size
         if at is None:
             return
@@ -82,7 +82,7 @@ class Load:
             self.slack = all(off > 0.5 * spread > 0 for off, spread in judged) and not self.full
 
     def _judged(self, sizes: list[int]) -> tuple[float, float]:
-        """How far times are from what they would be, did the link set the pace, and how far those are from even."""
+        """Returns squared differences: of the times from those at the link's pace, and of these from even times."""
         took = [span.seconds for span in self._spans]
         counts = [span.pictures for span in self._spans]
         pace, mean = sum(took) / max(1, sum(sizes)), sum(took) / sum(counts)
@@ -90,22 +90,22 @@ class Load:
         for seconds, count, size in zip(took, counts, sizes, strict=True):
             off += (seconds - pace * size) ** 2
             spread += (pace * size - mean * count) ** 2
-        # Sizes that hardly vary tell nothing.
+        # Nothing follows from sizes that hardly vary.
         return off, spread if spread > len(took) * (0.01 * mean) ** 2 else 0.0
 
 
 class Arrivals:
-    """Says of each picture since when it may have been on its way: the latest moment that can be proven.
+    """Finds the latest moment of which it is proven that an image was not captured before.
 
-    A reader tells it of each look at the stream, in order. All times are in seconds of one steady clock.
+    The reader reports each of its reads of the stream, in order. All times are in seconds of one steady clock.
 
     Args:
         at: when the stream was opened.
 
     Attributes:
-        captured_at: the last picture was not captured before; None while nothing is proven.
-        proven: whether nothing had waited on its way when the last picture came.
-        slack: whether the link has room, so that what arrives more and more slowly was sent more slowly.
+        captured_at: the last image was not captured before this time; None while nothing is proven.
+        proven: True if nothing had waited on its way when the last image came.
+        slack: True if the link has room, so that data that arrives more and more slowly was sent more slowly.
     """
 
     def __init__(self, at: float) -> None:
@@ -123,31 +123,31 @@ class Arrivals:
         self._vague_at: float | None = None
 
     def dry(self, at: float, between: bool) -> None:
-        """Nothing is there.
+        """Reports that no bytes are there.
 
         Args:
             at: now.
-            between: whether no byte of the next picture has come yet.
+            between: True if no byte of the next image has come yet.
         """
         if self._dry_at is None:
             self._dry_at, self._between = at, between
         self._seen_at = at
 
     def data(self, at: float, waited: bool) -> float:
-        """Bytes have come.
+        """Reports that bytes have come.
 
         Args:
             at: now.
-            waited: whether the reader waited for them; else they may have been there since it last looked.
+            waited: True if the reader waited for them; else they may have been there since its last read.
 
         Returns:
-            When they came, at the earliest.
+            The earliest time at which they can have come.
         """
         came_at = at if waited else self._seen_at
         if at - came_at > _LEAST_PAUSE_SECONDS:
             self._vague_at = came_at
         if self._dry_at is not None:
-            # What was not seen, while the reader was busy, says nothing.
+            # Nothing follows from a time when the reader was busy.
             pause = came_at - self._dry_at
             if self._between:
                 self._before += pause
@@ -158,10 +158,10 @@ class Arrivals:
         return came_at
 
     def part(self, at: float, size: int) -> None:
-        """A picture is whole.
+        """Reports that an image is whole.
 
         Args:
-            at: when its first byte came.
+            at: the time when its first byte came.
             size: in bytes.
         """
         usual = self._usual_interval()
@@ -169,7 +169,7 @@ class Arrivals:
         silence, self._silence = self._silence, 0.0
         waited = self._note_pauses(usual)
         if self.captured_at is None and self._begun:
-            # What was gathered before the start says nothing of the camera's pace.
+            # Images that waited before the start do not show the camera's pace.
             self._begun = deque([self._begun[-1]], _INTERVALS + 1)
         self._begun.append(at)
         self._load.add(None if at == self._vague_at else at, size)
@@ -178,7 +178,7 @@ class Arrivals:
         self.slack = free
         self.proven = False
         if usual is not None and silence > _SILENCE * usual + _SILENCE_SECONDS:
-            # The camera's pause, or the network's: then this picture, and as many as fit into it, were held back.
+            # If the pause was the network's, this image, and as many as fit into the pause, were delayed.
             if free and self.captured_at is not None:
                 self.captured_at = max(self.captured_at, self._silent_since)
             self._owed, self._own_interval = silence / usual - 1, usual
@@ -194,10 +194,10 @@ class Arrivals:
             self._accept(at)
 
     def accept_first(self) -> bool:
-        """Believes the first picture, because nothing came for long after it: nothing had been gathered before.
+        """Accepts the first image as new: nothing came for long after it, so no others were waiting.
 
         Returns:
-            Whether there is one.
+            True if there is a first image.
         """
         if self.captured_at is None and self._begun:
             self._accept(self._begun[-1])
@@ -207,7 +207,7 @@ class Arrivals:
         self.proven, self.captured_at = True, at
 
     def _note_pauses(self, usual: float | None) -> bool:
-        """Takes in the pauses before and inside a picture; whether there was one before."""
+        """Adds the pauses before and inside an image; returns True if there was one before it."""
         before, inside = self._before, self._inside
         self._before = self._inside = 0.0
         if usual is not None:
@@ -218,7 +218,7 @@ class Arrivals:
         return before >= _LEAST_PAUSE_SECONDS
 
     def _usual_interval(self) -> float | None:
-        """Seconds from one picture to the next, on average: what was held back comes all the same."""
+        """Returns the mean seconds from one image to the next, which delays do not change."""
         if len(self._begun) < 2 or self._begun[-1] <= self._begun[0]:
             return None
         return (self._begun[-1] - self._begun[0]) / (len(self._begun) - 1)

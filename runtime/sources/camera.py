@@ -1,4 +1,4 @@
-"""Cameras that the operating system knows by a number, through V4L2."""
+"""Cameras that the operating system numbers, through V4L2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .uri import SourceUri
 
 
 def camera_indices() -> list[int]:
-    """The numbers of the cameras (``/dev/video*``) that are there, rising."""
+    """The numbers of the present cameras (``/dev/video*``), in rising order."""
     devices = (path.name.removeprefix("video") for path in Path("/dev").glob("video*"))
     return sorted(int(number) for number in devices if number.isdigit())
 
@@ -22,12 +22,12 @@ class CameraSource(ChildSource):
     """A camera, captured in a child process.
 
     Args:
-        uri: ``v4l2`` with the device; ``width``, ``height``, ``fps`` and ``fourcc`` are asked of it.
+        uri: ``v4l2`` with the device; ``width``, ``height``, ``fps`` and ``fourcc`` are requested of it.
         options: the deadlines.
         interruption: ends waits.
 
     Raises:
-        SourceError: there is no such camera, or it does not open. The message names those there are.
+        SourceError: there is no such camera, or it does not open. The message names the present ones.
     """
 
     def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None:

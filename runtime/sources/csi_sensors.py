@@ -1,4 +1,4 @@
-"""The CSI sensors of a Jetson, as its device tree names them."""
+"""The CSI sensors in a Jetson's device tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Sensor:
     Attributes:
         number: Argus's ``sensor-id``, as in ``csi://0``.
         badge: the module's name, such as ``jakku_front_RBP194``.
-        name: of its driver's node, such as ``imx219 9-0010``; empty where the tree has none.
+        name: of its driver's node, such as ``imx219 9-0010``; empty if the tree has none.
     """
 
     number: int
@@ -24,9 +24,9 @@ class Sensor:
 
 
 def list_sensors(root: Path = Path("/")) -> list[Sensor]:
-    """The sensors that the device tree describes, in the order in which Argus counts them.
+    """Returns the sensors in the device tree, in the order of Argus's numbers.
 
-    A sensor in the tree need not be plugged in: the tree is chosen with ``jetson-io``.
+    A sensor in the tree may be unplugged: the tree is chosen with ``jetson-io``.
 
     Args:
         root: of the file system.
@@ -43,7 +43,7 @@ def list_sensors(root: Path = Path("/")) -> list[Sensor]:
 
 
 def _text(path: Path) -> str:
-    """A property of the device tree, which ends with a zero byte."""
+    """Reads a property of the device tree, without the zero byte at its end."""
     try:
         return path.read_bytes().rstrip(b"\0").decode("utf-8", "replace")
     except OSError:

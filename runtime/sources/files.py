@@ -1,4 +1,4 @@
-"""The files behind a source, so that no output replaces them."""
+"""The files that sources read, so that no output replaces them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _LOCATION = re.compile(r"\blocation\s*=\s*(?:\"([^\"]+)\"|([^\s!\"]+))")
 
 
 def files_of(uri: str, schemes: Collection[str]) -> tuple[Path, ...]:
-    """The files and folders that a source reads; none of a camera or server.
+    """Returns the files and folders that a source reads; none for a camera or server.
 
     Args:
         uri: as typed after ``--source``.
-        schemes: that are registered.
+        schemes: the registered ones.
     """
     try:
         source = parse(uri, schemes)
     except SourceError:
-        return ()  # told by whoever opens it
+        return ()  # the error is reported when it is opened
     if source.scheme in ("video", "pictures"):
         path = Path(source.rest)
         return (path, *map(Path, glob.glob(source.rest, recursive=True)))
@@ -36,10 +36,10 @@ def files_of(uri: str, schemes: Collection[str]) -> tuple[Path, ...]:
 
 
 def add_sources(reads: Reads, uris: Collection[str]) -> Reads:
-    """Adds what sources read.
+    """Adds the files that sources read.
 
     Args:
-        reads: is added to.
+        reads: the files known so far.
         uris: as typed after ``--source``.
     """
     for uri in uris:

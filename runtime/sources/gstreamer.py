@@ -1,4 +1,4 @@
-"""GStreamer pipelines, and a Jetson's CSI cameras, which are reached through one."""
+"""GStreamer pipelines, and a Jetson's CSI cameras, which need one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FLIPS = {
 
 
 class GStreamerSource(ChildSource):
-    """A pipeline of the user's, captured in a child process.
+    """The user's own pipeline, captured in a child process.
 
     Args:
         uri: ``gst`` with the pipeline.
@@ -49,7 +49,7 @@ class GStreamerSource(ChildSource):
         )
 
     def pipeline(self, uri: SourceUri) -> str:
-        """What GStreamer is given."""
+        """Returns the pipeline for GStreamer."""
         return with_sink(uri.rest)
 
 
@@ -57,14 +57,15 @@ class CsiSource(GStreamerSource):
     """A CSI camera of a Jetson: ``csi://SENSOR?width=&height=&fps=&flip=&mode=``."""
 
     def pipeline(self, uri: SourceUri) -> str:
-        """What GStreamer is given."""
+        """Returns the pipeline for GStreamer."""
         return csi_pipeline(int(uri.rest), uri.options)
 
 
 def with_sink(pipeline: str) -> str:
-    """Returns a pipeline that ends where edgeseg takes its frames: in an ``appsink`` that keeps the newest.
+    """Returns the pipeline with an ``appsink`` at its end, from which edgeseg reads the newest frame.
 
-    One that it has keeps what is set of it. Without ``drop`` it would keep frames until they are old.
+    An ``appsink`` that the pipeline already has keeps its settings. Without ``drop`` it would keep frames until they
+    are old.
     """
     own = re.search(r"\bappsink\b[^!]*", pipeline)
     if own is not None:
@@ -81,8 +82,8 @@ def csi_pipeline(sensor: int, options: Mapping[str, str]) -> str:
 
     Args:
         sensor: its number, from 0.
-        options: ``width``, ``height``, ``fps``, ``flip``, ``mode``, as in the URI. What is not given is the sensor's to
-            choose.
+        options: ``width``, ``height``, ``fps``, ``flip``, ``mode``, as in the URI. The sensor chooses those that are
+            missing.
     """
     head = f"nvarguscamerasrc sensor-id={sensor}"
     if "mode" in options:
@@ -98,13 +99,13 @@ def csi_pipeline(sensor: int, options: Mapping[str, str]) -> str:
 
 
 def _fraction(fps: str) -> str:
-    """A rate as GStreamer takes it: ``30/1``, ``2997/100``."""
+    """Returns a rate in GStreamer's form: ``30/1``, ``2997/100``."""
     whole, _, digits = fps.partition(".")
     digits = digits.rstrip("0")
     return f"{int(whole + digits)}/{10 ** len(digits)}"
 
 
 def _explain(problem: str, said: str) -> str:
-    """Adds what GStreamer printed, where it says why."""
+    """Adds GStreamer's own message, if it has the reason."""
     reasons = re.findall(r"(?m)(?:Error:|error:|ERROR|no element|could not|Could not)\s*(.{4,160})", said)
     return f"{problem}: {reasons[-1].strip()}" if reasons and "pipeline" in problem else problem

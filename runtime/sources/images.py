@@ -1,4 +1,4 @@
-"""Folders and globs of pictures."""
+"""Folders and globs of images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["PICTURE_SUFFIXES", "PicturesSource"]
 
 
 class PicturesSource(Source):
-    """Pictures in the order of their names. One that cannot be read whole is an error, never skipped.
+    """Images in the order of their names. One that cannot be read whole is an error, and is never skipped.
 
     Args:
-        paths: the pictures. Companions that macOS leaves beside files, ``._NAME``, are left out: they hold none.
-        name: what they are to be called in messages.
+        paths: the images. macOS's companion files, ``._NAME``, are left out: they contain no images.
+        name: their name in messages.
 
     Raises:
         SourceError: there are none.
@@ -38,10 +38,10 @@ class PicturesSource(Source):
         self._next = 0
 
     def read(self) -> npt.NDArray[np.uint8] | None:
-        """The next picture, uint8 [H, W, 3] BGR; None after the last.
+        """The next image, uint8 [H, W, 3] BGR; None after the last.
 
         Raises:
-            PictureError: it is missing, damaged, too large or of a form that is not read. The message names it.
+            PictureError: it is missing, damaged, too large or in an unsupported format. The message names it.
         """
         if self._next == len(self._paths):
             return None
@@ -51,4 +51,4 @@ class PicturesSource(Source):
         return read_picture(path)
 
     def close(self) -> None:
-        """Does nothing: no file stays open between pictures."""
+        """Does nothing: no file stays open between images."""

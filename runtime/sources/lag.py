@@ -1,6 +1,6 @@
-"""How old a frame of a stream is as it arrives, by the sender's own stamps.
+"""The age of a stream's frame at its arrival, by the sender's own stamps.
 
-A frame that waited in the network arrives late, and to believe it new would let its age grow unseen.
+A frame that waited in the network arrives late. If it counted as new, its age could grow unnoticed.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from collections.abc import Callable
 from .process.capture import Grabbed
 
 _LEAK, _STRICT_LEAK = 0.01, 0.0005
-"""How far sender's and own clock may drift apart, in seconds a second; beyond that, a drift counts as lag. The first is
-for a link that is known to have room: it forgives cameras whose stamps follow a nominal rate. A link that is a little
-too slow looks the same, so elsewhere only what a poor crystal drifts is forgiven."""
+"""The allowed drift between the sender's and the own clock, in seconds a second; more drift counts as lag. The first is
+for a link that is known to have room: it allows for cameras whose stamps follow a nominal rate. A slightly slow link
+looks the same, so the second, for all other links, allows only a poor crystal's drift."""
 
 _BACK_SECONDS, _MOST_REPEATS = 1.0, 3
-"""Stamps that go back further, or stand still more often, are no stamps."""
+"""Stamps that go back further, or repeat more often, are not used."""
 
 _COARSE_CHANGES = 2
-"""Coarse stamps that have not changed more often than this may be those of a file."""
+"""Coarse stamps with no more changes than this may be those of a file."""
 
 BACKLOG_SECONDS = 3.0
-"""How long what was gathered while a stream was opened may be skipped."""
+"""The longest time to skip the frames that gathered while a stream was opened."""
 
 _WAITED = 0.5
 
 
 class Lag:
-    """Compares stamps with the own clock: the shortest way a frame ever took counts as no lag, the rest as lag.
+    """Compares stamps with the own clock: the shortest delay of any frame counts as no lag, a longer one as lag.
 
     Args:
-        resolution_s: of the stamps; what they cannot tell apart is no lag.
+        resolution_s: of the stamps, in seconds; a difference below it is not lag.
 
     Attributes:
-        known: whether the last answer rests on stamps.
+        known: True if the last result is based on stamps.
     """
 
     def __init__(self, resolution_s: float = 0.0) -> None:
@@ -45,12 +45,12 @@ class Lag:
         self._repeats = self._changes = 0
 
     def captured_at(self, at: float, stamp_s: float | None, slack: bool = False) -> float:
-        """Returns when a frame was captured, in seconds of the clock of ``at``; as it arrived where stamps do not say.
+        """Returns a frame's time of capture, in seconds of the clock of ``at``; ``at`` itself if stamps do not help.
 
         Args:
-            at: when it arrived.
-            stamp_s: the sender's, in seconds since any moment; None where there is none.
-            slack: whether the link is known to have room.
+            at: the time of its arrival.
+            stamp_s: the sender's, in seconds since an arbitrary moment; None if there is none.
+            slack: True if the link is known to have room.
         """
         self.known = False
         if stamp_s is None:
@@ -60,11 +60,11 @@ class Lag:
         if stamp_s > self._last_stamp or self._resolution_s:
             self._changes += stamp_s != self._last_stamp
             self._repeats = 0
-            # However large it is: stamps that go on can fall behind only by what waits.
+            # Any offset is accepted: stamps that continue can fall behind only if frames wait.
             self._base = offset if self._base is None else min(offset, self._base + leak)
             self._last_at, self._last_stamp = at, stamp_s
         else:
-            # One that stands still is believed for a moment, so that it does not hide a lag.
+            # A repeated stamp is accepted a few times, so that it does not hide a lag.
             self._repeats += 1
             if self._last_stamp - stamp_s > _BACK_SECONDS or self._repeats > _MOST_REPEATS:
                 self._base, self._last_stamp = None, stamp_s
@@ -75,11 +75,11 @@ class Lag:
 
 
 def skip_backlog(read: Callable[[], Grabbed], fps: float | None) -> Grabbed:
-    """Reads past what a stream gathered while it was opened: the first frame that had to be waited for.
+    """Skips the frames that gathered while a stream was opened, and returns the first that was waited for.
 
     Args:
-        read: of the capture.
-        fps: frames a second that it claims.
+        read: the capture's method.
+        fps: the frames a second that the stream claims.
     """
     until = time.monotonic() + BACKLOG_SECONDS
     while True:

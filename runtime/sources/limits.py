@@ -1,4 +1,4 @@
-"""Bounds on what pictures and streams may ask of this machine. OpenCV reads them once, when it is imported."""
+"""Limits of the memory and access that images and streams get. OpenCV reads them once, when it is imported."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _V4L2 = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
 def set_limits() -> None:
-    """Bounds pictures, and what FFmpeg may open for a video file: files alone, so that no file makes it ask a network.
+    """Limits the size of images, and FFmpeg's access: only files, so that no video file makes it use a network.
 
-    Call it before OpenCV is imported. What the environment says already stays.
+    Call it before OpenCV is imported. Variables that are already set stay.
     """
     os.environ.setdefault(VARIABLE, str(MOST_PIXELS))
     os.environ.setdefault(_V4L2, "5")
@@ -28,11 +28,11 @@ def child_environment(read_timeout_s: float, ffmpeg_options: dict[str, str]) -> 
     """The environment of a process that captures.
 
     Args:
-        read_timeout_s: how long V4L2 may wait for a frame, in seconds; OpenCV knows whole ones.
-        ffmpeg_options: of FFmpeg's protocols and demuxers, ``protocol_whitelist`` among them.
+        read_timeout_s: the longest wait of V4L2 for a frame, in seconds; OpenCV has only whole ones.
+        ffmpeg_options: options of FFmpeg's protocols and demuxers, including ``protocol_whitelist``.
     """
     environment = dict(os.environ)
-    # What FFmpeg says of a failure is read there, and told in one line; the run itself hears nothing of it.
+    # FFmpeg must print its messages in the child: the parent reads them and reports a failure in one line.
     for name in _LOG_LEVELS:
         environment.pop(name, None)
     environment[VARIABLE] = os.environ.get(VARIABLE, str(MOST_PIXELS))

@@ -1,4 +1,4 @@
-"""A live source that comes back: lost devices and servers are opened again, with pauses that grow and vary."""
+"""A live source that reconnects: lost devices and servers are opened again, with pauses that grow and vary."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from ..reasons import RESOLUTION_CHANGED
 log = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 0.05
-"""How long any wait may go on before it looks whether it was interrupted."""
+"""The longest time that a wait goes on before it checks for an interruption."""
 
 _GROWTH = 2.0
 
 _SLEEP_SECONDS = 0.1
-"""A machine that slept for longer has frames from before in buffers that do not say when they were filled."""
+"""After a longer sleep of the machine, buffers may have frames from before it, without their times."""
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """How long a live source is waited for.
+    """The times to wait for a live source.
 
     Attributes:
-        open_timeout_s: until a device or server must be open.
-        read_timeout_s: until a frame must be whole.
-        give_up_after_s: how long a lost source is sought; None for ever.
-        wait_for_source: whether one that is not there at the start is waited for as if it had been lost.
-        first_pause_s: before the first attempt to open it again. Each later pause is twice as long.
-        most_pause_s: the longest of them.
-        jitter: the share by which each pause is longer or shorter at random, so that many cameras of one server do not
-            all come back at once.
-        seed: of these; None for any.
+        open_timeout_s: seconds until a device or server must be open.
+        read_timeout_s: seconds until a frame must be whole.
+        give_up_after_s: seconds for which a lost source is opened again and again; None for ever.
+        wait_for_source: True to wait for a source that is not there at the start, like for a lost one.
+        first_pause_s: seconds before the first attempt to open it again. Each later pause is twice as long.
+        most_pause_s: the longest pause, in seconds.
+        jitter: the share by which each pause is randomly longer or shorter, so that many cameras of one server do not
+            all reconnect at once.
+        seed: of the random pauses; None for a random seed.
     """
 
     open_timeout_s: float = 10.0
@@ -58,38 +58,38 @@ class LiveOptions:
 
 
 class HopelessError(SourceError):
-    """A source that will not come however often it is asked for: this machine lacks what it takes."""
+    """The source can never open, because this machine lacks something that it needs."""
 
 
 class Interrupted(Exception):  # noqa: N818 - a request, not an error
-    """A wait was asked to end."""
+    """A wait ends by request."""
 
 
 class Interruption:
     """Ends waits from another thread.
 
     Args:
-        also: an event of the caller's that ends them as well.
+        also: an event of the caller that ends them too.
     """
 
     def __init__(self, also: threading.Event | None = None) -> None:
         self._event, self._also = threading.Event(), also
 
     def set(self) -> None:
-        """Ends all waits, for good. May be called by a signal handler."""
+        """Ends all waits, now and later. May be called by a signal handler."""
         self._event.set()
 
     def is_set(self) -> bool:
-        """Whether waits end at once."""
+        """Returns True if waits end at once."""
         return self._event.is_set() or (self._also is not None and self._also.is_set())
 
     def check(self) -> None:
-        """Raises Interrupted where waits are to end."""
+        """Raises Interrupted if waits are to end."""
         if self.is_set():
             raise Interrupted
 
     def sleep(self, seconds: float) -> None:
-        """Waits. Raises Interrupted where asked to end."""
+        """Waits. Raises Interrupted if it is to end."""
         until = time.monotonic() + seconds
         self.check()
         while (left := until - time.monotonic()) > 0:
@@ -97,7 +97,7 @@ class Interruption:
             self.check()
 
     def wait_for(self, event: threading.Event, until: float) -> bool:
-        """Waits for an event until a moment of ``time.monotonic()``; whether it came. Raises Interrupted."""
+        """Waits for an event until a moment of ``time.monotonic()``; returns True if it came. Raises Interrupted."""
         while not event.is_set():
             left = until - time.monotonic()
             if left <= 0:
@@ -107,7 +107,7 @@ class Interruption:
         return True
 
     def wait_ready(self, ready: select.poll, until: float) -> list[tuple[int, int]]:
-        """Waits for files, until a moment of ``time.monotonic()``; those that are ready. Raises Interrupted."""
+        """Waits for files until a moment of ``time.monotonic()``; returns the ready ones. Raises Interrupted."""
         while True:
             self.check()
             left = until - time.monotonic()
@@ -125,13 +125,13 @@ class BackOff:
         self._attempts = 0
 
     def reset(self) -> None:
-        """The next pause is the first again."""
+        """Makes the next pause as long as the first."""
         self._attempts = 0
 
     def next_pause_s(self) -> float:
-        """How long to wait before the next attempt, in seconds."""
+        """Returns the pause before the next attempt, in seconds."""
         options = self._options
-        # Beyond 2**60 the power overflows sooner than anyone waits.
+        # A larger power could overflow.
         pause = min(options.most_pause_s, options.first_pause_s * _GROWTH ** min(self._attempts, 60))
         self._attempts += 1
         return pause * (1 + options.jitter * self._random.uniform(-1, 1))
@@ -142,22 +142,22 @@ def _bar(source: LiveSource, error: EdgesegError) -> None:
 
 
 class LiveSource(Source):
-    """Keeps a live source open: :meth:`read` gives frames, and while there is none to be had, waits and opens again.
+    """Keeps a live source open: :meth:`read` gives frames. While there are none, it waits and opens the source again.
 
-    One that was lost is ``connected`` again once a frame has come, not as soon as it can be opened. After the machine
-    slept the source counts as lost: what drivers and sockets kept from before must not pass for new.
+    A lost source is ``connected`` again once a frame has come, not as soon as it opens. After a sleep of the machine
+    the source counts as lost: old frames of drivers and sockets must not count as new.
 
-    One thread at a time reads; from any other :meth:`interrupt` and :meth:`close` are safe.
+    Only one thread at a time may read; any other may call :meth:`interrupt` and :meth:`close`.
 
     Args:
         name: for people, without credentials.
-        opener: opens the source anew. It raises SourceError where that fails, :class:`HopelessError` where it always
-            will, and Interrupted where the interruption that it is given ends its wait.
-        options: how long to wait.
+        opener: opens the source. It raises SourceError if that fails, :class:`HopelessError` if it always will, and
+            Interrupted if the interruption in its argument ends its wait.
+        options: the times to wait.
         interruption: ends all waits.
 
     Raises:
-        SourceError: it is not there, and is not to be waited for.
+        SourceError: it is not there, and ``options.wait_for_source`` is False.
     """
 
     live = True
@@ -195,25 +195,25 @@ class LiveSource(Source):
             self.problem = "not opened: asked to stop"
 
     def read(self) -> npt.NDArray[np.uint8] | None:
-        """The next frame, uint8 [H, W, 3] BGR. Waits while the source is not there; None once interrupted.
+        """Returns the next frame, uint8 [H, W, 3] BGR. Waits while the source is not there; None once interrupted.
 
         A frame of another size than the one before has the fault ``resolution-changed``.
 
         Raises:
-            SourceError: the source has been gone for as long as it is to be sought, or will never come.
+            SourceError: the source has been gone for ``give_up_after_s``, or can never open.
         """
         with self._gate:
             return self._read()
 
     def interrupt(self) -> None:
-        """Lets a :meth:`read` that waits return None soon, and every later one at once."""
+        """Makes a waiting :meth:`read` return None soon, and every later one at once."""
         self._interruption.set()
         inner = self._inner
         if inner is not None:
             inner.interrupt()
 
     def close(self) -> None:
-        """Lets the device go, at once or as soon as a :meth:`read` in another thread has ended."""
+        """Releases the device, at once or when a :meth:`read` in another thread has ended."""
         if is_left_alone(self):
             return
         self.interrupt()
@@ -257,7 +257,8 @@ class LiveSource(Source):
             raise SourceError(f"{self.name}: the machine slept for {slept:.1f} s")
         if frame is None:
             raise SourceError(f"{self.name} ended its stream")
-        # Not sooner: a server may let everyone in and send nothing. Not after a close in another thread either.
+        # Not sooner, because a server may accept the connection and send nothing. Not after a close in
+        # another thread.
         if not self.connected and self._inner is inner:
             self._come_back()
         self.frame_at, self.frame_name, self.frame_fault = inner.frame_at, inner.frame_name, inner.frame_fault
@@ -270,7 +271,7 @@ class LiveSource(Source):
             fields = {"source": self.name, "width": width, "height": height}
             extra = {"event": "resolution-changed", "fields": fields}
             log.warning("%s now gives frames of %d x %d pixels", self.name, width, height, extra=extra)
-        # A server that lets everyone in and then drops them is not back, and the pauses go on growing.
+        # A server may accept connections and drop them soon. Until one lasts, the pauses go on growing.
         if time.monotonic() - self._opened_at > self._options.most_pause_s:
             self._back_off.reset()
         return frame
@@ -282,7 +283,7 @@ class LiveSource(Source):
         self.fps = inner.fps
 
     def _come_back(self) -> None:
-        """A frame has come from a source that was lost, or that was waited for."""
+        """Marks a lost or awaited source as connected, because a frame has come."""
         self.connected, self.problem = True, ""
         if self._was_there:
             self.reconnects += 1
@@ -293,7 +294,7 @@ class LiveSource(Source):
         self._was_there = True
 
     def _lose(self, error: SourceError) -> None:
-        """Lets what is left of the source go, and says why."""
+        """Closes the rest of a lost source, and logs the reason."""
         inner, self._inner = self._inner, None
         was_connected, news = self.connected, str(error) != self.problem
         if was_connected:

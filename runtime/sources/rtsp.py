@@ -46,17 +46,18 @@ class RtspSource(ChildSource):
 
 
 def _capture_target() -> str:
-    """PyAV where it is installed, because it sees more; else OpenCV."""
+    """Returns PyAV's capture if PyAV is installed, because it sees more; else OpenCV's."""
     if importlib.util.find_spec("av") is not None:
         return "edgeseg.runtime.sources.process.pyav:AvCapture"
     return "edgeseg.runtime.sources.process.opencv:RtspCapture"
 
 
 def ffmpeg_options(uri: SourceUri) -> dict[str, str]:
-    """What FFmpeg is told: which protocols it may speak at all, the transport, and how certificates are checked."""
+    """Returns FFmpeg's options: the allowed protocols, the transport, and the check of certificates."""
     transport = uri.options.get("transport", "tcp")
     protocols = ["rtsp", "rtp", "tcp"] + (["udp"] if transport == "udp" else [])
-    # By default FFmpeg looks at 20 frames before it gives the first: most of the second that a lost stream stays lost.
+    # By default FFmpeg reads 20 frames before it gives the first, which is most of a second after each
+    # reconnection.
     options = {"rtsp_transport": transport, "fpsprobesize": "3"}
     if uri.scheme == "rtsps":
         protocols += ["rtsps", "tls"]
@@ -68,7 +69,7 @@ def ffmpeg_options(uri: SourceUri) -> dict[str, str]:
 
 
 def explain(problem: str, said: str) -> str:
-    """Says why a stream does not open, by what FFmpeg printed or PyAV raised."""
+    """Returns the reason that a stream does not open, from FFmpeg's output or PyAV's error."""
     text = f"{problem}\n{said}"
     problem = problem.partition(": Server returned")[0]
     if re.search(r"\b401\b|Unauthorized", text):
@@ -82,11 +83,11 @@ def explain(problem: str, said: str) -> str:
 
 
 def explain_tls(problem: str, said: str) -> str:
-    """As :func:`explain`; and what to do where the reason may be a certificate, of which FFmpeg says little."""
-    told = explain(problem, said)
-    if "certificate" not in said and "Input/output error" not in told:
-        return told
-    base = told.partition(": Input/output error")[0]
+    """Like :func:`explain`, with advice if the reason may be a certificate, about which FFmpeg's output has little."""
+    message = explain(problem, said)
+    if "certificate" not in said and "Input/output error" not in message:
+        return message
+    base = message.partition(": Input/output error")[0]
     return (
         f"{base}; where its certificate is not trusted, give its authority's with #ca=FILE, or #verify=0 to trust"
         " anyone"

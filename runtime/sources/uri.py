@@ -1,4 +1,4 @@
-"""What a source is called: one grammar for the command line and Python, read without opening anything."""
+"""The names of sources: one grammar for the command line and Python, parsed without opening anything."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _OPTIONS: dict[str, dict[str, tuple[Callable[[str], bool], str]]] = {
     },
     "rtsp": {"transport": _one_of("tcp", "udp")},
     "rtsps": {"transport": _one_of("tcp"), **_TLS},
-    "http": _TLS,  # of a server that it redirects to
+    "http": _TLS,  # for a server that it redirects to
     "https": _TLS,
     "video": {"loop": _one_of("0", "1")},
     "pictures": {},
@@ -74,16 +74,16 @@ _URLS = ("rtsp", "rtsps", "http", "https")
 
 @dataclass(frozen=True)
 class SourceUri:
-    """A source's name, taken apart.
+    """A source's name, parsed.
 
     Attributes:
         scheme: ``v4l2``, ``csi``, ``gst``, ``rtsp``, ``rtsps``, ``http``, ``https``, ``video``, ``pictures``, or one
             that was registered.
-        rest: the device, sensor number, pipeline, URL without our options, file, folder or glob; of a registered scheme
-            all that follows the colon.
-        options: as given, each checked to be one that the scheme has, with a value that it takes.
+        rest: the device, sensor number, pipeline, URL without edgeseg's options, file, folder or glob; for a registered
+            scheme all that follows the colon.
+        options: as given; each name is checked to be one of the scheme's, and each value to be valid.
         public_name: for people, logs and labels: without user, password and query.
-        secrets: what must not be shown, for :meth:`redacted`.
+        secrets: texts that must not be shown, for :meth:`redacted`.
     """
 
     scheme: str
@@ -93,24 +93,24 @@ class SourceUri:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def redacted(self, text: str) -> str:
-        """A library's message, fit to be shown: without user, password and query."""
+        """Returns a library's message without user, password and query."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "…")
         return hide_credentials(text)
 
 
 def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
-    """Takes a source's name apart.
+    """Parses a source's name.
 
-    Options of files and cameras follow ``?``. Those of ``rtsp://`` and ``http://`` follow ``#``, because what
-    follows ``?`` there is the server's. A file whose name really contains ``?`` is that file.
+    Options of files and cameras follow ``?``. Those of ``rtsp://`` and ``http://`` follow ``#``, because the part after
+    ``?`` is for the server there. A file whose name contains ``?`` is found too.
 
     Args:
         uri: as typed after ``--source``.
-        schemes: that are registered besides the built-in ones.
+        schemes: the registered ones, besides the built-in ones.
 
     Raises:
-        SourceError: the scheme or an option is unknown, or a value cannot be.
+        SourceError: the scheme or an option is unknown, or a value is invalid.
 
     Example:
         >>> parse("v4l2:///dev/video2?width=1280&height=720").options["width"]
@@ -120,7 +120,7 @@ def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
         return SourceUri("v4l2", f"/dev/video{int(uri)}", {}, f"camera {int(uri)}")
     if re.fullmatch(r"/dev/video\d+", uri):
         return SourceUri("v4l2", uri, {}, f"camera {uri.removeprefix('/dev/video')}")
-    # A pipeline is longer than any path may be; this alone of the ways to ask calls that no file.
+    # Not Path.exists, which raises for a long name: a pipeline may be longer than any path.
     if os.path.exists(uri):
         return _file(uri, {})
     if not uri.strip():
@@ -146,7 +146,7 @@ def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
 
 
 def _is_file_name(uri: str, scheme: str, schemes: Collection[str]) -> bool:
-    """Whether a colon belongs to a file's name, as in ``cam-12:30:00.mp4``; what may be a password's is none."""
+    """Returns True if a colon belongs to a file's name, as in ``cam-12:30:00.mp4``, and cannot belong to a password."""
     known = Path(uri).suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES
     return known and "@" not in uri and "//" not in uri and not _nearest_scheme(scheme, schemes)
 
@@ -199,7 +199,7 @@ def _network(uri: str, scheme: str) -> SourceUri:
         parts = urlsplit(bare)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        # Other messages quote what may be the password.
+        # Other messages may quote the password.
         why = str(error) if str(error).startswith("Port out of range") else "host or port cannot be read"
         raise SourceError(f"{typed}: {why}; {expected}") from None
     if not host:
@@ -251,7 +251,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
 def _unknown_scheme(uri: str, scheme: str, schemes: Collection[str]) -> SourceError:
     close = _nearest_scheme(scheme, schemes)
     if "@" in uri and not close and "://" not in uri:
-        # What stands before the colon may be a user's name.
+        # The text before the colon may be a user's name.
         return SourceError(f"{shown(uri)} has no scheme; expected as in rtsp://USER:PASSWORD@HOST/PATH")
     then = f"did you mean {close!r}?" if close else f"expected {forms(schemes)}"
     return SourceError(f"unknown scheme {scheme!r} in {shown(uri)}; {then}")
@@ -263,7 +263,7 @@ def _nearest_scheme(scheme: str, schemes: Collection[str] = ()) -> str:
 
 
 def forms(schemes: Collection[str]) -> str:
-    """What a source may be, for people: the built-in forms, then the schemes that are registered."""
+    """The forms of a source's name, as text for people: the built-in ones, then the registered schemes."""
     return ", ".join((FORMS, *(f"{scheme}:7" if scheme == "aerial" else f"{scheme}:…" for scheme in schemes)))
 
 
@@ -274,7 +274,7 @@ def _elements(pipeline: str) -> str:
 
 
 def _secrets_of_pipeline(pipeline: str) -> tuple[str, ...]:
-    """The values of all properties whose name or form says that they may be secret."""
+    """The values of all properties that may be secret, by their name or form."""
     named = re.findall(
         r"(?i)\b[\w-]*(?:pw|pass|passwd|password|user|id|token|key)[\w-]*\s*=\s*\"?([^\s\"!]{3,})", pipeline
     )
@@ -282,9 +282,9 @@ def _secrets_of_pipeline(pipeline: str) -> tuple[str, ...]:
 
 
 def shown(uri: str) -> str:
-    """A source's name as it was typed, however malformed, for an error: what may be a secret is left out.
+    """A source's name as typed, even if malformed, for an error; possible secrets are left out.
 
-    All up to the last ``@`` counts as user and password, whether or not the slashes are there that make it so.
+    All up to the last ``@`` counts as user and password, even without the slashes before it.
 
     Example:
         >>> shown("http:/pilot:s3cret@host/a?key=1")
@@ -292,7 +292,7 @@ def shown(uri: str) -> str:
     """
     text, head = uri, re.match(r"([A-Za-z][A-Za-z0-9+.-]*)(:/{0,2}|//)", uri)
     if head or "@" in uri:
-        # What stands before a colon alone may be a user.
+        # Without slashes, the text before a colon may be a user.
         known = head is not None and (head[2] == "://" or _nearest_scheme(head[1]) != "")
         start = head.end() if head is not None and known else 0
         text = uri[:start] + re.split(r"[?#]", _cut(uri[start:]), maxsplit=1)[0]
@@ -301,14 +301,14 @@ def shown(uri: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """A text without all up to its last ``@``."""
+    """The text with ``***`` in place of all before its last ``@``."""
     at = text.rfind("@")
     return text if at < 0 else f"***{text[at:]}"
 
 
 def hide_credentials(text: str) -> str:
-    """A text in which no URL has a user, a password or a query."""
+    """The text with user, password and query removed from all URLs."""
     text = re.sub(r"(?<=://)[^\s/?#]*@", "", text)
     text = re.sub(r"(\w://[^\s?#\"']*)[?#][^\s\"']*", r"\1", text)
-    # Some cameras take the password in the path: rtsp://HOST/user=admin_password=…_channel=1.sdp
+    # Some cameras have the password in the path: rtsp://HOST/user=admin_password=…_channel=1.sdp
     return re.sub(r"(?i)(password|passwd|pwd|pass|token)=[^\s&/_?]*", r"\1=…", text)

@@ -1,6 +1,6 @@
-"""What the kernel says of a camera: name, driver, formats, sizes and rates (V4L2, ``linux/videodev2.h``).
+"""The kernel's information about a camera: name, driver, formats, sizes and rates (V4L2, ``linux/videodev2.h``).
 
-Nothing is captured, and no program is needed. A broken driver may hang in any of these calls, so that
+Nothing is captured, and no other program is needed. A broken driver may hang in any of these calls, so
 :func:`list_cameras` makes them in a child.
 """
 
@@ -46,17 +46,17 @@ _CAPTURE, _CAPTURE_MPLANE = 0x00000001, 0x00001000
 _BUFFER_CAPTURE, _BUFFER_CAPTURE_MPLANE = 1, 9
 _DISCRETE = 1
 _MOST = 256
-"""Of anything that is enumerated: a driver that never ends must end."""
+"""The most entries of an enumeration, because a broken driver's may never end."""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A size that a camera gives in a format.
+    """A frame size of a camera in one format.
 
     Attributes:
-        width, height: in pixels; where ``step`` is not empty, the largest.
-        fps: the rates that it has, falling; where the driver gives a range, its ends.
-        step: the smallest size and the steps, for people, where the driver gives a range; else empty.
+        width, height: in pixels; the largest if ``step`` is not empty.
+        fps: its rates, in falling order; the ends if the driver gives a range.
+        step: the smallest size and the steps as text for people, if the driver gives a range; else empty.
     """
 
     width: int
@@ -67,11 +67,11 @@ class Mode:
 
 @dataclass(frozen=True)
 class Format:
-    """How a camera gives its pixels.
+    """A pixel format of a camera.
 
     Attributes:
         fourcc: such as ``MJPG``.
-        text: what the driver calls it.
+        text: the driver's name of it.
         modes: its sizes.
     """
 
@@ -86,12 +86,12 @@ class Camera:
 
     Attributes:
         device: such as ``/dev/video0``.
-        name: what the driver calls it.
+        name: the driver's name of it.
         driver: such as ``uvcvideo``.
-        bus: where it is plugged in.
-        formats: that it gives.
-        problem: why nothing more is known, in one line; else empty.
-        by_id: a name that stays, below ``/dev/v4l/by-id``; empty where there is none.
+        bus: the place where it is plugged in.
+        formats: its pixel formats.
+        problem: the reason that nothing more is known, in one line; else empty.
+        by_id: a name that stays the same, below ``/dev/v4l/by-id``; empty if there is none.
     """
 
     device: str
@@ -104,16 +104,16 @@ class Camera:
 
 
 def main(device: str) -> None:
-    """Prints what :func:`describe` says of a device, as JSON; null where it is no camera."""
+    """Prints :func:`describe`'s result for a device, as JSON; null if it is not a camera."""
     fd = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     print(json.dumps(describe(fd)))
 
 
 def describe(fd: int, ioctl: Ioctl = fcntl.ioctl) -> dict[str, Any] | None:
-    """What the kernel says of an open device; None where it captures no video, as the second node of many cameras.
+    """Reads an open device's description; None if it captures no video, like the second node of many cameras.
 
     Raises:
-        OSError: it is no V4L2 device.
+        OSError: it is not a V4L2 device.
     """
     buffer = bytearray(_CAPABILITY.size)
     ioctl(fd, _QUERYCAP, buffer)
@@ -152,7 +152,7 @@ def _sizes(ioctl: Ioctl, fd: int, code: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def _rates(ioctl: Ioctl, fd: int, code: int, width: int, height: int) -> list[float]:
-    """Frames a second, falling; the driver gives the time between two frames."""
+    """Returns frames a second, in falling order; the driver gives the time between two frames."""
     rates: list[float] = []
     for index in range(_MOST):
         buffer = bytearray(_FRAME_INTERVAL.size)
@@ -176,7 +176,7 @@ def _ask(ioctl: Ioctl, fd: int, request: int, form: struct.Struct, *values: obje
 
 
 def _answered(ioctl: Ioctl, fd: int, request: int, buffer: bytearray) -> bool:
-    """Whether there is such an entry; EINVAL ends an enumeration, ENOTTY says that the driver has none."""
+    """Returns True if there is such an entry; EINVAL ends an enumeration, ENOTTY means that the driver has none."""
     try:
         ioctl(fd, request, buffer)
     except OSError as error:
@@ -195,11 +195,11 @@ def _fourcc(code: int) -> str:
 
 
 def list_cameras(folder: Path = Path("/dev"), seconds: float = _SECONDS) -> list[Camera]:
-    """The cameras below ``/dev``, each asked in a child that is killed where its driver hangs.
+    """Returns the cameras below ``/dev``. Each is queried in a child, which is killed if the driver hangs.
 
     Args:
-        folder: to look in.
-        seconds: for each.
+        folder: the folder of the devices.
+        seconds: the time limit for each.
     """
     nodes = [path for path in folder.glob("video*") if path.name.removeprefix("video").isdigit()]
     nodes.sort(key=lambda path: int(path.name.removeprefix("video")))

@@ -66,8 +66,7 @@ class _Trial:
 def measure(
     bundle: Bundle, candidates: Sequence[Candidate], threads: int | None, say: Say
 ) -> tuple[Candidate, str] | None:
-    """Returns the fastest candidate with the right masks, and all times; None if there is none. At most two are open at
-    once."""
+    """Returns the fastest right candidate and all times; None if there is none. At most two are open at once."""
     frames = _frames(bundle.input_size_hw)
     references: dict[str, list[Reference]] = {}
     tried: list[_Trial] = []
@@ -101,8 +100,7 @@ def measure(
 
 
 def _frames(size_hw: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
-    """Returns the trial's frames, uint8 [1, H, W, 3]: of the aerial world, which every install has, and always the
-    same."""
+    """Returns the trial's frames, uint8 [1, H, W, 3], always the same, from the aerial world of every install."""
     from ...sources import open_source
 
     height, width = size_hw

@@ -1,4 +1,4 @@
-"""A GET over HTTP/1.1 whose every wait has a deadline and can be interrupted, and the body that it brings."""
+"""A GET over HTTP/1.1, and its body. Every wait has a deadline and can be interrupted."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _CHUNK_BYTES = 1 << 16
 _CHUNK_HEAD = re.compile(rb"(?:\r\n)?([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 _CHUNK_BEGINNING = re.compile(rb"(?:\r?|(?:\r\n)?(?:[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?\r?)?)")
 _WINDOW_BYTES = 256 << 10
-"""What the system may keep for us: less than it would by itself, because what waits there, and on the way as far as the
-sender may send ahead, grows old. At a way there and back of 20 ms it carries 12 MB/s."""
+"""The size of the receive buffer: less than the system's default, because data that waits there, or that the sender
+sends ahead, gets old. At a round-trip time of 20 ms it carries 12 MB/s."""
 
 
 class HttpBody:
-    """The body of a response, as it comes.
+    """The body of a response, while it arrives.
 
     Args:
-        url: ``http://`` or ``https://``, with user and password where needed.
+        url: ``http://`` or ``https://``, with user and password if needed.
         options: ``verify`` and ``ca``, see :mod:`edgeseg.runtime.sources.uri`.
-        timeout_s: for all until the response's head is there, redirects included.
+        timeout_s: seconds until the response's head must be there, redirects included.
         interruption: ends the wait.
 
     Attributes:
         headers: of the response.
 
     Raises:
-        SourceError: the server is not there, or answers anything but 200.
+        SourceError: the server is not there, or answers with another status than 200.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class HttpBody:
             self._chunk_left = 0
 
     def read(self, until: float) -> bytes | None:
-        """What has come, at least a byte; empty at the end; None where nothing came in time.
+        """Returns the bytes that have come, at least one; empty at the end; None if none came in time.
 
         Args:
-            until: a moment of ``time.monotonic()``; the past where nothing is to be waited for.
+            until: a moment of ``time.monotonic()``; one in the past means no wait.
 
         Raises:
             SourceError: the connection broke.
@@ -131,7 +131,7 @@ class HttpBody:
             elif status in (301, 302, 303, 307, 308) and headers.get("Location"):
                 target = redirected(url, headers["Location"])
                 same = _server(target) == _server(url)
-                # A password is for the server that it was given for, and for no other.
+                # A password must go only to the server that it was given for.
                 user, password = (user, password) if same else ("", "")
                 url, authorization = target, ""
             else:
@@ -175,7 +175,7 @@ class HttpBody:
         problem = ""
         for number, (family, address) in enumerate(addresses):
             now = time.monotonic()
-            # An address that swallows packets must leave time for the next.
+            # An address that never answers must leave time for the next one.
             until = now + (self._until - now) / (len(addresses) - number)
             problem = self._reach(family, address, until)
             if not problem:
@@ -187,7 +187,7 @@ class HttpBody:
             self._encrypt(host)
 
     def _reach(self, family: int, address: tuple[object, ...], until: float) -> str:
-        """Connects; why not, or nothing."""
+        """Connects. Returns the reason if that fails, else an empty string."""
         try:
             self._socket = plain = socket.socket(family, socket.SOCK_STREAM)
             plain.setblocking(False)
@@ -234,7 +234,7 @@ class HttpBody:
             ) from None
         except OSError as error:
             raise SourceError(f"no TLS with {host}: {_why(error)}") from None
-        except ValueError:  # a name that is none, such as one that begins with a dot
+        except ValueError:  # an invalid name, such as one that begins with a dot
             raise SourceError(f"no TLS with {printable(host)}: it is no host name") from None
 
     def _send(self, data: bytes) -> None:
@@ -272,7 +272,7 @@ class HttpBody:
 
 
 def _answer(challenge: str, url: SplitResult, user: str, password: str) -> str:
-    """The ``Authorization`` that a challenge asks for; empty where it is of a kind unknown here."""
+    """Returns the ``Authorization`` for a challenge; empty if its kind is unknown here."""
     if re.search(r"(?i)\bdigest\b", challenge):
         return digest_answer(challenge, "GET", target_of(url), user, password)
     if re.search(r"(?i)\bbasic\b", challenge) or not challenge:

@@ -1,4 +1,4 @@
-"""HTTP's digest authentication, which many cameras insist on (RFC 7616, with RFC 2617's MD5)."""
+"""HTTP's digest authentication, which many cameras require (RFC 7616, with RFC 2617's MD5)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ _FIELD = re.compile(r'(?<!\w)(\w{1,32})=(?:"([^"]*)"|([^\s,"]+))')
 
 
 def digest_answer(challenge: str, method: str, target: str, user: str, password: str) -> str:
-    """The value of ``Authorization`` for a challenge.
+    """Returns the value of ``Authorization`` for a challenge.
 
     Args:
         challenge: the value of ``WWW-Authenticate``.
         method: of the request, such as ``GET``.
         target: its path and query.
-        user, password: as known to the server.
+        user, password: the server's.
 
     Returns:
-        Empty where the challenge asks for a hash that is unknown here. Each character is a byte on the wire.
+        The value, of which each character is one byte when sent; empty if the challenge needs a hash that is unknown
+        here.
     """
     text = re.split(r"(?i)\bdigest\b", challenge, maxsplit=1)[1]
     found = {
-        # A head's line may be folded, and a request's must not be.
+        # A response's header line may be folded, but a request's must not be.
         key.lower(): re.sub(r"[\x00-\x1f\x7f]+", " ", quoted or plain)
         for key, quoted, plain in _FIELD.findall(text)
     }
@@ -61,5 +62,5 @@ def digest_answer(challenge: str, method: str, target: str, user: str, password:
 
 
 def _wire(text: str) -> str:
-    """A text whose characters are the bytes of its UTF-8, as those of the server's words are."""
+    """Returns a text whose characters are the UTF-8 bytes of this one, as in the server's values."""
     return text.encode(errors="surrogateescape").decode("latin-1")

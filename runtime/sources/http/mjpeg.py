@@ -1,4 +1,4 @@
-"""Motion JPEG over HTTP, read by ourselves: what came whole, what did not, and when."""
+"""Motion JPEG over HTTP, with edgeseg's own reader, which sees each image's arrival and damage."""
 
 from __future__ import annotations
 
@@ -27,24 +27,26 @@ from .url import printable
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 0.05
-"""How long frames that wait in the network's buffers are skipped for newer ones, where the server never pauses."""
+"""The longest time to skip buffered frames for newer ones, if the server never pauses."""
 
 _QUIET_SECONDS = 0.5
-"""At the start: where nothing has come for so long, nothing was gathered before."""
+"""At the start: if nothing comes for this long, no frames were waiting."""
 
 _PROOF_SECONDS = 0.25
-"""After so long without proof that nothing waits on the way, one more picture is waited for, and for no longer."""
+"""If it is unproven for this long that nothing waits on the way, :meth:`MjpegSource.read` waits this long for one more
+image."""
 
 _NOTE_SECONDS = 3.0
 _MOST_KIND_BYTES = 1024
 
 
 class MjpegSource(Source):
-    """An ``http(s)://`` stream of JPEG pictures. What waits in the network's buffers is skipped for the newest.
+    """An ``http(s)://`` stream of JPEG images. Those that wait in the network's buffers are skipped for the newest.
 
-    ``frame_at`` is when a picture was captured by its sender's stamp, as far as it has one; else the latest moment of
-    which :class:`Arrivals` proves that it was not captured before. Where nothing is proven yet it has the fault
-    ``stale``. A picture without its end has the fault ``corrupt``; what of it can be decoded is given, or black.
+    ``frame_at`` is the time of capture by the sender's stamp, if there is one; else the latest moment of which
+    :class:`Arrivals` proves that the image was not captured before. If nothing is proven yet, the frame has the fault
+    ``stale``. An image without its end has the fault ``corrupt``; the frame shows the part that can be decoded, or is
+    black.
 
     Args:
         uri: parsed.
@@ -69,10 +71,10 @@ class MjpegSource(Source):
         self._arrivals = Arrivals(clock.now())
         self._lag, self._coarse_lag = Lag(), Lag(resolution_s=1.0)
         self._stamped_at = 0.0
-        # Patience, by the other clock: since when there are parts, when bytes came last, when age was sure last.
-        self._began = self._heard = 0.0
-        self._sure: float | None = None
-        self._doubtful: float | None = None
+        # For waiting, in time.monotonic(): the first part, the last bytes, the last proof of an image's age.
+        self._first_part_at = self._last_bytes_at = 0.0
+        self._last_proof_at: float | None = None
+        self._unproven_since: float | None = None
         self._noted = False
         self._failure: SourceError | None = None
         self._shape: tuple[int, ...] | None = None
@@ -107,14 +109,15 @@ class MjpegSource(Source):
         self._body.close()
 
     def _newest(self, until: float) -> Part:
-        """Waits for a part, then takes all that are there already and keeps the newest."""
+        """Waits for a part, then reads all that are already there and keeps the newest."""
         parts: list[Part] = []
         asked, drain_until = time.monotonic(), 0.0
         while self._failure is None:
             try:
-                more = self._receive(min(until, self._patience(asked)) if parts else until)
+                deadline = min(until, self._wait_limit(asked)) if parts else until
+                more = self._receive(deadline)
             except SourceError as error:
-                # It is told after the last good frame.
+                # It is raised after the last good frame.
                 self._failure = error
                 break
             if more is None:
@@ -123,8 +126,11 @@ class MjpegSource(Source):
             now = time.monotonic()
             if parts:
                 drain_until = drain_until or now + _DRAIN_SECONDS
-                self._began = self._began or now
-            if now > (max(drain_until, min(until, self._patience(asked))) if parts else until):
+                self._first_part_at = self._first_part_at or now
+                deadline = max(drain_until, min(until, self._wait_limit(asked)))
+            else:
+                deadline = until
+            if now > deadline:
                 break
         if parts:
             self.dropped += len(parts) - 1
@@ -133,19 +139,19 @@ class MjpegSource(Source):
             self._trouble or f"no whole frame came within {self._read_timeout_s:g} s"
         )
 
-    def _patience(self, asked: float) -> float:
-        """Until when a newer part is worth waiting for, as the newest may have waited on its way."""
+    def _wait_limit(self, asked: float) -> float:
+        """Returns the moment until which to wait for a newer part, because the newest may have waited on its way."""
         if self._arrivals.proven:
             return 0.0
-        if self._sure is None:
+        if self._last_proof_at is None:
             most = _QUIET_SECONDS if self._lag.known else BACKLOG_SECONDS
-            return min(self._began + most, self._heard + _QUIET_SECONDS)
-        if not self._lag.known and self._heard - self._sure > _PROOF_SECONDS:
+            return min(self._first_part_at + most, self._last_bytes_at + _QUIET_SECONDS)
+        if not self._lag.known and self._last_bytes_at - self._last_proof_at > _PROOF_SECONDS:
             return asked + _PROOF_SECONDS
         return 0.0
 
     def _receive(self, until: float) -> list[Part] | None:
-        """The parts that become whole by what comes next; None where nothing comes in time."""
+        """Returns the parts that the next bytes complete; None if nothing comes in time."""
         data, waited = self._body.read(0.0), False
         if data is None:
             self._arrivals.dry(clock.now(), self._parser.between)
@@ -154,19 +160,23 @@ class MjpegSource(Source):
         now = time.monotonic()
         if data is None:
             self._arrivals.dry(clock.now(), self._parser.between)
-            if self._sure is None and self._parser.between and now >= self._heard + _QUIET_SECONDS:
-                self._sure = now if self._arrivals.accept_first() else None
+            if (
+                self._last_proof_at is None
+                and self._parser.between
+                and now >= self._last_bytes_at + _QUIET_SECONDS
+            ):
+                self._last_proof_at = now if self._arrivals.accept_first() else None
             return None
         if not data or self._parser.ended:
             raise SourceError("the server ended the stream")
-        self._heard = now
+        self._last_bytes_at = now
         parts = self._parser.feed(data, self._arrivals.data(clock.now(), waited))
         for part in parts:
-            self._weigh(part, now)
+            self._note_age(part, now)
         return parts
 
-    def _weigh(self, part: Part, now: float) -> None:
-        """Takes in what the part says of its age, whether or not it will be given; ``now`` is of the patient clock."""
+    def _note_age(self, part: Part, now: float) -> None:
+        """Updates the age estimate with a part, even if it will be skipped; ``now`` is of ``time.monotonic()``."""
         arrivals = self._arrivals
         arrivals.part(part.at, len(part.data))
         seconds, resolution_s = (None, 0.0) if part.stamp is None else part.stamp
@@ -175,12 +185,12 @@ class MjpegSource(Source):
         if not self._lag.known:
             self._stamped_at = self._coarse_lag.captured_at(part.at, coarse, arrivals.slack)
         if arrivals.proven:
-            self._sure = now
+            self._last_proof_at = now
         if arrivals.proven or self._lag.known:
-            self._doubtful = None
-        elif self._doubtful is None:
-            self._doubtful = now
-        elif not self._noted and now - self._doubtful > _NOTE_SECONDS:
+            self._unproven_since = None
+        elif self._unproven_since is None:
+            self._unproven_since = now
+        elif not self._noted and now - self._unproven_since > _NOTE_SECONDS:
             self._noted = True
             note = (
                 "pictures come as fast as the link carries them, so that they may have waited for long; lower their"
@@ -190,7 +200,7 @@ class MjpegSource(Source):
             log.warning("%s: %s", self.name, note, extra=extra)
 
     def _judge(self) -> None:
-        """Sets what is known of the age of the newest part."""
+        """Sets time and fault of the newest part from what is known of its age."""
         proven_at = self._arrivals.captured_at
         self.frame_at = self._stamped_at
         if not self._lag.known:
@@ -207,7 +217,7 @@ class MjpegSource(Source):
             try:
                 into = self._frames.take((*head.size_hw, 3), np.uint8)
                 frame, damage, form = jpeg_decode.decode(part.data, head, into)
-            except MemoryError:  # which may pass
+            except MemoryError:  # it may be temporary
                 damage, form = "there is no memory for them", ""
             if form:
                 raise SourceError(f"{self.name} sends a picture that {form}, which is not read")
@@ -216,13 +226,13 @@ class MjpegSource(Source):
             f"{self.name} sends no pictures that can be decoded: {damage}" if frame is None else ""
         )
         if frame is None:
-            # Someone must hear that a frame came and was no good; before the first good one its size is unknown.
+            # The run must get a frame to see the fault; before the first good one its size is unknown.
             return None if self._shape is None else np.zeros(self._shape, np.uint8)
         self._shape = frame.shape
         return frame
 
     def _check_bounds(self, data: bytes, head: jpeg.Head) -> None:
-        """Refuses what would fill the memory or take all the time: by what its head says, before it is decoded."""
+        """Refuses an image that would need too much memory or time, by its head and before it is decoded."""
         height, width = head.size_hw
         if height * width > most_live_pixels():
             raise SourceError(
@@ -235,17 +245,17 @@ class MjpegSource(Source):
 
 
 def _boundary(name: str, headers: Message) -> str:
-    """What separates the parts of a response.
+    """Returns the boundary between the parts of a response.
 
     Raises:
-        SourceError: it is no MJPEG stream.
+        SourceError: it is not an MJPEG stream.
     """
-    told = headers.get("Content-Type", "nothing that says what it is")
-    kind, boundary = told, None
-    if len(told) <= _MOST_KIND_BYTES:
+    sent = headers.get("Content-Type", "nothing that says what it is")
+    kind, boundary = sent, None
+    if len(sent) <= _MOST_KIND_BYTES:
         try:
             kind, boundary = headers.get_content_type(), headers.get_param("boundary")
-        except (ValueError, LookupError, TypeError):  # parameters that are none
+        except (ValueError, LookupError, TypeError):  # malformed parameters
             boundary = None
     if kind == "multipart/x-mixed-replace" and isinstance(boundary, str) and boundary.strip():
         return boundary

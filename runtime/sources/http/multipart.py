@@ -1,4 +1,4 @@
-"""The parts of an endless multipart body, as cameras really send it."""
+"""The parts of an endless multipart body, in the forms that cameras really send."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,12})[ \t]*\r?$")
 
 @dataclass(frozen=True)
 class Part:
-    """One picture as it came.
+    """One image as it arrived.
 
     Attributes:
         data: its bytes.
-        at: :func:`edgeseg.runtime.clock.now` in seconds when its first byte was there, at the earliest.
-        stamp: the sender's, where it has one.
+        at: the earliest time when its first byte was there, in seconds of :func:`edgeseg.runtime.clock.now`.
+        stamp: the sender's, if it has one.
     """
 
     data: bytes
@@ -31,10 +31,10 @@ class Part:
 
 
 class MultipartParser:
-    """Takes bytes and gives parts.
+    """Splits bytes into parts.
 
-    A part is over after its ``Content-Length``. Where it has none, it is over with the end of its JPEG, so that no
-    frame waits for the next one's delimiter; or with that delimiter, where the JPEG lacks its end.
+    A part ends after its ``Content-Length``. Without one, it ends with its JPEG, so that no frame waits for the next
+    one's delimiter; or with that delimiter, if the JPEG lacks its end.
 
     Args:
         boundary: of the response's ``Content-Type``; with or without its two dashes, both are in use.
@@ -52,14 +52,14 @@ class MultipartParser:
 
     @property
     def between(self) -> bool:
-        """Whether no byte of the next picture is there."""
+        """True if no byte of the next image is there."""
         return not (self._in_part and self._buffer)
 
     def feed(self, data: bytes, at: float) -> list[Part]:
-        """Takes what came at the moment ``at``; the parts that it completes.
+        """Adds the bytes that came at the moment ``at``; returns the parts that they complete.
 
         Raises:
-            SourceError: a part or its head is larger than any picture's.
+            SourceError: a part or its head is larger than any image's.
         """
         if self._in_part and self._at is None:
             self._at = at
@@ -74,10 +74,10 @@ class MultipartParser:
         return parts
 
     def _finish_head(self, at: float) -> Part | None:
-        """Skips to the next delimiter and reads the head after it; an empty part where that is done."""
+        """Skips to the next delimiter and reads the head after it; returns an empty part when the head is complete."""
         start = self._buffer.find(self._delimiter)
         if start < 0:
-            # Keep what may be a delimiter's beginning.
+            # The rest may be the beginning of a delimiter.
             del self._buffer[: max(0, len(self._buffer) - len(self._delimiter))]
             return None
         after = start + len(self._delimiter)

@@ -14,11 +14,11 @@ _UNITS = {13: 1e-3, 16: 1e-6}
 
 
 class Stamp(NamedTuple):
-    """When the sender says that it had a picture.
+    """The sender's time of an image.
 
     Attributes:
-        seconds: since any moment.
-        resolution_s: that it counts in.
+        seconds: since an arbitrary moment.
+        resolution_s: the smallest difference that it can show, in seconds.
     """
 
     seconds: float
@@ -26,7 +26,7 @@ class Stamp(NamedTuple):
 
 
 def stamp_of(head: bytes) -> Stamp | None:
-    """The stamp in a part's head: ``X-Timestamp``, else ``Date`` or ``Last-Modified``; None where there is none.
+    """The stamp in a part's head: ``X-Timestamp``, else ``Date`` or ``Last-Modified``; None if there is none.
 
     mjpg-streamer, uStreamer and the ESP32-CAM send ``X-Timestamp: SECONDS.MICROSECONDS``.
     """
@@ -47,5 +47,5 @@ def stamp_of(head: bytes) -> Stamp | None:
 def _seconds_of(date: bytes) -> float | None:
     try:
         return parsedate_to_datetime(date.decode("latin-1")).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError, OSError):  # whatever it is, it is no date
+    except (ValueError, TypeError, OverflowError, IndexError, OSError):  # it is not a date
         return None

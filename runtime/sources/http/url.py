@@ -1,4 +1,4 @@
-"""Addresses that are asked for over HTTP, the user's and those that a server sends one to. The latter are data."""
+"""Addresses of HTTP requests: the user's, and those of a server's redirects. The latter are untrusted data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def redirected(url: SplitResult, location: str) -> SplitResult:
-    """The address that a redirect leads to.
+    """Returns the address of a redirect.
 
     Args:
-        url: that was asked for.
-        location: the answer's ``Location``, whatever it is.
+        url: the requested address.
+        location: the response's ``Location``, unchecked.
 
     Raises:
-        SourceError: it is no address, or none of HTTP.
+        SourceError: it is not an address, or not one of HTTP.
     """
     public = printable(url.geturl())
     if len(location) > _MOST_LOCATION_BYTES:
@@ -38,7 +38,7 @@ def redirected(url: SplitResult, location: str) -> SplitResult:
 
 
 def port_of(url: SplitResult) -> int:
-    """The port, that of the scheme where the address has none."""
+    """The port; the scheme's default if the address has none."""
     return url.port if url.port is not None else _PORTS[url.scheme]
 
 
@@ -46,7 +46,7 @@ def host_of(url: SplitResult) -> str:
     """The value of ``Host``, in ASCII.
 
     Raises:
-        SourceError: no name of a host can be so.
+        SourceError: the host's name is invalid.
     """
     place = url.netloc.rpartition("@")[2]
     if place.isascii():
@@ -59,12 +59,12 @@ def host_of(url: SplitResult) -> str:
 
 
 def target_of(url: SplitResult) -> str:
-    """Path and query as a request has them, in ASCII and without blanks."""
+    """Path and query in a request's form, in ASCII and without blanks."""
     text = (url.path or "/") + (f"?{url.query}" if url.query else "")
     return quote(text, safe="".join(map(chr, range(0x21, 0x7F))), errors="surrogateescape")
 
 
 def printable(text: str, most: int = 200) -> str:
-    """What a server has sent, in one line that no terminal obeys, without credentials."""
+    """Returns a server's text on one line, without control characters and credentials."""
     short = hide_credentials(text[:most]) + ("…" if len(text) > most else "")
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in short)

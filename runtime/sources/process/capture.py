@@ -1,4 +1,4 @@
-"""What runs in the capturing child: a library's capture, behind one small contract."""
+"""The interface to a library's capture, which runs in the capturing child."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Frame = npt.NDArray[np.uint8]
 
 
 class CaptureError(Exception):
-    """A capture cannot be opened, or gives no more.
+    """A capture cannot be opened, or gives no more frames.
 
     Args:
-        problem: why, in one line.
-        hopeless: whether it is in vain to try again, because this machine lacks what it takes.
+        problem: the reason, in one line.
+        hopeless: True if another attempt is useless, because this machine lacks something.
     """
 
     def __init__(self, problem: str, hopeless: bool = False) -> None:
@@ -32,7 +32,7 @@ class Grabbed:
 
     Attributes:
         frame: uint8 [H, W, 3] BGR.
-        at: ``edgeseg.now()`` in seconds when it was captured.
+        at: the time of capture, in seconds of ``edgeseg.now()``.
         fault: a word of :mod:`edgeseg.runtime.reasons`; else empty.
     """
 
@@ -42,11 +42,11 @@ class Grabbed:
 
 
 class Capture(ABC):
-    """A library's capture. It is opened by its construction with a plain mapping, which may hang, as may all else.
+    """A library's capture. Its construction with a plain mapping opens it. That and all methods may hang.
 
     Attributes:
-        fps: frames a second that it claims; None where it does not know.
-        notes: what the user should know, such as a mode that is not as asked for.
+        fps: the frames a second that it claims; None if it does not know.
+        notes: lines for the user, such as about a mode that differs from the request.
     """
 
     fps: float | None = None
@@ -60,7 +60,7 @@ class Capture(ABC):
         """Waits for the next frame.
 
         Args:
-            into: memory that the frame may be written to, where it has its shape; None before the first frame.
+            into: memory that the frame may be written to, if the shapes match; None before the first frame.
 
         Raises:
             CaptureError: there is none.
@@ -68,4 +68,4 @@ class Capture(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Lets the device go."""
+        """Releases the device."""

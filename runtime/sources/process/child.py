@@ -1,7 +1,7 @@
-"""The capturing child: opens a library's capture, keeps its newest frame, and hands it over when asked.
+"""The capturing child: opens a library's capture, keeps its newest frame, and sends it on request.
 
-It talks with its parent over a socket in JSON, one message a packet; frames lie in shared memory. It imports NumPy and
-what the capture needs, nothing else of edgeseg.
+It exchanges JSON with its parent over a socket, one message a packet; frames are in shared memory. It imports only
+NumPy and the parts of edgeseg that the capture needs.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _CLOSE_SECONDS = 0.25
 
 
 def main(socket_fd: int, life_fd: int) -> None:
-    """Serves the parent until it says ``close`` or ends."""
+    """Serves the parent until that sends ``close`` or ends."""
     _die_with_parent(life_fd)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # The parent ends its child, after what it still has to do with it.
+        # The parent may still need its child after the signal, and ends it itself.
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=socket_fd) as channel:
         Server(channel).run()
-    # A library that hangs or crashes as it unloads has nothing left to do.
+    # A library may hang or crash as it unloads, and no work is left.
     os._exit(0)
 
 
 def _die_with_parent(life_fd: int) -> None:
-    """Lets the kernel end this process when the parent's end of the pipe closes, whatever a library does then.
+    """Makes the kernel end this process when the parent's end of the pipe closes, even if a library hangs then.
 
-    ``PR_SET_PDEATHSIG`` would act when the *thread* ends that started the child.
+    ``PR_SET_PDEATHSIG`` would act when the *thread* that started the child ends.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(life_fd, fcntl.F_SETOWN, os.getpid())
@@ -53,9 +53,9 @@ def _die_with_parent(life_fd: int) -> None:
 
 
 class Server:
-    """Keeps the newest frame of a capture and hands it over.
+    """Keeps the newest frame of a capture and sends it on request.
 
-    Each slot belongs to the thread that captures, holds the newest frame, or is the parent's until it asks for more.
+    Each slot is the capturing thread's, has the newest frame, or is the parent's until its next request.
     """
 
     def __init__(self, channel: socket.socket) -> None:
@@ -72,7 +72,7 @@ class Server:
         self._failure: dict[str, Any] | None = None
 
     def run(self) -> None:
-        """Opens what the parent asks for and serves it."""
+        """Opens the capture that the parent requests, and serves it."""
         request = self._receive()
         if request is None:
             return
@@ -98,7 +98,7 @@ class Server:
     def _capture_or_end(self, capture: Capture) -> None:
         try:
             self._capture(capture)
-        except Exception:  # whatever a library raises: the parent reports it by these last words
+        except Exception:  # the parent reports the last line of any library's error
             traceback.print_exc()
             os._exit(1)
 
@@ -150,7 +150,7 @@ class Server:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Answers the parent, where it has asked and there is an answer. Needs the lock."""
+        """Answers the parent's open request, if there is an answer. Needs the lock."""
         if not self._asked:
             return
         if self._newest is None:
@@ -169,7 +169,7 @@ class Server:
 
     def _send(self, message: dict[str, Any], fd: int = -1) -> None:
         data = json.dumps(message).encode()
-        # A parent that has gone needs no answer; the kernel ends this process about now.
+        # If the parent is gone, nobody needs the answer, and the kernel ends this process.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             if fd < 0:
                 self._channel.send(data)

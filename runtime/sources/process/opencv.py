@@ -1,4 +1,4 @@
-"""OpenCV's captures, as they run in the child: V4L2 cameras, GStreamer pipelines, RTSP."""
+"""OpenCV's captures, which run in the child: V4L2 cameras, GStreamer pipelines, RTSP."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from .capture import Capture, CaptureError, Frame, Grabbed
 
 _WAITS = 8
 _LONG_WAIT, _LONG_WAIT_SECONDS = 2.5, 0.05
-"""A frame that took so many times the mean of the last, and so much longer, may have come before it was taken."""
+"""A wait for a frame of more than this many times the mean plus this many seconds: the frame may be older than its
+arrival."""
 
 
 class OpenCvCapture(Capture):
-    """What all of OpenCV's captures have in common.
+    """The common part of OpenCV's captures.
 
-    A frame is as old as its stamp says by :class:`Lag`: a driver or pipeline may have kept it for long, where this
-    process was stopped or had no time. One without a stamp that came after an unusual pause may be as old as the pause.
+    :class:`Lag` computes a frame's age from its stamp: a driver or pipeline may have kept it for long while this
+    process was stopped or busy. A frame without a stamp after an unusual pause may be as old as the pause.
 
     Args:
         spec: ``name``, for messages.
@@ -57,11 +58,11 @@ class OpenCvCapture(Capture):
         return Grabbed(frame, at)
 
     def close(self) -> None:
-        """Lets the device go."""
+        """Releases the device."""
         self._capture.release()
 
     def _captured_at(self, asked_at: float, at: float) -> float:
-        """Returns since when the frame that was grabbed may have been there."""
+        """Returns the earliest time at which the grabbed frame may have been captured."""
         stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         stamped_at = self._lag.captured_at(at, stamp_ms / 1000 if stamp_ms > 0 else None)
         if self._lag.known:
@@ -73,10 +74,10 @@ class OpenCvCapture(Capture):
 
 
 class V4l2Capture(OpenCvCapture):
-    """A camera. Where it sends JPEG, each is looked at before it is decoded: OpenCV passes a cut one off as good.
+    """A V4L2 camera. If it sends JPEG, each image is checked before it is decoded: OpenCV accepts one that was cut off.
 
     Args:
-        spec: ``name``, ``place`` and ``device``; ``width``, ``height``, ``fps``, ``fourcc`` where asked for.
+        spec: ``name``, ``place`` and ``device``; ``width``, ``height``, ``fps``, ``fourcc`` if requested.
     """
 
     def _open(self, spec: Mapping[str, Any]) -> Any:
@@ -108,7 +109,7 @@ class V4l2Capture(OpenCvCapture):
         grabbed = super().read(None)
         data = grabbed.frame.tobytes()
         if not data.startswith(jpeg.START):
-            # This OpenCV or driver decodes in spite of what it said.
+            # This OpenCV or driver decodes although it accepted the setting not to.
             self._compressed = False
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
             return super().read(into)
@@ -131,7 +132,7 @@ def _fourcc_of(capture: Any) -> str:
 
 
 def _differences(capture: Any, spec: Mapping[str, Any]) -> list[str]:
-    """What the camera gives instead of what was asked for."""
+    """Returns a line for each setting that differs from the request."""
     notes = []
     for name, key in _ASKED.items():
         if name in spec and abs(capture.get(key) - float(spec[name])) > 0.01 * float(spec[name]):
@@ -162,7 +163,7 @@ class GStreamerCapture(OpenCvCapture):
 
 
 def has_gstreamer(build_information: str) -> bool:
-    """Whether an OpenCV was built with GStreamer, by what ``cv2.getBuildInformation`` says."""
+    """Returns True if an OpenCV was built with GStreamer, from the text of ``cv2.getBuildInformation``."""
     return re.search(r"^\s*GStreamer:\s*YES", build_information, re.MULTILINE) is not None
 
 

@@ -1,4 +1,4 @@
-"""RTSP through PyAV, as it runs in the child. It sees each frame's own size and damage, which OpenCV hides."""
+"""RTSP through PyAV, which runs in the child. It sees each frame's own size and damage, which OpenCV hides."""
 
 from __future__ import annotations
 
@@ -35,11 +35,10 @@ class AvCapture(Capture):
         if not self._container.streams.video:
             raise CaptureError(f"{self._name} has no video")
         self._stream = self._container.streams.video[0]
-        # Threads by frames would hold back as many frames as there are threads.
+        # One thread per frame would delay the output by as many frames as there are threads.
         self._stream.thread_type = "SLICE"
-        self._stream.codec_context.options = {
-            "max_pixels": str(most_live_pixels())
-        }  # before it allocates any
+        # It must be set before the decoder allocates frames.
+        self._stream.codec_context.options = {"max_pixels": str(most_live_pixels())}
         rate = self._stream.guessed_rate
         self.fps = float(rate) if rate and 0 < rate < 1000 else None
         self._lag, self._load = Lag(), Load()
@@ -74,5 +73,5 @@ class AvCapture(Capture):
             try:
                 yield from packet.decode()
             except self._errors.InvalidDataError:
-                # The decoder goes on with the next packet; the picture that follows may build on what was lost.
+                # The decoder goes on with the next packet, but later frames may depend on the lost one.
                 self._damaged = True

@@ -1,4 +1,4 @@
-"""Frames in memory that two processes share: nameless, so that nothing is left behind however either of them ends."""
+"""Frames in memory that two processes share. It has no name, so nothing is left behind when either ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 SLOTS = 3
-"""One that is written, the newest, and one that is being read."""
+"""One slot that is written, the newest, and one that is read."""
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -20,7 +20,7 @@ class Ring:
 
     Attributes:
         shape: of a frame: height, width, 3.
-        slots: uint8 [H, W, 3], :data:`SLOTS` of them; those of a reader cannot be written.
+        slots: uint8 [H, W, 3], :data:`SLOTS` of them; a reader cannot write to them.
     """
 
     def __init__(self, shape: tuple[int, int, int], memory: mmap.mmap) -> None:
@@ -32,11 +32,11 @@ class Ring:
 
     @classmethod
     def create(cls, shape: tuple[int, int, int]) -> tuple[Ring, int]:
-        """A new ring and its file descriptor, which is the caller's to close once it was sent."""
+        """Makes a ring. Returns it and its file descriptor, which the caller closes after sending it."""
         fd = os.memfd_create("edgeseg-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(fd, SLOTS * _bytes_of(shape))
-            # A reader would die of SIGBUS, were the memory cut under it.
+            # If the memory could shrink, SIGBUS would end a reader.
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
             return cls(shape, mmap.mmap(fd, SLOTS * _bytes_of(shape))), fd
         except BaseException:
@@ -45,10 +45,10 @@ class Ring:
 
     @classmethod
     def attach(cls, shape: tuple[int, int, int], fd: int) -> Ring:
-        """The ring behind a file descriptor, to read from.
+        """Opens the ring of a file descriptor for reading.
 
         Raises:
-            ValueError: it is too small for such frames, or could be made so.
+            ValueError: it is too small for such frames, or could become so.
         """
         size = SLOTS * _bytes_of(shape)
         if os.fstat(fd).st_size < size or fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:

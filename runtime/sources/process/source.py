@@ -1,4 +1,4 @@
-"""Captures in a child process, which can be killed where a library hangs."""
+"""Captures in a child process, which can be killed when a library hangs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CODE = (
 
 
 def _let_go(source: ChildSource, error: EdgesegError) -> None:
-    """In a forked child: with its copies open, the capturing process would outlive the parent."""
+    """Closes a forked child's copies of descriptors, so that the capturing process does not outlive the parent."""
     source._closed = True
     for fd in (source._life_fd, source._stderr_fd):
         os.close(fd)
@@ -50,22 +50,22 @@ _IN_A_CHILD = Owned("the source", SourceError, ignores=("interrupt",), in_child=
 
 
 class ChildSource(Source):
-    """A capture in a child process of its own, newest frame first.
+    """A capture in its own child process, which gives the newest frame.
 
-    The child ends with this process, however that ends, and leaves nothing behind.
+    The child ends whenever this process ends, and leaves nothing behind.
 
     Args:
         name: for people, without credentials.
         target: ``package.module:Class`` of a :class:`~edgeseg.runtime.sources.process.capture.Capture`.
-        spec: what it is constructed with; plain data.
+        spec: the argument of its construction; plain data.
         options: the deadlines. A child that misses one is killed.
         interruption: ends waits.
-        environment: of the child; this process's where None.
-        redacted: makes a library's messages fit to be shown.
-        explain: makes of a library's last words and the child's problem what the user is told.
+        environment: of the child; this process's if None.
+        redacted: removes secrets from a library's messages.
+        explain: makes the user's message from the child's problem and a library's last output.
 
     Raises:
-        SourceError: the capture does not open, or not in time.
+        SourceError: the capture does not open, or opens too late.
     """
 
     live = True
@@ -87,7 +87,7 @@ class ChildSource(Source):
         self._ring: Ring | None = None
         self._frames = ArrayPool()
         self._asked = self._closed = False
-        self._said = b""
+        self._output = b""
         self._start(environment)
         stays_with_this_process(self, _IN_A_CHILD)
         try:
@@ -131,11 +131,11 @@ class ChildSource(Source):
         return frame
 
     def interrupt(self) -> None:
-        """Lets a waiting :meth:`read` return None soon."""
+        """Makes a waiting :meth:`read` return None soon."""
         self._interruption.set()
 
     def close(self) -> None:
-        """Ends the child: it may let the device go in peace for a third of a second, then it is killed."""
+        """Ends the child: it has a third of a second to release the device, then it is killed."""
         if self._closed:
             return
         self._closed = True
@@ -149,11 +149,11 @@ class ChildSource(Source):
         self._ring = None
 
     def _start(self, environment: Mapping[str, str] | None) -> None:
-        # One message stays one message, and a child that ends ends the connection.
+        # It keeps messages apart, and the child's end closes the connection.
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         life, self._life_fd = os.pipe()
         self._stderr_fd, stderr = os.pipe()
-        # What nobody reads is lost; it must never hold the child up.
+        # A full pipe must not block the child; its further output is lost.
         os.set_blocking(stderr, False)
         os.set_blocking(self._stderr_fd, False)
         ours.setblocking(False)
@@ -189,7 +189,7 @@ class ChildSource(Source):
             raise SourceError(self._how_it_ended()) from None
 
     def _receive(self, timeout_s: float, lacking: str) -> dict[str, Any]:
-        """The child's answer. A child that gives none in time is killed."""
+        """Returns the child's answer. A child that gives none in time is killed."""
         until = time.monotonic() + timeout_s
         ready = self._interruption.wait_ready(self._ready, until)
         self._listen()
@@ -212,8 +212,10 @@ class ChildSource(Source):
         if "failed" in answer:
             problem = self._redacted(str(answer["failed"]))
             if self._explain is not None:
-                problem = self._explain(problem, self._redacted(self._said.decode("utf-8", "replace")))
-            raise (HopelessError if answer["hopeless"] else SourceError)(problem)
+                problem = self._explain(problem, self._redacted(self._output.decode("utf-8", "replace")))
+            if answer["hopeless"]:
+                raise HopelessError(problem)
+            raise SourceError(problem)
         return answer
 
     def _attach(self, answer: Mapping[str, Any], fd: int) -> None:
@@ -223,17 +225,17 @@ class ChildSource(Source):
         self._ring = Ring.attach((height, width, 3), fd)
 
     def _listen(self) -> None:
-        """Keeps the last of what the child's libraries have printed."""
+        """Keeps the end of the output of the child's libraries."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._stderr_fd, _STDERR_BYTES):
-                self._said = (self._said + data)[-_STDERR_BYTES:]
+                self._output = (self._output + data)[-_STDERR_BYTES:]
 
     def _how_it_ended(self) -> str:
         if not self._wait(_KILL_SECONDS):
             self._kill()
         self._listen()
         status = self._child.poll()
-        words = self._redacted(self._said.decode("utf-8", "replace")).strip().splitlines()
+        words = self._redacted(self._output.decode("utf-8", "replace")).strip().splitlines()
         last = f"; its last words: {words[-1][:200]}" if words else ""
         if status is not None and status < 0:
             with contextlib.suppress(ValueError):
@@ -244,11 +246,11 @@ class ChildSource(Source):
 
     def _kill(self) -> None:
         self._child.kill()
-        # A process that the kernel holds in a driver goes when the driver lets it; nobody waits for that.
+        # A process that hangs in a driver ends only when the driver allows it, so the wait has a limit.
         self._wait(_KILL_SECONDS)
 
     def _wait(self, seconds: float) -> bool:
-        """Whether the child has ended, soon. ``Popen.wait`` would sleep in growing steps, up to 50 ms."""
+        """Returns True if the child ends in time. ``Popen.wait`` would sleep in growing steps, up to 50 ms."""
         until = time.monotonic() + seconds
         while self._child.poll() is None:
             if time.monotonic() > until:

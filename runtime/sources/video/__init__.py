@@ -1,1 +1,1 @@
-"""Video files: decoded, placed on their own time line, and their holes counted."""
+"""Video files: decoding, the time of each frame, and the count of missing frames."""

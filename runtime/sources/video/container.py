@@ -1,4 +1,4 @@
-"""Reads from a video file's own structure, without decoding, how long it should be and of which kind it is."""
+"""A video file's expected length and kind, read from its own structure without decoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def has_one_rate(path: Path) -> bool:
-    """Returns whether a file is an MPEG transport or program stream, whose pictures come at one rate always.
+    """Returns True if a file is an MPEG transport or program stream, whose frames always have one rate.
 
     Raises:
         OSError: it cannot be read.
@@ -32,14 +32,14 @@ def has_one_rate(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Length:
-    """A file's length, and what its own structure says of it.
+    """A file's length, and the length in its own structure.
 
     Attributes:
-        there: bytes.
-        promised: bytes that there should be; None where the structure does not say, as in streams and in files that a
-            recorder did not end.
-        numberless: whether the file does not say how many frames it has.
-        blank: whether the end is empty, as where room was set aside for a copy that was broken off.
+        there: the bytes that the file has.
+        promised: the bytes that it should have; None if the structure has no length, as in streams and in files that a
+            recorder did not finish.
+        numberless: True if the file does not record its number of frames.
+        blank: True if the end is empty, as after an interrupted copy into reserved space.
     """
 
     there: int
@@ -49,14 +49,14 @@ class Length:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing of the file is missing, as far as its structure says."""
+        """True if no part of the file is missing, as far as its structure shows."""
         return self.promised is not None and self.there >= self.promised and not self.blank
 
     @classmethod
     def of(cls, path: Path) -> Length:
         """Reads a file's structure.
 
-        MP4 and QuickTime say their length in the size of each box, Matroska and WebM in that of their segment, AVI in
+        MP4 and QuickTime have their length in the size of each box, Matroska and WebM in that of their segment, AVI in
         that of each of its parts.
 
         Raises:
@@ -82,14 +82,14 @@ def _boxes(file: BinaryIO, length: int) -> int | None:
         file.seek(end)
         head = file.read(16)
         if len(head) < 8:
-            return end + 8  # not even a box's head is there
+            return end + 8  # even the box's head is incomplete
         size, least = int.from_bytes(head[:4], "big"), 8
         if not head[4:8].isalnum() and not head[4:8].replace(b" ", b"").isalnum():
             return None  # something else follows the last box
         if size == 1:
             size, least = int.from_bytes(head[8:16], "big"), 16
         if size < least:
-            return None  # 0 is a box that goes on to the end of the file, whatever that is
+            return None  # a box of size 0 goes on to the end of the file
         end += size
     return end
 
@@ -121,7 +121,7 @@ def _matroska(file: BinaryIO) -> int | None:
 
 
 def _vint(file: BinaryIO) -> int | None:
-    """Reads a size as Matroska writes them; None where it is unknown."""
+    """Reads a size in Matroska's form; None if it is unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return None

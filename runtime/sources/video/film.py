@@ -1,4 +1,4 @@
-"""One film being decoded: the contract, and OpenCV's FFmpeg behind it."""
+"""The decoder of one film: the interface, and the one through OpenCV's FFmpeg."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FilmError(Exception):
     """A film cannot be opened.
 
     Args:
-        codec: what its pictures are coded in, where that is known; else empty.
+        codec: the codec of its frames, if that is known; else empty.
     """
 
     def __init__(self, codec: str = "") -> None:
@@ -31,8 +31,8 @@ class Picture(NamedTuple):
 
     Attributes:
         frame: uint8 [H, W, 3] BGR.
-        time_s: when it is to be shown, in seconds from the film's begin.
-        damaged: whether the decoder says that it is not whole.
+        time_s: the time at which it is shown, in seconds from the film's start.
+        damaged: True if the decoder reports that it is not whole.
     """
 
     frame: Frame
@@ -41,11 +41,11 @@ class Picture(NamedTuple):
 
 
 class Film(ABC):
-    """Decodes a film from its begin to its end. It is open from its construction on.
+    """Decodes a film from its start to its end. Its construction opens it.
 
     Attributes:
-        fps: frames a second that it claims; None where it does not know.
-        claimed: frames that its header claims or its length suggests; 0 where neither is known.
+        fps: the frames a second that it claims; None if it does not know.
+        claimed: the number of frames that its header claims or its length suggests; 0 if neither is known.
     """
 
     fps: float | None = None
@@ -67,19 +67,19 @@ class OpenCvFilm(Film):
         path: of the file.
 
     Raises:
-        FilmError: OpenCV does not take it for a video, or gives no frame of it.
+        FilmError: OpenCV does not recognize it as a video, or gives no frame of it.
     """
 
     def __init__(self, path: Path) -> None:
         self._frames, self._shape = ArrayPool(), (1, 1, 3)
         with native_name(path) as name:
-            # The back end is named, lest a file be passed to one that takes it for a pattern or a device.
+            # Without a named backend, OpenCV could try one that reads the name as a pattern or a device.
             self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
             if not self._capture.isOpened():
                 self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
             raise FilmError
-        # The first frame is read now, so that a film without any is refused before anything starts.
+        # The first frame is read now, so that a film without frames is refused before the run starts.
         self._first = self._grab()
         if self._first is None:
             code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
@@ -99,7 +99,7 @@ class OpenCvFilm(Film):
         self._capture.release()
 
     def _grab(self) -> Picture | None:
-        # OpenCV writes into the array where it has the frame's shape, and else makes one.
+        # OpenCV writes into the array if it has the frame's shape, else makes a new one.
         good, frame = self._capture.read(self._frames.take(self._shape, np.uint8))
         if not good:
             return None
@@ -112,6 +112,6 @@ _NAMES |= {"vp80": "VP8", "vp90": "VP9", "vp09": "VP9", "vvc1": "VVC", "fmp4": "
 
 
 def codec_name(code: int) -> str:
-    """A codec's name for people, by the four letters that OpenCV gives as a number; empty where there are none."""
+    """A codec's name for people, from the four letters that OpenCV gives as a number; empty if there are none."""
     letters = code.to_bytes(4, "little").decode("latin-1") if 0 < code < 1 << 32 else ""
     return _NAMES.get(letters.lower(), letters.strip() if letters.isprintable() else "")

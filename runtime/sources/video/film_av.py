@@ -1,4 +1,4 @@
-"""A film being decoded by PyAV, which has decoders that OpenCV's build lacks, such as AV1's."""
+"""The decoder of a film through PyAV, which has codecs that OpenCV's build lacks, such as AV1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AvFilm(Film):
         path: of the file.
 
     Raises:
-        FilmError: PyAV does not take it for a video, or gives no frame of it.
+        FilmError: PyAV does not recognize it as a video, or gives no frame of it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +32,7 @@ class AvFilm(Film):
         self._errors = av.error
         try:
             with native_name(path) as name:
-                # Files alone, so that no file makes FFmpeg ask a network.
+                # Only files, so that no file makes FFmpeg use a network.
                 self._container: Any = av.open(name, options={"protocol_whitelist": "file"})
         except (av.error.FFmpegError, ValueError) as error:
             raise FilmError from error
@@ -42,7 +42,8 @@ class AvFilm(Film):
             raise FilmError
         self._stream = streams[0]
         self._stream.thread_type = "AUTO"
-        self._stream.codec_context.options = {"max_pixels": str(most_pixels())}  # before it allocates any
+        # It must be set before the decoder allocates frames.
+        self._stream.codec_context.options = {"max_pixels": str(most_pixels())}
         self._damaged = False
         self._begin_s: float | None = None
         rate = self._stream.guessed_rate
@@ -71,7 +72,7 @@ class AvFilm(Film):
             try:
                 frames = packet.decode()
             except self._errors.FFmpegError:
-                # The decoder goes on with the next packet; the picture that follows may build on what was lost.
+                # The decoder goes on with the next packet, but later frames may depend on the lost one.
                 self._damaged = True
                 continue
             for frame in frames:
@@ -91,7 +92,7 @@ class AvFilm(Film):
             try:
                 packet = next(packets, None)
             except self._errors.FFmpegError:
-                return  # where the file was cut off or is damaged for good
+                return  # the file was cut off or cannot be read further
             if packet is None:
                 return
             self._damaged = self._damaged or packet.is_corrupt
@@ -99,5 +100,5 @@ class AvFilm(Film):
 
 
 def has_pyav() -> bool:
-    """Whether PyAV is installed."""
+    """Returns True if PyAV is installed."""
     return importlib.util.find_spec("av") is not None

@@ -32,18 +32,18 @@ def _bar(source: VideoSource, error: EdgesegError) -> None:
 class VideoSource(Source):
     """Reads a video file, frame by frame, each with its number and its time in the film.
 
-    Where frames are missing in the middle, as in a transport stream that was received badly, numbers go on after the
-    hole as if they had been there, and :attr:`missing` counts them. A file that was cut off is an error and no end:
-    who acts on its masks should know.
+    If frames are missing in the middle, as in a badly received transport stream, the numbers after the hole continue as
+    if the frames were there, and :attr:`missing` counts them. A file that was cut off is an error and not an end: users
+    of its masks should know.
 
-    OpenCV decodes it, or PyAV, where that is installed, what OpenCV's build has no decoder for.
+    OpenCV decodes it. If OpenCV's build has no decoder for it, PyAV does, if installed.
 
     Args:
         path: of the file.
-        loop: begin again at the end, for ever.
+        loop: start again at the end, for ever.
 
     Raises:
-        SourceError: the file is no video that can be read, or holds no frame.
+        SourceError: the file is not a readable video, or has no frame.
     """
 
     def __init__(self, path: Path, loop: bool = False) -> None:
@@ -68,7 +68,7 @@ class VideoSource(Source):
             return None if self._gate.is_shut else self._read()
 
     def close(self) -> None:
-        """Closes the file, at once or as soon as a :meth:`read` in another thread has ended."""
+        """Closes the file, at once or when a :meth:`read` in another thread has ended."""
         self._gate.shut()
 
     def _close(self) -> None:
@@ -133,7 +133,7 @@ class VideoSource(Source):
         ) from refused
 
     def _tell(self, placed: Placed) -> None:
-        """Logs a hole; of many only the first, lest a bad recording fill the log."""
+        """Logs a hole; of many only the first, so that a bad recording does not fill the log."""
         self._holes += 1
         if self._holes > _MOST_HOLES_TOLD:
             return
@@ -152,11 +152,11 @@ class VideoSource(Source):
         )
 
     def _check_is_whole(self) -> None:
-        """Compares the file with what it says of itself: its bytes, and the number and time of its frames.
+        """Compares the file with its own structure: its bytes, and the number and time of its frames.
 
-        Of number and time neither alone will do. Where the container has no index of frames, OpenCV makes their number
-        up from duration and rate, which is wrong for a rate that varies; times are then right. Edit lists and streams
-        that begin late shift times; numbers are then right. And good files lack a few frames at their ends.
+        Neither number nor time is enough alone. If the container has no index of frames, OpenCV estimates their number
+        from duration and rate, which is wrong for a variable rate; times are then right. Edit lists and streams that
+        begin late shift times; numbers are then right. Good files may also lack a few frames at their ends.
         """
         claimed, numbered = self._film.claimed, self._last_number + 1
         if numbered >= claimed > 0:
@@ -166,7 +166,8 @@ class VideoSource(Source):
         except OSError as error:
             raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
         few = claimed - numbered > max(_SLACK_FRAMES, _SHORT * claimed)
-        # Where no number is kept, the claim is the length of the longest stream, and sound may go on for longer.
+        # If the file does not record the number, the claim is the length of its longest stream, maybe the
+        # sound's.
         if few and self.fps is not None and not (length.whole and length.numberless):
             claimed_s, slack_s = claimed / self.fps, (_SLACK_FRAMES - 1) / self.fps
             if self._timeline.end_s < (1 - _SHORT) * claimed_s - slack_s:

@@ -1,4 +1,4 @@
-"""Places a film's frames by their time stamps: which number each has, and how many are missing before it."""
+"""A film's frames placed by their time stamps: each one's number, and the number of missing frames before it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import NamedTuple
 from .film import Picture
 
 _AHEAD = 4
-"""Frames that are looked at after a step that is not as the others. They are held in memory meanwhile."""
+"""The number of frames that are examined after an unusual step. They are kept in memory meanwhile."""
 _ENOUGH = 3
-"""Of so many steps, as many must be alike for their length to be the film's."""
+"""The number of steps that must be alike for their length to be the film's."""
 _TOLERANCE = 0.25
 _ROUNDING_S = 1e-3
 """Matroska and others round times to milliseconds."""
 _EVEN_SHARE = 20
-"""A film of one rate has at most one hole in so many frames; where there are more, its rate varies."""
+"""A film of one rate has at most one hole in this many frames; with more, its rate varies."""
 _LONGEST_HOLE_S = 3600.0
 _SETTLED = 25
 _FALLBACK_STEP_S = 0.04
@@ -30,9 +30,9 @@ class Placed(NamedTuple):
 
     Attributes:
         picture: the frame.
-        number: in the film, from 0. It rises from frame to frame, by more than one where frames are missing.
-        time_s: when it is to be shown, in seconds from the first frame. It rises too.
-        missing: frames that should be between it and the one before.
+        number: in the film, from 0. It rises from frame to frame, by more than one if frames are missing.
+        time_s: the time at which it is shown, in seconds from the first frame. It rises too.
+        missing: the number of frames that should be between it and the one before.
     """
 
     picture: Picture
@@ -44,20 +44,19 @@ class Placed(NamedTuple):
 class Timeline:
     """Numbers the frames of a film by their times.
 
-    While a film's frames follow each other at even steps, a longer step is a hole, and the frames that should be in
-    it are missing: numbers go on after it as if they had been there. A film whose steps vary, as those of telephones
-    and screen recorders do, tells by nothing how many frames should be there; its frames are counted as they come, and
-    none is missing. So it is from the moment on that the steps prove uneven. Frames that come out of order near a hole
-    are put in order.
+    While a film's frames follow each other at even steps, a longer step is a hole with missing frames: the numbers
+    after it continue as if the frames were there. A film whose steps vary, as from telephones and screen recorders,
+    does not show how many frames it should have; its frames are counted as they come, and none is missing. That starts
+    when the steps prove uneven. Frames that come out of order near a hole are put in order.
 
     Args:
-        read: gives the next picture; None at the end.
-        fps: that the film claims; None where it does not know.
-        constant: whether the film's form has one rate always, so that many holes are damage.
+        read: returns the next frame; None at the end.
+        fps: the rate that the film claims; None if it does not know.
+        constant: True if the film's format always has one rate, so that many holes are damage.
 
     Attributes:
-        missing: frames that should have been there until now; 0 where the film's rate varies.
-        end_s: when the last frame's time is over, in seconds from the first frame.
+        missing: the number of missing frames until now; 0 if the film's rate varies.
+        end_s: the end of the last frame's time, in seconds from the first frame.
     """
 
     def __init__(self, read: Callable[[], Picture | None], fps: float | None, constant: bool = False) -> None:
@@ -73,11 +72,11 @@ class Timeline:
 
     @property
     def end_s(self) -> float:
-        """When the last frame's time is over, in seconds from the first frame."""
+        """The end of the last frame's time, in seconds from the first frame."""
         return self._last_s + self._step_s
 
     def next(self) -> Placed | None:
-        """Gives the next frame in its place; None at the end."""
+        """Returns the next frame in its place; None at the end."""
         picture = self._ahead.popleft() if self._ahead else self._read()
         if picture is None:
             return None
@@ -93,7 +92,7 @@ class Timeline:
         step_s = self._since_last(picture)
         steps = max(1, round(step_s / self._step_s)) if self._even else 1
         if not 0 < step_s <= _LONGEST_HOLE_S:
-            # The clock was set, as where films were joined, or there is none: it goes on from here.
+            # The time stamps jump, as in joined films, or are missing: time goes on from here.
             steps, step_s = 1, self._step_s
             self._zero_s = picture.time_s - self._last_s - step_s
         self._last_s += step_s
@@ -106,10 +105,10 @@ class Timeline:
         return Placed(picture, self._number, self._last_s, steps - 1)
 
     def _judge(self, picture: Picture) -> Picture:
-        """Finds out what a step means that is not as the others, by those after it.
+        """Decides what an unusual step means, from the steps after it.
 
         Returns:
-            The picture that comes next: the same, or one that is earlier.
+            The frame that comes next: the same, or an earlier one.
         """
         while len(self._ahead) < _AHEAD and (later := self._read()) is not None:
             self._ahead.append(later)
@@ -134,7 +133,7 @@ class Timeline:
         if not steps:
             uneven = too_often
         elif self._is_even(steps[0]):
-            uneven = False  # the frames were only out of order, or the film's rate is another than it claims
+            uneven = False  # the frames were only out of order, or the film's rate differs from its claim
         else:
             followed_by_even = 2 * even >= len(steps) - 1
             uneven = steps[0] < self._step_s or not followed_by_even or (too_often and not self._constant)
@@ -143,7 +142,7 @@ class Timeline:
         return self._ahead.popleft()
 
     def _measure(self, steps: list[float]) -> None:
-        """Takes the film's step from its first frames, where these are alike and it claims another."""
+        """Sets the film's step from its first frames, if these are alike and it claims another."""
         if not steps:
             return
         usual = statistics.median(steps)
