@@ -37,7 +37,7 @@ class GraphCache:
     Args:
         variant: the variant that is run.
         version: of ONNX Runtime.
-        settings: of the session, as far as they change the optimized graph.
+        settings: those of the session that change the optimized graph.
         say: called if the cache cannot be used, or if a part of it cannot be trusted.
         folder: the cache; the user's own if None.
     """
@@ -68,7 +68,7 @@ class GraphCache:
         try:
             graph, why = self._store.load(self._key)
         except (BackendError, OutputError) as error:
-            self._leave(error)
+            self._give_up(error)
             return None
         if why:
             self._say(f"optimizing the graph again: {why}")
@@ -83,7 +83,7 @@ class GraphCache:
         try:
             folder = tempfile.TemporaryDirectory(prefix="edgeseg-")
         except OSError as error:
-            self._leave(OutputError(f"there is no room for a temporary file: {error.strerror}"))
+            self._give_up(OutputError(f"there is no room for a temporary file: {error.strerror}"))
             yield None
             return
         with folder:
@@ -97,10 +97,10 @@ class GraphCache:
             self._store.store(self._key, self._identity, content, {"onnxruntime": self._version})
             self._store.trim(_MOST_BYTES)
         except OSError as error:
-            self._leave(OutputError(f"ONNX Runtime wrote none: {error.strerror}"))
+            self._give_up(OutputError(f"ONNX Runtime wrote none: {error.strerror}"))
         except (BackendError, OutputError) as error:
-            self._leave(error)
+            self._give_up(error)
 
-    def _leave(self, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> None:
         self._usable = False
         self._say(f"the optimized graph is not kept, and each start makes it again: {error}")

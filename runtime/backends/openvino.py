@@ -39,7 +39,7 @@ class _Compiled(NamedTuple):
 class OpenVinoBackend(Backend):
     """Runs a variant with OpenVINO.
 
-    ``device`` is ``cpu``, ``gpu`` or ``npu``, with a number where there are several: ``gpu.1``. OpenVINO itself chooses
+    ``device`` is ``cpu``, ``gpu`` or ``npu``, with a number if there are several: ``gpu.1``. OpenVINO itself chooses
     the precision, such as bfloat16 on a CPU that has it; :attr:`precision` has the choice. ``cpu-f32``, and the same
     for each device, computes in float32. A missing device is an error, never a silent run on the CPU.
 

@@ -213,16 +213,16 @@ class TensorRTBackend(Backend):
     def _close(self) -> None:
         try:
             with self._cuda.current():
-                self._let_go()
+                self._release()
         except BackendError:
             # After an error the context may be gone; that error was reported already.
             if not self._unhealthy:
                 raise
         finally:
-            self._let_go()
+            self._release()
             self._cuda.close()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Drops TensorRT's objects and the pinned arrays."""
         engine = self.__dict__.pop("_engine", None)
         if engine is not None:
@@ -232,7 +232,7 @@ class TensorRTBackend(Backend):
 
 
 class TensorRTForRtxBackend(TensorRTBackend):
-    """Runs a variant with TensorRT for RTX, also where NVIDIA's other TensorRT is installed."""
+    """Runs a variant with TensorRT for RTX, even if NVIDIA's other TensorRT is installed."""
 
     name = "tensorrt_rtx"
     auto_devices: ClassVar[tuple[str, ...]] = ()  # TensorRTBackend already stands for the first installed one

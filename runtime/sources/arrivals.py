@@ -76,12 +76,12 @@ class Load:
         self._since_judged += 1
         if len(self._spans) >= _LEAST_SPANS and self._since_judged >= _JUDGED_EVERY:
             self._since_judged = 0
-            judged = [self._judged([span.before for span in self._spans])]
-            judged.append(self._judged([span.after for span in self._spans]))
+            judged = [self._deviations([span.before for span in self._spans])]
+            judged.append(self._deviations([span.after for span in self._spans]))
             self.full = any(off < 0.25 * spread for off, spread in judged)
             self.slack = all(off > 0.5 * spread > 0 for off, spread in judged) and not self.full
 
-    def _judged(self, sizes: list[int]) -> tuple[float, float]:
+    def _deviations(self, sizes: list[int]) -> tuple[float, float]:
         """Returns squared differences: of the times from those at the link's pace, and of these from even times."""
         took = [span.seconds for span in self._spans]
         counts = [span.pictures for span in self._spans]
@@ -119,8 +119,8 @@ class Arrivals:
         self._pauses: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
         self._begun: deque[float] = deque(maxlen=_INTERVALS + 1)
         self._load = Load()
-        self._owed, self._own_interval = 0.0, 1.0
-        self._vague_at: float | None = None
+        self._delayed, self._own_interval = 0.0, 1.0
+        self._uncertain_at: float | None = None
 
     def dry(self, at: float, between: bool) -> None:
         """Reports that no bytes are there.
@@ -145,7 +145,7 @@ class Arrivals:
         """
         came_at = at if waited else self._seen_at
         if at - came_at > _LEAST_PAUSE_SECONDS:
-            self._vague_at = came_at
+            self._uncertain_at = came_at
         if self._dry_at is not None:
             # Nothing follows from a time when the reader was busy.
             pause = came_at - self._dry_at
@@ -172,7 +172,7 @@ class Arrivals:
             # Images that waited before the start do not show the camera's pace.
             self._begun = deque([self._begun[-1]], _INTERVALS + 1)
         self._begun.append(at)
-        self._load.add(None if at == self._vague_at else at, size)
+        self._load.add(None if at == self._uncertain_at else at, size)
         between, inside = (sum(pauses) for pauses in zip(*self._pauses, strict=True))
         free = between >= _SHARE * (between + inside) and between > 0 and not self._load.full
         self.slack = free
@@ -181,16 +181,16 @@ class Arrivals:
             # If the pause was the network's, this image, and as many as fit into the pause, were delayed.
             if free and self.captured_at is not None:
                 self.captured_at = max(self.captured_at, self._silent_since)
-            self._owed, self._own_interval = silence / usual - 1, usual
+            self._delayed, self._own_interval = silence / usual - 1, usual
             return
-        self._owed = max(0.0, self._owed + since / self._own_interval - 1)
+        self._delayed = max(0.0, self._delayed + since / self._own_interval - 1)
         if (
             waited
             and free
             and len(self._begun) > 1
-            and (self._owed <= 0 or since >= _OWN_RATE * self._own_interval)
+            and (self._delayed <= 0 or since >= _OWN_RATE * self._own_interval)
         ):
-            self._owed = 0.0
+            self._delayed = 0.0
             self._accept(at)
 
     def accept_first(self) -> bool:

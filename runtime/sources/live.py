@@ -62,7 +62,7 @@ class HopelessError(SourceError):
 
 
 class Interrupted(Exception):  # noqa: N818 - a request, not an error
-    """A wait ends by request."""
+    """A wait was ended by a request."""
 
 
 class Interruption:

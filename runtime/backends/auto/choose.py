@@ -35,7 +35,7 @@ def choose(
     """Returns the fastest way to run a bundle here that gives the right masks; measured once, then remembered.
 
     Args:
-        bundle: what to run.
+        bundle: the bundle to run.
         variant: the variant's name; if None, each backend's own default.
         device: only candidates that run on this device; all if None.
         threads: CPU threads for one frame.

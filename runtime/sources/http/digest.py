@@ -40,7 +40,7 @@ def digest_answer(challenge: str, method: str, target: str, user: str, password:
         ).hexdigest()
 
     realm, nonce = found.get("realm", ""), found.get("nonce", "")
-    who, what = digest(user, realm, password), digest(method, target)
+    user_hash, target_hash = digest(user, realm, password), digest(method, target)
     shown = re.sub(r'(["\\])', r"\\\1", user)
     fields = {"username": shown, "realm": realm, "nonce": nonce, "uri": target}
     plain = {"algorithm": algorithm}
@@ -48,9 +48,9 @@ def digest_answer(challenge: str, method: str, target: str, user: str, password:
         count, own = "00000001", secrets.token_hex(8)
         fields["cnonce"] = own
         plain |= {"qop": "auth", "nc": count}
-        fields["response"] = digest(who, nonce, count, own, "auth", what)
+        fields["response"] = digest(user_hash, nonce, count, own, "auth", target_hash)
     else:
-        fields["response"] = digest(who, nonce, what)
+        fields["response"] = digest(user_hash, nonce, target_hash)
     if "opaque" in found:
         fields["opaque"] = found["opaque"]
     return "Digest " + ", ".join(

@@ -101,7 +101,7 @@ class MjpegSource(Source):
             return None
 
     def interrupt(self) -> None:
-        """Lets a waiting :meth:`read` return None soon."""
+        """Makes a waiting :meth:`read` return None soon."""
         self._interruption.set()
 
     def close(self) -> None:

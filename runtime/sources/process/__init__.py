@@ -1,1 +1,1 @@
-"""Captures in a child process, which is killed where a library hangs, and its libraries' captures."""
+"""Captures in a child process, which is killed if a library hangs, and the captures of each library."""

@@ -38,7 +38,7 @@ _CODE = (
 )
 
 
-def _let_go(source: ChildSource, error: EdgesegError) -> None:
+def _close_copies(source: ChildSource, error: EdgesegError) -> None:
     """Closes a forked child's copies of descriptors, so that the capturing process does not outlive the parent."""
     source._closed = True
     for fd in (source._life_fd, source._stderr_fd):
@@ -46,7 +46,7 @@ def _let_go(source: ChildSource, error: EdgesegError) -> None:
     source._channel.close()
 
 
-_IN_A_CHILD = Owned("the source", SourceError, ignores=("interrupt",), in_child=_let_go)
+_IN_A_CHILD = Owned("the source", SourceError, ignores=("interrupt",), in_child=_close_copies)
 
 
 class ChildSource(Source):

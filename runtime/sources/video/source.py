@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _SHORT = 0.05
 _SLACK_FRAMES = 3
-_MOST_HOLES_TOLD = 5
+_MOST_HOLES_LOGGED = 5
 
 
 def _bar(source: VideoSource, error: EdgesegError) -> None:
@@ -97,7 +97,7 @@ class VideoSource(Source):
         self.frame_time_s = self._first_s + placed.time_s
         self.frame_fault = CORRUPT if placed.picture.damaged else ""
         if placed.missing:
-            self._tell(placed)
+            self._log_hole(placed)
         return placed.picture.frame
 
     def _open(self) -> tuple[Film, Timeline]:
@@ -132,10 +132,10 @@ class VideoSource(Source):
             else f"cannot read {self._path} as a video: it is damaged, empty or of a form that OpenCV and PyAV lack"
         ) from refused
 
-    def _tell(self, placed: Placed) -> None:
+    def _log_hole(self, placed: Placed) -> None:
         """Logs a hole; of many only the first, so that a bad recording does not fill the log."""
         self._holes += 1
-        if self._holes > _MOST_HOLES_TOLD:
+        if self._holes > _MOST_HOLES_LOGGED:
             return
         last = self._first_number + placed.number
         log.warning(
@@ -144,7 +144,7 @@ class VideoSource(Source):
             placed.missing,
             last,
             self._first_s + placed.time_s,
-            "; further holes are counted and not told" if self._holes == _MOST_HOLES_TOLD else "",
+            "; further holes are counted and not told" if self._holes == _MOST_HOLES_LOGGED else "",
             extra={
                 "event": "frames-missing",
                 "fields": {"source": self.name, "frames": placed.missing, "before_frame": last},
@@ -154,9 +154,9 @@ class VideoSource(Source):
     def _check_is_whole(self) -> None:
         """Compares the file with its own structure: its bytes, and the number and time of its frames.
 
-        Neither number nor time is enough alone. If the container has no index of frames, OpenCV estimates their number
-        from duration and rate, which is wrong for a variable rate; times are then right. Edit lists and streams that
-        begin late shift times; numbers are then right. Good files may also lack a few frames at their ends.
+        Neither number nor time is enough by itself. If the container has no index of frames, OpenCV estimates their
+        number from duration and rate, which is wrong for a variable rate; times are then right. Edit lists and streams
+        that begin late shift times; numbers are then right. Good files may also lack a few frames at their ends.
         """
         claimed, numbered = self._film.claimed, self._last_number + 1
         if numbered >= claimed > 0:

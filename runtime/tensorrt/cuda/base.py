@@ -157,7 +157,7 @@ class CudaDevice(ABC):
     @property
     @abstractmethod
     def stream(self) -> int:
-        """The stream's handle, as TensorRT takes it."""
+        """The stream's handle, in the form that TensorRT needs."""
 
     @contextmanager
     def current(self) -> Iterator[None]:
