@@ -45,7 +45,7 @@ def open_device(index: int = 0, implementation: str | None = None) -> CudaDevice
         implementation: ``pycuda`` or ``cuda-python``; if None the first of :func:`implementations` that works.
 
     Raises:
-        BackendError: there is no such GPU, or no package to reach it with; the message says what to install.
+        BackendError: there is no such GPU, or no package that reaches it; the message names the package to install.
     """
     return _find(index, implementation)(index)
 
