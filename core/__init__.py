@@ -1,1 +1,1 @@
-"""What every part speaks in: errors, labels, files that are read and written safely, images, words for a terminal."""
+"""The basis of every part: errors, labels, safe reading and writing of files, images, text for a terminal."""

@@ -1,8 +1,8 @@
 """Claims: while one process makes a file or folder, no other makes the same.
 
-Two that worked on one name would each replace what the other made, and both call it done. The claim is a lock that the
-system holds on a hidden file beside the name. It ends with the process, however that ends, so that what is left of the
-hidden file after a kill is in nobody's way.
+Without a claim, two processes could write one name: each would replace what the other made, and both would report
+success. The claim is a lock that the system holds on a hidden file beside the name. It ends with the process, however
+that ends, so a hidden file that is left after a kill does no harm.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _MOST_PID_BYTES = 20
 
 @contextmanager
 def claimed(path: Path, wait: bool = False) -> Iterator[None]:
-    """Holds the claim on a name while the block runs. The name's own folder is made where it is not there.
+    """Holds the claim on a name while the block runs. Makes the name's folder if it is missing.
 
     Args:
         path: the file or folder that is being made.
-        wait: wait while another has it; for what takes a moment.
+        wait: wait while another process has it; for short work.
 
     Raises:
         OutputError: another process, or another thread of this one, makes it; or its folder cannot be written.
@@ -45,19 +45,19 @@ def claimed(path: Path, wait: bool = False) -> Iterator[None]:
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
-        # First, for once it is free another may hold it.
+        # Before the lock is released: after that, another process may hold the file.
         lock.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def lock_of(path: Path) -> Path:
-    """The hidden file beside a name, which is there while somebody has the claim, or was killed."""
+    """The hidden file beside a name. It exists while a process has the claim, or after that process was killed."""
     named = with_a_name(path)
     return named.with_name(f".{named.name}.lock")
 
 
 def _locked(lock: Path, wait: bool) -> int:
-    """A descriptor of the lock's file, locked, and still the file of that name."""
+    """Opens and locks the lock's file, and returns its descriptor. The name still leads to this file."""
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
@@ -67,7 +67,7 @@ def _locked(lock: Path, wait: bool) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # whoever had it has removed it meanwhile
+        os.close(descriptor)  # the process that had it has removed the file
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

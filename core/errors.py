@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class EdgesegError(Exception):
-    """Root of every error that a user can mend."""
+    """Root of every error that a user can correct."""
 
     exit_status = 2
 
@@ -63,11 +63,11 @@ class OutputError(EdgesegError):
 
 
 class OutputGoneError(OutputError):
-    """What an output writes to takes nothing any more, as a pipe whose reader has gone."""
+    """The target of an output accepts no more data, such as a pipe whose reader has gone."""
 
 
 class FlightError(EdgesegError):
-    """A run that had begun well was ended by the world: a camera gone for good, a network that fails again and again.
+    """A run began well and was ended from outside: the camera is gone for good, or the network fails repeatedly.
 
     What was recorded until then is kept.
     """
@@ -76,7 +76,7 @@ class FlightError(EdgesegError):
 
 
 class TrainingError(EdgesegError):
-    """A training that had begun well cannot go on: its loss is no number, or memory ran out.
+    """A training began well and cannot continue: its loss is not a number, or memory ran out.
 
     What it wrote until then is kept.
     """

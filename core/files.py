@@ -1,4 +1,4 @@
-"""Files that others made, opened and read so that none can hold up this process or fill its memory."""
+"""Safe reading of files from others: no file can block this process or fill its memory."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _KINDS = (
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuses what is no regular file, before anything opens it: opening a pipe may wait for ever.
+    """Refuses anything but a regular file, before it is opened: opening a pipe may wait for ever.
 
     Args:
         path: of the file; links are followed.
 
     Raises:
-        OSError: there is nothing, or no regular file. ``strerror`` says what is wrong, fit for a message.
+        OSError: there is nothing, or no regular file. ``strerror`` gives the reason, fit for a message.
     """
     try:
         _check(os.stat(path).st_mode, path)
@@ -37,7 +37,7 @@ def check_regular(path: str | Path) -> None:
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Opens a regular file for reading. It never waits, whatever is there.
+    """Opens a regular file for reading. It never waits, whatever the path leads to.
 
     Args:
         path: of the file; links are followed.
@@ -46,7 +46,7 @@ def open_regular(path: str | Path) -> BinaryIO:
         OSError: as :func:`check_regular`, or it may not be read.
     """
     check_regular(path)
-    # What is there may have been exchanged since: the open itself must not wait either.
+    # The file may have been replaced since the check: the open itself must not wait either.
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         _check(os.fstat(number).st_mode, path)
@@ -76,17 +76,17 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
 def read_text(
     path: Path, what: str, *, most_bytes: int = 256 << 20, error: type[EdgesegError] = DataError
 ) -> str:
-    """Reads a text file in UTF-8, with or without the byte order mark that editors on Windows begin it with.
+    """Reads a text file in UTF-8, with or without the byte order mark that editors on Windows write.
 
     Args:
         path: of the file; links are followed.
-        what: what to call it in messages, such as ``the label map``.
+        what: the file's description in messages, such as ``the label map``.
         most_bytes: the most it may hold.
         error: the kind of error to raise.
 
     Raises:
-        EdgesegError: of the kind ``error``, in one line: the file cannot be read, is none, is too large, or is
-            in another encoding; then with what converts it.
+        EdgesegError: of the kind ``error``, in one line: the file cannot be read, is not a regular file, is too
+            large, or has another encoding. For an encoding, the message names the command that converts it.
     """
     try:
         data = read_regular(path, most_bytes)
@@ -109,7 +109,7 @@ def read_text(
 
 
 def is_hidden_copy(name: str) -> bool:
-    """Tells macOS's companions of files, ``._NAME``, which hold attributes and none of the file's content."""
+    """True if a file is one that macOS writes beside another, ``._NAME``: it holds attributes and no content."""
     return name.startswith("._")
 
 

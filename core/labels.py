@@ -1,7 +1,7 @@
 """Label maps: the names and colours of the classes, in CVAT's ``labelmap.txt`` form.
 
 A class's id is its position among the classes. Id 255 is *void*: not labelled, never trained on, never counted.
-A line named ``void`` or ``ignore`` is no class: pixels of its colour, or of its position in the file, are void.
+A line named ``void`` or ``ignore`` is not a class: pixels of its colour, or of its position in the file, are void.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VOID = 255
 """Class id of pixels that carry no label."""
 
 VOID_RGB = (224, 224, 192)
-"""The colour PASCAL VOC paints void with."""
+"""The colour of void in PASCAL VOC's masks."""
 
 _LINE = re.compile(r"^(?P<name>[^:]+):(?P<rgb>\d{1,3},\d{1,3},\d{1,3}):[^:]*:[^:]*$", re.ASCII)
 _VOID_NAMES = ("void", "ignore")
@@ -40,7 +40,7 @@ class Label:
 
 @dataclass(frozen=True)
 class VoidLine:
-    """A line of a ``labelmap.txt`` that names no class: its position in the file, from 0, and what it says."""
+    """A line of a ``labelmap.txt`` that names no class: its position in the file, from 0, and its name and colour."""
 
     position: int
     label: Label
@@ -50,13 +50,12 @@ class VoidLine:
 class LabelMap:
     """The classes of a network or of a data set, in order of their ids.
 
-    What a map accepts survives ``labelmap.txt``: a name that its reader would take for something else is refused
-    when the map is made.
+    Every map can be written to ``labelmap.txt`` and read back: a name that the reader would misread is refused when
+    the map is made.
 
     Attributes:
         labels: the classes.
-        void: lines of the file it was read from whose pixels are void. Two maps of the same classes are equal
-            whatever these say.
+        void: lines of the file it was read from whose pixels are void. They do not count when two maps are compared.
 
     Raises:
         DataError: too few or too many classes, a name that cannot be written down, or a name or colour twice.
@@ -101,7 +100,7 @@ class LabelMap:
 
     @classmethod
     def read(cls, path: Path) -> LabelMap:
-        """Reads CVAT's ``labelmap.txt``: a line ``name:r,g,b:parts:actions`` a class.
+        """Reads CVAT's ``labelmap.txt``: one line ``name:r,g,b:parts:actions`` for each class.
 
         A first line ``background:0,0,0::`` is class 0, as CVAT writes it. Pixels of a line named ``void`` or
         ``ignore`` are void.
@@ -135,7 +134,7 @@ class LabelMap:
         return cls(tuple(labels), tuple(void))
 
     def write(self, path: Path) -> None:
-        """Writes the map as CVAT's ``labelmap.txt``, its lines for void where they were."""
+        """Writes the map as CVAT's ``labelmap.txt``, with the lines for void in their old positions."""
         lines = list(self.labels)
         for void in self.void:
             lines.insert(void.position, void.label)
@@ -158,7 +157,7 @@ class LabelMap:
         return palette
 
     def ids_by_position(self) -> npt.NDArray[np.uint8]:
-        """Class ids, uint8 [lines], by the position of a line in the file: what a mask without colours holds."""
+        """Class ids, uint8 [lines], by the position of a line in the file: the values in a mask without colours."""
         void = {line.position for line in self.void}
         classes = iter(range(len(self.labels)))
         lines = len(self.labels) + len(self.void)
@@ -172,7 +171,7 @@ def _label(name: str, rgb: Sequence[int]) -> Label:
 
 
 def _check_name(name: str) -> None:
-    # Names are drawn, logged and sent to browsers: none may steer a terminal or fill a screen.
+    # Names are drawn, logged and sent to browsers: none may control a terminal or fill a screen.
     if not (1 <= len(name) <= _MOST_NAME and name.isprintable()):
         raise DataError(
             f"{name[:_MOST_NAME]!r} is no class's name; expected 1 to {_MOST_NAME} printable characters"

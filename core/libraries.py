@@ -1,4 +1,4 @@
-"""Loads the libraries that would tell their makers of it, with that switched off. Nothing else imports them."""
+"""Loads the libraries that send telemetry, with telemetry switched off. No other module imports them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OPENVINO_REPORTER = "openvino_telemetry"
 
 
 def stay_silent() -> None:
-    """Tells ONNX Runtime, before it is loaded, to send nothing and to keep no device id in the user's cache.
+    """Makes ONNX Runtime, before it is loaded, send nothing and keep no device id in the user's cache.
 
-    Whoever has set the variable before has decided already. Child processes inherit it.
+    A value that the user has set stays. Child processes inherit the variable.
     """
     os.environ.setdefault(_ONNXRUNTIME_SWITCH, "1")
 
@@ -32,8 +32,7 @@ def load_onnxruntime() -> Any:
 def load_openvino() -> Any:
     """Imports OpenVINO, which reports each import to a web service and counts it in ``~/intel`` if it can.
 
-    It has no switch for that. It does without where the package that reports is missing, so that is what it is shown
-    while it is imported.
+    It has no switch for that. It works without the package that reports, so that package is hidden during the import.
 
     Raises:
         ImportError: it is not installed, or does not load.

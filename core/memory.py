@@ -1,4 +1,4 @@
-"""What the C library does with memory that is free."""
+"""The C library's handling of free memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _M_ARENA_MAX, _ARENAS = -8, 2
 
 
 def give_back() -> None:
-    """Lets the C library return what is free; where it cannot, as outside of glibc, nothing is done.
+    """Lets the C library return free memory to the system. Does nothing outside of glibc, which alone can do so.
 
-    A large thing that is freed and made again, such as a network, otherwise leaves holes behind that add up.
+    A large object that is freed and made again, such as a network, otherwise leaves holes that add up.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -19,9 +19,9 @@ def give_back() -> None:
 
 
 def share_arenas() -> None:
-    """Lets the threads share two pools of memory, where glibc would give each its own, of which every one keeps some.
+    """Lets the threads share two pools of memory. By default glibc gives each thread a pool, and each keeps some.
 
-    A steady run allocates nothing that they could wait for each other with. What the environment says stays.
+    In a steady run the threads do not wait for each other: they allocate nothing. A setting in the environment stays.
     """
     choose = getattr(ctypes.CDLL(None), "mallopt", None)
     if choose is not None and "MALLOC_ARENA_MAX" not in os.environ:

@@ -1,4 +1,4 @@
-"""Names and texts for libraries written in C, which take them otherwise than Python means them."""
+"""Names and texts for libraries written in C, which understand some of them differently from Python."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .errors import UsageError
 
 @contextmanager
 def native_name(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Gives a name that OpenCV, FFmpeg and GDAL take for this file and for nothing else.
+    """Gives a name that OpenCV, FFmpeg and GDAL understand as this file and nothing else.
 
     FFmpeg reads ``cam-12:30.mp4`` as a URL of the protocol ``cam-12``, and OpenCV ends the process at a name that is
-    not UTF-8. So a relative name begins with ``./``, and a name that is not UTF-8 is reached through a link of a plain
-    name, with the same suffix, in a folder for temporary files. The link is gone with the context: open the file
-    inside of it, and keep it open as long as you like.
+    not UTF-8. So a relative name begins with ``./``. A name that is not UTF-8 is reached through a link with a plain
+    name and the same suffix, in a folder for temporary files. The link is removed at the end of the context: open the
+    file inside it. The open file may be used longer.
 
     Args:
-        path: of a file, or where one is to be made.
+        path: of a file, which need not exist yet.
 
     Raises:
         UsageError: the name is not UTF-8, and the link cannot be made.
@@ -44,15 +44,15 @@ def native_name(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def native_text(text: str) -> str:
-    """Returns a text that OpenCV can draw or put over a window: what is no character becomes ``?``.
+    """Returns a text that OpenCV can draw or use as a window's title: a lone surrogate becomes ``?``.
 
-    OpenCV ends the process at a lone surrogate, as Python makes of a name's bytes that are not UTF-8.
+    OpenCV ends the process at a lone surrogate. Python makes these of bytes in a name that are not UTF-8.
     """
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name is text; Python hands the bytes of any other on as lone surrogates."""
+    """True if a name is valid UTF-8. Python represents other bytes as lone surrogates."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

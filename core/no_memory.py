@@ -1,4 +1,4 @@
-"""Tells errors that mean that memory is short from all others, in the words of the libraries that raise them."""
+"""Recognises errors that mean a lack of memory, by the words of the libraries that raise them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _WORDS = (
 
 
 def why_no_memory(error: BaseException | None) -> str:
-    """Says, in a library's words, what there was no memory for; empty where that is not what an error is about.
+    """The library's words on a lack of memory; empty if an error has another cause.
 
     Args:
-        error: as raised; what it was raised from counts too.
+        error: as raised; the errors that it was raised from are searched too.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

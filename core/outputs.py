@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and the one decision about what may be written.
+"""Files and folders that appear whole or not at all, and the one check of which outputs may be written.
 
 Everything that edgeseg writes under a name that the user gave passes :func:`check_output`.
 """
@@ -35,19 +35,19 @@ def check_output(
     stream: bool = False,
     replaces_bundle: bool = False,
 ) -> None:
-    """Decides whether something may be written under a name. Looks only; opens and changes nothing.
+    """Checks that an output may be written under a name. It only inspects; it opens and changes nothing.
 
-    A device, a named pipe, a socket, what the job reads, and anything within a bundle are never written.
+    A device, a named pipe, a socket, an input of the job, and anything within a bundle are never written.
 
     Args:
         path: the name.
         folder: whether it is to be a folder; otherwise a file.
         reads: what the job reads.
-        stream: lines are added to what is there, so that a named pipe or a terminal may take them.
+        stream: lines are appended, so a named pipe or a terminal is allowed.
         replaces_bundle: the folder may be a bundle itself, which is replaced as a whole.
 
     Raises:
-        OutputError: it may not. The message says why, and what to do.
+        OutputError: it may not. The message gives the reason and the remedy.
     """
     status = _status(path)
     if status is not None:
@@ -65,7 +65,7 @@ def check_output(
 
 
 def prepare_output(path: Path, force: bool, *, folder: bool = False) -> Path:
-    """Checks that an output may be written, makes its parent folder, and says where to write it first.
+    """Checks that an output may be written, makes its parent folder, and returns the name to write to first.
 
     Args:
         path: the file or folder that will be.
@@ -73,7 +73,7 @@ def prepare_output(path: Path, force: bool, *, folder: bool = False) -> Path:
         folder: whether it will be a folder.
 
     Returns:
-        A hidden name beside it with the same suffix, free to be used until the output is whole.
+        A hidden name beside it with the same suffix, for use until the output is whole.
 
     Raises:
         OutputError: :func:`check_output` refuses it, it exists and ``force`` is false, or its folder cannot be made
@@ -86,7 +86,7 @@ def prepare_output(path: Path, force: bool, *, folder: bool = False) -> Path:
     partial = named.with_name(f".{named.stem}.partial-{os.getpid()}{named.suffix}")
     try:
         named.parent.mkdir(parents=True, exist_ok=True)
-        # What bears this process's number was left by one that is dead: in a container all have the same.
+        # A file with this process's number was left by a dead process: in a container all have the same number.
         discard(partial)
         partial.touch()
         partial.unlink()
@@ -96,10 +96,10 @@ def prepare_output(path: Path, force: bool, *, folder: bool = False) -> Path:
 
 
 def with_a_name(path: Path) -> Path:
-    """A path whose last part is a name, beside which others can lie; what ``.`` and ``..`` stand for.
+    """A path whose last part is a name, so that other files can be placed beside it; ``.`` and ``..`` are resolved.
 
     Raises:
-        OutputError: it is the root, which has none.
+        OutputError: it is the root, which has no name.
     """
     named = path if path.name not in ("", "..") else Path(os.path.realpath(path))
     if not named.name:
@@ -123,7 +123,7 @@ def write_atomically(path: Path, data: bytes, force: bool) -> None:
 
 
 def put_in_place(partial: Path, folder: Path) -> None:
-    """Gives a folder that is whole its name. Where one is there, the files move into it, and other files stay.
+    """Gives a whole folder its name. If a folder of this name exists, the files move into it, and other files stay.
 
     Raises:
         OutputError: :func:`check_output` refuses one of the names. Nothing has been moved then.
@@ -149,7 +149,7 @@ def discard(path: Path) -> None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What the name leads to; None where there is nothing yet."""
+    """The status of what the name leads to; None if there is nothing yet."""
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -176,7 +176,7 @@ def _check_kind(path: Path, status: os.stat_result, folder: bool, stream: bool) 
 
 
 def _is_bundle(folder: Path) -> bool:
-    """Whether a folder holds a manifest of ours; other programs have a ``bundle.json`` too."""
+    """True if a folder holds a manifest of edgeseg; other programs have a ``bundle.json`` too."""
     manifest = folder / MANIFEST_NAME
     try:
         if not manifest.is_file():

@@ -1,4 +1,4 @@
-"""Palette PNGs, as PASCAL VOC's masks are: one byte a pixel and a colour table. OpenCV writes none."""
+"""Palette PNGs, the form of PASCAL VOC's masks: one byte a pixel and a colour table. OpenCV cannot write them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def encode(mask: npt.NDArray[np.uint8], palette_rgb: npt.NDArray[np.uint8]) -> b
 
 
 class Encoder:
-    """Encodes a mask that comes a few rows at a time, from top to bottom.
+    """Encodes a mask that arrives a few rows at a time, from top to bottom.
 
     Args:
         size_hw: height and width of the mask, each at least 1.

@@ -1,17 +1,17 @@
-"""Text from elsewhere, made fit for a terminal: names of files, words of a server, of a camera, of a bundle."""
+"""Text from outside, made safe for a terminal: names of files, and texts of a server, a camera or a bundle."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Controls, marks that turn the direction of text, halves of characters, and separators of lines."""
+"""Controls, marks that change the direction of text, halves of characters, and separators of lines."""
 _JOINERS = "\u200c\u200d"
-"""Of this kind too, but parts of words in some languages."""
+"""Characters of these categories that are parts of words in some languages."""
 
 
 class _Escapes(dict[int, str]):
-    """Gives each character as it is to be printed, as ``str.translate`` asks for it.
+    """The printed form of each character, as a table for ``str.translate``.
 
     Args:
         kept: characters that stay as they are.
@@ -31,7 +31,7 @@ _ONE_LINE, _LINES = _Escapes(_JOINERS + "\t"), _Escapes(_JOINERS + "\t\n")
 
 
 def printable(text: str) -> str:
-    r"""A text in one line that moves no cursor, colours nothing and hides nothing: what would is written as an escape.
+    r"""A text in one line that moves no cursor, sets no colour and hides nothing: such characters become escapes.
 
     Example:
         >>> print(printable("a\x1b[2Kb\nc"))
@@ -41,5 +41,5 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """As :func:`printable`, with the lines of a text of edgeseg's own left as they are."""
+    """Escapes as :func:`printable`, and keeps the line breaks of edgeseg's own text."""
     return text.translate(_LINES)

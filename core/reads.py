@@ -1,4 +1,4 @@
-"""What a job reads, so that none of its outputs replaces it."""
+"""The inputs of a job, so that none of its outputs replaces one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class _Read:
-    """One thing that is read.
+    """One input.
 
     Attributes:
-        told: what it is, for people.
+        told: its description, for people.
         paths: the files and folders.
-        suffixes: of the files of those folders that are read, in lower case; None where all below them are.
-        spoilt_from_above: whether a folder of outputs must not contain it.
+        suffixes: of the files in those folders that are read, in lower case; None if all files below them are.
+        spoilt_from_above: True if a folder of outputs must not contain it.
     """
 
     told: str
@@ -27,19 +27,19 @@ class _Read:
 
 
 class Reads:
-    """Knows what a job reads by its place and its inode, so that no link or second name hides it.
+    """The inputs of a job, known by path and inode, so that no link or second name hides one.
 
-    Nothing is looked at until an output is to be judged.
+    The file system is not read until an output is checked.
     """
 
     def __init__(self) -> None:
         self._reads: list[_Read] = []
 
     def add(self, told: str, *paths: Path | None) -> Reads:
-        """Adds files, and folders with all that they hold; None is nothing.
+        """Adds files, and folders with everything in them; None is ignored.
 
         Args:
-            told: what they are, for people, such as ``the configuration camera.toml``.
+            told: their description, for people, such as ``the configuration camera.toml``.
             paths: some may not exist.
         """
         self._reads.append(_Read(told, tuple(path for path in paths if path is not None)))
@@ -67,11 +67,11 @@ class Reads:
         return self.add(told, *(each / part for each in roots for part in parts))
 
     def holds(self, path: Path, status: os.stat_result | None, folder: bool) -> str:
-        """Says what an output would replace; empty where it replaces nothing that is read.
+        """The description of the input that an output would replace; empty if it replaces none.
 
         Args:
             path: of the output.
-            status: of what is there; None where nothing is.
+            status: of the path; None if nothing is there.
             folder: whether the output is a folder.
         """
         real = os.path.realpath(path)
@@ -82,7 +82,7 @@ class Reads:
 
 
 NOTHING = Reads()
-"""Where nothing is read that could be replaced."""
+"""For a job that reads nothing that could be replaced."""
 
 
 def _clashes(read: _Read, path: Path, real: str, status: os.stat_result | None, folder: bool) -> bool:
@@ -101,7 +101,7 @@ def _clashes(read: _Read, path: Path, real: str, status: os.stat_result | None, 
 
 
 def _identities(folder: Path, suffixes: frozenset[str] | None) -> Iterator[tuple[int, int]]:
-    """Device and inode of each file that is read of a folder."""
+    """Device and inode of each file of a folder that is read."""
     try:
         entries = list(os.scandir(folder))
         device = folder.stat().st_dev
@@ -118,7 +118,7 @@ def _identities(folder: Path, suffixes: frozenset[str] | None) -> Iterator[tuple
                     yield linked.st_dev, linked.st_ino
                 else:
                     yield device, entry.inode()
-        except OSError:  # a link that leads nowhere is nobody's name
+        except OSError:  # a link that leads nowhere names no file
             continue
 
 

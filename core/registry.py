@@ -1,4 +1,4 @@
-"""A registry: names, and for each the class that is imported when it is first asked for."""
+"""A registry of names. The class behind a name is imported on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Entry = TypeVar("Entry")
 
 
 class Registry(Collection[str], Generic[Entry]):
-    """Names and what is known of each, in order of registration.
+    """Names with an entry each, in order of registration.
 
     Args:
         kind: what is registered, for messages, such as ``backend``.
@@ -39,10 +39,10 @@ class Registry(Collection[str], Generic[Entry]):
         self._entries[name] = entry
 
     def unregister(self, name: str) -> None:
-        """Takes a name away again.
+        """Removes a name.
 
         Raises:
-            EdgesegError: of the registry's own kind: there is none of this name.
+            EdgesegError: of the registry's own kind: the name is unknown.
         """
         self.entry(name)
         del self._entries[name]
@@ -64,7 +64,7 @@ class Registry(Collection[str], Generic[Entry]):
         """Looks a name up.
 
         Raises:
-            EdgesegError: of the registry's own kind: there is none of this name; the message lists those there are.
+            EdgesegError: of the registry's own kind: the name is unknown; the message lists the known names.
         """
         if name not in self._entries:
             raise self._error(f"unknown {self._kind} {name!r}; known: {', '.join(self._entries)}{self._hint}")
@@ -72,6 +72,6 @@ class Registry(Collection[str], Generic[Entry]):
 
 
 def load(target: str) -> Any:
-    """Imports what ``package.module:Name`` names."""
+    """Imports the object named by ``package.module:Name``."""
     module_name, name = target.split(":")
     return getattr(importlib.import_module(module_name), name)

@@ -1,4 +1,4 @@
-"""The schemes of sources that stand above the runtime register themselves here, so that it need not know them."""
+"""The registry of schemes of sources outside the runtime, so that the runtime need not know them."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ SCHEMES: Registry[str] = Registry("source scheme", SourceError)
 """``scheme:REST`` opens ``package.module:Class`` with ``REST``."""
 
 TRIAL_SOURCE = "aerial:7"
-"""Its frames are what ``--backend auto`` tries candidates on: registered with the package, and always the same."""
+"""The source for trials of ``--backend auto``. It is registered with the package, and its frames never change."""

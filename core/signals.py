@@ -6,7 +6,7 @@ import signal
 
 
 def ending_signals() -> list[signal.Signals]:
-    """SIGTERM, and SIGHUP unless whoever started the program has it ignored, as ``nohup`` does."""
+    """SIGTERM, and SIGHUP unless the program was started with it ignored, as by ``nohup``."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return [signal.SIGTERM]
     return [signal.SIGTERM, signal.SIGHUP]

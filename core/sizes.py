@@ -1,4 +1,4 @@
-"""Reading sizes from the command line."""
+"""Parsing of sizes on the command line."""
 
 from __future__ import annotations
 

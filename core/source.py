@@ -12,28 +12,28 @@ import numpy.typing as npt
 class Source(ABC):
     """Gives frames one after another. It is open from its construction until :meth:`close`.
 
-    One thread at a time reads, and the attributes below belong to the frame that it read last. Any other may call
-    :meth:`interrupt`. Films, cameras and servers may also be closed by another: a :meth:`read` that is under way ends
-    first. A forked child leaves those alone: its ``read`` raises SourceError, its ``close`` does nothing.
+    Only one thread at a time may read. The attributes below belong to the frame that was read last. Any thread may call
+    :meth:`interrupt`. Another thread may also close a film, a camera or a server: a :meth:`read` in progress ends
+    first. In a forked child these do not work: ``read`` raises SourceError, and ``close`` does nothing.
 
     Attributes:
         name: for people, logs and labels; without credentials.
-        live: frames come at the world's pace, and one that is not read in time is gone. Otherwise they wait.
-        fps: frames a second that the source claims, or None where it does not know.
-        frame_name: of the frame last read, where frames have names, as pictures have; else empty.
-        frame_at: ``edgeseg.now()`` in seconds when the frame last read was captured; None where the source does
-            not know, and the moment that :meth:`read` returned counts.
-        frame_fault: why the frame last read is not to be believed, a word of :mod:`edgeseg.runtime.reasons`; else
+        live: frames come in real time, and one that is not read in time is lost. Otherwise frames wait.
+        fps: frames a second that the source claims, or None if it does not know.
+        frame_name: name of the frame last read, if frames have names, as images have; else empty.
+        frame_at: ``edgeseg.now()`` in seconds when the frame last read was captured; None if the source does not
+            know: then the moment when :meth:`read` returned counts.
+        frame_fault: the reason not to trust the frame last read, a word of :mod:`edgeseg.runtime.reasons`; else
             empty.
-        frame_number: of the frame last read in its film, from 0: it jumps where frames are missing. None where a source
-            does not number its frames; they count as they come.
-        frame_time_s: when the frame last read is to be shown, in seconds from its film's first; None where the source
-            knows no such time.
-        missing: frames that should have been there until now and are not, as where a file is damaged.
-        connected: whether the device or server is there. Only live sources lose it; they are back with a frame.
-        problem: why it is not connected, in one line without credentials; else empty.
-        reconnects: how often the source came back.
-        dropped: frames that the source itself let go because newer ones had come, before anyone could read them.
+        frame_number: number of the frame last read in its film, from 0; it jumps over missing frames. None if the
+            source does not number its frames: then they are counted in order of arrival.
+        frame_time_s: display time of the frame last read, in seconds from the film's first frame; None if the source
+            has no such time.
+        missing: number of frames that are missing so far, as in a damaged file.
+        connected: True while the device or server is there. Only a live source can lose it; the next frame restores it.
+        problem: the reason that it is not connected, in one line without credentials; else empty.
+        reconnects: number of times that the source came back.
+        dropped: number of frames that the source discarded unread because newer ones had come.
     """
 
     name: str
@@ -52,18 +52,18 @@ class Source(ABC):
 
     @abstractmethod
     def read(self) -> npt.NDArray[np.uint8] | None:
-        """The next frame, uint8 [H, W, 3] BGR, which is the caller's to keep; None at the end, or once interrupted.
+        """Reads the next frame, uint8 [H, W, 3] BGR, which the caller may keep; None at the end or once interrupted.
 
         Raises:
-            SourceError: a frame should be there and cannot be had.
+            SourceError: the next frame cannot be read.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Lets the device or file go. Closing twice is harmless."""
+        """Releases the device or file. Closing twice is harmless."""
 
     def interrupt(self) -> None:
-        """Lets a :meth:`read` that waits return None soon. Any thread may call it; sources that never wait need not."""
+        """Makes a waiting :meth:`read` return None soon. Any thread may call it. Sources that never wait ignore it."""
         return
 
     def __enter__(self) -> Source:

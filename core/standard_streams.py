@@ -1,4 +1,4 @@
-"""Standard input, output and error as a program may rely on them, however it was started."""
+"""Reliable standard input, output and error, however the program was started."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
 def mend_standard_streams() -> None:
-    """Opens those that were closed at the start (``>&-``), and lets no character end the program.
+    """Opens streams that were closed at the start (``>&-``), and lets no character end the program.
 
-    A file that is opened later would get the number of a closed one, and take what libraries print. What a terminal's
-    encoding lacks is written as an escape.
+    Otherwise a file that is opened later would get the number of a closed stream and receive what libraries print.
+    A character that the terminal's encoding lacks is written as an escape.
     """
     for number, _, _ in _STREAMS:
         if not _is_open(number):
@@ -38,12 +38,12 @@ def mend_standard_streams() -> None:
 
 
 def standard_output_is_closed() -> bool:
-    """Whether :func:`mend_standard_streams` found standard output closed."""
+    """True if :func:`mend_standard_streams` found standard output closed."""
     return sys.stdout is None or getattr(sys.stdout, "name", "") == os.devnull
 
 
 def terminal_is_gone() -> bool:
-    """Whether standard output or error was a terminal that has been closed."""
+    """True if standard output or error was a terminal that has been closed."""
     for number in (1, 2):
         try:
             termios.tcgetattr(number)
@@ -54,7 +54,7 @@ def terminal_is_gone() -> bool:
 
 
 def tell(text: str) -> None:
-    """Prints lines on standard error, fit for a terminal; where nobody takes them, nothing happens."""
+    """Prints lines on standard error, safe for a terminal. Does nothing if standard error cannot be written."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(printable_lines(text), file=sys.stderr, flush=True)
 

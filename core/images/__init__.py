@@ -1,1 +1,1 @@
-"""Pictures in files and streams, read by one reader: whole and of bounded size, or not at all."""
+"""Images in files and streams, read by one reader: whole and of bounded size, or not at all."""

@@ -1,4 +1,4 @@
-"""Bounds on the pixels that pictures and streams may ask for. A header of a few bytes can claim any size."""
+"""Limits on the pixels of images and streams. A header of a few bytes can claim any size."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MOST_PIXELS_A_SECOND = 1 << 30
 """Of one camera or server: 7680 x 4320 at 30 frames a second and a little more."""
 
 VARIABLE = "OPENCV_IO_MAX_IMAGE_PIXELS"
-"""The environment's bound on one picture, which OpenCV knows too."""
+"""The environment variable with the limit on one image. OpenCV reads it too."""
 
 
 def most_pixels() -> int:
-    """The most pixels of one picture: what the environment says, else ``MOST_PIXELS``."""
+    """The most pixels of one image: the value of the environment variable, else ``MOST_PIXELS``."""
     text = os.environ.get(VARIABLE, "")
     return int(text) if text.isascii() and text.isdigit() else MOST_PIXELS
 
@@ -31,7 +31,7 @@ def most_live_pixels() -> int:
 
 
 class PixelBudget:
-    """A leaky bucket over the pixels that a source has decoded. It holds what may come within one second.
+    """A leaky bucket for the pixels that a source has decoded. Its capacity is the pixels of one second.
 
     Args:
         a_second: pixels that leak out each second.
@@ -45,7 +45,7 @@ class PixelBudget:
         self._level, self._at = 0.0, clock()
 
     def take(self, pixels: int) -> bool:
-        """Takes so many pixels in; False where they do not fit, and then takes none."""
+        """Adds a number of pixels. Returns False if they do not fit, and then adds none."""
         now = self._clock()
         level = max(0.0, self._level - (now - self._at) * self._a_second)
         fits = level + pixels <= self._a_second

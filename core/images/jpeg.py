@@ -1,4 +1,4 @@
-"""What a JPEG says of itself before it is decoded: its size and form, and where its end is (ITU-T T.81, annex B)."""
+"""Facts of a JPEG that need no decoding: its size, its form and the place of its end (ITU-T T.81, annex B)."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class Head:
-    """All that comes before the first scan's data.
+    """The part of a JPEG before the first scan's data.
 
     Attributes:
-        size_hw: as claimed.
+        size_hw: as the header claims.
         coding: of the frame's marker: 0 and 1 sequential, 2 progressive, 9 and 10 the same with arithmetic codes;
             others lossless or hierarchical.
         bits: of a sample.
         sampling: of each component, horizontal and vertical.
-        frame_at: where the frame's marker is.
-        interval_at: where the restart interval is written, its two bytes; -1 where there is none.
-        interval: how many units (MCU) lie between restart markers; 0 where there are none.
-        scan_at: where the first scan's marker is.
-        data_at: where the first scan's data begins.
-        in_scan: how many components the first scan has.
-        orientation: as EXIF has it, 1 to 8.
+        frame_at: offset of the frame's marker.
+        interval_at: offset of the restart interval, two bytes; -1 if there is none.
+        interval: number of units (MCU) between restart markers; 0 if there are none.
+        scan_at: offset of the first scan's marker.
+        data_at: offset of the first scan's data.
+        in_scan: number of components in the first scan.
+        orientation: of EXIF, 1 to 8.
     """
 
     size_hw: tuple[int, int]
@@ -50,17 +50,17 @@ class Head:
 
     @property
     def is_progressive(self) -> bool:
-        """Whether the picture comes in scans that each make it better."""
+        """True if the image comes in several scans, each of which refines it."""
         return self.coding in (2, 10)
 
     @property
     def has_several_scans(self) -> bool:
-        """Whether one scan alone does not make the picture."""
+        """True if one scan alone does not make the whole image."""
         return self.is_progressive or self.in_scan < len(self.sampling)
 
 
 def read_head(data: bytes) -> Head | None:
-    """Reads all up to the first scan; None where it is not all there, or is no JPEG."""
+    """Reads everything up to the first scan; None if that is not complete, or the data is no JPEG."""
     frame_at, interval_at, orientation = -1, -1, 1
     for marker, at in _segments(data):
         if marker in _FRAMES and frame_at < 0:
@@ -92,7 +92,7 @@ def read_head(data: bytes) -> Head | None:
 
 
 def size_hw(data: bytes | bytearray) -> tuple[int, int] | None:
-    """Height and width that the frame header claims; None where there is none."""
+    """Height and width that the frame header claims; None if there is no frame header."""
     for marker, at in _segments(data):
         if marker in _FRAMES and at + _FRAME_HEADER_BYTES <= len(data):
             return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
@@ -100,12 +100,12 @@ def size_hw(data: bytes | bytearray) -> tuple[int, int] | None:
 
 
 def find_end(data: bytes | bytearray, searched: int = 0) -> int:
-    """Where the JPEG at the start of ``data`` ends: the offset after its end marker; -1 where that has not come.
+    """Finds the end of the JPEG at the start of ``data``: the offset after its end marker; -1 if that is missing.
 
-    Thumbnails, which end too, lie in segments that are skipped.
+    Thumbnails have end markers too. They lie in segments that are skipped.
 
     Args:
-        searched: how much of ``data`` is known to hold no end.
+        searched: number of bytes of ``data`` that are known to hold no end marker.
     """
     scan = next((at for marker, at in _segments(data) if marker == _SCAN), -1)
     if scan < 0:
@@ -115,7 +115,7 @@ def find_end(data: bytes | bytearray, searched: int = 0) -> int:
 
 
 def scans(data: bytes, head: Head) -> list[tuple[tuple[int, ...], int]]:
-    """The scans: each the numbers of its components, and its first coefficient."""
+    """The scans: for each, the numbers of its components and its first coefficient."""
     found, at = [], head.scan_at
     while at >= 0:
         count = data[at + 4] if at + 4 < len(data) else 0
@@ -152,7 +152,7 @@ def _length(data: bytes | bytearray, at: int) -> int:
 
 
 def _orientation(tiff: bytes) -> int:
-    """The orientation that an EXIF segment's first directory gives; 1, upright, where it gives none."""
+    """The orientation in an EXIF segment's first directory; 1, upright, if it has none."""
     order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
 
     def number(at: int, size: int) -> int:

@@ -1,7 +1,7 @@
-"""Decodes JPEGs, and says of each whether it is whole.
+"""Decodes JPEGs, and reports for each if it is whole.
 
-OpenCV fills what a JPEG lacks with grey and calls it read; libjpeg knows, and only prints a line. Here its warnings
-count. A bit that flipped on the way, and still makes a code that exists, nobody can see: JPEG has no checksum.
+OpenCV fills missing parts of a JPEG with grey and reports success. libjpeg detects them, and only prints a line.
+Here its warnings count as errors. A flipped bit that still makes a valid code cannot be detected: JPEG has no checksum.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .jpeg import Head
 Frame = npt.NDArray[np.uint8]
 
 _FEWEST_BITS = {0: 2, 1: 2, 2: 1}
-"""By coding: no block of 64 samples takes less. Where Huffman codes are, none is shorter than a bit."""
+"""The fewest bits of a block of 64 samples, by coding. No Huffman code is shorter than one bit."""
 
 _BLOCK = 8
 _MOST_SCANS = 500
 _MOST_SIDE = 65500
 _MOST_EXTRA_BYTES = 16
-"""Some cameras write a few bytes too many before a marker; much more is a part that does not belong there."""
+"""Some cameras write a few bytes too many before a marker. Many more bytes are foreign data."""
 
 _EXTRANEOUS = re.compile(r"(?:Corrupt JPEG data: )?(\d+) extraneous bytes before marker 0xd[0-9]")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
@@ -36,12 +36,12 @@ _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 
 
 class Decoded(NamedTuple):
-    """What became of a JPEG.
+    """The outcome of decoding a JPEG.
 
     Attributes:
-        frame: uint8 [H, W, 3] BGR, upright; where the JPEG is not whole, what remains of it, or None.
-        damage: what is wrong with its data; else empty.
-        form: why it is of a form that is not read; else empty.
+        frame: uint8 [H, W, 3] BGR, upright; if the JPEG is not whole, the part that could be decoded, or None.
+        damage: the fault in its data; else empty.
+        form: the reason that its form is not supported; else empty.
     """
 
     frame: Frame | None
@@ -53,7 +53,7 @@ def decode(data: bytes, head: Head | None = None, into: Frame | None = None) -> 
     """Decodes a JPEG, and turns it as its EXIF orientation says.
 
     Args:
-        data: from its start; what follows its end is not looked at.
+        data: from its start; bytes after its end are ignored.
         head: of the JPEG, where it has been read.
         into: memory for the frame, where it has the stored picture's shape, uint8 [H, W, 3].
 
@@ -88,13 +88,13 @@ def decode(data: bytes, head: Head | None = None, into: Frame | None = None) -> 
 
 
 def work_px(data: bytes, head: Head) -> int:
-    """What decoding takes, in pixels: the picture's, once for each scan."""
+    """The work of decoding, in pixels: those of the image, once for each scan."""
     count = len(jpeg.scans(data, head)) if head.has_several_scans else 1
     return head.size_hw[0] * head.size_hw[1] * max(1, count)
 
 
 def impossible(data: bytes, head: Head) -> str:
-    """Why a JPEG cannot hold what its head claims; empty where it can."""
+    """The reason that a JPEG cannot hold what its head claims; empty if it can."""
     height, width = head.size_hw
     if height * width == 0:
         return "its head claims no size"
@@ -107,7 +107,7 @@ def impossible(data: bytes, head: Head) -> str:
 
 
 def _decode(data: bytes, frame: Frame, strict: bool = True) -> str:
-    """Decodes into a frame; what libjpeg has to say against it."""
+    """Decodes into a frame. Returns libjpeg's complaint; empty if there is none."""
     try:
         simplejpeg.decode_jpeg(data, "BGR", buffer=frame, strict=strict)
     except ValueError as error:
@@ -124,7 +124,7 @@ def _form(head: Head) -> str:
 
 
 def _conforming(data: bytes, head: Head) -> bytes:
-    """The same picture, where its head is written as some cameras do and libjpeg warns of."""
+    """The same image, with a head that libjpeg does not warn about: some cameras write fields that it objects to."""
     changes = {}
     if data[6:11] == b"JFIF\0" and data[11:12] != b"\x01":
         changes[11] = b"\x01"  # of an unknown revision
@@ -140,16 +140,16 @@ def _conforming(data: bytes, head: Head) -> bytes:
 
 
 def _lacks_scan(data: bytes, head: Head) -> str:
-    """Of a picture in several scans: the decoder misses none that does not come."""
+    """Finds a missing scan in an image of several scans: the decoder does not report one."""
     seen = {number for numbers, first in jpeg.scans(data, head) if first == 0 for number in numbers}
     return "" if seen.issuperset(jpeg.components(data, head)) else "a component never comes"
 
 
 def _is_whole_but_for_padding(data: bytes, head: Head) -> bool:
-    """Whether a few bytes too many, before a marker, are all that is wrong.
+    """True if a few extra bytes before a marker are the only fault.
 
-    libjpeg tells its last warning alone, so each restart interval is decoded by itself, as a picture that is one unit
-    high; where it has bytes too many, without them again.
+    libjpeg reports only its last warning. So each restart interval is decoded by itself, as an image that is one unit
+    high; if it has extra bytes, it is decoded again without them.
     """
     if head.has_several_scans or head.coding not in (0, 1):
         return False
@@ -190,7 +190,7 @@ def _is_whole_piece(head: bytes, piece: bytes) -> bool:
 
 
 def _head_for(data: bytes, head: Head, size_hw: tuple[int, int]) -> bytes:
-    """The head of a JPEG of another size, without restarts."""
+    """The head, changed to another size and without restarts."""
     copy = bytearray(data[: head.data_at])
     copy[head.frame_at + 5 : head.frame_at + 9] = size_hw[0].to_bytes(2, "big") + size_hw[1].to_bytes(
         2, "big"

@@ -1,4 +1,4 @@
-"""What a PNG says of itself: its size, and whether each of its chunks is there and as it was written."""
+"""Facts of a PNG that need no decoding: its size, and the completeness and checksums of its chunks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import zlib
 START = b"\x89PNG\r\n\x1a\n"
 
 _FRAME_BYTES = 12
-"""Of a chunk besides its content: length, kind and checksum."""
+"""Bytes of a chunk besides its content: length, kind and checksum."""
 
 
 def size_hw(data: bytes) -> tuple[int, int]:
-    """Height and width that the header claims; 0 where it is not there."""
+    """Height and width that the header claims; 0 if there is no header."""
     if len(data) < 24 or data[12:16] != b"IHDR":
         return 0, 0
     width, height = struct.unpack_from(">II", data, 16)
@@ -20,7 +20,7 @@ def size_hw(data: bytes) -> tuple[int, int]:
 
 
 def damage(data: bytes) -> str:
-    """What is wrong with the chunks; empty where they are all there."""
+    """The fault in the chunks; empty if all are whole."""
     at, view, kind = len(START), memoryview(data), b""
     while kind != b"IEND":
         if at + _FRAME_BYTES > len(data):

@@ -1,4 +1,4 @@
-"""The one reader of pictures in files, for sources, data sets and tiles alike."""
+"""The one reader of image files, for sources, data sets and tiles."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _OTHERS = {
     b"8BPS\0\1": "a Photoshop document",
     b"%PDF": "a PDF",
 }
-"""Beginnings, or what follows four bytes, of what people take for pictures and OpenCV does not read."""
+"""First bytes, or bytes after the first four, of common image files that OpenCV does not read."""
 
 
 def read_picture(path: Path) -> npt.NDArray[np.uint8]:
-    """Reads a picture whole, as uint8 [H, W, 3] BGR, turned as its EXIF orientation says.
+    """Reads a whole image, as uint8 [H, W, 3] BGR, turned by its EXIF orientation.
 
     Raises:
-        PictureError: it is missing, damaged, too large or of a form that is not read. The message names it.
+        PictureError: it is missing, damaged, too large or of an unsupported form. The message names it.
     """
     return np.asarray(read(path, cv2.IMREAD_COLOR), np.uint8)
 
 
 def read(path: Path, mode: int) -> npt.NDArray[Any]:
-    """Reads a picture whole, in one of OpenCV's modes, ``cv2.IMREAD_…``; a JPEG always as :func:`read_picture`.
+    """Reads a whole image, in one of OpenCV's modes, ``cv2.IMREAD_…``; a JPEG always as :func:`read_picture`.
 
     Raises:
         PictureError: as :func:`read_picture`.
@@ -49,7 +49,7 @@ def read(path: Path, mode: int) -> npt.NDArray[Any]:
 
 
 def orientation(path: Path) -> int:
-    """The EXIF orientation of a picture, 1 to 8; 1, upright, where it has none or is no JPEG.
+    """The EXIF orientation of an image, 1 to 8; 1, upright, if it has none or is no JPEG.
 
     Raises:
         PictureError: there is no such file.
@@ -101,7 +101,7 @@ def decode(data: bytes, name: str, mode: int) -> npt.NDArray[Any]:
 
 
 def check(data: bytes, name: str) -> None:
-    """Refuses a picture by what can be told without decoding it: size, form, and parts that are missing or altered.
+    """Refuses an image for faults that show without decoding: its size, its form, and missing or altered parts.
 
     Raises:
         PictureError: as :func:`read_picture`.

@@ -1,4 +1,4 @@
-"""What a TIFF says of itself, read without any library: whether OpenCV can do it justice, and whether it is whole."""
+"""Facts of a TIFF, read without any library: if OpenCV can read it correctly, and if it is whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_PIXELS = 1 << 26  # 200 megabytes of BGR
 _MOST_VALUES = 1 << 18
 _MOST_ENTRIES = 4096
 _INFLATE_BYTES = 1 << 20
-"""At a time, whatever a part comes to."""
+"""The most bytes that are inflated at a time, however large a part is."""
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLE_FORMAT = 256, 257, 258, 259, 339
 _STRIPS, _TILES = (273, 279), (324, 325)
@@ -25,7 +25,7 @@ _JPEG_TABLES = 347
 _DEFLATE, _JPEG = (8, 32946), 7
 _FLOAT, _UNSIGNED = 3, 1
 _FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q"}
-"""Of the kinds of values that are read here, what ``struct`` calls them."""
+"""The codes of ``struct`` for the kinds of values that are read here."""
 
 _WANTED = frozenset({_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLE_FORMAT, _JPEG_TABLES, *_STRIPS, *_TILES})
 
@@ -36,16 +36,16 @@ _NEEDS_MORE = {
     34735: "is georeferenced",
     42113: "marks pixels without data",
 }
-"""Tags of GeoTIFF and GDAL that OpenCV would pass over without a word."""
+"""Tags of GeoTIFF and GDAL that OpenCV would ignore without a warning."""
 
 Tags = Mapping[int, tuple[int, ...]]
 
 
 def read_tags(file: BinaryIO) -> Tags:
-    """The tags of a TIFF's or BigTIFF's first picture, by number; those that are not asked for here without values.
+    """The tags of the first image of a TIFF or BigTIFF, by number. Tags that are not needed here have no values.
 
     Raises:
-        ValueError: it is none, or damaged.
+        ValueError: the file is no TIFF, or is damaged.
     """
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
@@ -70,7 +70,7 @@ def read_tags(file: BinaryIO) -> Tags:
 
 
 def why_not_plain(path: Path) -> str:
-    """Why a TIFF should not be read whole by OpenCV; empty where it is small and has nothing that would get lost."""
+    """The reason that OpenCV should not read a whole TIFF; empty if it is small and would lose nothing."""
     try:
         with open_regular(path) as file:
             if file.read(4)[2:] in (b"+\0", b"\0+"):
@@ -92,7 +92,7 @@ def size_hw(tags: Tags) -> tuple[int, int]:
 
 
 def form(tags: Tags) -> str:
-    """Why a TIFF's pixels are of a form that OpenCV reads wrongly or not at all; else empty."""
+    """The form of a TIFF's pixels if OpenCV reads it wrongly or not at all; else empty."""
     bits, kind = max(tags.get(_BITS) or (1,)), max(tags.get(_SAMPLE_FORMAT) or (_UNSIGNED,))
     if bits <= 16 and kind == _UNSIGNED:
         return ""
@@ -101,7 +101,7 @@ def form(tags: Tags) -> str:
 
 
 def damage(data: bytes, tags: Tags) -> str:
-    """What is wrong with the strips or tiles of a TIFF that its decoder would pass over; else empty."""
+    """The fault in the strips or tiles of a TIFF that its decoder would not report; else empty."""
     offsets, counts = next(
         ((tags[at], tags.get(size, ())) for at, size in (_STRIPS, _TILES) if at in tags), ((), ())
     )
@@ -121,7 +121,7 @@ def damage(data: bytes, tags: Tags) -> str:
 
 
 def tags_of(data: bytes) -> Tags:
-    """As :func:`read_tags`, of a TIFF in memory."""
+    """Reads tags as :func:`read_tags`, from a TIFF in memory."""
     return read_tags(io.BytesIO(data))
 
 
@@ -140,7 +140,7 @@ def _values(file: BinaryIO, order: str, kind: int, count: int, field: bytes) -> 
 
 
 def _inflates(part: bytes) -> bool:
-    """Whether a part can be inflated to its end, and has the checksum that it says."""
+    """True if a part can be inflated to its end, and its checksum is correct."""
     inflate, waiting = zlib.decompressobj(), part
     try:
         while waiting and not inflate.eof:
