@@ -1,1 +1,1 @@
-"""Where results go: a video, masks, a window."""
+"""The sinks of results: videos, masks, events, shared memory, a window."""

@@ -1,4 +1,4 @@
-"""The contract of every sink, and what a sink is given."""
+"""The contract of every sink, and the output that a sink is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..status import Status
 
 
 class StopRequested(Exception):  # noqa: N818 - a request, not an error
-    """A sink's user wants the run to end, as by closing its window."""
+    """A sink's user asks the run to end, for example by closing its window."""
 
 
 @dataclass
@@ -26,15 +26,15 @@ class Output:
     Attributes:
         frame_bgr: uint8 [H, W, 3], as captured.
         result: its segmentation.
-        name: of the frame, where frames have names; else empty.
+        name: of the frame, if frames have names; else empty.
         draw: makes the overlay.
-        source: the number of its source, from 1; 0 where there is but one.
+        source: the number of its source, from 1; 0 if there is only one.
         shares: the share of the frame that each class covers, float64 [C], each 0 to 1.
-        beat: whether there is no new frame: the run says that the last result is no longer valid, and why.
-            ``frame_bgr`` is then the newest frame there was, or black where there was none.
-        hole: a beat for the frames that are missing in a film before this one; None where none is.
-        time_s: when the frame is to be shown, in seconds from its film's first; None where the source is no film.
-        finished_at: ``edgeseg.now()`` in seconds when the result was there.
+        beat: True if there is no new frame: the run reports that the last result is no longer valid, and why.
+            ``frame_bgr`` is then the newest frame so far, or black if there was none.
+        hole: a beat for the frames that are missing in a film before this one; None if none is missing.
+        time_s: display time of the frame, in seconds from its film's first; None if the source is no film.
+        finished_at: ``edgeseg.now()`` in seconds when the result was ready.
     """
 
     frame_bgr: Frame
@@ -52,7 +52,7 @@ class Output:
 
     @property
     def overlay_bgr(self) -> Frame:
-        """The frame with its classes drawn over it, uint8 [H, W, 3]. Drawn once, for the first sink that asks."""
+        """The frame with its classes drawn over it, uint8 [H, W, 3]. It is drawn once, on first use."""
         with self._lock:
             if self._overlay is None:
                 self._overlay = self.draw()
@@ -63,21 +63,21 @@ class Sink(ABC):
     """Takes results one after another, in a thread of its own.
 
     A pipeline calls :meth:`write`, :meth:`announce` and :meth:`close` in that one thread, so a sink needs no lock for
-    them. Once a pipeline has it, a forked child leaves it alone: there they raise OutputError, or do nothing.
+    them. Once a pipeline has the sink, a forked child cannot use it: there they raise OutputError, or do nothing.
 
-    A sink checks in its constructor what can be checked before the first frame, and raises ``OutputError``.
+    A sink's constructor makes all checks that need no frame, and raises ``OutputError``.
 
     Attributes:
         name: for people.
-        lossless: wants every frame of a source that is not live: the run waits for it. Otherwise, and always for a
-            live source, a sink that is too slow loses its oldest frames.
-        foreground: must be written to by the thread that runs the pipeline, as toolkits demand of windows.
-        beats: also wants to be told, several times a second, that there is no new frame: see :attr:`Output.beat`.
-        most_failures: after so many :meth:`write` calls in a row that raised, the sink gets no more. 1 where what it
-            writes would not be whole without the lost frame.
-        ephemeral: nothing is left at the end, as of a window.
-        is_acted_on: somebody acts on what it is given at once. A live result that has grown too old while the sink was
-            busy is given to it as ``stale``; one that is kept holds for its frame, however late it is written.
+        lossless: the sink gets every frame of a source that is not live: the run waits for it. Otherwise, and always
+            for a live source, a sink that is too slow loses its oldest frames.
+        foreground: the thread that runs the pipeline must write to it, as toolkits require for windows.
+        beats: the sink also gets a beat, several times a second, while there is no new frame: see :attr:`Output.beat`.
+        most_failures: after so many :meth:`write` calls in a row that raised, the sink gets no more. It is 1 if the
+            sink's output would not be whole without the lost frame.
+        ephemeral: nothing is left at the end, as with a window.
+        is_acted_on: results are acted on at once. A live result that became too old while the sink was busy is given
+            to it as ``stale``. Other sinks keep results: theirs hold for their frame, however late they are written.
     """
 
     name: str
@@ -90,12 +90,12 @@ class Sink(ABC):
 
     @property
     def idle(self) -> bool:
-        """Whether the sink takes nothing now, as a recording that is switched off; what it is given does not count."""
+        """True while the sink ignores outputs, as a recording that is switched off does. These are not counted."""
         return False
 
     @property
     def kept_as(self) -> str:
-        """What is left once the sink was closed, for people, as after "wrote"; empty where nothing is."""
+        """The name of what remains after closing, for people, as after "wrote"; empty if nothing remains."""
         return "" if self.ephemeral else self.name
 
     @abstractmethod
@@ -104,14 +104,14 @@ class Sink(ABC):
 
         Raises:
             OutputError: it cannot be written. After :attr:`most_failures` of these the sink gets no more.
-            OutputGoneError: nor can anything that comes after. The sink gets no more at once.
-            StopRequested: the run is to end.
+            OutputGoneError: no later result can be written either. The sink gets no more, at once.
+            StopRequested: the user asks the run to end.
         """
 
     def announce(self, status: Status) -> None:
-        """Is told at a fixed rate how the run is doing, by the thread that also calls :meth:`write`.
+        """Receives the run's status at a fixed rate, in the thread that also calls :meth:`write`.
 
-        Most sinks need not know. Raises as :meth:`write`.
+        Most sinks ignore it. Raises as :meth:`write`.
         """
         return
 
@@ -120,7 +120,7 @@ class Sink(ABC):
         """Ends the output; called exactly once.
 
         Args:
-            commit: keep what was written. Otherwise the run or the sink failed, and nothing half-written stays.
+            commit: keep what was written. If False, the run or the sink failed, and nothing half-written stays.
 
         Raises:
             OutputError: what was written is not whole. Nothing of it stays.

@@ -1,4 +1,4 @@
-"""Results handed to a function of the embedder's own."""
+"""A sink that gives results to a function of the embedding program."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MOST_FAILURES = 5
 class CallbackSink(Sink):
     """Calls a function with each output, in a thread of its own, one call at a time.
 
-    What the function raises is counted and reported; after five in a row it is called no more, and inference goes on.
-    It may raise :class:`~edgeseg.runtime.sinks.base.StopRequested` to end the run. It must not write into the
-    output's arrays, and may keep them as long as it likes.
+    An exception of the function is counted and reported. After five in a row it is called no more, and inference goes
+    on. It may raise :class:`~edgeseg.runtime.sinks.base.StopRequested` to end the run. It must not write into the
+    output's arrays, and may keep them for any time.
 
     Example:
         >>> sink = CallbackSink(lambda output: print(output.result.valid, output.shares), beats=True)
@@ -23,8 +23,8 @@ class CallbackSink(Sink):
     Args:
         function: takes an :class:`~edgeseg.runtime.sinks.base.Output`; its ``result`` is the ``Segmentation``.
         name: for people.
-        lossless: of a source that is not live, wants every frame.
-        beats: also call it, several times a second, to say that there is no new frame: see ``Output.beat``.
+        lossless: call it with every frame of a source that is not live.
+        beats: also call it, several times a second, while there is no new frame: see ``Output.beat``.
 
     Raises:
         UsageError: ``function`` cannot be called.
@@ -53,4 +53,4 @@ class CallbackSink(Sink):
         self._function(output)
 
     def close(self, commit: bool) -> None:
-        """Does nothing: the function is the embedder's."""
+        """Does nothing: the function belongs to the embedding program."""

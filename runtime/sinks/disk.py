@@ -1,4 +1,4 @@
-"""What outputs that outlive a power cut ask of the disk."""
+"""Disk operations for outputs that survive a power cut."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from ...core.errors import OutputError
 
 RESERVE_BYTES = 16 << 20
-"""What is left free: enough to end the file that is being written, and for others to go on."""
+"""Space that stays free: enough to end the current file, and for other programs to go on."""
 
 
 def check_room(folder: Path, what: object, kept: str, reserve_bytes: int = RESERVE_BYTES) -> None:
-    """Refuses to go on where the disk is nearly full.
+    """Raises an error if the disk is nearly full.
 
     Args:
         folder: on the disk.
-        what: is being written, for the message.
-        kept: what becomes of it, for the message.
-        reserve_bytes: that must be free.
+        what: the output, for the message.
+        kept: what is kept of the output, for the message.
+        reserve_bytes: the bytes that must be free.
 
     Raises:
         OutputError: less is free.
@@ -30,7 +30,7 @@ def check_room(folder: Path, what: object, kept: str, reserve_bytes: int = RESER
 
 
 def sync(path: Path) -> None:
-    """Waits until a file or folder is on the disk itself, where a power cut leaves it in peace.
+    """Waits until a file or folder is on the disk itself, so that it survives a power cut.
 
     Raises:
         OSError: the disk failed.
@@ -43,7 +43,7 @@ def sync(path: Path) -> None:
 
 
 def place(partial: Path, path: Path) -> None:
-    """Gives a whole file its name, so that even a power cut leaves it whole or not there.
+    """Gives a whole file its name. Even after a power cut, the file is either whole or absent.
 
     Raises:
         OSError: the disk failed or is full.

@@ -1,4 +1,4 @@
-"""Where events go: standard output, a file, a named pipe, or datagrams."""
+"""The targets of events: standard output, a file, a named pipe, or datagrams."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ MOST_DATAGRAM_BYTES = 1400
 """Fits one Ethernet frame with room for tunnels, so that no event depends on two packets."""
 
 _PIECE_BYTES = 512
-"""POSIX's least PIPE_BUF: a pipe that is ready to be written takes so much at once."""
+"""POSIX's least PIPE_BUF: a pipe that is ready accepts so many bytes at once."""
 _PATIENCE_SECONDS = 0.5
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NEARLY_A_URL = re.compile(r"[Uu][Dd][Pp]:/?(?!/)(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
 
 
 class Target(ABC):
-    """Takes lines.
+    """A target that accepts lines.
 
     Attributes:
         name: for people; without credentials.
-        most_bytes: of a line; None without a bound.
+        most_bytes: of a line; None for no limit.
     """
 
     name: str
@@ -44,26 +44,26 @@ class Target(ABC):
 
     @abstractmethod
     def send(self, line: bytes) -> None:
-        """Takes one line, with its end.
+        """Writes one line, which includes its newline.
 
         Raises:
             OutputError: it cannot be written.
         """
 
     def refresh(self) -> None:
-        """Is called now and then."""
+        """Checks the target. It is called from time to time."""
         return
 
     @abstractmethod
     def close(self) -> None:
-        """Lets the target go."""
+        """Releases the target."""
 
 
 def check_target(text: str) -> None:
-    """Checks the form of what was typed after ``--events``; opens nothing.
+    """Checks the form of the value of ``--events``; opens nothing.
 
     Raises:
-        UsageError: it is none of those that :func:`open_target` takes.
+        UsageError: it is none of the forms of :func:`open_target`.
     """
     if "://" in text:
         _address(text)
@@ -76,7 +76,7 @@ def check_target(text: str) -> None:
 
 
 def open_target(text: str) -> Target:
-    """Opens what was typed after ``--events``: ``-``, a file's name, or ``udp://HOST:PORT``.
+    """Opens the target that ``--events`` names: ``-``, a file's name, or ``udp://HOST:PORT``.
 
     Raises:
         UsageError: it is none of these.
@@ -92,7 +92,7 @@ def open_target(text: str) -> Target:
             return Pipe(os.dup(1), "standard output")
         check_output(Path(text), stream=True)
         if Path(text).is_fifo():
-            # For reading too, so that opening waits for nobody.
+            # For reading too, so that opening does not wait for a reader.
             return Pipe(os.open(text, os.O_RDWR | os.O_CLOEXEC), text)
     except OSError as error:
         raise OutputError(f"cannot write events to {text}: {error.strerror}") from error
@@ -100,7 +100,7 @@ def open_target(text: str) -> Target:
 
 
 class Pipe(Target):
-    """Standard output, or a named pipe: whoever reads it may have stopped to read.
+    """Standard output, or a named pipe. Its reader may have stopped reading.
 
     Args:
         number: of the open file, which is closed with the target.
@@ -113,7 +113,7 @@ class Pipe(Target):
         self._within_line = False
 
     def send(self, line: bytes) -> None:
-        """Writes a line in pieces that a pipe takes at once, so that it never waits longer than it is told to."""
+        """Writes a line in pieces that a pipe accepts at once, so that the wait is bounded."""
         rest = memoryview(line)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         poll = select.poll()
@@ -134,15 +134,15 @@ class Pipe(Target):
                 raise _failure(self.name, error) from error
 
     def close(self) -> None:
-        """Leaves standard output itself open, for others."""
+        """Closes the target's descriptor. Standard output itself stays open."""
         os.close(self._number)
 
 
 class AppendedFile(Target):
-    """A file that is added to, so that neither a restart nor several sources cut it.
+    """A file that lines are appended to, so that neither a restart nor several sources truncate it.
 
-    Each line is written at once. Where another program has moved the file away, as log rotation does, a new one is
-    begun. A line that a killed run left without its end is ended first.
+    Each line is written at once. If another program has moved the file away, as log rotation does, a new file is
+    begun. An incomplete line of a killed run is ended first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -160,13 +160,13 @@ class AppendedFile(Target):
         try:
             written = os.write(self._number, line)
             if written < len(line):
-                os.write(self._number, line[written:])  # tells why the rest has no place
+                os.write(self._number, line[written:])  # raises the reason why the rest does not fit
                 raise OSError(errno.EIO, "the line was cut")
         except OSError as error:
             raise _failure(self.name, error) from error
 
     def refresh(self) -> None:
-        """Begins the file anew where it was moved away or removed."""
+        """Begins a new file if the old one was moved away or removed."""
         try:
             mine, there = os.fstat(self._number), self._path.stat() if self._path.exists() else None
             if there is None or (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
@@ -189,10 +189,10 @@ class AppendedFile(Target):
 
 
 class Datagrams(Target):
-    """UDP, one event a datagram. Nothing is ever waited for: what the network does not take is lost and counted.
+    """UDP, one event a datagram. It never waits: a datagram that the network does not accept is lost and counted.
 
     Attributes:
-        lost: datagrams that the network did not take.
+        lost: number of datagrams that the network did not accept.
     """
 
     most_bytes = MOST_DATAGRAM_BYTES
@@ -210,7 +210,7 @@ class Datagrams(Target):
         self._address = address
 
     def send(self, line: bytes) -> None:
-        """Sends a line, or loses it: where a vehicle's network comes and goes, the events go on when it is back."""
+        """Sends a line, or loses it. When a vehicle's network fails for a time, events continue once it is back."""
         try:
             self._socket.sendto(line, self._address)
         except OSError as error:
@@ -244,7 +244,7 @@ def _failure(name: str, error: OSError) -> OutputError:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """The host and port of ``udp://HOST:PORT``. Never repeats a user or password in its message."""
+    """The host and port of ``udp://HOST:PORT``. An error's message never contains a user or password."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port

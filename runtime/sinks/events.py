@@ -1,4 +1,4 @@
-"""Events as JSON lines: a result, a heartbeat, a change; ``event_schema.json`` is their form."""
+"""Events as JSON lines: results, heartbeats and changes, in the form of ``event_schema.json``."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .event_targets import open_target
 SCHEMA = "edgeseg.event/1"
 
 _OPTIONAL = ("timings_ms", "sinks", "board", "shares", "invalid", "detail", "name")
-"""What is left out, in this order, where an event is too long for its target."""
+"""Fields that are left out, in this order, if an event is too long for its target."""
 _MOST_FAILURES = 10
 _SHARE_DIGITS, _MS_DIGITS, _SECONDS_DIGITS = 4, 2, 6
 
 
 class EventsSink(Sink):
-    """Writes what happens to one source as JSON, a line an event.
+    """Writes the events of one source as JSON, one line each.
 
-    ``result`` comes with each class map, ``heartbeat`` at the rate at which the run announces how it is, whether
-    frames come or not, and ``change`` where a result is valid no more or again, the source is lost or back, a sink is
-    disabled, or something else runs than was asked for.
+    ``result`` comes with each class map. ``heartbeat`` comes at the rate of the run's status, with or without frames.
+    ``change`` comes when results stop or start to be valid, the source is lost or back, a sink is disabled, or the run
+    uses something other than was requested.
 
     Args:
-        target: ``-`` for standard output; a file, which is added to; or ``udp://HOST:PORT``.
+        target: ``-`` for standard output; a file to append to; or ``udp://HOST:PORT``.
         labels: the classes, for their names.
-        source: the number of the source, from 1; 0 where there is but one.
+        source: the number of the source, from 1; 0 if there is only one.
 
     Raises:
         UsageError: the target is none of these.
@@ -53,10 +53,10 @@ class EventsSink(Sink):
         self._known: dict[str, str] = {}
 
     def write(self, output: Output) -> None:
-        """Writes a result, and a change where it is valid no more or again; of a beat the change alone.
+        """Writes a result, and a change if its validity changed. For a beat it writes only the change.
 
         Raises:
-            OutputError: the target takes no more.
+            OutputError: the target accepts no more.
         """
         result = output.result
         finished_at = output.finished_at or now()
@@ -85,12 +85,12 @@ class EventsSink(Sink):
         self._send(event)
 
     def announce(self, status: Status) -> None:
-        """Writes a heartbeat, after the changes since the last one.
+        """Writes the changes since the last heartbeat, and then a heartbeat.
 
-        Nothing where a newer result than it tells of has been written meanwhile: what it says is over.
+        Writes no heartbeat if a newer result than its own has been written: it would be out of date.
 
         Raises:
-            OutputError: the target takes no more.
+            OutputError: the target accepts no more.
         """
         self._target.refresh()
         source = next((each for each in status.sources if each.number == self._source), None)
@@ -142,7 +142,7 @@ class EventsSink(Sink):
         )
 
     def close(self, commit: bool) -> None:
-        """Lets the target go. What was written stays: events are what was so."""
+        """Releases the target. Events that were written stay, because they were true."""
         self._target.close()
 
     def _changes(self, status: Status, source: SourceStatus) -> None:
@@ -155,7 +155,7 @@ class EventsSink(Sink):
         problems = {f"sink {sink.name}": sink.problem for sink in source.sinks} | {"source": source.problem}
         usual = {"source": "connected", "degraded": "as asked"}
         for what, is_now in now.items():
-            # The first time, only what is not as it should be is news.
+            # The first time, only a state that is not the usual one is a change.
             before = self._known.get(what, usual.get(what, "enabled" if what != "state" else is_now))
             self._known[what] = is_now
             if is_now != before:
@@ -201,7 +201,7 @@ class EventsSink(Sink):
 
 
 def encode(event: Mapping[str, Any]) -> bytes:
-    """An event as a line of JSON in ASCII, which no control character or byte of a name can break."""
+    """An event as a line of JSON in ASCII. No control character or byte of a name can break the line."""
     return json.dumps(event, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
 
 

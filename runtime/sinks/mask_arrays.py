@@ -1,4 +1,4 @@
-"""Class maps as compressed NumPy arrays, one file a segment."""
+"""Class maps as compressed NumPy arrays, one file for each segment."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class MaskArraysSink(Sink):
 
     Each file holds ``classes`` uint8 [N, H, W] (void where not valid), ``frame_id`` int64 [N], ``captured_at`` float64
     [N] (seconds of :func:`edgeseg.now`), ``valid`` bool [N], and the text arrays ``reason`` and ``name`` [N];
-    ``numpy.load(path, allow_pickle=False)`` reads it. It is whole, and on the disk, before it bears its name: a power
-    cut loses at most the segment in memory. Numbers go on after a restart; a change of size begins a new file.
+    ``numpy.load(path, allow_pickle=False)`` reads it. A file gets its name once it is whole and on the disk: a power
+    cut loses at most the segment in memory. Numbers continue after a restart. A change of size begins a new file.
 
     Args:
-        folder: to make, or one of the same classes, which is added to.
+        folder: a new folder, or one of the same classes to add to.
         labels: the classes.
-        segment_seconds: how long a file lasts, by the times of capture; a size of 32 MiB ends it sooner.
+        segment_seconds: length of a file by capture times; a size of 32 MiB ends it sooner.
 
     Raises:
         OutputError: the folder cannot be written, or holds masks of other classes.
@@ -54,10 +54,10 @@ class MaskArraysSink(Sink):
         self._held: list[_Held] = []
 
     def write(self, output: Output) -> None:
-        """Takes a mask, after writing those before it where their segment is over.
+        """Keeps a mask for its file. First writes the earlier masks if their segment is over.
 
         Raises:
-            OutputError: they cannot be written, as when the disk is full. Files that were whole before stay.
+            OutputError: they cannot be written, as when the disk is full. Earlier files stay.
         """
         result = output.result
         if self._held:
@@ -80,7 +80,7 @@ class MaskArraysSink(Sink):
         )
 
     def close(self, commit: bool) -> None:
-        """Writes the last file; also where the run failed, for what it saw until then is so.
+        """Writes the last file, even if the run failed: the masks until then are correct.
 
         Raises:
             OutputError: as :meth:`write`.
@@ -123,7 +123,7 @@ class _Held:
 
 
 def _write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Writes arrays as ``numpy.savez_compressed`` does, at a compression that keeps up with a camera."""
+    """Writes arrays as ``numpy.savez_compressed`` does, with a compression fast enough for a camera."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

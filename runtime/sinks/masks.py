@@ -1,4 +1,4 @@
-"""Class maps as palette PNGs, the form that VOC-layout data sets have their masks in."""
+"""Class maps as palette PNGs, the form of masks in VOC-layout data sets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LABELS_NAME = "labelmap.txt"
 
 
 class MasksSink(Sink):
-    """Writes each class map to a folder, which appears under its name once it is whole.
+    """Writes each class map to a folder, which gets its name once it is whole.
 
-    A mask bears its picture's name, or the frame's number where frames have no names. ``labelmap.txt`` goes beside
-    them. A result that is not valid is a mask of void.
+    A mask has the name of its image, or the frame's number if frames have no names. ``labelmap.txt`` is written beside
+    the masks. A result that is not valid becomes a mask of void.
 
     Args:
-        folder: to make.
+        folder: the folder to make.
         labels: the classes, for the colours.
         force: whether the folder may exist; masks of the same names are then replaced, other files stay.
 
@@ -46,7 +46,7 @@ class MasksSink(Sink):
             OutputError: it cannot be written, as when the disk is full.
         """
         name = output.name or f"{output.result.frame_id:06d}"
-        if name in self._taken:  # pictures of one name in several folders
+        if name in self._taken:  # images of one name in several folders
             name = f"{name}-{output.result.frame_id:06d}"
         try:
             self._partial.mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ class MasksSink(Sink):
         self._taken.add(name)
 
     def close(self, commit: bool) -> None:
-        """Gives the folder its name, or moves the masks into the one that is there.
+        """Gives the folder its name, or moves the masks into the existing folder.
 
         Raises:
             OutputError: no frame came, or the folder cannot be written.
@@ -78,13 +78,13 @@ class MasksSink(Sink):
 
 
 class LiveMasksSink(Sink):
-    """Writes the class maps of a live source as they come, each whole and on the disk before it bears its name.
+    """Writes the class maps of a live source at once. Each gets its name when it is whole and on the disk.
 
-    What a camera saw cannot be had again, so nothing waits for the end of the run: a power cut loses at most the mask
-    that was being written. Numbers go on after a restart, so that nothing is replaced.
+    A camera's frames cannot be read again, so nothing waits for the end of the run: a power cut loses at most the mask
+    that was being written. Numbers continue after a restart, so that nothing is replaced.
 
     Args:
-        folder: to make, or one of the same classes, which is added to.
+        folder: a new folder, or one of the same classes to add to.
         labels: the classes, for the colours.
 
     Raises:
@@ -126,11 +126,11 @@ class LiveMasksSink(Sink):
             raise OutputError(f"cannot write masks to {self._folder}: {error.strerror}; {kept}") from error
 
     def close(self, commit: bool) -> None:
-        """Does nothing: every mask is there already."""
+        """Does nothing: every mask is already written."""
 
 
 def open_folder_of(folder: Path, labels: LabelMap) -> None:
-    """Makes a folder of masks with its label map, or checks that the one there is of the same classes.
+    """Makes a folder of masks with its label map, or checks that an existing one has the same classes.
 
     Raises:
         OutputError: it may not be written, or is of other classes, or holds other things.

@@ -1,4 +1,4 @@
-"""One MP4 file of overlays being written, and the pace at which it is to play."""
+"""One MP4 file of overlays while it is written, and its pace of frames."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 5
 _CODECS = (("mp4v", "MPEG-4", 8190), ("MJPG", "Motion JPEG", 65500))
-"""In order of preference: four letters, name, and the longest side in pixels that the codec has numbers for."""
+"""In order of preference: four letters, name, and the longest side in pixels that the codec can express."""
 _MOST_TICKS = 65535
 _SLOWEST_FPS = 0.01
 _EVEN_S = 2e-3
-"""Frames are at a constant rate where none is further than this from its place; Matroska rounds to a millisecond."""
+"""The rate is constant if no frame is further than this from its place. Matroska rounds to a millisecond."""
 
 
 def even_size(frame_bgr: Frame) -> tuple[int, int]:
-    """Returns the size that a frame has in a video: the codec's chroma is half as fine, so sides must be even."""
+    """Returns a frame's size in a video. Sides must be even, because the codec's chroma has half the resolution."""
     return (frame_bgr.shape[0] + 1) & ~1, (frame_bgr.shape[1] + 1) & ~1
 
 
 def codec_fps(fps: float) -> float:
-    """Returns the rate nearest to ``fps`` that an MPEG-4 stream can be of: its clock has at most 65535 ticks a second.
+    """Returns the rate nearest to ``fps`` that an MPEG-4 stream can have: its clock has at most 65535 ticks a second.
 
-    OpenCV counts a rate in whole, tenth, hundredth and thousandth frames, the first that comes near.
+    OpenCV expresses a rate in whole, tenth, hundredth or thousandth frames, the first that is near.
     """
     for ticks in (1000, 100, 10, 1):
         rounded = round(fps * ticks) / ticks
@@ -49,14 +49,14 @@ class Mp4File:
     Args:
         partial: the name to write to.
         path: the name that the file will have, for messages.
-        fps: frames a second that it plays at, where frames come without times.
-        size_hw: of all its frames, even.
+        fps: frames a second of the file, if frames come without times.
+        size_hw: size of all its frames, even.
 
     Attributes:
         frames: written so far.
 
     Raises:
-        OutputError: no codec takes such frames or is there, or the file cannot be made.
+        OutputError: no available codec accepts such frames, or the file cannot be made.
     """
 
     def __init__(self, partial: Path, path: Path, fps: float, size_hw: tuple[int, int]) -> None:
@@ -69,11 +69,11 @@ class Mp4File:
         self._writer = self._open()
 
     def write(self, frame_bgr: Frame, time_s: float | None = None) -> None:
-        """Appends a frame, which has the file's size or lacks its last line or column, which is then repeated.
+        """Appends a frame of the file's size. If the last line or column is missing, the one before it is repeated.
 
         Args:
             frame_bgr: uint8 [H, W, 3].
-            time_s: when it is to be shown, in seconds from some moment; either all frames have one or none.
+            time_s: display time in seconds from any fixed moment; either all frames have one or none.
         """
         height, width = self.size_hw
         below, right = height - frame_bgr.shape[0], width - frame_bgr.shape[1]
@@ -85,10 +85,10 @@ class Mp4File:
             self._times_s.append(time_s)
 
     def end(self, kept: str) -> None:
-        """Ends the file, counts its frames and sets their times: the encoder says nothing where the disk is full.
+        """Ends the file, counts its frames and sets their times. The encoder does not report a full disk.
 
         Args:
-            kept: what stays where it is not whole, for the message.
+            kept: what is kept if it is not whole, for the message.
 
         Raises:
             OutputError: fewer frames are on the disk than were written.
@@ -109,11 +109,11 @@ class Mp4File:
             set_times(self.partial, self._times_s)
 
     def abandon(self) -> None:
-        """Lets the file go as it is."""
+        """Closes the file as it is."""
         self._writer.release()
 
     def _is_even(self) -> bool:
-        """Whether the frames' times are those that a constant rate gives them."""
+        """True if the frames' times fit a constant rate."""
         first_s = self._times_s[0]
         return all(
             abs(time_s - first_s - number / self._fps) <= _EVEN_S
@@ -121,7 +121,7 @@ class Mp4File:
         )
 
     def _open(self) -> Any:
-        """Opens the first codec that takes the size and is there."""
+        """Opens the first available codec that accepts the size."""
         height, width = self.size_hw
         able = [codec for codec in _CODECS if max(self.size_hw) <= codec[2]]
         if not able:
@@ -164,11 +164,11 @@ class Mp4File:
 
 
 class Pace:
-    """How often each picture is written so that a video plays as fast as its frames were captured.
+    """Counts the copies of each overlay, so that a video plays as fast as its frames were captured.
 
     Args:
         fps: of the video.
-        in_real_time: repeat and leave out pictures; otherwise each comes once.
+        in_real_time: repeat and leave out overlays; otherwise each comes once.
     """
 
     def __init__(self, fps: float, in_real_time: bool) -> None:
@@ -178,10 +178,10 @@ class Pace:
         self._written = 0
 
     def copies(self, output: Output) -> int:
-        """How often to write an output's picture now. A long pause is shortened."""
+        """The number of times to write an output's overlay now. A long pause is shortened."""
         if not self._in_real_time:
             return 1
-        # A beat has no frame of its own: what counts is when it was known that nothing came.
+        # A beat has no frame of its own: its time is the moment when the lack of a frame was known.
         at = output.finished_at if output.beat else output.result.captured_at
         if self._first_at is None:
             self._first_at = at

@@ -1,7 +1,7 @@
-"""Gives the frames of an MP4 file their own times, where OpenCV has written them at a constant rate.
+"""Gives the frames of an MP4 file their own times, after OpenCV has written them at a constant rate.
 
-OpenCV's writer knows one rate and no times. In an MP4 file the times stand apart from the pictures, in a table of how
-long each frame lasts (``stts``), so that they can be set afterwards, without a frame repeated, dropped or coded again.
+OpenCV's writer supports one rate and no times. An MP4 file keeps the times apart from the frames, in a table of the
+frames' durations (``stts``). So they can be set afterwards: no frame is repeated, dropped or coded again.
 The boxes are those of ISO/IEC 14496-12.
 """
 
@@ -19,14 +19,14 @@ from ...core.errors import OutputError
 _FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts")
 _MOST = (1 << 32) - 1
 _Box = tuple[bytes, bytes]
-"""A kind, and what is in it."""
+"""A kind, and the content."""
 
 
 def set_times(path: Path, times_s: Sequence[float]) -> None:
-    """Sets when each frame is shown; the last lasts as long as the one before it.
+    """Sets the display time of each frame; the last frame lasts as long as the one before it.
 
     Args:
-        path: an MP4 file of one video stream without reordered frames, whose index comes last, as OpenCV writes it.
+        path: an MP4 file with one video stream, no reordered frames and its index last, as OpenCV writes it.
         times_s: of each frame in seconds, rising; at least two.
 
     Raises:
@@ -64,7 +64,7 @@ def set_times(path: Path, times_s: Sequence[float]) -> None:
 
 @dataclass(frozen=True)
 class _Times:
-    """How long each frame lasts, and all of them, in the stream's ticks; and all of them in the movie's."""
+    """The duration of each frame and of all frames in the stream's ticks, and of all frames in the movie's ticks."""
 
     lasts: Sequence[int]
     stream: int
@@ -100,7 +100,7 @@ def _timescales(data: bytes) -> tuple[int, int]:
 
 
 def _rewritten(data: bytes, times: _Times) -> list[_Box]:
-    """The boxes with the times in all places that speak of them."""
+    """The boxes, with the new times in all places that hold times."""
     boxes: list[_Box] = []
     for kind, body in _boxes(data):
         long = bool(body[:1] != b"\0")  # version 1 has dates and durations of eight bytes

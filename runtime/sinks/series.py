@@ -1,4 +1,4 @@
-"""A series of files, ``NAME-000001.mp4`` and on: numbers go on after a restart, and the oldest can make room."""
+"""A series of files, ``NAME-000001.mp4`` and on. Numbers continue after a restart; the oldest files can make room."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .disk import place
 
 
 class Series:
-    """Names the files of a series, and keeps it within its bound.
+    """Names the files of a series, and keeps their size within a limit.
 
-    What a killed run left half-written is removed at the start; whole files are never touched but by the bound.
+    Half-written files of a killed run are removed at the start. Whole files are removed only to keep the limit.
 
     Args:
         path: the name without a number: ``film.mp4`` gives ``film-000001.mp4`` and on.
-        most_bytes: of all files of the series together, also of earlier runs; without a bound where None. The oldest
-            go first, never the newest.
+        most_bytes: of all files of the series together, with those of earlier runs; None for no limit. The oldest
+            are removed first, never the newest.
 
     Raises:
         OutputError: its name may not be written, or the folder cannot be made or written.
@@ -49,11 +49,11 @@ class Series:
 
     @property
     def segment_bytes(self) -> int | None:
-        """What a file should not outgrow, so that removing whole ones keeps the bound; None without a bound."""
+        """The largest size of one file, so that removing whole files keeps the limit; None for no limit."""
         return None if self._most_bytes is None else max(1, self._most_bytes // 4)
 
     def begin(self) -> Path:
-        """Takes the next number.
+        """Uses the next number.
 
         Returns:
             A hidden name for the file until it is whole; give it to :meth:`finish`.
@@ -63,7 +63,7 @@ class Series:
         return partial
 
     def finish(self, partial: Path) -> Path:
-        """Gives a whole file its name, once it is on the disk, and removes the oldest beyond the bound.
+        """Gives a whole file its name, once it is on the disk, and removes the oldest files beyond the limit.
 
         Raises:
             OSError: the disk failed or is full.
@@ -76,7 +76,7 @@ class Series:
         return path
 
     def make_room(self, more_bytes: int) -> None:
-        """Removes the oldest files until ``more_bytes`` have room within the bound; the newest always stays.
+        """Removes the oldest files until ``more_bytes`` fit within the limit; the newest always stays.
 
         Raises:
             OSError: a file cannot be removed.
@@ -117,7 +117,7 @@ def names_of(path: Path) -> re.Pattern[str]:
 
 
 def _lives(pid: int) -> bool:
-    """Whether another process bears a number. This one has written nothing yet: what bears its number is older."""
+    """True if another process has this number. A file with this process's own number is older than the process."""
     if pid == os.getpid():
         return False
     try:

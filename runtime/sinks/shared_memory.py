@@ -42,21 +42,21 @@ _STATE_OFFSET = 68
 
 
 class SharedMemorySink(Sink):
-    """Publishes each class map under ``/dev/shm/NAME``, which no reader can hold up.
+    """Publishes each class map under ``/dev/shm/NAME``. No reader can block it.
 
     The layout is that of :mod:`edgeseg.runtime.sinks.shm_layout`, for C in ``examples/edgeseg_shm.h``. Only this user
-    can read it. A result that is not valid is published as void, with its reason; so is the news that nothing comes.
-    Memory that a killed writer left is replaced; readers see from the header's heartbeat that a writer is dead. A frame
-    too large for the memory replaces it by a larger one, and readers are told to open it again.
+    can read it. A result that is not valid is published as void, with its reason; so is a beat. Memory of a killed
+    writer is replaced; the heartbeat in the header shows readers that a writer is dead. If a frame is too large, the
+    memory is replaced by a larger one, and its state tells readers to open it again.
 
     Args:
         name: letters, digits, ``.``, ``_`` and ``-``.
         labels: the classes.
-        max_size_hw: the size that memory is taken for at first, 720 x 1280 where None.
+        max_size_hw: the frame size that memory is reserved for at first; 720 x 1280 if None.
         with_frames: also publish the frames themselves, uint8 BGR.
 
     Raises:
-        OutputError: the name cannot be one, another process writes under it, or memory is short.
+        OutputError: the name is malformed, another process writes under it, or memory is short.
     """
 
     lossless = False
@@ -89,7 +89,7 @@ class SharedMemorySink(Sink):
         stays_with_this_process(self, _IN_A_CHILD)
 
     def write(self, output: Output) -> None:
-        """Publishes a result; of a beat, that nothing is valid now.
+        """Publishes a result; for a beat, publishes that nothing is valid now.
 
         Raises:
             OutputError: a larger frame has come, and memory for it is short.
@@ -116,11 +116,11 @@ class SharedMemorySink(Sink):
         memory.head["newest"][0] = self._published
 
     def announce(self, status: Status) -> None:
-        """Tells readers that the writer lives."""
+        """Shows readers that the writer is alive."""
         self._memory.beat()
 
     def close(self, commit: bool) -> None:
-        """Tells readers that no more comes, and removes the name."""
+        """Tells readers that no more results come, and removes the name."""
         if is_left_alone(self):
             return
         self._memory.end(CLOSED)
@@ -150,11 +150,11 @@ class SharedMemorySink(Sink):
             np.copyto(slot.frame[: 3 * height * width].reshape(height, width, 3), output.frame_bgr)
 
     def _order(self) -> None:
-        """Lets no store that comes after be seen before one that came before.
+        """Keeps later stores from becoming visible before earlier ones.
 
-        Python has no fence of its own. Taking and giving back a lock are an acquire and a release of the C library's,
-        and stores do not pass a release followed by an acquire of the same word: on ARM they are stlr and ldar, or
-        their atomic kin, which the architecture keeps in order; x86 keeps stores in order by itself.
+        Python has no memory fence. Acquiring and releasing a lock are an acquire and a release of the C library, and
+        stores do not pass a release that is followed by an acquire of the same word. On ARM these are stlr and ldar,
+        or their atomic variants, which the architecture keeps in order. x86 keeps stores in order by itself.
         """
         with self._fence:
             pass
@@ -169,7 +169,7 @@ class SharedMemorySink(Sink):
             memory = _Memory(fresh, layout, len(self._labels))
             os.rename(fresh, self._path)
         except OSError as error:
-            with contextlib.suppress(OSError):  # read-only, as everything there
+            with contextlib.suppress(OSError):  # read-only, like the whole folder
                 fresh.unlink(missing_ok=True)
             mib = layout.total_bytes / 2**20
             raise OutputError(
@@ -178,7 +178,7 @@ class SharedMemorySink(Sink):
         return memory
 
     def _take_over(self) -> None:
-        """Looks at what bears the name, and sends readers of what a killed writer left to the memory to come."""
+        """Checks the file of this name. If a killed writer left it, tells its readers to open the new memory."""
         check_output(self._path)
         try:
             number = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -201,7 +201,7 @@ class SharedMemorySink(Sink):
 
 
 def _unlock(sink: SharedMemorySink, error: EdgesegError) -> None:
-    """In a forked child: with its copy of the file open, the name would stay taken after the parent has ended."""
+    """Closes a forked child's copy of the file. While it is open, the name stays locked after the parent's end."""
     os.close(sink._memory.number)
 
 
@@ -230,7 +230,7 @@ class _Memory:
         self.number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Taken now, and not when first written: memory that is short must be an error and not a bus error.
+            # Reserved now and not on the first write: short memory must raise an error and not SIGBUS.
             os.posix_fallocate(self.number, 0, layout.total_bytes)
             self._map = mmap.mmap(self.number, layout.total_bytes)
         except OSError:
@@ -262,16 +262,16 @@ class _Memory:
             self.head[name][0] = value
 
     def beat(self) -> None:
-        """Tells readers that the writer lives."""
+        """Shows readers that the writer is alive."""
         self.head["heartbeat_ns"][0] = now_ns()
 
     def end(self, state: int) -> None:
-        """Tells readers why no more comes."""
+        """Tells readers why no more results come."""
         self.beat()
         self.head["state"][0] = state
 
     def close(self) -> None:
-        """Lets the memory go; who still maps it keeps it."""
+        """Releases the memory. A process that still maps it keeps it."""
         del self.head, self.slots
         self._map.close()
         os.close(self.number)

@@ -1,8 +1,8 @@
-"""How results lie in shared memory: version 2 of what ``examples/edgeseg_shm.h`` says in C.
+"""The layout of results in shared memory: version 2, in C in ``examples/edgeseg_shm.h``.
 
 A header of :data:`HEADER` bytes, the names of the classes, then a ring of slots. All numbers are in the machine's own
-byte order and lie at multiples of their size. Times are nanoseconds of CLOCK_BOOTTIME, which goes on while
-the machine sleeps; version 1 had those of CLOCK_MONOTONIC, which does not, and was otherwise the same.
+byte order and are aligned to their size. Times are nanoseconds of CLOCK_BOOTTIME, which continues while the machine
+sleeps. Version 1 used CLOCK_MONOTONIC, which stops then, and was otherwise the same.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 SHM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What shared memory may be called."""
+"""The form of a name of shared memory."""
 
 MAGIC = b"EDGESEG1"
 VERSION = 2
 SLOTS = 3
 
 OPEN, CLOSED, REPLACED = 1, 2, 3
-"""States: results come; the writer has ended; a larger memory bears the name now, open it again."""
+"""States: results come; the writer has ended; a larger memory has the name now, open it again."""
 
 HEADER = np.dtype(
     {
@@ -34,8 +34,8 @@ HEADER = np.dtype(
         "itemsize": 128,
     }
 )  # fmt: skip
-"""``frame_offset`` is 0 where slots hold no frames. ``newest`` counts results from 1 and is 0 before the first; result
-n lies in slot (n - 1) % ``slots``. ``map_offset`` and ``frame_offset`` count from the slot's begin."""
+"""``frame_offset`` is 0 if slots hold no frames. ``newest`` counts results from 1 and is 0 before the first; result
+n is in slot (n - 1) % ``slots``. ``map_offset`` and ``frame_offset`` count from the start of the slot."""
 
 SLOT = np.dtype(
     {
@@ -48,14 +48,14 @@ SLOT = np.dtype(
         "itemsize": 64,
     }
 )  # fmt: skip
-"""``sequence`` is odd while the slot is being written; whoever reads it twice, even and the same, has read whole."""
+"""``sequence`` is odd while the slot is written. A read is whole if it is even and the same before and after."""
 
 _PAGE = 4096
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lies, for frames up to a size.
+    """The offsets and sizes of all parts, for frames up to a size.
 
     Attributes:
         max_size_hw: the largest frame.
@@ -69,34 +69,34 @@ class Layout:
 
     @property
     def header_bytes(self) -> int:
-        """Where the slots begin."""
+        """Size of the header; the slots begin after it."""
         return _whole_pages(HEADER.itemsize + len(self.names))
 
     @property
     def map_bytes(self) -> int:
-        """Of the largest class map."""
+        """Size of the largest class map."""
         return self.max_size_hw[0] * self.max_size_hw[1]
 
     @property
     def frame_offset(self) -> int:
-        """Of the frame within a slot; 0 where there is none."""
+        """Offset of the frame within a slot; 0 if there is none."""
         return _whole_pages(SLOT.itemsize + self.map_bytes) if self.with_frames else 0
 
     @property
     def slot_bytes(self) -> int:
-        """Of one slot."""
+        """Size of one slot."""
         if self.with_frames:
             return self.frame_offset + _whole_pages(3 * self.map_bytes)
         return _whole_pages(SLOT.itemsize + self.map_bytes)
 
     @property
     def total_bytes(self) -> int:
-        """Of all."""
+        """Size of all shared memory."""
         return self.header_bytes + SLOTS * self.slot_bytes
 
 
 def encode_names(names: tuple[str, ...]) -> bytes:
-    """The names as they lie in memory."""
+    """The names as they are stored in memory."""
     return b"".join(name.replace("\0", "").encode() + b"\0" for name in names)
 
 

@@ -30,24 +30,24 @@ def _check_name(path: Path) -> None:
 
 
 class VideoSink(Sink):
-    """Writes overlays to an MP4 file, which appears under its name once it is whole.
+    """Writes overlays to an MP4 file, which gets its name once it is whole.
 
     The first frame sets the video's size. Frames of another size are fitted into it with black bars, because the
-    video writer would drop them without a word. An odd side has its last line or column twice, because the codec's
-    sides are even. Frames of a film are shown at the film's own times.
+    video writer would drop them without an error. The last line or column of an odd side is repeated, because the
+    codec needs even sides. Frames of a film keep the film's own times.
 
     Args:
         path: of the video, ``.mp4``.
-        fps: frames a second that it is to play at.
+        fps: frames a second of the video.
         in_real_time: repeat frames so that the video plays as fast as the frames were captured, however many a live
-            source dropped. Otherwise each frame comes once, at its film's time where it has one.
+            source dropped. Otherwise each frame comes once, at its film's time if it has one.
         force: whether it may replace a file.
 
     Raises:
         OutputError: the name does not end in ``.mp4``, the file exists, or its folder cannot be written.
     """
 
-    beats = True  # of a file: that frames are missing in it
+    beats = True  # for a film, a beat marks missing frames
 
     def __init__(self, path: Path, fps: float, in_real_time: bool = False, force: bool = False) -> None:
         _check_name(path)
@@ -63,7 +63,7 @@ class VideoSink(Sink):
 
     @property
     def kept_as(self) -> str:
-        """The file; empty where no frame came."""
+        """The file; empty if no frame came."""
         return self.name if self._whole else ""
 
     def write(self, output: Output) -> None:
@@ -88,8 +88,8 @@ class VideoSink(Sink):
         """Ends the video, counts its frames and gives it its name.
 
         Raises:
-            OutputError: no frame came of a source that is not live, or fewer are on the disk than were written, as
-                when it is full.
+            OutputError: no frame came from a source that is not live, or fewer frames are on the disk than were
+                written, as when it is full.
         """
         try:
             if not commit:
@@ -112,15 +112,15 @@ class VideoSink(Sink):
 class SegmentedVideoSink(Sink):
     """Writes overlays to a series of MP4 files, so that a power cut loses at most the last.
 
-    Each file is whole, and on the disk, before it bears its name. Numbers go on after a restart; what a killed run
-    left half-written is removed. A frame of another size begins a new file.
+    Each file gets its name once it is whole and on the disk. Numbers continue after a restart. Half-written files of a
+    killed run are removed. A frame of another size begins a new file.
 
     Args:
         path: without the numbers: ``film.mp4`` gives ``film-000001.mp4`` and on.
-        fps: frames a second that each is to play at.
-        segment_seconds: how long each plays.
+        fps: frames a second of each file.
+        segment_seconds: length of each file.
         in_real_time: as for :class:`VideoSink`.
-        most_bytes: of the series, earlier runs' files too; the oldest go first. Without a bound where None.
+        most_bytes: of the series, with files of earlier runs; the oldest are removed first. None for no limit.
 
     Raises:
         OutputError: the name does not end in ``.mp4``, or its folder cannot be written.
@@ -151,17 +151,17 @@ class SegmentedVideoSink(Sink):
 
     @property
     def kept_as(self) -> str:
-        """The first and the last file of this run that are there; empty where there is none."""
+        """The first and the last existing file of this run; empty if there is none."""
         there = [path for path in self._written if path.exists()]
         if not there:
             return ""
         return f"video {there[0]}" + (f" to {there[-1].name}" if len(there) > 1 else "")
 
     def write(self, output: Output) -> None:
-        """Appends an overlay, in a new file where the last has its length or another size.
+        """Appends an overlay, in a new file if the last is long enough or has another size.
 
         Raises:
-            OutputError: the disk is nearly full or fails. Files that were whole before stay.
+            OutputError: the disk is nearly full or fails. Earlier files stay.
         """
         if output.beat and self._file is None and not self._written:
             return  # no frame has come: there is no picture to strike through, nor a size for it
@@ -180,7 +180,7 @@ class SegmentedVideoSink(Sink):
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 
     def close(self, commit: bool) -> None:
-        """Ends the last file. It is kept, where it is whole, even if the run failed: it shows how it came to that.
+        """Ends the last file. If it is whole it is kept, even if the run failed: it shows how the run failed.
 
         Raises:
             OutputError: the last file is not whole, as when the disk is full. The others stay.

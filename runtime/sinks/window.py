@@ -18,10 +18,10 @@ _PROBE_SECONDS = 20
 
 
 def why_no_window() -> str:
-    """Why no window can be shown here; empty where one can."""
+    """The reason that no window can be shown here; empty if one can."""
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)"
-    # Qt ends the whole process where it cannot reach the display, so a child tries first.
+    # Qt ends the whole process if it cannot reach the display, so a child process tries first.
     try:
         child = subprocess.run(
             [sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=False
@@ -32,10 +32,10 @@ def why_no_window() -> str:
 
 
 class WindowSink(Sink):
-    """Shows overlays in a window; q, Esc or closing the window ends the run. Frames that come too fast are left out.
+    """Shows overlays in a window; q, Esc or closing the window ends the run. Frames that come too fast are skipped.
 
     Args:
-        of: what the title tells beside the program's name; empty for nothing.
+        of: text in the title beside the program's name; empty for nothing.
     """
 
     name = "window"
@@ -55,7 +55,7 @@ class WindowSink(Sink):
         """Shows an overlay.
 
         Raises:
-            StopRequested: the user wants to end.
+            StopRequested: the user asks the run to end.
         """
         if not self._shown:
             cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
