@@ -1,1 +1,1 @@
-"""What is built on the runtime and never imported by it: runs, the preview page, recordings, tiles, the doctor."""
+"""Applications of the runtime, which never imports them: runs, the preview page, recordings, tiles, the doctor."""

@@ -1,4 +1,4 @@
-"""What a run tells on the terminal: one live line, and a table at the end."""
+"""The terminal output of a run: one live line, and a table at the end."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NAME_CHARACTERS = 36
 
 
 class StatusLine:
-    """One line on stderr that is written over as the run goes on; silent where stderr is no terminal.
+    """One line on stderr that is overwritten during the run; silent if stderr is no terminal.
 
     Args:
-        live: whether there is to be one at all.
+        live: False for no line at all.
     """
 
     def __init__(self, live: bool = True) -> None:
@@ -37,30 +37,30 @@ class StatusLine:
         self.show(lambda: f"{stats.frames} frames   {stats.recent_fps:.1f} fps")
 
     def show(self, text: Callable[[], str]) -> None:
-        """Shows what a function gives, a few times a second; between, it is not called."""
+        """Shows the text of a function, a few times a second. The function is not called more often."""
         now = time.monotonic()
         if self._live and now - self._shown_at >= _REFRESH_SECONDS:
             self._shown_at = now
             self._write(f"\r\x1b[K{printable(text())}")
 
     def say(self, text: str) -> None:
-        """Prints a line of its own."""
+        """Prints a separate line."""
         text = printable_lines(text)
         self._write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Removes the line."""
         if self._live:
             self._write("\r\x1b[K")
 
     def _write(self, text: str) -> None:
-        # A terminal that was closed takes nothing; the run is worth more than what it says.
+        # A closed terminal raises an error; the run must not end because of it.
         with self._lock, contextlib.suppress(OSError, ValueError):
             print(text, end="", file=sys.stderr, flush=True)
 
 
 def head_of(segmenter: Segmenter) -> dict[str, str]:
-    """What runs, for the head of the statistics."""
+    """The bundle, variant, backend, device and precision of a run, for the head of the statistics."""
     backend, variant = segmenter.backend, segmenter.variant
     return {
         "bundle": segmenter.bundle.name,
@@ -72,7 +72,7 @@ def head_of(segmenter: Segmenter) -> dict[str, str]:
 
 
 def head_line(segmenter: Segmenter) -> str:
-    """The same for people, with the precision where it is not the variant's."""
+    """The same for people, with the precision if it is not the variant's."""
     head = head_of(segmenter)
     computes = "" if head["precision"] == segmenter.variant.precision else f", in {head['precision']}"
     head = {name: printable(value) for name, value in head.items()}
@@ -128,7 +128,7 @@ def _bottleneck(stats: Mapping[str, Any]) -> str:
 
 
 def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One row a source, its number first; below it why it failed."""
+    """One row for each source, its number first; below a failed source, the error."""
     names = [
         f"{number} {_tail(source['source'], _NAME_CHARACTERS)}" for number, source in enumerate(sources, 1)
     ]
@@ -151,10 +151,10 @@ def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def class_table(shares: Mapping[str, float]) -> list[str]:
-    """The lines that show how much each class covers; none where no class does.
+    """The lines with each class's share of the pixels; none if no class has any.
 
     Args:
-        shares: by name, from 0 to 1.
+        shares: by class name, from 0 to 1.
     """
     present = {name: share for name, share in shares.items() if share > 0}
     if not present:
@@ -172,6 +172,6 @@ def _bars(thing: str, what: str, shares: Mapping[str, float]) -> list[str]:
 
 
 def _tail(text: str, most: int) -> str:
-    """The text in one line, or as much of its end as has room."""
+    """The text in one line, or as much of its end as fits."""
     text = printable(text)
     return text if len(text) <= most else "…" + text[1 - most :]

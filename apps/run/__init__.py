@@ -1,1 +1,1 @@
-"""``edgeseg run``: its options, and the run that they describe."""
+"""``edgeseg run``: the request and the session."""

@@ -1,4 +1,4 @@
-"""What a run says at its end, and with which status it exits."""
+"""The end of a run: its report and its exit status."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def tell(
     request: RunRequest,
     print_line: Say,
 ) -> None:
-    """Tells what was measured, in one record of a log that machines read, else as a table; writes it where asked for.
+    """Reports the measurements, as one JSON log record or as a table, and writes them to a file if requested.
 
     Raises:
         OutputError: the statistics cannot be written.
     """
     tuned = {"threads": threads.summary(), "batch": batches.summary()}
     measured = {**head_of(segmenter), **tuned, **report.stats}
-    if request.stats is not None:  # first: whoever reads what is printed may have gone
+    if request.stats is not None:  # before printing, which fails if the reader has gone
         write_atomically(request.stats, (json.dumps(measured, indent=2) + "\n").encode(), request.force)
     if request.log_json:
         stats = report.stats
@@ -60,10 +60,10 @@ def tell(
 
 
 def conclude(report: RunReport, request: RunRequest, print_line: Say) -> int:
-    """Says what was written, and what ended the run.
+    """Reports the written outputs and the error that ended the run.
 
     Returns:
-        The exit status: 0, 1 where a camera or the network was lost for good, 2 where an output or a file failed.
+        The exit status: 0; 1 if a camera or the network was lost for good; 2 if an output or a file failed.
 
     Raises:
         Exception: a bug, which keeps its traceback.
@@ -89,7 +89,7 @@ def conclude(report: RunReport, request: RunRequest, print_line: Say) -> int:
 def ends(
     trace: Trace, say: Say
 ) -> Callable[[type[BaseException] | None, BaseException | None, object], None]:
-    """Closes the trace, also where the run failed: what it did until then is worth most."""
+    """Returns an exit callback that closes the trace, also after a failure: then the trace matters most."""
 
     def end(kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
         try:

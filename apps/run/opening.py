@@ -1,4 +1,4 @@
-"""Opens what a run needs: the network, what stands in for it, and the sources."""
+"""Opens the network, its degraded variants and the sources of a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 def open_segmenter(request: NetworkRequest, say: Say) -> tuple[Segmenter, ThreadChoice]:
-    """Opens the network with the threads that suit it best, warmed up.
+    """Opens the network with its best number of threads, and warms it up.
 
     Raises:
         EdgesegError: the bundle, variant, backend or device cannot work.
@@ -55,7 +55,7 @@ def open_segmenter(request: NetworkRequest, say: Say) -> tuple[Segmenter, Thread
 
 
 def builds_engines(request: NetworkRequest) -> bool:
-    """Whether opening the network may build engines, which takes as long as it takes."""
+    """True if opening the network may build engines, which has no time limit."""
     if request.backend == AUTO_BACKEND:
         engines = backend_class("tensorrt")
         return not engines.why_unavailable(request.device or engines.default_device)
@@ -63,7 +63,7 @@ def builds_engines(request: NetworkRequest) -> bool:
 
 
 def open_steps(request: NetworkRequest, segmenter: Segmenter) -> list[Segmenter | float]:
-    """Opens the variants of ``--degrade``, warmed up, so that changing to one takes no time.
+    """Opens and warms up the variants of ``--degrade``, so that a change to one takes no time.
 
     Raises:
         EdgesegError: the bundle has no such variant, or it cannot be opened.
@@ -84,17 +84,17 @@ def open_steps(request: NetworkRequest, segmenter: Segmenter) -> list[Segmenter 
 
 
 def close_steps(steps: list[Segmenter | float]) -> None:
-    """Closes those that are segmenters."""
+    """Closes the steps that are segmenters."""
     for step in steps:
         if isinstance(step, Segmenter):
             step.close()
 
 
 def open_sources(request: RunRequest, say: Say, stopping: threading.Event) -> tuple[list[Source], int | None]:
-    """Opens the sources that are asked for; where none is, the first camera, else the aerial world.
+    """Opens the requested sources; if none is requested, the first camera, else the aerial world.
 
     Returns:
-        The sources, and how many frames of each are to be taken; None for all.
+        The sources, and the number of frames to read from each; None for all.
 
     Raises:
         SourceError: one cannot be opened. None stays open.
@@ -124,7 +124,7 @@ def open_sources(request: RunRequest, say: Say, stopping: threading.Event) -> tu
 
 @contextmanager
 def opencv_in_one_thread() -> Iterator[None]:
-    """Leaves the CPUs to inference; the stages that OpenCV works in have a thread each as it is."""
+    """Limits OpenCV to one thread, which leaves the CPUs to inference. Each stage that uses it has a thread anyway."""
     import cv2
 
     before = cv2.getNumThreads()
@@ -141,7 +141,7 @@ def read_names(request: RunRequest) -> tuple[str, ...]:
 
 
 def reads_of(request: RunRequest) -> Reads:
-    """All that a run reads, so that no output replaces it."""
+    """All inputs of a run, so that no output replaces one."""
     bundle = request.network.bundle
     reads = Reads().add(f"the bundle {bundle}", bundle)
     for what, path in request.reads:

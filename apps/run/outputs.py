@@ -1,4 +1,4 @@
-"""The sinks that ``edgeseg run`` is asked for, and the names of what they write."""
+"""The requested sinks of ``edgeseg run``, and the names of their outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...runtime.sinks.series import names_of
 from .request import NPZ, SinkOptions
 
 NUMBER = "{source}"
-"""Stands for the source's number, from 1, in an output's name."""
+"""Placeholder for the source's number, from 1, in an output's name."""
 
 _NUMBERED = ("--save", "--masks", "--record")
 _FOLDERS = ("--masks", "--record")
@@ -32,17 +32,17 @@ _FALLBACK_FPS = 25.0
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is asked for, the same of each source.
+    """The requested outputs, the same for each source.
 
     Attributes:
         save: a video.
         masks: a folder.
         show: a window.
-        needed: whether something must be shown or saved, because nothing else is asked for.
-        force: whether it may replace what is there.
-        options: what is asked for beside.
-        head: gives what runs, for the recording of a source by its name.
-        recordable: whether each source has a recording that can be switched on, though none was asked for.
+        needed: whether something must be shown or saved, because no other output is requested.
+        force: whether outputs may replace existing ones.
+        options: of the other sinks.
+        head: gives the head of the recording of a source, by the source's name.
+        recordable: whether each source has a recording that can be switched on, even if none was requested.
     """
 
     save: Path | None
@@ -56,12 +56,12 @@ class Outputs:
 
 
 def name_of(path: Path, number: int, sources: int) -> Path:
-    """An output's name for one source: ``{source}`` gives its place, else it is added where there are several.
+    """An output's name for one source. The number replaces ``{source}``, else follows the stem of several sources.
 
     Args:
-        path: as asked for.
+        path: as requested.
         number: of the source, from 1.
-        sources: how many there are.
+        sources: their number.
     """
     if NUMBER in str(path):
         return Path(str(path).replace(NUMBER, str(number)))
@@ -69,14 +69,14 @@ def name_of(path: Path, number: int, sources: int) -> Path:
 
 
 def check_apart(options: Mapping[str, Path | Sequence[Path] | None], sources: int) -> None:
-    """Checks that no two outputs have one name.
+    """Checks that no two outputs have the same name.
 
     Args:
-        options: what is named, by its option; some have a name for each source, some are given more than once.
-        sources: how many there are.
+        options: paths by option; some options have a name for each source, some may be repeated.
+        sources: their number.
 
     Raises:
-        UsageError: two have one name.
+        UsageError: two have the same name.
     """
     taken: dict[str, str] = {}
     for option, name in _all_names(options, sources):
@@ -92,12 +92,12 @@ def check_all(
 
     Args:
         options: as for :func:`check_apart`.
-        sources: how many there are.
-        reads: what the run reads.
-        segmented: whether ``--save`` is a series, whose oldest files go.
+        sources: their number.
+        reads: the inputs of the run.
+        segmented: whether ``--save`` is a series, whose oldest files may be removed.
 
     Raises:
-        OutputError: one may not. The message names its option.
+        OutputError: one may not be written. The message names its option.
     """
     for option, name in _all_names(options, sources):
         try:
@@ -110,7 +110,9 @@ def check_all(
 
 
 def claim_all(stack: ExitStack, options: Mapping[str, Path | Sequence[Path] | None], sources: int) -> None:
-    """Claims each output until the stack is closed, so that two runs never write one; events are added to a stream.
+    """Claims each output until the stack is closed, so that two runs never write the same one.
+
+    Events need no claim: they are appended to a stream.
 
     Args:
         stack: ends the claims.
@@ -138,7 +140,7 @@ def _all_names(
 
 
 def _files_of_series(path: Path) -> list[Path]:
-    """The files of a series that are there: the oldest may be removed to make room."""
+    """The existing files of a series, of which the oldest may be removed to make room."""
     named = names_of(path)
     try:
         return [path.with_name(name) for name in os.listdir(path.parent) if named.fullmatch(name)]
@@ -147,7 +149,7 @@ def _files_of_series(path: Path) -> list[Path]:
 
 
 def _names_of(option: str, path: Path, sources: int) -> list[Path]:
-    """What an option writes, for all sources."""
+    """The output names of an option, for all sources."""
     if option not in _NUMBERED or sources == 1:
         return [path]
     return [name_of(path, number, sources) for number in range(1, sources + 1)]
@@ -159,10 +161,10 @@ def open_sinks(
     """Opens each source's sinks.
 
     Args:
-        outputs: what is asked for.
+        outputs: as requested.
         sources: open.
         labels: the classes.
-        say: is told what is not as it was asked for.
+        say: prints a line if an output differs from the request.
 
     Raises:
         OutputError: an output exists, or cannot be written.
@@ -223,9 +225,9 @@ def open_video(options: SinkOptions, path: Path, fps: float, live: bool, force: 
     """The sink of ``--save``: one file, or segments.
 
     Args:
-        options: as asked for.
+        options: as requested.
         path: of this source.
-        fps: that it plays at.
+        fps: of the video.
         live: of the source.
         force: whether one file may replace another; segments replace none.
 
@@ -240,14 +242,14 @@ def open_video(options: SinkOptions, path: Path, fps: float, live: bool, force: 
 
 
 def open_masks(options: SinkOptions, folder: Path, labels: LabelMap, live: bool, force: bool) -> Sink:
-    """The sink of ``--masks``: PNGs, all at the end of a file and at once of a live source; or arrays.
+    """The sink of ``--masks``: arrays, or PNGs, which appear at once for a live source and else at the end.
 
     Args:
-        options: as asked for.
+        options: as requested.
         folder: of this source.
         labels: the classes.
         live: of the source.
-        force: whether PNGs of a file may replace others.
+        force: whether PNGs of a source that is not live may replace others.
 
     Raises:
         OutputError: the folder cannot be written, or holds something else.
@@ -270,14 +272,14 @@ def open_others(
     """The sinks of ``--events``, ``--shm`` and ``--record``, in this order.
 
     Args:
-        options: as asked for.
+        options: as requested.
         labels: the classes.
-        head: what runs, for the recording.
-        source: the source's number, from 1; 0 where there is but one.
+        head: of the recording.
+        source: the source's number, from 1; 0 if there is only one.
         named: gives an output its name for this source.
 
     Raises:
-        UsageError: a target of events cannot be.
+        UsageError: a target of events is malformed.
         OutputError: an output cannot be written.
     """
     from ...runtime.sinks.events import EventsSink
@@ -286,7 +288,7 @@ def open_others(
 
     sinks: list[Sink] = []
     try:
-        # Events say which source they are of, and so share their target.
+        # Each event names its source, so all sources can share one target.
         sinks += [EventsSink(target, labels, source) for target in options.events]
         if options.shm is not None:
             name = str(named(Path(options.shm)))

@@ -19,14 +19,14 @@ class Recordings:
 
     @property
     def active(self) -> bool:
-        """Whether any records now."""
+        """True if any recording is on."""
         return any(sink.active for sink in self._sinks)
 
     def start(self) -> str:
-        """Begins a take of each; says where they will be kept.
+        """Begins a take of each source, and returns their folders.
 
         Raises:
-            OutputError: one cannot be begun. None records then.
+            OutputError: one cannot be begun. Then all recordings are off.
         """
         try:
             return ", ".join([sink.start() for sink in self._sinks])
@@ -35,7 +35,7 @@ class Recordings:
             raise
 
     def stop(self) -> str:
-        """Ends the takes; says where they are kept.
+        """Ends the takes, and returns their folders.
 
         Raises:
             OutputError: the end of one cannot be written.

@@ -1,4 +1,4 @@
-"""What a run is asked to do: all that the command line says of it, checked, and nothing of how it was typed."""
+"""The request for a run: the checked options of the command line, without their text form."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ PNG, NPZ = "png", "npz"
 
 @dataclass(frozen=True)
 class NetworkRequest:
-    """The network that runs, and on what.
+    """The network and the hardware that runs it.
 
     Attributes:
         bundle: the folder.
         variant: of the bundle; None for the bundle's own choice.
         backend: a name, or ``auto``.
-        device: that the backend knows; None for the backend's own choice.
-        threads: of the CPU, for inference; None for what a measurement favours.
-        batch: the most frames that are inferred at once; None for what a measurement favours.
-        degrade: what to run while deadlines are missed, step by step: variants' names, and shares of the frames.
+        device: of the backend; None for the backend's own choice.
+        threads: of the CPU, for inference; None for the fastest number by measurement.
+        batch: the most frames that are inferred at once; None for the fastest number by measurement.
+        degrade: the steps while deadlines are missed: variants' names, and shares of the frames.
     """
 
     bundle: Path = DEFAULT_BUNDLE
@@ -39,17 +39,17 @@ class NetworkRequest:
 
 @dataclass(frozen=True)
 class SinkOptions:
-    """What is asked for beside a window.
+    """The options of sinks other than a window.
 
     Attributes:
-        segment_seconds: how long each file of a video lasts; None for one file.
-        save_limit_bytes: of a video's segments together; None without a bound.
+        segment_seconds: length of each file of a video; None for one file.
+        save_limit_bytes: of a video's segments together; None for no limit.
         masks_format: ``png`` or ``npz``.
         events: targets.
         shm: name of shared memory.
-        shm_frames: whether frames go there too.
+        shm_frames: whether shared memory has frames too.
         record: folder of a recording.
-        record_limit_bytes: of it; None without a bound.
+        record_limit_bytes: of the recording; None for no limit.
     """
 
     segment_seconds: float | None = None
@@ -63,7 +63,7 @@ class SinkOptions:
 
     @property
     def any_asked(self) -> bool:
-        """Whether results go anywhere by these options alone."""
+        """True if these options alone give results an output."""
         return bool(self.events or self.shm or self.record)
 
     @property
@@ -73,31 +73,31 @@ class SinkOptions:
 
     @property
     def take_standard_output(self) -> bool:
-        """Whether events go to standard output, so that nothing else may."""
+        """True if events go to standard output, which then nothing else may use."""
         return "-" in self.events
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run.
+    """The request for one run.
 
     Attributes:
-        network: what infers.
-        sources: as :func:`edgeseg.open_source` takes them; empty for the first camera, else the aerial world.
-        frames: of each source, after which the run ends; None for all.
-        live: how long cameras and servers are waited for.
-        limits: what the run promises about its results.
+        network: the network and its hardware.
+        sources: in the form for :func:`edgeseg.open_source`; empty for the first camera, else the aerial world.
+        frames: number of each source's frames, after which the run ends; None for all.
+        live: the timeouts of cameras and servers.
+        limits: on results, heartbeats and deadlines.
         save: a video.
         masks: a folder of class maps.
         show: a window.
-        stats: a file of figures.
-        trace: a file of spans.
+        stats: a file for the measurements.
+        trace: a file for the times of each stage and frame.
         force: whether outputs may replace others.
-        sinks: where else results go.
+        sinks: the other sinks.
         preview: the page; None for none.
         tile: one large image, tile by tile, in place of a stream; None for a stream.
-        reads: the files that the options themselves were read from, by what they are.
-        log_json: whether all that is told is a log that machines read.
+        reads: the files that the options themselves were read from, each with its description.
+        log_json: whether all messages are JSON log records.
     """
 
     network: NetworkRequest = field(default_factory=NetworkRequest)
@@ -119,7 +119,7 @@ class RunRequest:
 
     @property
     def outputs(self) -> dict[str, Path | list[Path] | None]:
-        """What is written, by the option that names it."""
+        """The paths of all outputs, by option."""
         return {
             "--save": self.save,
             "--masks": self.masks,

@@ -1,4 +1,4 @@
-"""One run, from the request to the exit status: opens what is needed, runs, and closes all of it."""
+"""The session of one run, from the request to the exit status."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MORE_SECONDS = 60.0
-"""systemd is told every two seconds that opening may still take so long: building an engine takes minutes."""
+"""Extension of systemd's start timeout, sent every two seconds: building an engine takes minutes."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What a run has opened before its outputs."""
+    """The parts of a run that are opened before its outputs."""
 
     segmenter: Segmenter
     threads: ThreadChoice
@@ -67,19 +67,19 @@ class Opened:
 
 
 class Session:
-    """One run.
+    """One run, which it opens, runs and closes.
 
     Args:
-        request: what is asked for.
-        stop: the wish to end.
+        request: the checked options.
+        stop: the request to end.
         status: the line on the terminal.
-        say: tells people a line.
+        say: prints a line for people.
 
     Attributes:
-        stuck: whether something has not answered to the end, so that only the end of the process ends it.
+        stuck: True if a part does not respond at the end, so that only the end of the process can stop it.
 
     Raises:
-        UsageError: two outputs have one name. Nothing has been opened then.
+        UsageError: two outputs have the same name. Nothing has been opened then.
         OutputError: an output may not be written.
     """
 
@@ -101,7 +101,7 @@ class Session:
 
         Raises:
             EdgesegError: something cannot be opened, or failed in a run over files.
-            Stopped: the end was asked for before the run had begun.
+            Stopped: the user asked for the end before the run had begun.
         """
         return self._run_stream() if self._request.tile is None else self._run_tiles(self._request.tile)
 
@@ -133,7 +133,7 @@ class Session:
             report = self._run(stack, opened)
             if report.stuck:
                 self.stuck = True
-                stack.pop_all()  # what does not answer cannot be closed either
+                stack.pop_all()  # a part that does not respond cannot be closed either
                 if opened.trace is not None:
                     opened.trace.close()
         self._status.clear()
@@ -141,7 +141,7 @@ class Session:
         return conclude(report, request, self._print)
 
     def _open(self, stack: ExitStack) -> Opened:
-        """Opens everything but the outputs; the stack closes it."""
+        """Opens everything except the outputs; the stack closes it."""
         request, network, stop = self._request, self._request.network, self._stop
         notifier = stack.enter_context(Notifier())
         patience = partial(notifier.extend_timeout, _MORE_SECONDS)
@@ -163,7 +163,7 @@ class Session:
         return Opened(segmenter, threads, steps, batches, sources, frames, trace, notifier)
 
     def _within_limit(self, work: Callable[[], T], tick: Callable[[], None] = lambda: None) -> T:
-        """Does a part of opening the network; :meth:`.stop.Stop.unless` has what is raised."""
+        """Opens a part of the network within the time limit. Raises as :meth:`.stop.Stop.unless`."""
         limit_s = self._request.limits.start_timeout_s
         seconds = None if builds_engines(self._request.network) else limit_s
         return self._stop.unless(
@@ -219,7 +219,7 @@ class Session:
         return pipeline.run()
 
     def _print(self, line: str) -> None:
-        """Prints a line of the closing report, beside events that go to standard output."""
+        """Prints a line of the closing report; on stderr if events go to standard output."""
         print(
             printable_lines(line), file=sys.stderr if self._request.sinks.take_standard_output else sys.stdout
         )

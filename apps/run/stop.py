@@ -1,4 +1,4 @@
-"""Takes in the wish to end, from Ctrl-C, SIGTERM or SIGHUP, in every state that a run can be in."""
+"""The request to end a run, by Ctrl-C, SIGTERM or SIGHUP, in every state of the run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 _POLL_SECONDS = 0.02
 _TICK_SECONDS = 2.0
-_SAME_WISH_SECONDS = 0.3
+_SAME_REQUEST_SECONDS = 0.3
 
 
 class Stopped(KeyboardInterrupt):
-    """The end was asked for before the run had begun.
+    """The user asked for the end before the run had begun.
 
     Attributes:
-        busy: whether something is still going on in a library, which only the end of the process ends.
+        busy: True if a library is still at work, which only the end of the process can stop.
     """
 
     def __init__(self, busy: bool) -> None:
@@ -33,17 +33,17 @@ class Stopped(KeyboardInterrupt):
 
 
 class OverdueError(FlightError):
-    """Something has not come to its end in the time that it has, and is still going on in a library."""
+    """A task has exceeded its time limit, and a library is still at work on it."""
 
 
 class Stop:
-    """The wish to end. The first Ctrl-C, SIGTERM or SIGHUP sets it, the next interrupts whatever goes on.
+    """The request to end. The first Ctrl-C, SIGTERM or SIGHUP sets it; the next one interrupts the work.
 
-    What comes right after the first is the same wish: a key that is held, or a terminal and a wrapper that both tell.
-    A terminal that closes may send more than one SIGHUP: these never interrupt.
+    A signal right after the first belongs to the same request: a key is held, or a terminal and a wrapper both send
+    one. A terminal that closes may send more than one SIGHUP, so SIGHUP never interrupts.
 
     Attributes:
-        event: set once the end is asked for.
+        event: set once the end is requested.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Lets these signals ask for the end while the block runs; in the main thread, else nothing is changed."""
+        """Makes these signals request the end while the block runs. Outside the main thread it changes nothing."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -64,7 +64,7 @@ class Stop:
             if not self.event.is_set():
                 first_at = now
                 self.event.set()
-            elif number != signal.SIGHUP and now - first_at > _SAME_WISH_SECONDS:
+            elif number != signal.SIGHUP and now - first_at > _SAME_REQUEST_SECONDS:
                 signal.default_int_handler(number, frame)
 
         previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, *ending_signals())}
@@ -81,18 +81,18 @@ class Stop:
         within_s: float | None = None,
         overdue: str = "",
     ) -> T:
-        """Does what may take long inside a library, where Python answers no signal, and leaves it at the wish to end.
+        """Does long work inside a library, where Python handles no signal, and leaves it when the end is requested.
 
         Args:
             work: is called in a thread of its own.
-            tick: is called every two seconds meanwhile.
-            within_s: how many seconds it may take; any where None.
-            overdue: what to say where it takes longer.
+            tick: is called every two seconds during the work.
+            within_s: time limit in seconds; None for no limit.
+            overdue: message of the error if the work takes longer.
 
         Raises:
-            Stopped: the end was asked for.
-            OverdueError: it has taken longer than it may, and goes on.
-            BaseException: whatever ``work`` raises.
+            Stopped: the end was requested.
+            OverdueError: the work has exceeded the limit, and goes on.
+            BaseException: any error of ``work``.
         """
         results: list[T] = []
         errors: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""Watches a run from outside: tells systemd that it gets on, and the log when a source's results change their worth."""
+"""The watch on a run: it reports progress to systemd, and changes of the results' validity to the log."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BOARD_SECONDS = 1.0
 
 
 class Watch:
-    """Is called on each beat of the run.
+    """Checks the run on each beat.
 
     Args:
-        notifier: tells systemd.
-        patience_seconds: frames that have been captured for so long and have no result mean that the run hangs.
+        notifier: of systemd.
+        patience_seconds: if frames are captured and no result comes for so long, the run hangs.
     """
 
     def __init__(self, notifier: Notifier, patience_seconds: float) -> None:
@@ -31,7 +31,7 @@ class Watch:
         self._got_on_at: dict[int, float] = {}
 
     def __call__(self, status: Status) -> None:
-        """Takes in how the run is doing."""
+        """Checks one status of the run."""
         for source in status.sources:
             self._tell(source, several=len(status.sources) > 1)
         if all([self._gets_on(source) for source in status.sources]):
@@ -43,7 +43,7 @@ class Watch:
             self._notifier.status(_line(status))
 
     def _gets_on(self, source: SourceStatus) -> bool:
-        """Whether frames that come also leave. A source that gives none, as one that is sought, is no fault of ours."""
+        """True if captured frames get results. A source without frames, such as a lost camera, is no hang."""
         now, seen = time.monotonic(), (source.captured, source.results)
         before = self._seen.get(source.number, (-1, -1))
         if source.results != before[1] or source.captured == before[0]:
@@ -71,7 +71,7 @@ class Watch:
 
 
 def now_and_then(read: Callable[[], Board]) -> Callable[[], Board]:
-    """Reads the board's sensors once a second at most, however often it is asked."""
+    """Returns a function that reads the board's sensors at most once a second, however often it is called."""
     read_at, board = -_BOARD_SECONDS, Board()
 
     def ask() -> Board:

@@ -1,1 +1,1 @@
-"""What makes a run a good process: readiness, logs, configuration, and the board's temperature."""
+"""The services of a run as a process: readiness, logs, and the board's temperature."""

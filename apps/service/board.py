@@ -1,6 +1,6 @@
-"""How warm the board is and what holds it back, read from ``/sys``.
+"""The board's temperatures and throttling, read from ``/sys``.
 
-No tool and no library is asked, and nothing here raises: a sensor that cannot be read now is left out now.
+It uses no tool and no library, and nothing here raises: a sensor that cannot be read now is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...runtime.status import Board
 
 _RESCAN_SECONDS = 60.0
 _HOLD_SECONDS = 10.0
-"""How long a rise of a counter is told: it would else show in one reading of many."""
+"""How long a rise of a counter is reported: otherwise it would show in only one of many readings."""
 
 _MOST_SENSORS = 32
 _MOST_BYTES = 4096
@@ -32,7 +32,7 @@ _COUNTERS = {
 
 
 class _Clock:
-    """A frequency that a processor or GPU may reach, and the one that it could."""
+    """The allowed and the full frequency of a processor or GPU."""
 
     def __init__(self, name: str, limit: Path, full_hz: float, hz_per_unit: float) -> None:
         self.name = name
@@ -43,12 +43,12 @@ class _Clock:
 
 
 class BoardReader:
-    """Reads the sensors again and again; remembers where they are, what counters stood at and what was usual.
+    """Reads the sensors repeatedly. Remembers their paths, the counters' values and the usual frequencies.
 
     Not for several threads at once.
 
     Args:
-        root: where the file system starts; for tests.
+        root: start of the file system; for tests.
         clock: gives seconds; for tests.
     """
 
@@ -64,7 +64,7 @@ class BoardReader:
         self._risen_at: dict[str, float] = {}
 
     def read(self) -> Board:
-        """What the sensors say now. Takes some tens of microseconds a sensor."""
+        """Reads the sensors. Takes some tens of microseconds for each."""
         now = self._clock()
         if self._scanned_at is None or now - self._scanned_at >= _RESCAN_SECONDS:
             self._scanned_at = now
@@ -85,7 +85,7 @@ class BoardReader:
                 continue
             limit_hz = limit * clock.hz_per_unit
             clock.usual_hz = max(clock.usual_hz, limit_hz)
-            # A power mode lowers the limit for good; only what has fallen since, or is being cooled, is held back.
+            # A power mode lowers the limit for good. Only a later fall, or active cooling, is throttling.
             ceiling_hz = clock.full_hz if clock.name in cooled else clock.usual_hz
             if limit_hz < _LOWERED * ceiling_hz:
                 found.append(f"{clock.name} at {limit_hz / 1e9:.1f} of {ceiling_hz / 1e9:.1f} GHz")
@@ -141,7 +141,7 @@ class BoardReader:
         found = []
         for device in self._glob("sys/class/thermal/cooling_device*"):
             kind = (_text(device / "type") or "").lower()
-            # Fans cool too, and hold nothing back.
+            # Fans cool too, without throttling.
             if kind == "processor" or "cpufreq" in kind or kind.startswith("cpu"):
                 found.append(("cpu", device / "cur_state"))
             elif "devfreq" in kind or "gpu" in kind:
@@ -192,7 +192,7 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 
 def _text(path: Path) -> str:
-    """The text of a small file; empty where it cannot be read, as drivers answer for parts that sleep."""
+    """The text of a small file; empty if it cannot be read, as with drivers of sleeping parts."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:

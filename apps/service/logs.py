@@ -1,7 +1,7 @@
-"""Where the log goes: plain lines for people, or one JSON object a line; rate-limited, without secrets.
+"""The output of the log: plain lines for people, or one JSON object a line; rate-limited, without secrets.
 
-Every module logs through :mod:`logging` and knows nothing of this. A thread of its own writes: a reader of
-stderr that has stopped reading holds back the log, and never the run.
+Every module logs through :mod:`logging` and does not use this one. A separate thread writes: if the reader of
+stderr has stopped, it blocks the log and never the run.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def configure_logging(
     json: bool, say: Say, level: str = "info", limit: RateLimit | None = None
 ) -> Iterator[Say]:
-    """Takes in what is logged while the block runs, warnings and what ends a thread too.
+    """Handles all log records while the block runs, with warnings and errors that end a thread.
 
-    The handler stands at the root, so that what libraries log comes in the same form; of them, warnings and worse.
+    The handler is at the root, so that records of libraries, from warnings up, get the same form.
 
     Args:
         json: one JSON object a line on stderr, else plain lines through ``say``.
-        say: shows people a line.
-        level: one of :data:`LEVELS`, of what edgeseg logs itself.
-        limit: how much of one kind is too much.
+        say: prints a line for people.
+        level: one of :data:`LEVELS`, for edgeseg's own records.
+        limit: on records of one kind.
 
     Yields:
-        What to say lines with that are not logged: it keeps their order among those that are, and their form.
+        A function that prints lines that are not log records, in the same form and in order with the records.
     """
     writer = _Writer(_write_stderr, _lost_as_json) if json else _Writer(say, _lost_as_text)
     handler = _Handler(json, writer, limit or RateLimit())
@@ -92,10 +92,10 @@ def json_line(level: str, logger: str, event: str, message: str, fields: object 
 
     Args:
         level: ``debug`` to ``critical``.
-        logger: who says it.
-        event: a fixed word for machines; empty where there is none.
+        logger: name of the logger.
+        event: a fixed word for machines; empty if there is none.
         message: for people.
-        fields: what belongs to the event, by name.
+        fields: the event's data, by name.
     """
     return _as_json(time.time(), level, logger, event, message, fields)
 
@@ -115,7 +115,7 @@ def _as_json(at: float, level: str, logger: str, event: str, message: str, field
 
 
 class _Handler(logging.Handler):
-    """Judges, redacts and forms a record, in the thread that logs it; another writes it."""
+    """Limits, redacts and formats a record, in the thread that logs it; another thread writes it."""
 
     def __init__(self, as_json: bool, writer: _Writer, limit: RateLimit) -> None:
         super().__init__()
@@ -130,18 +130,18 @@ class _Handler(logging.Handler):
         try:
             self.writer.put(self._formed(record, held_back))
         except Exception:
-            # A record whose arguments do not fit its text: the logging module shows where it was logged.
+            # The arguments do not fit the text: the logging module shows the line that logged it.
             self.handleError(record)
 
     def say(self, text: str) -> None:
-        """Writes a line that is no log record."""
-        # People are told the preview's address once, with its token; a log that is kept is not.
+        """Writes a line that is not a log record."""
+        # People see the preview's address once, with its token; a log that is kept must not have the token.
         self.writer.put(
             json_line("info", "edgeseg", "", text) if self.as_json else printable(redact_users(text))
         )
 
     def tell_held_back(self, kind: str, count: int) -> None:
-        """Writes how much of a kind was not."""
+        """Writes the number of suppressed records of a kind."""
         message = f"held back {count} more log lines of one kind: {kind}"
         if self.as_json:
             message = json_line(
@@ -163,7 +163,7 @@ class _Handler(logging.Handler):
                 fields["suppressed"] = held_back
             event = str(getattr(record, "event", ""))
             return _as_json(record.created, record.levelname.lower(), record.name, event, message, fields)
-        # A camera's or server's words must not move the cursor of whoever reads them, nor begin a line.
+        # Text of a camera or server must not move the reader's cursor or begin a line.
         text = printable(redact(message))
         if held_back:
             text += f" (and {held_back} more like it, held back)"
@@ -171,7 +171,7 @@ class _Handler(logging.Handler):
 
 
 class _Writer:
-    """Writes lines in a thread, and counts those that it could not keep."""
+    """Writes lines in a thread, and counts those that did not fit its queue."""
 
     def __init__(self, write: Say, lost_line: Callable[[int], str]) -> None:
         self._write = write
@@ -188,7 +188,7 @@ class _Writer:
             self._lost += 1
 
     def close(self) -> None:
-        """Writes what waits, as long as somebody takes it."""
+        """Writes the waiting lines, as long as a reader accepts them."""
         with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=_END_SECONDS)
         self._thread.join(_END_SECONDS)
@@ -206,7 +206,7 @@ class _Writer:
         self._try(self._lost_line(lost))
 
     def _try(self, line: str) -> None:
-        # A log that cannot be written has nobody left to tell; the run is worth more than its log.
+        # There is no other place to report this, and the run must not end because of its log.
         with contextlib.suppress(OSError, ValueError):
             self._write(line)
 
@@ -225,7 +225,7 @@ def _write_stderr(line: str) -> None:
     except (OSError, ValueError, AttributeError):
         sys.stderr.write(line + "\n")
         return
-    # Past Python's buffer, whose lock a blocked write would hold while the interpreter ends.
+    # Bypasses Python's buffer: a blocked write would hold its lock while the interpreter ends.
     data = (line + "\n").encode()
     while data:
         data = data[os.write(descriptor, data) :]

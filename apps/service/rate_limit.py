@@ -1,4 +1,4 @@
-"""Lets a few log records of a kind pass at once, then one a while, and tells how many it held back."""
+"""A rate limit on log records: a few of a kind pass at once, then one each period; the others are counted."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class _Kind:
 
 
 class RateLimit:
-    """Judges records by their kind: the event and its source, or the line of code that logs.
+    """Limits records by kind: the event and its source, or the line of code that logs.
 
     Args:
         burst: records of a kind that pass at once.
-        period_seconds: after them, one passes each period; a kind that was quiet earns its burst again as fast.
+        period_seconds: after the burst, one passes each period. A quiet kind regains its burst at the same rate.
         clock: gives seconds; for tests.
     """
 
@@ -40,7 +40,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def admit(self, record: logging.LogRecord) -> int | None:
-        """How many of its kind were held back since the last that passed; None where this one is held back."""
+        """Counts the suppressed records of this kind since the last that passed; None if this one is suppressed."""
         event, fields = getattr(record, "event", None), getattr(record, "fields", None)
         source = str(fields.get("source", "")) if isinstance(fields, dict) else ""
         name = f"{event} {source}".strip() if event else f"{record.module}:{record.lineno}"
@@ -63,7 +63,7 @@ class RateLimit:
             return held_back
 
     def remains(self) -> dict[str, int]:
-        """How many were held back that no later record has told of, by kind."""
+        """The suppressed records that no later record has reported: their number by kind."""
         with self._lock:
             found = {kind.name: kind.held_back for kind in self._kinds.values() if kind.held_back}
             if self._forgotten:

@@ -1,7 +1,7 @@
-"""Keeps secrets out of what is written: users and passwords, queries of URLs, tokens.
+"""Removes secrets from all written text: users and passwords, queries of URLs, tokens.
 
-The last net. Whoever names a source names it without credentials in the first place; this catches what a library
-puts into its error messages. It rather hides too much than too little.
+It is the last protection. The names of sources have no credentials in the first place; this removes those in error
+messages of libraries. It hides too much rather than too little.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ HIDDEN = "***"
 _WORD = re.compile(r"\S+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
 _SLOPPY_SCHEME = re.compile(r"\b(?:https?|rtsps?)(?::/?|//)", re.IGNORECASE)
-"""As people mistype it."""
+"""A scheme with common typing errors."""
 
 _SPLIT_PASSWORD = re.compile(
-    # A user, and a password with a blank in it. A port before the blank is none.
+    # A user, and a password with a blank in it. A port before the blank is not a password.
     r"(?:(?<=://)|(?<=[ps]//)|(?<=[ps]:/))[^\s/?#@:]{1,64}:(?!\d+[\s:,;.)])[^/?#@\r\n]{0,64}[ \t][^/?#@\r\n]{0,64}(?=@)"
 )
 _BEFORE_A_USER = "=\"'`([{<,;"
 _ADVICE = "USER:PASSWORD"
-"""What edgeseg itself writes, where it says how a URL is to look."""
+"""The words in edgeseg's own advice on the form of a URL."""
 
 _HARMLESS_QUERIES = ("v4l2://", "csi://", "file://")
-"""What follows their question mark are options of edgeseg's own, such as a camera's size."""
+"""Schemes whose queries are edgeseg's own options, such as a camera's size."""
 
 _SECRET_NAME = r"(?:[\w-]{0,40}(?:password|passwd|passphrase|secret|token|api[_-]?key)|user-pw|user-id|pwd)"
 _ASSIGNED = re.compile(
@@ -36,13 +36,13 @@ _SECRET_KEY = re.compile(rf"{_SECRET_NAME}|(?:proxy-)?authorization|(?:set-)?coo
 
 
 def redact_users(text: str) -> str:
-    """A text whose URLs have neither users nor passwords; their queries stay."""
+    """Removes users and passwords from the URLs of a text; their queries stay."""
     text = _SPLIT_PASSWORD.sub(HIDDEN, text)
     return _WORD.sub(lambda word: _redact_url(word[0], queries=False), text)
 
 
 def redact(text: str) -> str:
-    """A text without credentials.
+    """Removes credentials from a text.
 
     Example:
         >>> redact("cannot open rtsp://pilot:s3cret@10.0.0.2/cam?token=abc")
@@ -59,7 +59,7 @@ def _redact_url(word: str, queries: bool = True) -> str:
     if scheme is None:
         return _redact_user(word)
     head, rest = _redact_user(word[: scheme.end()]), word[scheme.end() :]
-    # To the last @: a password may hold any of / ? # and @ where its owner did not encode it.
+    # To the last @: a password that is not encoded may contain / ? # and @.
     at, query = rest.rfind("@"), -1
     if at >= 0 and rest[:at] != _ADVICE:
         rest = HIDDEN + rest[at:]
@@ -69,7 +69,7 @@ def _redact_url(word: str, queries: bool = True) -> str:
 
 
 def _redact_user(word: str) -> str:
-    """A word that may be a URL without its scheme: ``USER:PASSWORD@HOST``."""
+    """Removes the user from a word that may be a URL without its scheme: ``USER:PASSWORD@HOST``."""
     at = word.rfind("@")
     colon = word.find(":", 0, max(at, 0))
     if colon < 0:
@@ -79,7 +79,7 @@ def _redact_user(word: str) -> str:
 
 
 def redact_value(value: object) -> object:
-    """A value that JSON can hold, without credentials; what JSON cannot hold becomes a text."""
+    """Removes credentials from a value for JSON. A value that JSON does not support becomes a text."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):

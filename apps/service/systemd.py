@@ -1,7 +1,7 @@
-"""Tells systemd how the run is doing, by the protocol of ``sd_notify(3)``: datagrams to the socket it names.
+"""Reports the run's state to systemd, by the protocol of ``sd_notify(3)``: datagrams to the socket it names.
 
-Without ``NOTIFY_SOCKET`` in the environment nothing is sent. What goes wrong here is logged once and never
-reaches the run: a drone does not land because its service manager does not listen.
+Without ``NOTIFY_SOCKET`` in the environment nothing is sent. An error here is logged once and never reaches the
+run: a drone must not land because its service manager does not listen.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _MOST_STATUS_BYTES = 1024
 
 
 class Notifier:
-    """Sends readiness, status and the watchdog's sign of life. Any thread may call it; no call blocks or raises.
+    """Sends readiness, status and the watchdog signal. Any thread may call it; no call blocks or raises.
 
     Args:
-        environ: where ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` are looked up.
+        environ: holds ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``.
 
     Attributes:
-        watchdog_seconds: how long systemd waits for a sign of life; None where it does not watch this process.
+        watchdog_seconds: systemd's timeout for the watchdog signal; None if it does not watch this process.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -39,31 +39,31 @@ class Notifier:
 
     @property
     def listening(self) -> bool:
-        """Whether there is somebody to tell."""
+        """True if there is a socket to send to."""
         return self._socket is not None
 
     def ready(self, status_text: str = "") -> None:
-        """The network has warmed up and the run has begun."""
+        """Reports that the network has warmed up and the run has begun."""
         self._status = _one_line(status_text)
         self._send("READY=1", f"STATUS={self._status}")
 
     def status(self, text: str) -> None:
-        """One line for ``systemctl status``; the same line again is not sent."""
+        """Sends one line for ``systemctl status``, unless it is the same as before."""
         text = _one_line(text)
         if text != self._status:
             self._status = text
             self._send(f"STATUS={text}")
 
     def stopping(self) -> None:
-        """The run has begun to end."""
+        """Reports that the run has begun to end."""
         self._send("STOPPING=1", "STATUS=stopping")
 
     def extend_timeout(self, seconds: float) -> None:
-        """Asks for patience: what goes on now, such as building an engine, may take so long from this moment."""
+        """Extends the timeout: the current work, such as building an engine, may take so long from this moment."""
         self._send(f"EXTEND_TIMEOUT_USEC={max(1, round(seconds * 1e6))}")
 
     def progress(self) -> None:
-        """To be called each time that the loop gets on; tells the watchdog, at most every half of its time."""
+        """Sends the watchdog signal, at most once in half of its timeout. The loop calls it on each progress."""
         if self.watchdog_seconds is None:
             return
         now = time.monotonic()
@@ -74,7 +74,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def close(self) -> None:
-        """Lets the socket go. Closing twice is harmless, and later calls send nothing."""
+        """Closes the socket. Closing twice is harmless, and later calls send nothing."""
         with self._lock:
             socket_, self._socket = self._socket, None
         if socket_ is not None:
@@ -102,7 +102,7 @@ class Notifier:
             self._complain(f"systemd cannot be told anything: {error.strerror or error}")
             return None
         try:
-            # Connected for good: a path that is later replaced, or seen from another mount, changes nothing.
+            # Connected once: it then does not matter if the path is replaced, or differs in another mount.
             end.connect("\0" + address[1:] if address[0] == "@" else address)
         except OSError as error:
             end.close()
@@ -116,7 +116,7 @@ class Notifier:
         text = environ.get("WATCHDOG_USEC", "")
         if not text:
             return None
-        # The variables are inherited: a child of the watched process is not the one that is waited for.
+        # The variables are inherited, and systemd does not watch a child of the process.
         if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             return None
         if not (text.isascii() and text.isdigit() and int(text) > 0):
@@ -143,6 +143,6 @@ class Notifier:
 
 
 def _one_line(text: str) -> str:
-    """A newline would begin another assignment, and systemd drops what is too long whole."""
+    """Joins a text to one line of bounded length: a newline would begin an assignment, and systemd drops long text."""
     line = " ".join(text.split())
     return line.encode()[:_MOST_STATUS_BYTES].decode(errors="ignore")
