@@ -1,1 +1,1 @@
-"""The command line: one module a verb, which reads the options into a request and hands that on."""
+"""The command line: one module for each verb, which makes a request of the options and passes it on."""

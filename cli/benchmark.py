@@ -1,4 +1,4 @@
-"""``edgeseg benchmark``: frame to class map, side by side with its peers, in one run."""
+"""``edgeseg benchmark``: the time from frame to class map, compared with other libraries in one run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Measures and prints; returns 0.
 
     Raises:
-        EdgesegError: an option, the bundle, the source or an output cannot work, or a contender that was named.
+        EdgesegError: an option, the bundle, the source, an output or a named contender cannot work.
     """
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -82,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
     bundle = Bundle.load(args.bundle)
     variant = bundle.variant(args.variant).name
     named, against = _listed(args.backend), _listed(args.against)
-    choose(named, against)  # what cannot run is told before frames are read
+    choose(named, against)  # fails before frames are read if one cannot run
     frames, source = read_frames(args.source, size_hw)
-    wish = Wish(
+    request = Wish(
         bundle=bundle,
         variant=variant,
         backends=named,
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         threads=threads,
         rounds=args.rounds,
     )
-    result = compare(wish, _say)
+    result = compare(request, _show_progress)
     print(printable_lines(plain_text(result)))
     if args.out is not None:
         from ..benchmarks.plots import latency_plot
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def command_line(args: argparse.Namespace) -> str:
-    """The command that gives this again."""
+    """The command that repeats this benchmark."""
     words = ["edgeseg", "benchmark", str(args.bundle)]
     for option in ("against", "frame", "variant", "backend", "threads", "source", "out"):
         value = getattr(args, option)
@@ -129,7 +129,7 @@ def _listed(text: str | None) -> Sequence[str] | None:
     return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _say(line: str) -> None:
-    """Tells how far it is, on a terminal alone, and there on one line."""
+def _show_progress(line: str) -> None:
+    """Shows the progress on one line of a terminal; elsewhere prints nothing."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{printable(line)}", end="", file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..runtime.tensorrt.progress import Progress
 
 _TARGETS = ("tensorrt", "any")
-"""What TensorRT can run, the better first."""
+"""The targets that TensorRT can run, the better first."""
 
 _BAR_CHARACTERS = 30
 _MOST_MIB = 2**24
@@ -72,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Builds a variant's engine into the user's cache, or finds it there.
+    """Builds a variant's engine in the user's cache, or finds it there.
 
     Raises:
         EdgesegError: an option, the bundle, TensorRT, the GPU or the cache cannot work.
@@ -127,7 +127,7 @@ def read_options(args: argparse.Namespace) -> BuildOptions:
     """The command line's build options.
 
     Raises:
-        UsageError: one has a form or value that cannot work.
+        UsageError: one has an invalid form or value.
     """
     from ..core.sizes import parse_size
     from ..runtime.tensorrt.options import BuildOptions
@@ -156,11 +156,11 @@ def read_options(args: argparse.Namespace) -> BuildOptions:
 
 
 def choose_variant(bundle: Bundle, name: str | None, precision: str | None) -> Variant:
-    """The variant to build: the one named, the one of a precision made for TensorRT, or the bundle's own choice.
+    """The variant to build: the named one, the one of a precision for TensorRT, or the bundle's own choice.
 
     Raises:
-        UsageError: the one named is of another precision than the one asked for.
-        BundleError: there is none that TensorRT can run; the message lists those there are.
+        UsageError: the named variant has another precision than the requested one.
+        BundleError: TensorRT can run none of the bundle's variants; the message lists these.
     """
     if name is not None:
         named = bundle.variant(name)
@@ -182,7 +182,7 @@ def choose_variant(bundle: Bundle, name: str | None, precision: str | None) -> V
 
 
 def _find_gpu(tensorrt: TensorRT, options: BuildOptions) -> Gpu | None:
-    """The GPU that is built for; None where the GPUs are named, or TensorRT for RTX has none here."""
+    """The GPU to build for; None if options name the GPUs, or TensorRT for RTX has no GPU here."""
     from ..runtime.tensorrt.cuda import gpu_of, why_no_device
 
     if options.compute_capabilities:
@@ -199,7 +199,7 @@ def _find_gpu(tensorrt: TensorRT, options: BuildOptions) -> Gpu | None:
 
 
 class BuildBar:
-    """A bar on stderr that is written over; where stderr is no terminal, a line at each quarter of the way."""
+    """A progress bar on one line of stderr; if stderr is no terminal, a line at each quarter."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
@@ -207,7 +207,7 @@ class BuildBar:
         self._quarters = 0
 
     def update(self, progress: Progress) -> None:
-        """Shows how far the build is."""
+        """Shows the progress of the build."""
         percent = round(100 * progress.fraction)
         with self._lock:
             if self._live:
@@ -220,13 +220,13 @@ class BuildBar:
                 print(f"building: {percent} %", file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
-        """Prints a line of its own."""
+        """Prints a separate line."""
         with self._lock:
             line = printable(line)
             print(f"\r\x1b[K{line}" if self._live else line, file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self._live:
             with self._lock:
                 print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""``edgeseg cameras``: the cameras of this machine, and what they can."""
+"""``edgeseg cameras``: the cameras of this machine, and their modes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the cameras; 0 also where there are none."""
+    """Prints the cameras; returns 0, even if there are none."""
     from ..runtime.sources.csi_sensors import list_sensors
     from ..runtime.sources.v4l2 import list_cameras
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def table(cameras: Sequence[Camera], sensors: Sequence[Sensor]) -> str:
-    """What there is, for people."""
+    """The cameras and sensors as text, for people."""
     if not cameras and not sensors:
         return _NONE
     lines: list[str] = []
@@ -76,7 +76,7 @@ def _modes(form: Format) -> list[str]:
 
 
 def _example(cameras: Sequence[Camera]) -> str:
-    """A URI that asks for the first mode that some camera has."""
+    """A URI for the first mode of the first camera that has one."""
     for camera in cameras:
         for form in camera.formats if camera.driver != _RAW_SENSORS else ():
             for mode in form.modes:

@@ -1,8 +1,8 @@
 """``--config camera.toml``: a file that gives values for a verb's flags.
 
-The form is flat: each key is a flag without its dashes, each value what would follow it. A flag that may be
-given several times takes a list; one without a value takes ``true`` or ``false``. Flags on the command line
-win over the file. Relative paths in it mean what they mean in flags: they start at the working directory.
+The form is flat: each key is a flag without its dashes, and each value is the flag's value. A flag that may be
+repeated has a list; a flag without a value has ``true`` or ``false``. Flags on the command line override the
+file. Relative paths start at the working directory, as in flags.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_with_config(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parses a command line, and with it the file that its ``--config`` names, where the parser has that.
+    """Parses a command line, with the file of ``--config`` if the parser has that option.
 
     Args:
         parser: of the verb.
-        argv: what follows the verb.
+        argv: the words after the verb.
 
     Raises:
-        UsageError: the file cannot be read, or has a key or value that is none of the parser's.
+        UsageError: the file cannot be read, or has a key or value that the parser does not accept.
         SystemExit: as ``parser.parse_args``.
     """
     words = list(argv)
@@ -67,7 +67,7 @@ def parse_with_config(parser: argparse.ArgumentParser, argv: Sequence[str]) -> a
 
 
 def _flags_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> set[str]:
-    """The flags that a command line gives, in full, as argparse understands abbreviated ones."""
+    """The flags of a command line, in full: abbreviated ones are completed as argparse does."""
     known = parser._option_string_actions
     found: set[str] = set()
     for word in words:
@@ -82,7 +82,7 @@ def _flags_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> set[str]
 
 
 def _config_path(parser: argparse.ArgumentParser, words: Sequence[str]) -> Path | None:
-    """The last ``--config`` given; None where it lacks its value, of which the parser then complains."""
+    """The last ``--config``; None if its value is missing, which the parser then reports."""
     path = None
     for index, word in enumerate(words):
         flag, equals, value = word.partition("=")
@@ -95,7 +95,7 @@ def _config_path(parser: argparse.ArgumentParser, words: Sequence[str]) -> Path 
 
 
 def _keys_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    """What a file may set: the flags of a parser, without their dashes."""
+    """The keys that a file may set: the flags of a parser, without their dashes."""
     return {
         flag[2:]: action
         for flag, action in parser._option_string_actions.items()
@@ -106,7 +106,7 @@ def _keys_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
 
 
 def _settled_by(parser: argparse.ArgumentParser, action: argparse.Action) -> set[str]:
-    """The flags that settle what an action would: its own, and those that exclude it."""
+    """The flags that override an action: its own, and those that exclude it."""
     flags = set(action.option_strings)
     for group in parser._mutually_exclusive_groups:
         if action in group._group_actions:
@@ -129,7 +129,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _toml() -> Any:
-    """The reader of TOML: Python's own, or on Python 3.10 the package it came from, which only --config needs."""
+    """The reader of TOML: Python's own, or on Python 3.10 its original package, which only --config needs."""
     name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
     try:
         return importlib.import_module(name)
@@ -144,14 +144,14 @@ def _nearest(key: str, keys: Mapping[str, argparse.Action]) -> str:
 
 
 class _Checker(argparse.ArgumentParser):
-    """A parser of one option that raises its complaint instead of ending the program."""
+    """A parser of one option that raises an error instead of ending the program."""
 
     def error(self, message: str) -> NoReturn:
         raise argparse.ArgumentError(None, message)
 
 
 def _tokens(path: Path, key: str, action: argparse.Action, value: object) -> list[str]:
-    """The words that would give a value on the command line, checked by argparse's own rules."""
+    """The words that give a value on the command line, checked by argparse's own rules."""
     where = f"{path}: {key} = {_shown(value)}"
     flag = f"--{key}"
     if isinstance(value, Mapping):

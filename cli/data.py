@@ -1,4 +1,4 @@
-"""``edgeseg data``: import, check and split a data set, fetch PASCAL VOC, write the aerial world."""
+"""``edgeseg data``: imports, checks and splits a data set, fetches PASCAL VOC, writes the aerial world."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgeseg data import`` and ``edgeseg data split``: other forms into VOC layout, and lists for what has none."""
+"""``edgeseg data import`` and ``edgeseg data split``: conversion to VOC layout, and lists of train and val."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def run_import(args: argparse.Namespace) -> int:
         (f"the list of classes {args.classes}", args.classes),
     ):
         if path is not None:
-            # Neither within it nor around it: --force would take it away.
+            # The output may be neither inside an input nor around it: --force would delete the input.
             reads.add(told, path).add_source(told, [path], frozenset())
     with new_dataset(args.out, args.force, reads) as building, ExitStack() as stack:
         root = stack.enter_context(unpacked(args.src, building.parent)) if is_archive else args.src
@@ -137,7 +137,7 @@ def run_split(args: argparse.Namespace) -> int:
 
 
 def _write_lists(folder: Path, lists: dict[str, list[str]]) -> None:
-    """Writes the lists, none of them before all are whole on the disk."""
+    """Writes the lists. None gets its name before all are whole on the disk."""
     partial: dict[Path, Path] = {}
     try:
         for name, ids in lists.items():

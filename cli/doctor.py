@@ -1,4 +1,4 @@
-"""``edgeseg doctor``: what is here, what is missing, and what to type."""
+"""``edgeseg doctor``: a report on this machine, with what is missing and the commands that install it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examines this machine and prints what was found; returns 0, whatever that is."""
+    """Examines this machine and prints the findings; returns 0 in all cases."""
     from ..apps.doctor.examine import examine
     from ..apps.doctor.host import Host
     from ..apps.doctor.report import as_json, as_text

@@ -1,4 +1,4 @@
-"""``edgeseg export`` and ``python export.py``: PyTorch to ONNX to a verified bundle."""
+"""``edgeseg export`` and ``python export.py``: from PyTorch through ONNX to a verified bundle."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_frame_options(parser: argparse.ArgumentParser, count_help: str) -> None:
-    """Declares the options that name the frames to verify on."""
+    """Declares the options for the frames to verify on."""
     group = parser.add_argument_group("frames to verify on")
     group.add_argument("--data", type=Path, metavar="DIR", help="a labelled data set in VOC layout")
     group.add_argument("--split", default="val", metavar="NAME", help="its split; default: val")
@@ -103,7 +103,7 @@ def add_frame_options(parser: argparse.ArgumentParser, count_help: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exports; a bundle that its gates refuse is not left in place."""
+    """Exports a bundle. A bundle that does not pass its gates is not kept."""
     require_export_extra("exporting")
     from rich.text import Text
 
@@ -154,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _labels(args: argparse.Namespace) -> LabelMap | None:
-    """The classes of weights from elsewhere; they say neither these nor their input size."""
+    """The classes of weights from elsewhere, which hold neither their classes nor their input size."""
     if args.labels is None:
         return None
     if args.weights is None or args.size is None:
@@ -165,7 +165,7 @@ def _labels(args: argparse.Namespace) -> LabelMap | None:
 
 
 def _calibration(args: argparse.Namespace) -> CalibrationRequest | None:
-    """How to calibrate; None where INT8 is not asked for, and then none of its options may be given."""
+    """The request to calibrate; None if INT8 is not requested: then its options are refused."""
     from ..calibration.calibrate import CalibrationRequest
 
     given = {
@@ -192,10 +192,10 @@ def parse_names(option: str, text: str) -> tuple[str, ...]:
 
     Args:
         option: for the message.
-        text: names with a comma between.
+        text: names, separated by commas.
 
     Raises:
-        UsageError: nothing is named, or one twice.
+        UsageError: a name is empty or repeated.
     """
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):

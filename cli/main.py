@@ -1,4 +1,4 @@
-"""The ``edgeseg`` command: one verb a job, each in the package that does it.
+"""The ``edgeseg`` command and its verbs, each in a module of its own.
 
 A verb's module has ``configure(parser)`` and ``run(args) -> int``, and imports nothing heavy until ``run``.
 """
@@ -49,12 +49,12 @@ VERBS = {
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR)
-"""What merely looking at a name may give, wherever that is done."""
+"""Errors that any access to a file name may raise."""
 _INTERRUPTED, _READER_GONE = 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``edgeseg VERB …`` and returns its exit status: 0 done, 1 refused by a gate, 2 the user's mistake."""
+    """Runs ``edgeseg VERB …`` and returns its exit status: 0 done, 1 refused by a gate, 2 a user's error."""
     mend_standard_streams()
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] not in VERBS:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
-    """Parses ``argv`` for one verb and runs it. A user's mistake is one line on stderr, without a traceback."""
+    """Parses ``argv`` for one verb and runs it. A user's error gives one line on stderr, without a traceback."""
     mend_standard_streams()
     module_name, text = VERBS[verb]
     as_json = "--log-json" in argv
@@ -91,7 +91,7 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
             args = parse_with_config(parser, argv)
             as_json = getattr(args, "log_json", False)
             _bound_what_is_read()
-            stay_silent()  # for what other libraries load, and child processes
+            stay_silent()  # also for imports by other libraries, and for child processes
             status = int(module.run(args))
             sys.stdout.flush()
             return status
@@ -99,17 +99,17 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
         tell(_told("info", f"{prog}: stopped", as_json))
         return _INTERRUPTED
     except Exception as error:
-        if interrupted:  # a library that is loading turns the interruption into an error of its own
+        if interrupted:  # a library that is loading turns the interruption into its own error
             tell(_told("info", f"{prog}: stopped", as_json))
             return _INTERRUPTED
-        message, status = _judged(error)
+        message, status = _message_and_status(error)
         if message:
             tell(_told("error", f"{prog}: error: {message}", as_json))
         return status
 
 
-def _judged(error: Exception) -> tuple[str, int]:
-    """What is said of an error, and the exit status. A bug is raised again, with its traceback."""
+def _message_and_status(error: Exception) -> tuple[str, int]:
+    """The message and exit status for an error. A bug is raised again, with its traceback."""
     reason = why_no_memory(error)
     if reason and (isinstance(error, MissingDependencyError) or not isinstance(error, EdgesegError)):
         return (
@@ -121,7 +121,7 @@ def _judged(error: Exception) -> tuple[str, int]:
     if isinstance(error, BrokenPipeError) or (
         isinstance(error, OSError) and error.errno == errno.EIO and terminal_is_gone()
     ):
-        # Whoever read the output, such as `head`, has enough.
+        # The reader of the output, such as `head`, needs no more.
         _drop_standard_output()
         return "", _READER_GONE
     if isinstance(error, OSError) and error.errno in _FULL:
@@ -137,19 +137,19 @@ def _judged(error: Exception) -> tuple[str, int]:
 
 
 def _drop_standard_output() -> None:
-    """Keeps the interpreter from finding out again, at its end, that nobody takes what is left to be written."""
+    """Redirects standard output to the null device, so that the interpreter's last flush does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bound_what_is_read() -> None:
-    """Bounds pictures and streams, which OpenCV must know before it is imported."""
+    """Sets the limits on images and streams, which OpenCV reads when it is imported."""
     from ..runtime.sources.limits import set_limits
 
     set_limits()
 
 
 def _told(level: str, message: str, as_json: bool) -> str:
-    """A last line on stderr, in the form of the log."""
+    """The last line for stderr, in the form of the log."""
     from ..apps.service.logs import json_line
     from ..apps.service.redaction import redact
     from ..core.printable import printable
@@ -159,10 +159,10 @@ def _told(level: str, message: str, as_json: bool) -> str:
 
 @contextmanager
 def _interrupted_by_signals(came: list[int]) -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that what is half-written goes.
+    """Makes SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that half-written outputs are removed.
 
     Args:
-        came: the signals that came, in order.
+        came: receives the signals, in order of arrival.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

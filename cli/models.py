@@ -1,4 +1,4 @@
-"""``edgeseg models``: the networks in a table, or as JSON; and a checkpoint's card."""
+"""``edgeseg models``: the networks as a table or as JSON, and a checkpoint's card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a network's options from the command line."""
+"""Parsing of a network's options on the command line."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..core.errors import UsageError
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, object]:
-    """Reads ``KEY=VALUE`` pairs; a value is JSON (``3``, ``true``, ``0.5``) where it parses, else plain text.
+    """Reads ``KEY=VALUE`` pairs; a value is JSON (``3``, ``true``, ``0.5``) if it parses, else plain text.
 
     Raises:
-        UsageError: a pair has no ``=``, or a key comes twice.
+        UsageError: a pair has no ``=``, or a key is repeated.
     """
     options: dict[str, object] = {}
     for pair in pairs:

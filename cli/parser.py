@@ -1,4 +1,4 @@
-"""The parser of a verb's flags, whose complaints are one line that says what to do."""
+"""The parser of a verb's flags, with error messages of one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.errors import UsageError
 
 
 class VerbParser(argparse.ArgumentParser):
-    """Raises UsageError with one line where argparse would print all of a verb's flags and end the program."""
+    """A parser that raises UsageError with one line. Argparse itself would print all flags and end the program."""
 
     def error(self, message: str) -> NoReturn:
         """Refuses a command line.
@@ -22,13 +22,13 @@ class VerbParser(argparse.ArgumentParser):
         raise UsageError(f"{' '.join(message.split())}; see {self.prog} --help")
 
     def refuse_unknown_flags(self, argv: Sequence[str]) -> None:
-        """Names the flags that were probably meant, before argparse misses those that are required.
+        """Refuses unknown flags and suggests similar ones, before argparse reports missing required flags.
 
         Args:
-            argv: what follows the verb.
+            argv: the words after the verb.
 
         Raises:
-            UsageError: a flag is none of the parser's, nor the beginning of one.
+            UsageError: a flag is neither one of the parser's nor the beginning of one.
         """
         words = argv[: argv.index("--")] if "--" in argv else argv
         if "-h" in words or "--help" in words:
@@ -36,7 +36,7 @@ class VerbParser(argparse.ArgumentParser):
         known = set(self._flags())
         told = []
         for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
-            # A value may begin with dashes where a blank shows that it is no flag.
+            # A value may begin with dashes. A blank in it shows that it is not a flag.
             if " " in flag or any(each.startswith(flag) for each in known):
                 continue
             near = difflib.get_close_matches(flag, sorted(known), n=1, cutoff=0.7)

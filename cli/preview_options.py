@@ -51,10 +51,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def preview_options(args: argparse.Namespace) -> PreviewOptions | None:
-    """Reads the options; None where no page is asked for.
+    """Reads the options; None if no page is requested.
 
     Raises:
-        UsageError: one of them cannot work.
+        UsageError: one of them is invalid.
     """
     if args.preview is None:
         for option in ("--preview-token-file", "--preview-hosts"):

@@ -1,4 +1,4 @@
-"""``edgeseg replay``: a recording run again, and what changed."""
+"""``edgeseg replay``: runs a recording again and reports the changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replays a recording; returns 0, whatever changed.
+    """Replays a recording; returns 0, even if results changed.
 
     Raises:
         EdgesegError: the recording, a bundle, an option or an output cannot work.
@@ -136,7 +136,7 @@ def _recorded_threads(recorded: Mapping[str, Any]) -> int | None:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """What changed, for people."""
+    """The changes as a table, for people."""
     before = _label(summary["before"])
     invalid = summary["recorded_invalid"]
     rows = {
@@ -193,7 +193,7 @@ def _check(args: argparse.Namespace) -> None:
 def _write_pictures(
     args: argparse.Namespace, labels: LabelMap, report: ReplayReport, summary: dict[str, Any]
 ) -> None:
-    """Writes the pictures, in a folder that appears once it is whole, and names them in the summary."""
+    """Writes the images to a folder that gets its name once it is whole, and adds their names to the summary."""
     from ..apps.recording.pictures import Pictures
     from ..core.errors import OutputError
     from ..core.outputs import discard, prepare_output, put_in_place

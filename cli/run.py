@@ -1,4 +1,4 @@
-"""``edgeseg run``: a bundle on a camera, a video or pictures."""
+"""``edgeseg run``: runs a bundle on a camera, a video or images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def run(args: argparse.Namespace) -> int:
     """Runs a bundle over a source.
 
     Returns:
-        0; 1 where a camera or the network was lost for good; 2 where an output failed.
+        0; 1 if a camera or the network was lost for good; 2 if an output failed.
 
     Raises:
         EdgesegError: an option, the bundle, the source or an output cannot work.
     """
-    # What goes wrong is told in one line; OpenCV and FFmpeg, loaded below, would tell it again in their own way.
+    # edgeseg reports an error in one line; OpenCV and FFmpeg, loaded below, would report it again in their own way.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     request = run_request(args)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             _leave(_INTERRUPTED)
         raise
     except OverdueError as overdue:
-        # As the command line does, but for the end of the process: the library is still at work.
+        # As the command line does, and ends the process as well: the library is still at work.
         told = f"edgeseg run: error: {overdue}"
         tell(json_line("error", __name__, "ended", told) if args.log_json else redact(told))
         _leave(overdue.exit_status)
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _leave(exit_status: int) -> NoReturn:
-    """Ends the process though a library is still at work in a thread: its destructors would trip over that."""
+    """Ends the process without destructors: they would fail, because a library is still at work in a thread."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody may be left to read it
+        with contextlib.suppress(OSError, ValueError):  # the reader may have gone
             stream.flush()
     os._exit(exit_status)

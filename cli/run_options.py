@@ -1,4 +1,4 @@
-"""The options of ``edgeseg run``, and the request that they make."""
+"""The options of ``edgeseg run``, and the request made from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOWER_RATE = "rate"
 _DEFAULTS = Limits()
 _RATE = 0.5
 _MOST = 1024
-"""Threads and frames at once: far beyond what any machine has a use for, and each takes memory."""
+"""Limit on threads and on frames at once: far more than any machine can use, and each takes memory."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +68,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run_request(args: argparse.Namespace) -> RunRequest:
-    """Makes the request of the options.
+    """Makes the request from the options.
 
     Raises:
-        UsageError: one of them cannot be, or does not go with another.
+        UsageError: one of them is invalid, or cannot be combined with another.
     """
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
@@ -106,15 +106,15 @@ def run_request(args: argparse.Namespace) -> RunRequest:
 
 
 def number_or_auto(option: str, text: str, most: int = _MOST) -> int | None:
-    """A number from 1 on; None for ``auto``.
+    """Reads a number of 1 or more; None for ``auto``.
 
     Args:
         option: for the message.
         text: as typed.
-        most: that can be meant.
+        most: the largest valid number.
 
     Raises:
-        UsageError: it is neither, or more than can be meant.
+        UsageError: it is neither, or too large.
     """
     if text == AUTO:
         return None
@@ -126,7 +126,7 @@ def number_or_auto(option: str, text: str, most: int = _MOST) -> int | None:
 
 
 def limits_of(args: argparse.Namespace) -> Limits:
-    """What the options say of ages, deadlines and restarts.
+    """The limits on ages, deadlines and timeouts from the options.
 
     Raises:
         UsageError: one of them is out of its range.
@@ -156,7 +156,7 @@ def steps_of(text: str | None) -> list[str | float]:
     """The steps of ``--degrade``: variants' names, and shares of the frames.
 
     Raises:
-        UsageError: one is empty or stands twice.
+        UsageError: one is empty or repeated.
     """
     names = [] if text is None else [name.strip() for name in text.split(",")]
     if "" in names or len(set(names)) < len(names):

@@ -1,4 +1,4 @@
-"""The options of ``edgeseg run`` that say where results go."""
+"""The options of ``edgeseg run`` for sinks of results."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sink_options(args: argparse.Namespace) -> SinkOptions:
-    """What was asked for.
+    """Reads the options of sinks.
 
     Args:
-        args: parsed by a parser that :func:`add_options` and ``--save`` and ``--masks`` were added to.
+        args: from a parser with the options of :func:`add_options`, ``--save`` and ``--masks``.
 
     Raises:
-        UsageError: a value cannot be, or an option stands without the one that it belongs to.
+        UsageError: a value is invalid, or an option lacks the one that it belongs to.
     """
     for option, needed in (("segment", "save"), ("save_limit", "segment"), ("shm_frames", "shm")):
         if getattr(args, option) and not getattr(args, needed):
@@ -101,10 +101,10 @@ def sink_options(args: argparse.Namespace) -> SinkOptions:
 
 
 def parse_bytes(option: str, text: str) -> int:
-    """A size such as ``500M`` or ``20G``, in bytes; units are powers of 1000.
+    """Reads a size such as ``500M`` or ``20G``, in bytes; units are powers of 1000.
 
     Raises:
-        UsageError: it is none, or less than ten megabytes.
+        UsageError: it is no size, or less than ten megabytes.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
     size = round(float(match[1]) * _UNITS[match[2]]) if match else 0

@@ -41,14 +41,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def live_options(args: argparse.Namespace) -> LiveOptions:
-    """What the options say.
+    """Reads the options of live sources.
 
     Raises:
         UsageError: a time is not a positive number.
     """
     for option in ("give_up_after", "open_timeout", "read_timeout"):
         seconds = getattr(args, option)
-        # NaN fails every comparison, and so this one.
+        # NaN fails every comparison, so it is refused too.
         if seconds is not None and not 0 < seconds < float("inf"):
             name = option.replace("_", "-")
             raise UsageError(f"--{name} {seconds:g}: expected seconds, more than 0")

@@ -11,7 +11,7 @@ from ..core.sizes import parse_size
 
 _NETWORK = "network"
 _LARGEST_PX = 16384
-"""A tile is held whole; this one takes 805 MB."""
+"""A tile is held in memory as a whole; this one takes 805 MB."""
 _OF_A_STREAM = ("save", "masks", "show", "frames")
 
 
@@ -40,10 +40,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def tile_request(args: argparse.Namespace) -> TileRequest | None:
-    """Reads the options; None where tiling is not asked for.
+    """Reads the options; None if tiling is not requested.
 
     Raises:
-        UsageError: the options do not go together.
+        UsageError: the options cannot be combined.
     """
     if args.tile is None:
         for name in ("overlap", "out"):

@@ -1,4 +1,4 @@
-"""``edgeseg train``."""
+"""``edgeseg train``: trains a network on a VOC-layout data set."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains, and says where the checkpoint is and what it measured."""
+    """Trains, and prints the checkpoint's path and its measurements."""
     try:
         import torch
     except ImportError as error:
@@ -165,17 +165,17 @@ def run(args: argparse.Namespace) -> int:
             with told():
                 trainer = Trainer(job, display)
             if writer:
-                _say_before(trainer, unmeasured)
+                _print_before(trainer, unmeasured)
                 folder.clear(args.out, resume=args.resume)
             with display:
                 trainer.run()
             if writer:
-                _say_after(trainer)
+                _print_after(trainer)
     return 0
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    """Refuses numbers that cannot work, other than the recipe's, which checks its own."""
+    """Refuses invalid numbers, except those of the recipe, which checks its own."""
     limits = {"seed": (0, 2**31 - 1), "workers": (0, _MOST_WORKERS), "evaluate_every": (1, 1_000_000)}
     for name, (low, high) in limits.items():
         if not low <= getattr(args, name) <= high:
@@ -193,7 +193,7 @@ def _bounded(option: str, size_hw: tuple[int, int]) -> tuple[int, int]:
 
 
 def _validation(args: argparse.Namespace, train: VocDataset) -> tuple[VocDataset | None, str]:
-    """The split to measure on, and what to say of it before the start."""
+    """The split to measure on, and a note on it to print before the start."""
     from ..data.lists import find_split, split_names
     from ..data.voc import VocDataset
 
@@ -212,8 +212,8 @@ def _validation(args: argparse.Namespace, train: VocDataset) -> tuple[VocDataset
     return VocDataset(train.root, name), note
 
 
-def _say_before(trainer: Trainer, unmeasured: str) -> None:
-    """Says what the user may want to know before hours go into a training."""
+def _print_before(trainer: Trainer, unmeasured: str) -> None:
+    """Prints notes for the user before a training that may take hours."""
     if unmeasured:
         print(printable(unmeasured), flush=True)
     if trainer.changed:
@@ -221,8 +221,8 @@ def _say_before(trainer: Trainer, unmeasured: str) -> None:
         print(f"going on after epoch {trainer.epochs_done} with {changed}", flush=True)
 
 
-def _say_after(trainer: Trainer) -> None:
-    """Says what was measured, and which files were written."""
+def _print_after(trainer: Trainer) -> None:
+    """Prints the measurements and the names of the written files."""
     if trainer.ran_out_of_patience and trainer.epochs_done < trainer.job.recipe.epochs:
         print(
             f"ended after epoch {trainer.epochs_done}: {trainer.since_best} measurements were no better than the best; "
@@ -315,7 +315,7 @@ def _device(name: str) -> torch.device:
 
 
 def _amp(choice: str, device: torch.device) -> Any:
-    """``auto`` is bf16 where the hardware multiplies it; elsewhere emulation would be slower than float32."""
+    """``auto`` is bf16 if the hardware multiplies it; emulation would be slower than float32."""
     import torch
 
     if choice != "auto":
@@ -327,7 +327,7 @@ def _amp(choice: str, device: torch.device) -> Any:
 
 
 class _Display:
-    """A progress bar on a terminal; elsewhere a line an epoch."""
+    """A progress bar on a terminal; elsewhere one line for each epoch."""
 
     def __init__(self, title: str, epochs: int, *, quiet: bool) -> None:
         self.title, self.epochs, self.quiet = title, epochs, quiet

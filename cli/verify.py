@@ -1,4 +1,4 @@
-"""``edgeseg verify``: measures a bundle against PyTorch, and refuses it past its gates."""
+"""``edgeseg verify``: compares a bundle with PyTorch, and refuses it if a gate does not pass."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verifies; raises ``VerificationError``, whose exit status is 1, where a gate does not pass."""
+    """Verifies; raises ``VerificationError``, whose exit status is 1, if a gate does not pass."""
     require_export_extra("verifying")
     if args.layers:
         return _run_layers(args)
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_layers(args: argparse.Namespace) -> int:
-    """Compares operators; raises ``VerificationError``, whose exit status is 1, where one departs."""
+    """Compares operators; raises ``VerificationError``, whose exit status is 1, if one departs."""
     from ..core.errors import UsageError, VerificationError
     from ..export.report.console import PlainConsole, frame_progress
     from ..export.report.layers import FRAMES, chosen_variants, compare_bundle, show_layers

@@ -1,1 +1,1 @@
-"""Recordings: what a run saw and said, kept so that it can be run again and compared."""
+"""Recordings: the frames and results of a run, kept so that it can be run again and compared."""

@@ -1,4 +1,4 @@
-"""What differs between two runs over the same frames: classes, pixels, frames, milliseconds."""
+"""The comparison of two runs over the same frames: classes, pixels, frames, milliseconds."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ClassMap = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Difference:
-    """One frame on which the two differ.
+    """One frame on which the two runs differ.
 
     Attributes:
         share: of its pixels that differ, 0 to 1.
-        take: its recording's take.
-        frame_id: its number there.
+        take: name of the take.
+        frame_id: number of the frame in the take.
         frame_bgr: uint8 [H, W, 3].
-        before: uint8 [H, W], the class map that is compared with.
-        after: uint8 [H, W], the class map that is judged.
+        before: uint8 [H, W], the reference class map.
+        after: uint8 [H, W], the class map under test.
     """
 
     share: float
@@ -37,17 +37,17 @@ class Difference:
 
 
 class Comparison:
-    """Counts over frames how two class maps differ.
+    """Counts the differences between two class maps, over all frames.
 
     Args:
         num_classes: of both.
-        keep: how many of the worst frames are kept.
+        keep: number of the worst frames to keep.
 
     Attributes:
-        frames: compared.
-        pixels: compared.
-        changed_pixels: that differ.
-        changed_frames: in which any differs.
+        frames: number of compared frames.
+        pixels: number of compared pixels.
+        changed_pixels: number of pixels that differ.
+        changed_frames: number of frames with a pixel that differs.
     """
 
     def __init__(self, num_classes: int, keep: int) -> None:
@@ -81,7 +81,7 @@ class Comparison:
         return [kept for _, _, kept in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
 
     def classes(self, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
-        """Of each class: its intersection over union, None where neither has it; and its share before and after."""
+        """For each class: its IoU, None if neither run has it, and its share of the pixels before and after."""
         pairs = self._pairs
         total = max(1, int(pairs.sum()))
         of_each = {}
@@ -106,14 +106,14 @@ class Comparison:
 
 
 class Milliseconds:
-    """Collects what each frame took."""
+    """Collects the times of each frame."""
 
     def __init__(self) -> None:
         self._stages: dict[str, list[float]] = {}
         self._totals: list[float] = []
 
     def add(self, timings_ms: Mapping[str, float]) -> None:
-        """Takes in the milliseconds of a frame's stages."""
+        """Adds the milliseconds of a frame's stages."""
         self._totals.append(sum(timings_ms.values()))
         for stage, ms in timings_ms.items():
             self._stages.setdefault(stage, []).append(ms)

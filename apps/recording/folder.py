@@ -1,4 +1,4 @@
-"""A folder of recordings: ``take-0001/segment-000001.edgerec`` and on, kept within a bound."""
+"""A folder of recordings: ``take-0001/segment-000001.edgerec`` and on, kept within a size limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEGMENT = re.compile(rf"segment-(\d{{6,}})\{SEGMENT_SUFFIX}")
 
 
 def takes_of(folder: Path) -> list[Path]:
-    """The takes of a folder, oldest first; none where it holds none.
+    """The takes of a folder, oldest first.
 
     Raises:
         OSError: the folder cannot be read.
@@ -42,7 +42,7 @@ def number_of(path: Path) -> int:
 
 
 def new_take(folder: Path) -> Path:
-    """Makes the next take's folder. Nothing that is there is touched.
+    """Makes the next take's folder. Existing takes stay as they are.
 
     Raises:
         OutputError: it cannot be made.
@@ -67,7 +67,7 @@ def segment_path(take: Path, number: int) -> Path:
 
 
 def make_room(folder: Path, most_bytes: int, writing: Path) -> None:
-    """Removes the oldest segments, of earlier takes too, until all together have at most so many bytes.
+    """Removes the oldest segments, of earlier takes too, until all together are within a size limit.
 
     Args:
         folder: of all takes.

@@ -1,4 +1,4 @@
-"""What ran when something was recorded."""
+"""The head of a recording: the network, backend and versions that ran."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def head_of_run(segmenter: Segmenter, source_name: str, threads: int | None = No
     """The head of a recording, ready for JSON.
 
     Args:
-        segmenter: that runs.
+        segmenter: of the run.
         source_name: for people; without credentials.
-        threads: CPU threads of inference, so that a replay takes as many; unknown where None.
+        threads: CPU threads of inference, so that a replay uses as many; None if unknown.
     """
     return {
         "source": source_name,
@@ -38,7 +38,7 @@ def head_of_run(segmenter: Segmenter, source_name: str, threads: int | None = No
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of what is installed that can change a mask."""
+    """The versions of Python and of the installed packages that can change a mask."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""The frames that two runs disagree on most, side by side."""
+"""Images of the frames on which two runs differ most, side by side."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DIM = 0.45
 
 
 class Pictures:
-    """Draws differences as one picture each: frame, before, after, and where they differ.
+    """Draws each difference as one image: frame, before, after, and the pixels that differ.
 
     Args:
         labels: the classes.
-        before: what the class maps that are compared with are called.
-        after: what those that are judged are called.
+        before: title of the reference class maps.
+        after: title of the class maps under test.
     """
 
     def __init__(self, labels: LabelMap, before: str, after: str) -> None:

@@ -1,8 +1,8 @@
-"""Frames and class maps, smaller and yet bit for bit what they were.
+"""Lossless compression of frames and class maps.
 
-Each line is stored as its difference from the line above, then deflated. Of what Python has everywhere this is the
-cheapest by time and size together: PNG takes twice as long for a tenth more, FFV1 needs a build of OpenCV with FFmpeg
-and a file that a power cut leaves unreadable. ``docs/replay.md`` has the figures.
+Each line is stored as its difference from the line above, then deflated. Of the methods in every Python this has the
+best balance of time and size. PNG takes twice as long for a tenth more compression. FFV1 needs an OpenCV with FFmpeg,
+and a power cut leaves its file unreadable. ``docs/replay.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def pack(pixels: Pixels) -> bytes:
 
 
 def unpack(data: bytes, shape: tuple[int, ...]) -> Pixels:
-    """What :func:`pack` was given.
+    """Restores the pixels from the data of :func:`pack`.
 
     Args:
         data: packed.
-        shape: of the pixels. No more memory is taken than they need, whatever the data says.
+        shape: of the pixels. It bounds the memory used, whatever the data contains.
 
     Raises:
         ValueError: the data is not of this shape.

@@ -1,4 +1,4 @@
-"""Reads recordings back, and says what of them cannot be."""
+"""Reads recordings, and reports the parts that cannot be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .sink import FORMAT
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """A frame, and what was made of it.
+    """A frame and its result.
 
     Attributes:
         take: name of its take.
@@ -31,10 +31,10 @@ class RecordedFrame:
         frame_id: the run's number of the frame.
         captured_at: ``edgeseg.now()`` in seconds, of the machine that recorded.
         valid: whether the class map could be acted on.
-        reason: why not; else empty.
-        name: of the frame, where frames have names.
+        reason: the reason if it is not valid; else empty.
+        name: of the frame, if frames have names.
         timings_ms: milliseconds of each stage.
-        variant: that ran, where the run said so; else None.
+        variant: that ran; None if it is not recorded.
     """
 
     take: str
@@ -54,16 +54,16 @@ class Recording:
 
     Args:
         folder: of takes, or of one take.
-        take: number of the only take to read; all of them where None.
+        take: number of the only take to read; None for all.
 
     Attributes:
         takes: their folders, oldest first.
         labels: the classes, the same in all takes.
-        run: what ran, as the first take says.
-        problems: what could not be read, a line each; complete once :meth:`frames` is at its end.
+        run: the bundle, variant, backend and versions that ran, by the first take's head.
+        problems: the parts that could not be read, one line each; complete once :meth:`frames` is at its end.
 
     Raises:
-        DataError: there is no recording, its form is not known, or its takes are of different classes.
+        DataError: there is no recording, its form is unknown, or its takes have different classes.
     """
 
     def __init__(self, folder: Path, take: int | None = None) -> None:
@@ -99,7 +99,7 @@ class Recording:
                 )
 
     def frames(self) -> Iterator[RecordedFrame]:
-        """All frames that can be read, in the order in which they were recorded."""
+        """Reads all readable frames, in the order of recording."""
         for take, segments in self._segments.items():
             numbers = [number_of(segment) for segment in segments]
             missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers))
@@ -109,7 +109,7 @@ class Recording:
                 yield from self._frames(take, segment)
 
     def _head(self, take: Path) -> Mapping[str, Any] | None:
-        """The head of a take's first segment that has one."""
+        """The head of the first segment of a take that has one."""
         for segment in self._segments[take]:
             try:
                 record = next(read_records(segment), None)
@@ -153,7 +153,7 @@ def _only(take: int, segments: Mapping[Path, list[Path]], folder: Path) -> dict[
     """One take of a recording, by its number.
 
     Raises:
-        DataError: there is none of this number.
+        DataError: there is no take of this number.
     """
     numbers = {number_of(each): each for each in segments if each != folder}
     if not numbers:
@@ -164,7 +164,7 @@ def _only(take: int, segments: Mapping[Path, list[Path]], folder: Path) -> dict[
 
 
 def _plain(value: Any) -> Any:
-    """Text of a file that anyone may have written, without what a terminal would obey."""
+    """Replaces control characters of a text: anyone may have written the file, and a terminal would obey them."""
     if not isinstance(value, str):
         return value
     return "".join(character if character.isprintable() else "?" for character in value)

@@ -1,9 +1,9 @@
-"""A segment of a recording: a file of records, each whole by itself.
+"""A segment of a recording: a file of records, each complete in itself.
 
 A file begins with :data:`MAGIC`. A record is five little-endian uint32 (kind, bytes of JSON, of the first and of the
-second blob, and the CRC-32 of the four and of what follows), then JSON, then the blobs. The first record is a HEAD, the
-last of a file that was ended properly an END; FRAME has the frame and its class map as blobs, NEWS none. So a file that
-a power cut ends anywhere can be read up to its last whole record.
+second blob, and the CRC-32 of these four and the rest), then JSON, then the blobs. The first record is a HEAD. The last
+record of a file that was ended properly is an END. FRAME has the frame and its class map as blobs, NEWS has none. After
+a power cut, a file can be read up to its last whole record.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class RecordWriter:
     """Appends records to a new file.
 
     Args:
-        path: of a file that is not there yet.
+        path: of the file, which must not exist.
         head: its first record.
 
     Attributes:
-        bytes: in the file.
-        records: in it, but for the head.
+        bytes: size of the file.
+        records: number of records, without the head.
 
     Raises:
-        OSError: the file is there, or the disk is full.
+        OSError: the file exists, or the disk is full.
     """
 
     def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
@@ -68,13 +68,13 @@ class RecordWriter:
         """Appends a record, whole or not at all.
 
         Raises:
-            OSError: the disk is full. What was there before stays as it is.
+            OSError: the disk is full. Earlier records stay as they are.
         """
         self._append(kind, facts, first, second)
         self.records += 1
 
     def sync(self) -> None:
-        """Waits until all is on the disk itself.
+        """Waits until all records are on the disk itself.
 
         Raises:
             OSError: the disk failed.
@@ -82,7 +82,7 @@ class RecordWriter:
         os.fdatasync(self._number)
 
     def end(self) -> None:
-        """Ends the file properly. It is closed even where that fails.
+        """Ends the file properly. It is closed even if that fails.
 
         Raises:
             OSError: the disk is full.
@@ -113,11 +113,11 @@ class RecordWriter:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a file, the head first; the END, where there is one, last.
+    """Reads the records of a file, the head first, and the END last if there is one.
 
     Raises:
-        DataError: the file is no segment of a recording, or ends or is damaged within a record. Those before it were
-            given; the message says how many.
+        DataError: the file is no segment of a recording, or ends or is damaged within a record. The earlier records
+            have been given; the message has their number.
     """
     try:
         with open_regular(path) as file:
@@ -148,7 +148,7 @@ def _records(file: BinaryIO, path: Path) -> Iterator[Record]:
 
 
 def _record(file: BinaryIO, counts: bytes) -> tuple[Record | None, str]:
-    """The record that begins with ``counts``, or what is wrong with it."""
+    """Reads the record that begins with ``counts``. Returns it, or None and its fault."""
     kind, *sizes = _COUNTS.unpack(counts)
     if (
         kind not in (HEAD, FRAME, NEWS, END)

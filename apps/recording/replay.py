@@ -1,4 +1,4 @@
-"""Runs a recording again, and measures what changed."""
+"""Runs a recording again, and measures the changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECORDED = "recorded"
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """What a replay found.
+    """The findings of a replay.
 
     Attributes:
         summary: ready for JSON.
@@ -38,17 +38,17 @@ def replay(
     keep: int = 8,
     on_frame: Callable[[int], None] = lambda frames: None,
 ) -> ReplayReport:
-    """Segments each recorded frame again, one after another, and compares.
+    """Segments each recorded frame again, in order, and compares the results.
 
-    Frames that were not valid when they were recorded have no mask to compare with, and are counted apart; between two
+    Frames whose recorded result is not valid have no mask to compare with, and are counted separately. Between two
     segmenters they are compared like all others.
 
     Args:
         recording: to read.
-        segmenter: to judge.
-        against: to compare with; the recorded masks where None.
-        keep: how many of the worst frames to keep.
-        on_frame: called after each frame with how many there were.
+        segmenter: under test.
+        against: the reference; None for the recorded masks.
+        keep: number of the worst frames to keep.
+        on_frame: called after each frame with the number of frames so far.
 
     Raises:
         DataError: the classes are not the same, or nothing can be read.
@@ -106,10 +106,10 @@ def replay(
 
 
 def check_labels(recording: Recording, labels: LabelMap, bundle: str) -> None:
-    """Checks that masks can be compared at all.
+    """Checks that masks can be compared.
 
     Raises:
-        DataError: the names of the classes, in their order, are not the recording's.
+        DataError: the names of the classes, or their order, differ from the recording's.
     """
     recorded = recording.labels.names
     if labels.names == recorded:

@@ -1,4 +1,4 @@
-"""Keeps what a run saw and made of it, so that it can be run again."""
+"""The sink that records frames and results, so that a run can be repeated."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ FORMAT = "edgeseg.recording/1"
 _RESERVE_BYTES = 64 << 20
 _SYNC_SECONDS = 1.0
 _SEGMENTS_PER_BOUND = 8
-"""Room is made a segment at a time, so that many together fill the bound."""
+"""Whole segments are removed to make room, so each must be a small part of the limit."""
 
 
 class RecordingSink(Sink):
-    """Records each frame without loss, its class map, validity and timings, and what ran.
+    """Records each frame without loss, its class map, validity and timings, and the variant that ran.
 
-    A recording is a folder of takes, each a folder of segments. Each record is whole by itself and a second's records
-    are synced together: a kill loses the frame that was being written, a power cut about a second, never an earlier
-    segment. Takes of earlier runs stay. Recording can be switched on and off while the run goes on, by any thread.
-    Where the disk is nearly full, recording stops; it can be started again, and where it was not, the end says so.
+    A recording is a folder of takes, each a folder of segments. Each record is complete in itself, and records are
+    synced once a second: a kill loses the frame that was being written, a power cut about a second, and neither loses
+    an earlier segment. Takes of earlier runs stay. Any thread can switch recording on and off during the run. If the
+    disk is nearly full, recording stops. It can be started again; if it was not, :meth:`close` raises an error.
 
     Args:
         folder: of the takes.
         labels: the classes.
-        head: what runs, ready for JSON: see :func:`edgeseg.apps.recording.head.head_of_run`.
-        segment_seconds: how long a segment lasts.
-        most_bytes: of all takes in the folder together; the oldest segments go first. Without a bound where None.
+        head: of the recording, ready for JSON: see :func:`edgeseg.apps.recording.head.head_of_run`.
+        segment_seconds: length of a segment.
+        most_bytes: of all takes in the folder together; the oldest segments are removed first. None for no limit.
         active: begin at once; otherwise when :meth:`start` is called.
 
     Attributes:
-        active: whether it records now.
+        active: True while it records.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -85,14 +85,14 @@ class RecordingSink(Sink):
 
     @property
     def idle(self) -> bool:
-        """Whether it records nothing now."""
+        """True while it does not record."""
         return not self.active
 
     def start(self) -> str:
         """Begins a take, unless one is being recorded. Any thread may call it.
 
         Returns:
-            Where it is kept.
+            The take's folder.
 
         Raises:
             OutputError: it cannot be begun.
@@ -109,10 +109,10 @@ class RecordingSink(Sink):
         """Ends the take, if one is being recorded. Any thread may call it.
 
         Returns:
-            Where it is kept; empty where no frame came.
+            The take's folder; empty if no frame came.
 
         Raises:
-            OutputError: its end cannot be written. What is before it stays.
+            OutputError: its end cannot be written. Earlier records stay.
         """
         with self._lock:
             if not self.active:
@@ -123,7 +123,7 @@ class RecordingSink(Sink):
                 raise self._failure(error) from error
 
     def write(self, output: Output) -> None:
-        """Records an output; of a beat, that the last result is valid no more and why.
+        """Records an output; for a beat, the reason that the last result is no longer valid.
 
         Raises:
             OutputError: the disk is full or fails, and recording has stopped.
@@ -158,14 +158,14 @@ class RecordingSink(Sink):
                 raise self._stopped_by from error
 
     def announce(self, status: Status) -> None:
-        """Learns which variant runs, where that changes."""
+        """Keeps the name of the variant that runs, which may change."""
         self._variant = status.variant
 
     def close(self, commit: bool) -> None:
-        """Ends the take. It is kept even if the run failed: it shows how it came to that.
+        """Ends the take. It is kept even if the run failed: it shows how the run failed.
 
         Raises:
-            OutputError: its end cannot be written, or recording had stopped for good before. What is before it stays.
+            OutputError: its end cannot be written, or recording had stopped after an error. Earlier records stay.
         """
         self.stop()
         if self._stopped_by is not None:
@@ -228,7 +228,7 @@ class RecordingSink(Sink):
             try:
                 file.end()
             except OSError:
-                return  # the disk is full; what is there can be read without the end
+                return  # the disk is full; the file can be read without its end
         if self._take.is_dir() and not segments_of(self._take):
             shutil.rmtree(self._take, ignore_errors=True)
 
