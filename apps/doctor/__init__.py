@@ -1,1 +1,1 @@
-"""``edgeseg doctor``: what this machine has for edgeseg, what is missing, and the command that mends it."""
+"""``edgeseg doctor``: a report on this machine, with what is missing and the commands that install it."""

@@ -1,4 +1,4 @@
-"""The folder where engines are kept. Engines are executable code, so it has to be the user's alone."""
+"""The folder of engines. Engines are executable code, so only the user may have access to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PURPOSE = "edgeseg build and edgeseg run --backend tensorrt"
 
 
 def probe_cache(host: Host) -> list[Finding]:
-    """Where engines are kept, who may write there, and how much they take."""
+    """Examines the folder of engines: its path, its permissions and its size."""
     key, label = "cache.folder", "engines"
     folder, shown = _folder(host)
     facts: dict[str, Fact] = {
@@ -51,7 +51,7 @@ def probe_cache(host: Host) -> list[Finding]:
 
 
 def _folder(host: Host) -> tuple[Path, str]:
-    """The folder, and how a shell takes it: without the user's name where it is in their home."""
+    """The folder, and its form for a shell: without the user's name if it is in their home."""
     home = Path(host.environ.get("HOME") or Path.home())
     named = host.environ.get("EDGESEG_CACHE")
     base = host.environ.get("XDG_CACHE_HOME")

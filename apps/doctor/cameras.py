@@ -1,4 +1,4 @@
-"""Cameras: those that the system knows, and a Jetson's CSI cameras."""
+"""Cameras: those of the system, and a Jetson's CSI cameras."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .jetson import find_jetson
 
 
 def probe_cameras(host: Host) -> list[Finding]:
-    """The cameras under /dev, and what CSI cameras need."""
+    """Examines the cameras under /dev, and the programs for CSI cameras."""
     return [_devices(host), *([_csi(host), _ffmpeg(host)] if find_jetson(host) else [])]
 
 
 def _devices(host: Host) -> Finding:
     key, label = "cameras.devices", "cameras"
     paths = [path for path in host.glob("/dev/video*") if path.name.removeprefix("video").isdigit()]
-    # One camera has several nodes; those after its first carry no pictures.
+    # One camera has several nodes; only the first carries images.
     paths = [p for p in paths if (host.read(f"/sys/class/video4linux/{p.name}/index") or "0").strip() == "0"]
     paths.sort(key=lambda path: int(path.name.removeprefix("video")))
     readable = [path for path in paths if host.may_use(path)]

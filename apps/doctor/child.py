@@ -1,6 +1,6 @@
-"""What runs in the child Python: each library is imported here, where it may print, crash or hang.
+"""The program of the child Python, which imports one library: it may print, crash or hang here.
 
-The answer is one line of JSON on stdout; whatever a library prints goes to stderr.
+The answer is one line of JSON on stdout; all output of a library goes to stderr.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAME_BYTES = 100
 
 
 def main(name: str) -> None:
-    """Tries the library ``name`` and prints what it is, or why it does not load."""
+    """Tries the library ``name`` and prints its facts, or the reason that it does not load."""
     answer_to = os.dup(1)
     os.dup2(2, 1)
     answer: dict[str, Any]
@@ -30,16 +30,16 @@ def main(name: str) -> None:
     except ModuleNotFoundError as error:
         own = error.name is not None and error.name.split(".")[0] == name.split(".")[0]
         answer = {"error": "" if own else f"{error}"}
-    except Exception as error:  # whatever a library raises is what the doctor has to tell
+    except Exception as error:  # the doctor reports any error of a library
         first = (str(error).strip().splitlines() or [""])[0]
         answer = {"error": f"{type(error).__name__}: {first}"}
     os.write(answer_to, json.dumps(answer).encode())
-    # A library that crashes as it unloads has nothing left to tell.
+    # Without unloading the library: a crash at that point must not hide the answer.
     os._exit(0)
 
 
 def onnxruntime() -> dict[str, Any]:
-    """Version, providers, and which of their own libraries do not load."""
+    """Version, providers, and those of the providers' libraries that do not load."""
     ort = load_onnxruntime()
     providers = list(ort.get_available_providers())
     folder = Path(str(ort.__file__)).parent / "capi"
@@ -60,14 +60,14 @@ def _why_unloadable(shared: Path, file: Path) -> str:
         ctypes.CDLL(str(shared), mode=ctypes.RTLD_GLOBAL)
         ctypes.CDLL(str(file))
     except OSError as error:
-        # Other complaints come from loading it outside of ONNX Runtime.
+        # Other errors come from loading it outside of ONNX Runtime.
         library, _, reason = str(error).partition(": ")
         return library if "cannot open shared object file" in reason else ""
     return ""
 
 
 def openvino() -> dict[str, Any]:
-    """Version, devices, and what the CPU's computes in by itself."""
+    """Version, devices, and the CPU's default precision."""
     module = load_openvino()
     core = module.Core()
     devices = list(core.available_devices)
@@ -100,13 +100,13 @@ def pycuda() -> dict[str, Any]:
 
 
 def cuda() -> dict[str, Any]:
-    """Whether cuda-python's runtime bindings load."""
+    """Loads cuda-python's runtime bindings; there are no facts."""
     importlib.import_module("cuda.bindings.runtime")
     return {}
 
 
 def libcuda() -> dict[str, Any]:
-    """The driver's own account of the GPUs, asked without any Python package."""
+    """The driver's data on the GPUs, read without any Python package."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""CUDA's toolkit, and the Python package through which edgeseg holds device memory."""
+"""CUDA's toolkit, and the Python package for device memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NVCC = "/usr/local/cuda/bin/nvcc"
 
 
 def probe_cuda(host: Host) -> list[Finding]:
-    """CUDA toolkit and device-memory package."""
+    """Examines the CUDA toolkit and the package for device memory."""
     return [_toolkit(host), _device_memory(host)]
 
 
@@ -78,12 +78,12 @@ def _device_memory(host: Host) -> Finding:
 
 
 def cuda_python(host: Host) -> str:
-    """The requirement, quoted for a shell, of a cuda-python that the driver can serve."""
+    """The requirement, quoted for a shell, of a cuda-python that the driver supports."""
     driver = driver_cuda(host)
     return f'"cuda-python<{driver[0] + 1}"' if driver else "cuda-python"
 
 
 def _compile_pycuda(host: Host) -> tuple[str, ...]:
-    # Its installation finds CUDA by the nvcc that is on PATH.
+    # Its installation finds CUDA through the nvcc on PATH.
     at = "" if host.program("nvcc", "--version").found else f"PATH={_NVCC.removesuffix('/nvcc')}:$PATH "
     return (f"{at}pip install pycuda",)

@@ -1,4 +1,4 @@
-"""Runs the probes, each guarded: one that crashes or hangs is a finding, not the doctor's end."""
+"""Runs the probes in parallel. A probe that crashes or hangs becomes a finding and does not stop the doctor."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PROBE_SECONDS = 2 * LIBRARY_SECONDS + 5
 
 @dataclass(frozen=True)
 class Probe:
-    """What is looked at, under one heading.
+    """One subject of the examination, with its own heading.
 
     Attributes:
         key: the start of its findings' keys.
         title: its heading.
-        look: gives the findings.
+        look: returns the findings.
     """
 
     key: str
@@ -63,14 +63,14 @@ def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PRO
 
     Args:
         host: the machine.
-        probes: what to look at.
-        seconds: how long to wait for all of them together.
+        probes: the subjects.
+        seconds: timeout for all of them together.
 
     Returns:
         Each probe's findings, in the order of ``probes``.
     """
     findings: dict[str, list[Finding]] = {}
-    # Daemons, because a thread that hangs on a dead disk must not keep the doctor from ending.
+    # Daemons: a thread that hangs on a dead disk must not keep the process alive.
     threads = [
         threading.Thread(target=_look, args=(probe, host, findings), name=probe.key, daemon=True)
         for probe in probes
@@ -86,7 +86,7 @@ def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PRO
 def _look(probe: Probe, host: Host, findings: dict[str, list[Finding]]) -> None:
     try:
         findings[probe.key] = probe.look(host)
-    except Exception as error:  # a fault in one probe must not hide what the others found; it is shown
+    except Exception as error:  # a fault in one probe must not hide the others' findings
         text = f"the doctor's own fault: {type(error).__name__}: {error}"
         findings[probe.key] = [Finding(f"{probe.key}.probe", "this check", "problem", text)]
 

@@ -1,4 +1,4 @@
-"""What a probe reports: one line a fact, and the way to mend it."""
+"""A finding of a probe: one fact about the machine, and the commands that correct it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Finding:
 
     Attributes:
         key: stable name for scripts, ``section.thing``.
-        label: what it is, for a reader; 15 characters at most.
-        status: ``ok``; ``note``: worth knowing, with nothing to mend; ``missing``: can be installed;
-            ``problem``: there, and broken or in the way.
-        text: what there is, without users' names or paths.
-        needed_for: what does not work without it.
-        fix: the lines to type, in order.
+        label: its name for a reader; 15 characters at most.
+        status: ``ok``; ``note``: information, with nothing to correct; ``missing``: can be installed;
+            ``problem``: present, and broken or harmful.
+        text: the fact, without users' names or paths.
+        needed_for: the functions that do not work without it.
+        fix: the commands to type, in order.
         facts: the same as values, for scripts.
-        quiet: left out on the terminal, because it says nothing to this machine's owner.
+        quiet: left out on the terminal, because it is of no use to this machine's owner.
     """
 
     key: str
@@ -37,9 +37,9 @@ class Finding:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numbers at a version's start: ``(10, 3, 0)`` of ``10.3.0.30+cuda12``; empty where there are none.
+    """The numbers at a version's start: ``(10, 3, 0)`` of ``10.3.0.30+cuda12``; empty if there are none.
 
-    Not ``packaging.version``: the doctor has to work where what brings that is what is missing.
+    Does not use ``packaging.version``: the doctor has to work without that package.
     """
     numbers: list[int] = []
     for part in version.strip().split("."):

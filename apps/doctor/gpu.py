@@ -1,4 +1,4 @@
-"""The GPU and its driver, which is asked itself: no Python package is needed for that."""
+"""The GPU and its driver, examined without any Python package."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NO_GPU = "there is no NVIDIA GPU"
 
 
 def has_gpu(host: Host) -> bool:
-    """Whether the driver gives edgeseg a GPU."""
+    """True if the driver gives edgeseg a GPU."""
     return bool(_driver_facts(host).get("gpus"))
 
 
 def driver_cuda(host: Host) -> tuple[int, ...]:
-    """The newest CUDA that the driver runs, such as ``(12, 6)``; empty where there is no driver."""
+    """The newest CUDA that the driver runs, such as ``(12, 6)``; empty if there is no driver."""
     return release(str(_driver_facts(host).get("cuda", "")))
 
 
 def probe_gpu(host: Host) -> list[Finding]:
-    """GPUs and driver."""
+    """Examines the GPUs and the driver."""
     return [*_gpus(host), _driver(host)]
 
 

@@ -1,6 +1,6 @@
-"""What the probes look at: files, programs, installed packages, and libraries tried in a child Python.
+"""The machine for the probes: files, programs, installed packages, and libraries tried in a child Python.
 
-All of it can be replaced, so that the tests can be any machine.
+Every part can be replaced, so that tests can imitate any machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 Answer = TypeVar("Answer")
 PROGRAM_SECONDS = 5.0
 LIBRARY_SECONDS = 20.0
-"""Longer than a program's: TensorRT read for the first time from an SD card takes its time, and is not broken."""
+"""Longer than for a program: the first load of TensorRT from an SD card is slow."""
 
 _REAP_SECONDS = 1.0
 _MAX_FILE_BYTES = 1 << 20
@@ -35,13 +35,13 @@ _IN_CHILD = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a program.
+    """The outcome of a program.
 
     Attributes:
-        status: its exit status, negative where a signal ended it; None where it is not installed or was cut off.
-        out: what it wrote to stdout.
-        err: what it wrote to stderr.
-        timed_out: it did not end in time.
+        status: its exit status, negative if a signal ended it; None if it is not installed or was killed.
+        out: its output on stdout.
+        err: its output on stderr.
+        timed_out: True if it did not end in time.
     """
 
     status: int | None
@@ -51,17 +51,17 @@ class Outcome:
 
     @property
     def found(self) -> bool:
-        """Whether the program is installed."""
+        """True if the program is installed."""
         return self.status is not None or self.timed_out
 
 
 @dataclass(frozen=True)
 class Library:
-    """What a child Python found out about a library.
+    """A child Python's findings on a library.
 
     Attributes:
-        facts: what it told; None where the library did not load.
-        error: why it did not; empty where it is simply not installed.
+        facts: the library's facts; None if it did not load.
+        error: the reason that it did not load; empty if it is not installed.
     """
 
     facts: Mapping[str, Any] | None
@@ -69,7 +69,7 @@ class Library:
 
 
 def run_program(args: Sequence[str], seconds: float = PROGRAM_SECONDS) -> Outcome:
-    """Runs a program without a shell, in English, and cuts it off with all it started after ``seconds``."""
+    """Runs a program without a shell, in English. After ``seconds`` it is killed, with all processes it started."""
     environment = {**os.environ, "LC_ALL": "C", "OPENCV_LOG_LEVEL": "SILENT"}
     try:
         process = subprocess.Popen(
@@ -90,7 +90,7 @@ def run_program(args: Sequence[str], seconds: float = PROGRAM_SECONDS) -> Outcom
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        # Stuck in a driver, no signal reaches it; the doctor goes on without it.
+        # A process that is stuck in a driver receives no signal; the doctor goes on without it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=_REAP_SECONDS)
         return Outcome(None, timed_out=True)
@@ -98,7 +98,7 @@ def run_program(args: Sequence[str], seconds: float = PROGRAM_SECONDS) -> Outcom
 
 
 def inspect_library(name: str, seconds: float = LIBRARY_SECONDS) -> Library:
-    """Tries a library in a child Python that sees the same packages; one that crashes or hangs takes nothing along."""
+    """Tries a library in a child Python with the same packages. A crash or hang there does not affect this process."""
     outcome = run_program([sys.executable, "-c", _IN_CHILD, json.dumps(sys.path), name], seconds)
     if outcome.timed_out:
         return Library(None, f"did not load within {seconds:g} s")
@@ -117,18 +117,18 @@ def _how_it_ended(outcome: Outcome) -> str:
 
 
 def installed_packages() -> dict[str, str]:
-    """The versions of the Python packages that this Python sees, by their normalized names."""
+    """The versions of the packages of this Python, by normalized name."""
     found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            # The first on the path is the one that is imported.
+            # The first on the path is imported.
             found.setdefault(normalized(name), distribution.version)
     return found
 
 
 def normalized(name: str) -> str:
-    """A package's name as registries compare it: ``tensorrt_rtx`` and ``TensorRT-RTX`` are one."""
+    """A package's name in normalized form: ``tensorrt_rtx`` and ``TensorRT-RTX`` are the same."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -137,12 +137,12 @@ class Host:
     """The machine as the probes see it.
 
     Args:
-        root: where its file system starts.
+        root: start of its file system.
         environ: environment variables.
         run: runs a program; called once for each command line.
         inspect: tries a library in a child Python; called once for each name.
-        packages: versions of the installed Python packages by normalized name; looked up where None.
-        in_venv: whether this Python is a virtual environment's.
+        packages: versions of the installed Python packages by normalized name; None to look them up.
+        in_venv: whether this Python is in a virtual environment.
         python: this Python's version.
         arch: of the processor, such as ``x86_64`` or ``aarch64``.
         may_use: whether this user may read and write a device.
@@ -168,7 +168,7 @@ class Host:
         return self.root / absolute.lstrip("/")
 
     def read(self, absolute: str) -> str | None:
-        """The text of a small file without its NULs, None where it cannot be read."""
+        """The text of a small file without its NULs; None if it cannot be read."""
         try:
             with self.path(absolute).open("rb") as file:
                 return file.read(_MAX_FILE_BYTES).decode("utf-8", "replace").replace("\0", "")
@@ -180,11 +180,11 @@ class Host:
         return sorted(self.root.glob(pattern.lstrip("/")))
 
     def program(self, *args: str) -> Outcome:
-        """What a program says; it runs once, however many probes ask."""
+        """The outcome of a program. It runs once, however many probes ask."""
         return self._once(("run", *args), lambda: self.run(args))
 
     def library(self, name: str) -> Library:
-        """What a child Python says of a library; it is tried once, however many probes ask."""
+        """A child Python's findings on a library. It is tried once, however many probes ask."""
         return self._once(("inspect", name), lambda: self.inspect(name))
 
     @cached_property

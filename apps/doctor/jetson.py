@@ -1,4 +1,4 @@
-"""NVIDIA's Jetson boards: which one, which JetPack, and how much power it may draw."""
+"""NVIDIA's Jetson boards: the model, JetPack, and the power mode."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Jetson:
     """A Jetson board.
 
     Attributes:
-        model: as the board calls itself.
-        l4t: version of Jetson Linux, such as ``36.4.3``; empty where it is not told.
-        jetpack: version of JetPack; only its major number where its package is not installed; may be empty.
+        model: the board's own name.
+        l4t: version of Jetson Linux, such as ``36.4.3``; empty if unknown.
+        jetpack: version of JetPack; only its major number if its package is not installed; may be empty.
         jetpack_installed: whether JetPack's own package, which brings CUDA and TensorRT, is installed.
     """
 
@@ -31,7 +31,7 @@ class Jetson:
 
 
 def find_jetson(host: Host) -> Jetson | None:
-    """The Jetson that this machine is; None where it is none."""
+    """This machine's Jetson board; None if it is no Jetson."""
     model = host.read("/proc/device-tree/model") or host.read("/sys/firmware/devicetree/base/model") or ""
     compatible = host.read("/proc/device-tree/compatible") or ""
     tegra = host.read("/etc/nv_tegra_release") or ""
@@ -46,7 +46,7 @@ def find_jetson(host: Host) -> Jetson | None:
 
 
 def probe_jetson(host: Host) -> list[Finding]:
-    """Board, Jetson Linux, JetPack and power mode."""
+    """Examines the board, Jetson Linux, JetPack and the power mode."""
     jetson = find_jetson(host)
     if jetson is None:
         return [Finding("jetson.model", "board", "note", "not a Jetson", facts={"model": None}, quiet=True)]

@@ -1,4 +1,4 @@
-"""edgeseg itself, Python, the processor and its memory."""
+"""edgeseg's version, Python, the processor and the memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .jetson import find_jetson
 
 MIN_PYTHON = (3, 10)
 CORE_PACKAGES = ("numpy", "fastjsonschema", "packaging", "simplejpeg")
-"""Of the core install; ONNX Runtime and OpenCV have probes of their own."""
+"""Packages of the core install; ONNX Runtime and OpenCV have probes of their own."""
 
 _BEFORE_3_11 = ("tomli",)
-"""What Python has of its own from 3.11 on."""
+"""Packages that are part of Python from 3.11 on."""
 
 _VNNI_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni")
 _ARM_INT8 = {"asimddp": "dot product", "i8mm": "int8 matrix multiplication"}
@@ -33,7 +33,7 @@ _ENOUGH_SWAP_BYTES = 3 << 30
 
 
 def probe_python(host: Host) -> list[Finding]:
-    """edgeseg's version, this Python, and the small packages of the core install."""
+    """Examines edgeseg's version, this Python, and the small packages of the core install."""
     from ... import __version__
 
     text = ".".join(str(part) for part in host.python)
@@ -65,7 +65,7 @@ def probe_python(host: Host) -> list[Finding]:
 
 
 def _decoder() -> Finding:
-    """Whether the compiled decode was built when edgeseg was installed."""
+    """Examines if the compiled decode was built when edgeseg was installed."""
     compiled = find_spec("edgeseg.runtime.decode._decode") is not None
     return Finding(
         "edgeseg.decode",
@@ -81,7 +81,7 @@ def _decoder() -> Finding:
 
 
 def probe_machine(host: Host) -> list[Finding]:
-    """The processor, what it has for INT8, and the memory."""
+    """Examines the processor, its INT8 instructions, and the memory."""
     return [*_processor(host.read("/proc/cpuinfo") or "", host.arch), _memory(host)]
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime: which of its packages, which providers, and whether a GPU's can really start."""
+"""ONNX Runtime: its packages, its providers, and the start of a GPU's provider."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GPU_PURPOSE = "edgeseg run --device cuda"
 
 
 def probe_onnxruntime(host: Host) -> list[Finding]:
-    """The package and its providers."""
+    """Examines the package and its providers."""
     package = _package(host)
     return [package, *([] if package.status == "missing" else [_providers(host)])]
 
@@ -90,6 +90,6 @@ def _gpu_libraries(host: Host, library: str) -> tuple[str, ...]:
         return ("sudo apt-get install nvidia-jetpack",)
     if library.startswith("libcudnn"):
         return ("sudo apt-get install cudnn",)
-    # The build is for one major version of CUDA, which the name of what it misses ends with.
+    # The build is for one major version of CUDA, which the missing library's name ends with.
     major = library.rpartition(".so.")[2].partition(".")[0]
     return (f"sudo apt-get install {_CUDA_LIBRARIES.get(major, 'cuda')}",)

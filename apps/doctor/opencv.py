@@ -1,4 +1,4 @@
-"""OpenCV: which build, what it can read video with, and whether it can open a window."""
+"""OpenCV: its build, its video back ends, and its windows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PURPOSE = "edgeseg run"
 
 
 def probe_opencv(host: Host) -> list[Finding]:
-    """The package, its video back ends and its windows."""
+    """Examines the package, its video back ends and its windows."""
     package = _package(host)
     library = host.library("cv2")
     if library.facts is None:
@@ -29,7 +29,7 @@ def probe_opencv(host: Host) -> list[Finding]:
 
 
 def back_ends(build: str) -> dict[str, bool]:
-    """What an OpenCV can read video with, by name, from its build information."""
+    """An OpenCV's back ends for video, from its build information: True for those that it has."""
     section = re.search(r"^ *Video I/O:\n(.*?)(?:\n\s*\n|\Z)", build, re.MULTILINE | re.DOTALL)
     lines = dict(re.findall(r"^ *([\w/+ ]+?): +(\S+)", section[1] if section else "", re.MULTILINE))
     return {title: lines.get(name, "NO") == "YES" for name, title in _BACK_ENDS.items()}
@@ -67,7 +67,7 @@ def _mend(host: Host, error: str, there: list[str]) -> tuple[str, ...]:
     if library:
         return ("sudo apt-get install libgl1 libglib2.0-0",)
     if re.search(r"numpy|_ARRAY_API|multiarray", error):
-        # Built against NumPy 1, as JetPack 6's is; nothing else mends that.
+        # Built against NumPy 1, like JetPack 6's; there is no other remedy.
         return ('pip install "numpy<2"',)
     if not there:
         return _install(host)
@@ -93,7 +93,7 @@ def _video(host: Host, build: str) -> Finding:
 def _windows(host: Host, build: str) -> Finding:
     key, label = "opencv.gui", "its windows"
     kind = re.search(r"^ *GUI: +(\S+)", build, re.MULTILINE)
-    # Older builds name no kind in that line and list what they found below it.
+    # Older builds name no kind in that line, and list the toolkits below it.
     listed = re.search(r"^ *(QT|GTK\+)(?: \d\.x)?: +YES", build, re.MULTILINE)
     name = kind[1] if kind else (listed[1] if listed else "NONE")
     display = bool(host.environ.get("DISPLAY") or host.environ.get("WAYLAND_DISPLAY"))

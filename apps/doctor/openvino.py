@@ -1,4 +1,4 @@
-"""OpenVINO: whether it is there, and what it would run on."""
+"""OpenVINO: the package, and its devices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PURPOSE = "edgeseg run --backend openvino"
 
 
 def probe_openvino(host: Host) -> list[Finding]:
-    """The package, and the devices that it finds."""
+    """Examines the package, and the devices that it finds."""
     key, label = "openvino.package", "OpenVINO"
     facts: dict[str, Fact] = {"version": None, "devices": []}
     library = host.library("openvino")

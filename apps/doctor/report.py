@@ -11,7 +11,7 @@ from .finding import Finding, Status
 from .summary import summarize
 
 SCHEMA = 1
-"""Of the JSON. It rises when a key leaves or changes its meaning; new keys may come at any time."""
+"""Version of the JSON. It rises when a key is removed or changes its meaning; new keys may come at any time."""
 
 _COLUMNS = 80
 _MARK_WIDTH = 9
@@ -20,7 +20,7 @@ _COLOURS: dict[Status, str] = {"ok": "32", "note": "2", "missing": "33", "proble
 
 
 def as_text(findings: Findings, coloured: bool = False) -> str:
-    """The report for a reader; commands stand on lines of their own, whole, to be copied."""
+    """The report for a reader. Each command is on one line of its own, ready to copy."""
     lines = []
     for probe, all_of_it in findings.items():
         shown = [finding for finding in all_of_it if not finding.quiet]
@@ -34,8 +34,9 @@ def as_json(findings: Findings) -> dict[str, Any]:
     """The report for scripts.
 
     Returns:
-        ``schema``; ``can``: what works, by name; ``summary``: in words; ``findings``: by key, each with its section,
-        label, status (``ok``, ``note``, ``missing``, ``problem``), text, purpose, commands and facts.
+        ``schema``; ``can``: the functions, by name, True if they work; ``summary``: in words; ``findings``: by key,
+        each with its section, label, status (``ok``, ``note``, ``missing``, ``problem``), text, purpose, commands and
+        facts.
     """
     everything = [(probe, finding) for probe, some in findings.items() for finding in some]
     summary = summarize(finding for _, finding in everything)

@@ -1,4 +1,4 @@
-"""What can run on this machine now, and what each thing that cannot is waiting for."""
+"""The summary: the functions that work on this machine now, and what the others need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Summary:
     """The conclusion.
 
     Attributes:
-        can: what works, by a stable name for scripts.
+        can: the functions, by a stable name for scripts; True if they work.
         text: the same in one or two sentences.
     """
 
@@ -25,7 +25,7 @@ class Summary:
 
 
 def summarize(findings: Iterable[Finding]) -> Summary:
-    """Concludes from all findings what runs."""
+    """Makes the summary from all findings."""
     by_key = {finding.key: finding for finding in findings}
 
     def good(key: str) -> bool:

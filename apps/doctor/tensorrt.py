@@ -1,4 +1,4 @@
-"""TensorRT in its two flavours, and whether edgeseg supports what is installed."""
+"""TensorRT in its two flavours, and edgeseg's support of the installed versions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PURPOSE = "edgeseg build and edgeseg run --backend tensorrt"
 
 
 def probe_tensorrt(host: Host) -> list[Finding]:
-    """NVIDIA TensorRT and TensorRT for RTX."""
+    """Examines NVIDIA TensorRT and TensorRT for RTX."""
     return [_probe(host, _NVIDIA), _probe(host, _RTX)]
 
 
@@ -100,7 +100,7 @@ def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
 
 
 def _hidden_from_venv(host: Host, facts: dict[str, Fact]) -> Finding | None:
-    """JetPack's Python module, which an environment sees only where it was made to."""
+    """The finding that this Python environment does not see JetPack's module; None if there is no such module."""
     at = [*host.glob("/usr/lib/python3*/dist-packages/tensorrt")]
     if not at:
         return None
@@ -118,12 +118,12 @@ def _hidden_from_venv(host: Host, facts: dict[str, Fact]) -> Finding | None:
 def _install(host: Host, flavour: _Flavour) -> tuple[str, ...]:
     if find_jetson(host):
         pip_ones = _wheels(host, flavour)
-        # pip's would shadow JetPack's, and is not built for the board.
+        # pip's package would hide JetPack's, and is not built for the board.
         remove = (f"pip uninstall --yes {' '.join(pip_ones)}",) if pip_ones and host.in_venv else ()
         return (*remove, "sudo apt-get install tensorrt python3-libnvinfer")
     driver = driver_cuda(host)
     if driver and driver[0] < _NEWEST_CUDA:
-        # The extra takes the newest, which is for a CUDA that this driver does not run.
+        # The extra installs the newest version, for a CUDA that this driver does not run.
         return (f"pip install {flavour.module.replace('_', '-')}-cu{driver[0]} {cuda_python(host)}",)
     return (f'pip install "edgeseg[{flavour.extra}]"',)
 

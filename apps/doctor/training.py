@@ -16,11 +16,11 @@ EXPORT_PACKAGES = (
     "matplotlib",
     "rich",
 )
-"""What the extra ``export`` brings."""
+"""The packages of the extra ``export``."""
 
 
 def probe_training(host: Host) -> list[Finding]:
-    """The extra ``export``."""
+    """Examines the packages of the extra ``export``."""
     key, label = "training.packages", "extra export"
     there = {name: host.installed[name] for name in EXPORT_PACKAGES if name in host.installed}
     absent = [name for name in EXPORT_PACKAGES if name not in there]

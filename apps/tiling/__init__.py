@@ -1,6 +1,7 @@
-"""Pictures larger than memory or than the network's field, tile by tile: an orthophoto in, its class map out.
+"""Segmentation of large images, such as orthophotos, tile by tile: an image in, its class map out.
 
-The names below load on first use, so that the command line's help stays light.
+An image may be larger than memory and than the network's field. The names below load on first use, so that the
+command line's help loads quickly.
 
 Example:
     >>> from edgeseg import Segmenter  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""GeoTIFFs through rasterio: read by windows, and written at the same place on earth."""
+"""GeoTIFFs through rasterio: read by windows, and written with the same georeference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SPARE_CACHE_BYTES = 16 << 20
 
 
 def has_rasterio() -> bool:
-    """Whether rasterio is installed."""
+    """True if rasterio is installed."""
     try:
         importlib.import_module("rasterio")
     except ImportError:
@@ -44,17 +44,17 @@ def _rasterio() -> Any:
 
 
 class GeoTiffPicture(Picture):
-    """A TIFF of any size, of which only windows are in memory.
+    """A TIFF of any size. Only windows of it are in memory.
 
-    Bands are grey, palette, RGB, or RGB and a fourth, which is alpha or is passed over. A pixel is not valid where
-    the file says that it has no data, by its nodata value, its mask or its alpha.
+    Bands are grey, palette, RGB, or RGB and a fourth, which is alpha or is ignored. A pixel is not valid if the
+    file's nodata value, mask or alpha marks it as without data.
 
     Args:
         path: of the file.
-        tile_hw: how large the windows will be. Row by row of them, every block of the file is decoded about once.
+        tile_hw: size of the windows. If they are read row by row, every block of the file is decoded about once.
 
     Raises:
-        SourceError: it cannot be opened, or has bands that are not supported.
+        SourceError: it cannot be opened, or has unsupported bands.
         MissingDependencyError: rasterio is not installed.
     """
 
@@ -77,7 +77,7 @@ class GeoTiffPicture(Picture):
             self._palette_bgr = self._palette()
             all_valid = importlib.import_module("rasterio.enums").MaskFlags.all_valid
             self._masked = any(all_valid not in flags for flags in self.dataset.mask_flag_enums)
-            # GDAL's own default is a share of the machine's memory. Leaving a rasterio.Env would not restore it.
+            # GDAL's default is a share of the machine's memory. Leaving a rasterio.Env would not restore it.
             settings: Any = importlib.import_module("rasterio.env")
             before = settings.get_gdal_config(_CACHE)
             settings.set_gdal_config(_CACHE, self._cache_bytes(tile_hw))
@@ -103,7 +103,7 @@ class GeoTiffPicture(Picture):
         return np.asarray(cv2.merge(list(planes) if len(planes) == 3 else [planes[0]] * 3), np.uint8), valid
 
     def close(self) -> None:
-        """Closes the file, and gives GDAL's cache back its size."""
+        """Closes the file, and restores the size of GDAL's cache."""
         self._stack.close()
 
     def _check(self) -> None:
@@ -126,7 +126,7 @@ class GeoTiffPicture(Picture):
             )
 
     def _palette(self) -> npt.NDArray[np.uint8] | None:
-        """The colours of a palette picture, uint8 [256, 3] BGR; None where it has none."""
+        """The colours of a palette image, uint8 [256, 3] BGR; None if it has no palette."""
         if self.dataset.colorinterp[0].name != "palette":
             return None
         palette_bgr = np.zeros((256, 3), np.uint8)
@@ -135,7 +135,7 @@ class GeoTiffPicture(Picture):
         return palette_bgr
 
     def _cache_bytes(self, tile_hw: tuple[int, int]) -> int:
-        """Memory for the blocks that one window touches; where blocks span the picture, one row of windows."""
+        """Memory for the blocks of one window; if blocks span the image, for those of one row of windows."""
         needed = int(self.dataset.count)
         for tile, side, block in zip(tile_hw, self.size_hw, self.dataset.block_shapes[0], strict=True):
             needed *= block * min(-(-tile // block) + 1, -(-side // block))
@@ -147,9 +147,9 @@ class GeoTiffClassMap(ClassMapFile):
 
     Args:
         path: of the file to be.
-        picture: whose size and place on earth it takes.
+        picture: gives the size and the georeference.
         labels: the classes, for the colours; their names become tags of the band.
-        force: whether it may replace a file that is there.
+        force: whether it may replace an existing file.
 
     Raises:
         OutputError: the file exists and ``force`` is false, or cannot be made.
@@ -162,7 +162,7 @@ class GeoTiffClassMap(ClassMapFile):
         self._errors = picture._errors
         self._window = picture._window
         self._open: Any = _rasterio().open
-        # Rows wait until they fill the file's blocks: a block that is written twice is stored twice.
+        # Rows are kept until they fill the file's blocks: a block that is written twice is stored twice.
         self._waiting = np.empty((_BLOCK_PX, self.size_hw[1]), np.uint8)
         self._filled = self._flushed = 0
         self._crc = 0
@@ -211,7 +211,7 @@ class GeoTiffClassMap(ClassMapFile):
             raise OutputError(f"cannot write {self.path}: it reads back otherwise, as when the disk is full")
 
     def _crc_on_disk(self) -> int:
-        """Reads the file again. GDAL writes blocks when it pleases, and keeps to itself what fails at the end."""
+        """Reads the file again for its checksum. GDAL writes blocks late, and does not report errors at the end."""
         crc = 0
         with self._failing(), _without_georeference_is_fine(), self._open(self._partial) as dataset:
             for top in range(0, self.size_hw[0], _BLOCK_PX):
@@ -229,7 +229,7 @@ class GeoTiffClassMap(ClassMapFile):
 
 
 def _bands_bgr(dataset: Any) -> list[int]:
-    """The bands of blue, green and red, or the only one."""
+    """The numbers of the blue, green and red bands, or of the only band."""
     if dataset.count < 3:
         return [1]
     colours = [colour.name for colour in dataset.colorinterp]
@@ -246,5 +246,5 @@ def _without_georeference_is_fine() -> Iterator[None]:
 
 
 def _brief(error: BaseException) -> str:
-    """The first line of what rasterio says, or of GDAL's message below it."""
+    """The first line of GDAL's message, or else of rasterio's."""
     return str(error.__cause__ or error).strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""A band of the lattice: tiles are added to it, and rows that are final leave it as classes."""
+"""A band of the lattice of logits. Tiles are added to it, and its final rows are decoded to classes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ ClassMap = npt.NDArray[np.uint8]
 
 _MAX_LOGITS = 1 << 17
 _MAX_PIXELS = 1 << 19
-"""What is decoded at once: the work arrays stay small beside the band, and near the core."""
+"""Limits on one decode: the work arrays stay much smaller than the band, and fit the CPU's cache."""
 
 
 class Mosaic:
-    """Blends the logits of tiles and decodes what is blended, from top to bottom.
+    """Blends the logits of tiles and decodes the result, from top to bottom.
 
     Holds one band of logits, float32 [C, h + 2, W / pixels a logit], and one of void pixels, both as high as a tile.
 
     Args:
-        tiling: where the tiles lie.
-        size_hw: height and width of the picture.
-        classes: of the network.
+        tiling: the places of the tiles.
+        size_hw: height and width of the image.
+        classes: number of the network's classes.
     """
 
     def __init__(self, tiling: Tiling, size_hw: tuple[int, int], classes: int) -> None:
@@ -35,12 +35,12 @@ class Mosaic:
         self._size_hw = size_hw
         self._height = self._rows.lattice(size_hw[0])
         width = self._columns.lattice(size_hw[1])
-        # Beside the tile's own rows, those that the decode looks at above it: what waits there, and its neighbours.
+        # Besides the tile's own rows, the rows above it that the decode needs: those that wait, and their neighbours.
         band_rows = min(self._height, self._rows.cells + 2 * self._rows.unit_cells)
         self._sum = np.zeros((classes, band_rows, width), np.float32)
         self._weight = np.zeros((band_rows, width), np.float32)
         self._first = 0  # the lattice row that the band begins with
-        self._decoded = 0  # the lattice rows that have left
+        self._decoded = 0  # the number of lattice rows that are decoded
         self._void = np.zeros((self._rows.to_px(band_rows), size_hw[1]), np.bool_)
         self._any_void = False
 
@@ -49,7 +49,7 @@ class Mosaic:
 
         Args:
             logits_chw: float32 [C, h, w], finite.
-            row, column: of the lattice, where the tile begins.
+            row, column: of the lattice, at the tile's start.
             weights_hw: float32 [h, w], above 0.
         """
         height, width = weights_hw.shape
@@ -62,8 +62,8 @@ class Mosaic:
         """Marks pixels of a tile as void.
 
         Args:
-            void_hw: bool [H, W] from the tile's first pixel on, inside the picture.
-            row, column: of the lattice, where the tile begins.
+            void_hw: bool [H, W] from the tile's first pixel on, inside the image.
+            row, column: of the lattice, at the tile's start.
         """
         top, left = self._rows.to_px(row - self._first), self._columns.to_px(column)
         self._void[top : top + void_hw.shape[0], left : left + void_hw.shape[1]] |= void_hw
@@ -73,13 +73,13 @@ class Mosaic:
         """Decodes the lattice rows that no further tile touches.
 
         Args:
-            next_row: the lattice row where the next row of tiles begins; None after the last.
+            next_row: the first lattice row of the next row of tiles; None after the last.
 
         Yields:
-            uint8 [rows, W] of the picture's next rows, overwritten by the next.
+            uint8 [rows, W], the next rows of the class map; each array is overwritten by the next one.
         """
         unit = self._rows.unit_cells
-        # The last final rows wait: their last pixels lie between them and rows that are not.
+        # The last final rows wait: their last pixels lie between them and rows that are not final.
         stop = self._height if next_row is None else next_row - unit
         width_px = self._columns.to_px(self._sum.shape[2])
         at_once = min(
@@ -95,12 +95,12 @@ class Mosaic:
             self._advance(max(0, self._decoded - unit))
 
     def _decode(self, start: int, stop: int, width_px: int) -> ClassMap:
-        """The classes of the lattice rows from start to stop, as many as the picture has."""
+        """The classes of the lattice rows from start to stop, as far as the image has them."""
         unit = self._rows.unit_cells
         above, below = max(0, start - unit), min(self._height, stop + unit)
         rows = slice(above - self._first, below - self._first)
         weight = self._weight[rows]
-        # Where no tile counted, all is void; the logits there are 0, and so do not turn a neighbour's best class.
+        # Places without a tile are void. Their logits are 0, which does not change a neighbour's best class.
         logits = self._sum[:, rows] / (weight + (weight == 0))
         classes = decode(logits, (self._rows.to_px(below - above), width_px))
         top = self._rows.to_px(start)
@@ -113,7 +113,7 @@ class Mosaic:
         return strip
 
     def _advance(self, first: int) -> None:
-        """Lets the rows above one go, and makes room below."""
+        """Drops the rows above one, and makes room below."""
         gone = first - self._first
         self._first = first
         for plane in (*self._sum, self._weight):
@@ -123,7 +123,7 @@ class Mosaic:
 
 
 def _shift_up(plane: npt.NDArray[np.float32] | npt.NDArray[np.bool_], rows: int) -> None:
-    """Moves a plane's rows up by some, and clears those at the end; in place, without a copy of the plane."""
+    """Moves a plane's rows up, and clears the last rows; in place, without a copy of the plane."""
     if rows:
         for start in range(0, len(plane) - rows, rows):
             stop = min(start + rows, len(plane) - rows)

@@ -1,7 +1,7 @@
-"""Where the tiles lie: all their logits on one lattice over the picture.
+"""The places of the tiles, with all logits on one lattice over the image.
 
 A tile of ``cells`` logits covers a whole number of pixels, and tiles start a whole number of logits apart. So the
-logits of neighbours fall on each other, can be averaged, and decode as one.
+logits of neighbours coincide, can be averaged, and are decoded together.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ...core.errors import UsageError
 from ...runtime.bundle import Bundle
 
 _FINEST_PX = 8
-"""A tile's size is rounded to what moves a logit by this many pixels of the network's input, or by one stride."""
+"""A tile's size is rounded to steps that move a logit by this many input pixels, or by one stride."""
 
 _DEFAULT_OVERLAP = 8  # an eighth of the tile's shorter side
 
 
 @dataclass(frozen=True)
 class TileAxis:
-    """How tiles lie along one side of the picture. ``unit_cells`` logits cover ``unit_px`` pixels.
+    """The places of tiles along one side of the image. ``unit_cells`` logits cover ``unit_px`` pixels.
 
     Attributes:
         cells: logits of one tile; a multiple of ``unit_cells``.
         unit_cells: the fewest logits that cover a whole number of pixels.
-        unit_px: how many pixels.
+        unit_px: the number of these pixels.
         step_cells: logits from one tile's start to the next; a multiple of ``unit_cells``.
     """
 
@@ -45,7 +45,7 @@ class TileAxis:
 
     @property
     def overlap_px(self) -> int:
-        """How many pixels two neighbours share, but for the last, which may share more."""
+        """The number of pixels that two neighbours share. The last tile may share more."""
         return self.to_px(self.cells - self.step_cells)
 
     def to_px(self, cells: int) -> int:
@@ -62,13 +62,14 @@ class TileAxis:
         return [*range(0, last, self.step_cells), last]
 
     def weights(self, first: bool, last: bool) -> npt.NDArray[np.float32]:
-        """How much each logit of a tile counts, float32 [cells], above 0 and up to 1.
+        """The weight of each logit of a tile, float32 [cells], above 0 and up to 1.
 
-        Full in the middle; over the overlap it falls as a squared sine, so that the sum over two neighbours is 1.
+        It is 1 in the middle. Over the overlap it falls as a squared sine, so that the weights of two neighbours add
+        up to 1.
 
         Args:
-            first: the tile is the first of its row or column, and counts fully up to the picture's edge.
-            last: likewise the last.
+            first: the tile is the first of its row or column, with weight 1 up to the image's edge.
+            last: the tile is the last, with weight 1 likewise.
         """
         overlap = self.cells - self.step_cells
         rise = np.sin((np.arange(overlap) + 0.5) / max(1, overlap) * (np.pi / 2)) ** 2
@@ -101,14 +102,14 @@ class Tiling:
     ) -> Tiling:
         """Fits a tiling to a bundle.
 
-        The tile is rounded to the nearest size whose logits fall on the lattice. The overlap is at least what was
-        asked for, and less than one such unit more.
+        The tile is rounded to the nearest size whose logits are on the lattice. The overlap is at least the requested
+        one, and less than one unit larger.
 
         Args:
-            bundle: whose network will run.
-            tile_px: the tile's longer side in pixels of the picture, the other following the network's shape; or its
-                height and width; the network's input where None.
-            overlap_px: pixels that neighbours share; an eighth of the tile's shorter side where None.
+            bundle: of the network.
+            tile_px: the tile's longer side in pixels of the image, with the other side in the network's ratio; or its
+                height and width; None for the network's input.
+            overlap_px: pixels that neighbours share; None for an eighth of the tile's shorter side.
 
         Raises:
             UsageError: a side is not positive, or the overlap leaves no step.
@@ -149,12 +150,12 @@ class Tiling:
 
 
 def _divisor(number: int, most: int) -> int:
-    """The largest divisor of a number that is not above another."""
+    """The largest divisor of a number that is at most ``most``."""
     return next(divisor for divisor in range(most, 0, -1) if number % divisor == 0)
 
 
 def _scale(side_px: int, cells: int, per_cell: int) -> Fraction:
-    """Pixels a logit, in steps of ``1 / per_cell``."""
+    """The number of pixels for each logit, in steps of ``1 / per_cell``."""
     if side_px < 1:
         raise UsageError(f"a tile's side of {side_px} pixels: expected 1 or more")
     return Fraction(max(1, round(Fraction(side_px * per_cell, cells))), per_cell)

@@ -33,11 +33,11 @@ def run_tiled(
     Args:
         source: the image.
         request: its tiles.
-        segmenter: is left open.
-        say: is told what is not as it was asked for.
-        stats: a file of figures.
+        segmenter: the network; it stays open.
+        say: prints a line if a result differs from the request.
+        stats: a file for the measurements.
         force: whether outputs may replace others.
-        log_json: whether all that is told is a log that machines read.
+        log_json: whether all messages are JSON log records.
 
     Raises:
         EdgesegError: an option, the picture or an output cannot work.
@@ -117,7 +117,7 @@ def _table(measured: Mapping[str, Any]) -> str:
 
 
 def _peak_memory_mib() -> float:
-    """The most memory that this process has held. What ``getrusage`` tells may be that of the process before it."""
+    """The most memory that this process has used. ``getrusage`` may report that of the process before it."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     assert found is not None
     return int(found[1]) / 1024

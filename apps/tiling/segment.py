@@ -1,4 +1,4 @@
-"""A picture through the network tile by tile, in memory that does not grow with its height."""
+"""Segments an image tile by tile, in memory that does not grow with its height."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _EXACT_COUNT = 1 << 24
 
 @dataclass
 class TilingReport:
-    """What a picture's run was.
+    """The measurements of an image's segmentation.
 
     Attributes:
-        size_hw: height and width of the picture.
-        tiles: that the picture was cut into.
-        empty_tiles: of these, without one valid pixel, and so not inferred.
-        not_finite_tiles: of these, whose logits were NaN or infinite. Their pixels are void.
+        size_hw: height and width of the image.
+        tiles: number of tiles.
+        empty_tiles: number of tiles without a valid pixel, which were not inferred.
+        not_finite_tiles: number of tiles whose logits were NaN or infinite. Their pixels are void.
         seconds: from the first tile to the last row.
-        pixels_of: int64 [256], the pixels of each class id; of 255, void.
+        pixels_of: int64 [256], the number of pixels of each class id; at 255, of void.
     """
 
     size_hw: tuple[int, int]
@@ -50,11 +50,11 @@ class TilingReport:
 
     @property
     def pixels(self) -> int:
-        """Of the picture."""
+        """Number of pixels of the image."""
         return self.size_hw[0] * self.size_hw[1]
 
     def count(self, classes: npt.NDArray[np.uint8]) -> None:
-        """Takes in the class ids of some rows, uint8 [rows, W]."""
+        """Counts the class ids of some rows, uint8 [rows, W]."""
         # np.bincount first widens every class id to eight bytes. These counts are float32, exact up to 2^24.
         rows = max(1, _EXACT_COUNT // classes.shape[1])
         for top in range(0, len(classes), rows):
@@ -62,7 +62,7 @@ class TilingReport:
             self.pixels_of += counts.ravel().astype(np.int64)
 
     def summary(self, labels: LabelMap) -> dict[str, Any]:
-        """Everything measured, ready for JSON. Shares are of all pixels, from 0 to 1."""
+        """All measurements, ready for JSON. Shares are of all pixels, from 0 to 1."""
         named = {name: int(self.pixels_of[index]) / self.pixels for index, name in enumerate(labels.names)}
         return {
             "size_hw": list(self.size_hw),
@@ -80,11 +80,11 @@ class TilingReport:
 class _Tile(NamedTuple):
     """A tile as read."""
 
-    row: int  # of the lattice, where it begins
+    row: int  # of the lattice, at its start
     column: int
-    inside_hw: tuple[int, int]  # pixels inside the picture
-    frame_nhwc: npt.NDArray[np.uint8] | None  # None where all pixels are void
-    void_hw: npt.NDArray[np.bool_] | None  # None where no pixel is
+    inside_hw: tuple[int, int]  # pixels inside the image
+    frame_nhwc: npt.NDArray[np.uint8] | None  # None if all pixels are void
+    void_hw: npt.NDArray[np.bool_] | None  # None if no pixel is void
 
 
 def segment_picture(
@@ -94,21 +94,22 @@ def segment_picture(
     tiling: Tiling,
     on_progress: Callable[[int, int], None] = lambda done, tiles: None,
 ) -> TilingReport:
-    """Segments a picture of any size.
+    """Segments an image of any size.
 
     Each tile is resized to the network's input. Where tiles overlap, their logits are averaged with weights that fall
-    towards a tile's edge, and then decoded once, as if one network had seen it all. Beyond the right and the bottom
-    edge the picture is mirrored. Pixels without data are void, and so are a tile's whose logits are not finite.
+    towards a tile's edge. All logits are then decoded together, as those of one network. Beyond the right and the
+    bottom edge the image is mirrored. Pixels without data are void, and so are the pixels of a tile whose logits are
+    not finite.
 
     Args:
         segmenter: runs the network, a tile at a time.
-        picture: is read by windows, in a thread of its own.
-        class_map: is given the classes row by row. It is for the caller to close.
+        picture: the image, which is read by windows in a separate thread.
+        class_map: receives the classes row by row. The caller closes it.
         tiling: of :meth:`Tiling.of`, for the segmenter's bundle.
-        on_progress: is told the tiles done and their number.
+        on_progress: is called with the number of finished tiles and of all tiles.
 
     Raises:
-        SourceError: the picture cannot be read to its end.
+        SourceError: the image cannot be read to its end.
         OutputError: the class map cannot be written.
         BackendError: inference failed.
     """
@@ -146,7 +147,7 @@ def _add(
     if tile.frame_nhwc is None:
         report.empty_tiles += 1
         return
-    # Of no size, so that a backend that decodes to the frame's does not.
+    # The frame's size is 0, so that a backend that decodes to the frame's size gives logits.
     inference = segmenter.infer(Prepared(tile.frame_nhwc, (0, 0), 0, 0.0, 0.0), logits=True)
     logits_chw = inference.logits
     assert logits_chw is not None
@@ -155,16 +156,16 @@ def _add(
     else:
         report.not_finite_tiles += 1
         mosaic.add_void(np.ones(tile.inside_hw, np.bool_), tile.row, tile.column)
-    segmenter.check_kept(inference)  # others may use it in their threads
+    segmenter.check_kept(inference)  # other threads may use the segmenter
 
 
 @contextmanager
 def _read_ahead(
     segmenter: Segmenter, picture: Picture, tiling: Tiling, rows: list[int], columns: list[int]
 ) -> Iterator[Iterator[_Tile]]:
-    """Reads the next tile while the network sees this one, whose memory the one after next takes."""
+    """Reads the next tile while the network works on this one. Two input arrays are used in turn."""
     inputs = [np.empty((1, *segmenter.bundle.input_size_hw, 3), np.uint8) for _ in range(2)]
-    # Not an executor: a Ctrl-C between two lines of its locks leaves them taken, and the program waits for ever.
+    # Not an executor: a Ctrl-C at the wrong moment leaves its locks held, and the program waits for ever.
     wanted: SimpleQueue[tuple[int, int, npt.NDArray[np.uint8]] | None] = SimpleQueue()
     found: SimpleQueue[_Tile | BaseException] = SimpleQueue()
 

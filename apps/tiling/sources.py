@@ -1,4 +1,4 @@
-"""Pictures that are read by windows."""
+"""Images that are read by windows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 _ORIENTED_SUFFIXES = frozenset({".jpeg", ".jpg"})
 
 Pixels = tuple[npt.NDArray[np.uint8], "npt.NDArray[np.bool_] | None"]
-"""A window: uint8 [H, W, 3] BGR, and which pixels are valid, bool [H, W]; None where all are."""
+"""A window: uint8 [H, W, 3] BGR, and its valid pixels, bool [H, W]; None if all are valid."""
 
 
 class Picture(ABC):
-    """A picture that is read by windows, by one thread at a time.
+    """An image that is read by windows, by one thread at a time.
 
     Attributes:
-        name: what it is to be called in messages.
+        name: for messages.
         size_hw: height and width in pixels.
     """
 
@@ -44,7 +44,7 @@ class Picture(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Lets the file go."""
+        """Releases the file."""
 
     def __enter__(self) -> Picture:
         return self
@@ -56,14 +56,14 @@ class Picture(ABC):
 
 
 class WholePicture(Picture):
-    """A picture that lies in memory whole.
+    """An image that is held in memory as a whole.
 
     Args:
-        picture: uint8 [H, W], [H, W, 3] BGR or [H, W, 4] BGRA; where alpha is 0, pixels are not valid.
-        name: what it is to be called in messages.
+        picture: uint8 [H, W], [H, W, 3] BGR or [H, W, 4] BGRA; pixels with alpha 0 are not valid.
+        name: for messages.
 
     Raises:
-        SourceError: it is no such array.
+        SourceError: the array has another type or shape.
     """
 
     def __init__(self, picture: npt.NDArray[np.uint8], name: str = "the picture") -> None:
@@ -80,26 +80,26 @@ class WholePicture(Picture):
         self._picture = picture
 
     def read(self, top: int, left: int, height: int, width: int) -> Pixels:
-        """Gives a window; where there is no alpha, a view."""
+        """Reads a window; without alpha, the result is a view."""
         window = self._picture[top : top + height, left : left + width]
         if window.shape[2] == 3:
             return window, None
         return np.ascontiguousarray(window[..., :3]), window[..., 3] > 0
 
     def close(self) -> None:
-        """Lets the memory go."""
+        """Releases the memory."""
         self._picture = np.empty((0, 0, 3), np.uint8)
 
 
 def open_picture(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> Picture:
-    """Opens a picture: a TIFF by windows, where rasterio is installed; anything else whole, through OpenCV.
+    """Opens an image: a TIFF by windows if rasterio is installed; any other image whole, through OpenCV.
 
     Args:
         path: of the picture.
-        tile_hw: how large the windows will be that are read; the TIFF reader's cache is made for them.
+        tile_hw: size of the windows; it sets the size of the TIFF reader's cache.
 
     Raises:
-        SourceError: it is missing, damaged, too large to be read whole, or of a kind that is not supported.
+        SourceError: it is missing, damaged, too large to be read whole, or of an unsupported kind.
         MissingDependencyError: it is a TIFF that needs rasterio.
     """
     path = Path(path)
@@ -116,6 +116,6 @@ def open_picture(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> P
         reason = why_not_plain(path)
         if reason:
             raise MissingDependencyError("rasterio", "ortho", f"{path}, which {reason},")
-    # OpenCV turns a photograph upright only where it gives three channels.
+    # OpenCV turns a photograph upright only if it gives three channels.
     mode = cv2.IMREAD_COLOR if suffix in _ORIENTED_SUFFIXES else cv2.IMREAD_UNCHANGED
     return WholePicture(reader.read(path, mode), str(path))

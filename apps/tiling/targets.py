@@ -1,4 +1,4 @@
-"""Class maps that are written from top to bottom, and appear whole or not at all."""
+"""Files of class maps, which are written from top to bottom and appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ClassMap = npt.NDArray[np.uint8]
 
 
 class ClassMapFile(ABC):
-    """A class map on its way to disk. Leaving its ``with`` block keeps it; an error there discards it.
+    """A class map that is being written. The end of its ``with`` block keeps it; an error there discards it.
 
     Args:
-        path: of the file to be.
+        path: of the new file.
         size_hw: height and width in pixels.
-        force: whether it may replace a file that is there.
+        force: whether it may replace an existing file.
 
     Raises:
         OutputError: the file exists and ``force`` is false, or its folder cannot be written.
@@ -55,10 +55,10 @@ class ClassMapFile(ABC):
         """Gives the file its name.
 
         Args:
-            commit: keep what was written. Otherwise nothing half-written stays.
+            commit: keep the file. If False, nothing half-written stays.
 
         Raises:
-            OutputError: what was written is not whole. Nothing of it stays.
+            OutputError: the file is not whole. Nothing of it stays.
         """
         try:
             if commit and self._rows != self.size_hw[0]:
@@ -86,7 +86,7 @@ class ClassMapFile(ABC):
 
     @abstractmethod
     def _finish(self, commit: bool) -> None:
-        """Completes and closes the partial file; where not ``commit`` it need only be closed."""
+        """Completes and closes the partial file. Without ``commit``, closing is enough."""
 
 
 class PngClassMap(ClassMapFile):
@@ -116,13 +116,13 @@ class PngClassMap(ClassMapFile):
 
 
 def open_class_map(path: str | Path, picture: Picture, labels: LabelMap, force: bool = False) -> ClassMapFile:
-    """Opens a class map for a picture: a GeoTIFF at its place on earth for a GeoTIFF, else a palette PNG.
+    """Opens a class map for an image: for a GeoTIFF one with the same georeference, else a palette PNG.
 
     Args:
-        path: of the file to be.
-        picture: that is segmented.
+        path: of the new file.
+        picture: the segmented image.
         labels: the classes, for the colours.
-        force: whether it may replace a file that is there.
+        force: whether it may replace an existing file.
 
     Raises:
         OutputError: the path has another suffix, or exists, or cannot be written.
@@ -141,7 +141,7 @@ def open_class_map(path: str | Path, picture: Picture, labels: LabelMap, force: 
 
 
 def class_map_suffixes(picture: Picture) -> tuple[str, ...]:
-    """The suffixes that a picture's class map may have, the usual one first."""
+    """The valid suffixes of an image's class map, the usual one first."""
     from .geotiff import GeoTiffPicture
 
     return (".tif", ".tiff") if isinstance(picture, GeoTiffPicture) else (".png",)
