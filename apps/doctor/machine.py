@@ -65,7 +65,7 @@ def probe_python(host: Host) -> list[Finding]:
 
 
 def _decoder() -> Finding:
-    """Examines if the compiled decode was built when edgeseg was installed."""
+    """Checks for the compiled decode, which is built when edgeseg is installed."""
     compiled = find_spec("edgeseg.runtime.decode._decode") is not None
     return Finding(
         "edgeseg.decode",

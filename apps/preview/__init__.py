@@ -1,1 +1,1 @@
-"""The preview page: what the camera sees and the network says, in any browser on the network."""
+"""The preview page: frames and class maps of a run, in any browser on the network."""

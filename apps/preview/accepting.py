@@ -1,4 +1,4 @@
-"""Accepts connections: one at a time, so that those that are there have their turn, and none that may not come in."""
+"""Accepts connections: one at a time, so that open connections are served too, and only admitted ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ async def accept(
 
     Args:
         listener: a socket that listens and does not block.
-        connections: says who may come in.
-        make: a connection's protocol.
+        connections: decides which are admitted.
+        make: makes a connection's protocol.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -30,9 +30,9 @@ async def accept(
             continue
         if not connections.admits(peer):
             client.close()
-            await asyncio.sleep(0)  # one that waits is accepted without giving way to others
+            await asyncio.sleep(0)  # accepting a waiting connection does not yield to other tasks
             continue
         try:
             await loop.connect_accepted_socket(make, client)
-        except OSError:  # it has gone
+        except OSError:  # the client has gone
             client.close()

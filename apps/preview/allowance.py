@@ -1,4 +1,4 @@
-"""An amount that may be spent, and comes back with time."""
+"""An amount that may be spent, and is restored over time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 class Allowance:
-    """Bounds what somebody costs in the long run, and lets them have some of it at once.
+    """A limit on the cost of a client over time, with a reserve for short bursts.
 
     Args:
-        a_second: what comes back in a second.
-        most: what there is at the start, and never more.
+        a_second: the amount that is restored each second.
+        most: the amount at the start, and its upper limit.
     """
 
     def __init__(self, a_second: float, most: float) -> None:
@@ -20,7 +20,7 @@ class Allowance:
         self._at = time.monotonic()
 
     def spend(self, amount: float) -> bool:
-        """Takes an amount; False, and takes nothing, where there is less."""
+        """Spends an amount. Returns False, and spends nothing, if less is left."""
         self._come_back()
         if amount > self._left:
             return False
@@ -29,7 +29,7 @@ class Allowance:
 
     @property
     def full(self) -> bool:
-        """True once all of it has come back."""
+        """True once the whole amount is restored."""
         self._come_back()
         return self._left >= self._most
 

@@ -1,4 +1,4 @@
-"""The preview's answers, path by path."""
+"""The preview's ASGI application: the response for each path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .viewer import SLOW_SECONDS, Viewer
 log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES = 1024
-"""Of a request: only the recording's switch needs one."""
+"""Limit on a request's body: only the recording's switch needs one."""
 
 _JSON = "application/json"
 _MOST_AT_WORK = 4
@@ -56,9 +56,9 @@ class App:
     """The ASGI application.
 
     Args:
-        hub: what there is to see.
-        gate: who may see it.
-        connections: to cut those of slow clients.
+        hub: the images and the status.
+        gate: decides who may see them.
+        connections: for cutting those of slow clients.
     """
 
     def __init__(self, hub: Hub, gate: Gate, connections: Connections) -> None:
@@ -92,15 +92,15 @@ class App:
                 await self._serve(scope, receive, send_in_time)
         except SlowClientError:
             self._connections.abort(scope)
-            # The server learns of it in its next turn; else it would log that the answer is not whole.
+            # The server notices it in its next turn; otherwise it would log an incomplete response.
             await asyncio.sleep(0)
         except OSError:
-            pass  # the client has gone in the middle of the answer
+            pass  # the client has gone during the response
         finally:
             self._connections.end(scope)
 
     def may_watch(self, scope: Scope) -> bool:
-        """Returns whether a request may become a WebSocket now. One that may not is answered as any other."""
+        """Returns True if a request may become a WebSocket now. Otherwise it is answered like any other request."""
         request = Request.of(scope)
         try:
             return self._gate.answer(request) is None and self._no_place(request) is None
@@ -108,7 +108,7 @@ class App:
             return False
 
     def _no_place(self, request: Request) -> Response | None:
-        """Returns the answer to a viewer who finds nothing to watch; None where there is something.
+        """Returns the response to a viewer if there is no place or no such page; else None.
 
         Raises:
             BadRequestError: there is no such source.
@@ -155,7 +155,7 @@ class App:
 
     @contextmanager
     def _work(self, request: Request) -> Iterator[None]:
-        """Bounds what takes time or memory, until it was sent."""
+        """Limits the number of requests that take time or memory, until the response is sent."""
         if request.path not in _WORK:
             yield
             return
@@ -182,7 +182,7 @@ class App:
         request = Request.of(scope)
         await receive()
         if self._gate.answer(request) is not None or not self._hub.enter():
-            await send({"type": "websocket.close"})  # another took the place just now
+            await send({"type": "websocket.close"})  # another viewer took the place just now
             return
         self._connections.begin(scope)
         with self._in_a_place():
@@ -200,7 +200,7 @@ class App:
 
     @contextmanager
     def _in_a_place(self) -> Iterator[None]:
-        """Gives a viewer's place back."""
+        """Gives a viewer's place back at the end of the block."""
         slow = False
         try:
             yield
@@ -270,7 +270,7 @@ class App:
         return _json({"active": switch.active, "where": where})
 
     def _number(self, request: Request) -> int:
-        """The source that is asked for; the first where none is."""
+        """The requested source; the first if none is named."""
         text = request.query.get("source", "")
         if not text:
             return min(self._hub.feeds, default=0)
@@ -286,7 +286,7 @@ def _json(value: object, status: int = 200) -> Response:
 
 
 def _with_headers(send: Send) -> Send:
-    """Adds the security headers to every answer."""
+    """Adds the security headers to every response."""
     added = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS]
 
     async def send_with_headers(message: Scope) -> None:

@@ -1,4 +1,4 @@
-"""The little of HTTP that the preview needs, over ASGI."""
+"""The parts of HTTP over ASGI that the preview needs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PIECE_BYTES = 64 << 10
 
 
 class SlowClientError(Exception):
-    """A client takes its bytes too slowly, and must go."""
+    """A client reads its bytes too slowly, and is disconnected."""
 
 
 class BadRequestError(Exception):
-    """A request that cannot be answered.
+    """A request that is refused.
 
     Args:
-        status: of the answer.
+        status: of the response.
         message: for the client.
     """
 
@@ -39,7 +39,7 @@ class BadRequestError(Exception):
 
     @property
     def response(self) -> Response:
-        """The answer. The connection ends with it: what is still to come of the request is not read."""
+        """The response. The connection ends with it: the rest of the request is not read."""
         return Response(self.status, f"{self}\n".encode(), headers=(("connection", "close"),))
 
 
@@ -51,11 +51,11 @@ class Request:
         method: in capitals; ``GET`` for a WebSocket.
         path: decoded.
         headers: by name in lower case; of several with one name, the last.
-        query: the first value of each name; empty where there are too many.
+        query: the first value of each name; empty if there are too many.
         websocket: whether it asks for a WebSocket.
         repeated: the names of headers that came more than once.
-        body_bytes: the length of its body; ``UNKNOWN_LENGTH`` where it is not told.
-        problem: why it cannot be answered, even where its sender may ask; None where it can.
+        body_bytes: the length of its body; ``UNKNOWN_LENGTH`` if not given.
+        problem: the error for an authorised sender; None if the request is valid.
     """
 
     method: str
@@ -69,7 +69,7 @@ class Request:
 
     @classmethod
     def of(cls, scope: Scope) -> Request:
-        """Reads an ASGI scope. Takes time in proportion to its length, and raises nothing."""
+        """Reads an ASGI scope, in time linear in its length. Raises nothing."""
         headers: dict[str, str] = {}
         repeated = set()
         for raw_name, value in scope["headers"]:
@@ -95,7 +95,7 @@ class Request:
         )
 
     def cookie(self, name: str) -> str:
-        """The value of a cookie; empty where it is not there."""
+        """The value of a cookie; empty if it is missing."""
         for cookie in self.headers.get("cookie", "").split(";"):
             key, _, value = cookie.strip().partition("=")
             if key == name:
@@ -105,13 +105,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer.
+    """A response.
 
     Attributes:
         status: its code.
         body: the bytes.
         content_type: of the body.
-        headers: further ones.
+        headers: further headers.
     """
 
     status: int = 200
@@ -126,7 +126,7 @@ class Response:
         return [("content-type", self.content_type), length, *self.headers]
 
     async def send(self, send: Send) -> None:
-        """Sends it, in pieces: each waits until the client has taken most of those before."""
+        """Sends it in pieces. Each piece waits until the client has read most of the pieces before it."""
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.fields]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         for start in range(0, max(1, len(self.body)), _PIECE_BYTES):
@@ -136,22 +136,22 @@ class Response:
 
 
 def body_bytes(headers: Sequence[tuple[bytes, bytes]]) -> int:
-    """The length of a request's body by its headers; ``UNKNOWN_LENGTH`` where they do not tell it."""
+    """The length of a request's body by its headers; ``UNKNOWN_LENGTH`` if they do not give it."""
     length = 0
     for name, value in headers:
         if name == b"transfer-encoding":
             return UNKNOWN_LENGTH
         if name == b"content-length":
-            # The server has refused what is no number.
+            # The server has already refused a value that is no number.
             length = int(value[:20]) if value.isdigit() else UNKNOWN_LENGTH
     return length
 
 
 async def read_body(receive: Receive, most_bytes: int) -> bytes:
-    """The whole body of a request.
+    """Reads the whole body of a request.
 
     Raises:
-        BadRequestError: it is too long, or does not come.
+        BadRequestError: it is too long, or does not arrive.
     """
 
     async def read() -> bytes:
@@ -173,10 +173,10 @@ async def read_body(receive: Receive, most_bytes: int) -> bytes:
 
 
 def flat_json(text: str | bytes) -> Any:
-    """Parses JSON that a client has sent.
+    """Parses a client's JSON.
 
     Raises:
-        BadRequestError: it is none, or is nested deeper than anything that the page says: the parser would recurse.
+        BadRequestError: it is not JSON, or is nested more deeply than the page's own: the parser would recurse.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
@@ -188,7 +188,7 @@ def flat_json(text: str | bytes) -> Any:
 
 
 def bounded(send: Send, seconds: float) -> Send:
-    """A ``send`` that raises :class:`SlowClientError` where the client does not take the bytes in time."""
+    """A ``send`` that raises :class:`SlowClientError` if the client does not read the bytes in time."""
 
     async def send_in_time(message: MutableMapping[str, Any]) -> None:
         try:

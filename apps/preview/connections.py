@@ -1,9 +1,9 @@
-"""Every connection that is open: none is held for nothing, and no client's shut out another's.
+"""The table of open connections. It removes idle ones, and keeps one client from excluding others.
 
-The server itself waits for ever for a request that does not come, and for a client that does not read. The table is
-larger than what can be under way at once, so there is always a connection that may go for a new one: the one that has
-waited longest of whoever has most of them. Connections from this machine go last, since its own health checks must
-always get in.
+The server itself waits for ever for a missing request, and for a client that does not read. The table is larger than
+the number of requests in progress, so an idle connection can always be dropped for a new one: the longest idle one of
+the address with the most connections. Connections from this machine are dropped last, because its own health checks
+must always work.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .allowance import Allowance
 from .asgi import Scope
 
 READ_COST = 128
-"""The price of a read, however little it brings, as if it were so many bytes more."""
+"""The extra cost of a read, in bytes, however little it brings."""
 
 REQUEST_COST = 1 << 10
-"""Likewise a request."""
+"""The extra cost of a request, in bytes."""
 
 _CONNECTION_COST = 2 << 10
 _IDLE_SECONDS = 8.0
@@ -47,10 +47,10 @@ class _Connection:
 
 
 class Connections:
-    """Knows the connections by the address of their client. For the event loop's thread alone.
+    """The connections, by the address of their client. Only the event loop's thread may use it.
 
     Args:
-        viewers: that may watch at once; some more connections are needed for pages and pictures.
+        viewers: the most at once; some more connections are needed for pages and images.
     """
 
     def __init__(self, viewers: int) -> None:
@@ -60,11 +60,11 @@ class Connections:
         self._allowances: dict[str, Allowance] = {}
 
     def admits(self, peer: object) -> bool:
-        """Returns whether an address may have another connection. Ask it before anything is made for one."""
+        """Returns True if an address may have another connection. It is called before the connection is set up."""
         return self._address_spends(_address_of(peer), _CONNECTION_COST)
 
     def add(self, transport: asyncio.Transport) -> None:
-        """Takes a new connection in. Where there are too many another goes for it."""
+        """Adds a new connection. If there are too many, another one is dropped."""
         self._forget_closed()
         if len(self._open) >= self._most and not self._drop_one():
             cut(transport)
@@ -74,45 +74,45 @@ class Connections:
         self._open[_key(transport)] = _Connection(transport, address, allowance, time.monotonic())
 
     def spend(self, transport: asyncio.Transport, cost: int) -> bool:
-        """Takes a cost, in bytes, from what a client may ask now; False where it asks too much, and must go."""
+        """Takes a cost, in bytes, from a client's allowance. Returns False if it is used up: the client must go."""
         connection = self._open.get(_key(transport))
         if connection is None:  # it was cut just now
             return False
         return connection.allowance.spend(cost) and self._address_spends(connection.address, cost)
 
     def become_websocket(self, transport: asyncio.Transport) -> None:
-        """Tells that a connection is a WebSocket from now on, which says little."""
+        """Marks a connection as a WebSocket, whose allowance is smaller."""
         connection = self._open.get(_key(transport))
         if connection is not None:
             connection.allowance = Allowance(*_PER_WEBSOCKET)
 
     def begin(self, scope: Scope) -> None:
-        """Tells that a whole request has come."""
+        """Notes that a whole request has come."""
         connection = self._of(scope)
         if connection is not None:
             connection.answering = True
 
     def end(self, scope: Scope) -> None:
-        """Tells that it was answered."""
+        """Notes that the request was answered."""
         connection = self._of(scope)
         if connection is not None:
             connection.answering = False
             connection.idle_since = time.monotonic()
 
     def resume(self, scope: Scope) -> None:
-        """Reads a connection again whose reading was paused."""
+        """Resumes reading of a paused connection."""
         connection = self._of(scope)
         if connection is not None:
             connection.transport.resume_reading()
 
     def abort(self, scope: Scope) -> None:
-        """Cuts a client's connection, whatever is still to be sent."""
+        """Cuts a client's connection, even if data is still to be sent."""
         connection = self._of(scope)
         if connection is not None:
             cut(connection.transport)
 
     def sweep(self) -> None:
-        """Cuts the connections on which no whole request has come for too long, or whose end is not read."""
+        """Cuts the connections without a whole request for too long, and those whose last data is not read."""
         self._forget_closed()
         now = time.monotonic()
         for connection in self._open.values():
@@ -122,7 +122,7 @@ class Connections:
             del self._allowances[address]
 
     def abort_all(self) -> None:
-        """Ends all; what was sent to them still arrives."""
+        """Ends all connections; data that was already sent still arrives."""
         for connection in self._open.values():
             connection.transport.abort()
         self._open.clear()
@@ -142,7 +142,7 @@ class Connections:
 
     def _address_spends(self, address: str, cost: int) -> bool:
         if _is_local(address):
-            return True  # it could do this machine worse harm, and a proxy's clients all come from here
+            return True  # a local client could do worse harm, and all clients of a local proxy come from here
         allowance = self._allowances.get(address)
         if allowance is None:
             allowance = self._allowances[address] = Allowance(self._address_rate, 4 * self._address_rate)
@@ -153,14 +153,14 @@ class Connections:
         return self._open.get(tuple(client)) if client else None
 
     def _forget_closed(self) -> None:
-        """Forgets those whose socket is closed; one that is only closing may still hold what nobody reads."""
+        """Removes connections with a closed socket. One that is still closing may hold data that nobody reads."""
         for key, each in list(self._open.items()):
             if each.transport.get_extra_info("socket").fileno() < 0:
                 del self._open[key]
 
 
 def cut(transport: asyncio.Transport) -> None:
-    """Ends a connection with a reset: the kernel too forgets what its client has not taken."""
+    """Ends a connection with a reset: the kernel too discards unread data."""
     sock = transport.get_extra_info("socket")
     if sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -173,7 +173,7 @@ def _key(transport: asyncio.Transport) -> tuple[str, int]:
 
 
 def _address_of(peer: object) -> str:
-    """Whose a connection is: an address, or the 64 bits of IPv6 that a host may have to itself."""
+    """The owner of a connection: an address, or the 64-bit prefix of IPv6 that one host may have."""
     try:
         address = ipaddress.ip_address(str(peer[0]).partition("%")[0])  # type: ignore[index]
     except (IndexError, TypeError, ValueError):

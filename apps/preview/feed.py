@@ -1,4 +1,4 @@
-"""The newest picture of a source, on its way from the sink's thread to those who watch."""
+"""The newest image of a source, passed from the sink's thread to the viewers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Made = TypeVar("Made")
 
 
 class Feed:
-    """Keeps one source's newest picture. Only what a viewer has room for is ever encoded.
+    """Keeps one source's newest image. An image is encoded only if a viewer can receive it.
 
-    :meth:`offer` is for the sink's thread and hands a reference over; all else belongs to the event loop.
+    :meth:`offer` is for the sink's thread and passes a reference; all other methods are for the event loop.
 
     Args:
         number: of the source.
         labels: the classes.
-        encoder: encodes pictures, in a thread of its own.
+        encoder: encodes images, in a thread of its own.
     """
 
     def __init__(self, number: int, labels: LabelMap, encoder: Executor) -> None:
@@ -43,12 +43,12 @@ class Feed:
         self._shown_at = 0.0
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Names the event loop that pictures go to; None once it ends."""
+        """Sets the event loop that receives images; None once it ends."""
         with self._loop_lock:
             self._loop = loop
 
     def offer(self, output: Output) -> None:
-        """Takes an output. Costs microseconds, watched or not."""
+        """Keeps an output. It takes microseconds, with or without viewers."""
         self._newest = Picture(output, self._labels, self._newest)
         self._offered_at = now()
         if self._watchers:
@@ -58,16 +58,16 @@ class Feed:
 
     @property
     def newest(self) -> Picture | None:
-        """The newest picture, whether anyone has seen it or not."""
+        """The newest image, seen or not."""
         return self._newest
 
     @property
     def quiet_seconds(self) -> float:
-        """Since the newest output came."""
+        """Seconds since the newest output came."""
         return now() - self._offered_at
 
     def watch(self, wake: asyncio.Event) -> None:
-        """Sets an event with each picture from now on, and for the newest one."""
+        """Sets an event for the newest image, and for each later one."""
         self._watchers.add(wake)
         self._show()
 
@@ -76,11 +76,11 @@ class Feed:
         self._watchers.discard(wake)
 
     async def encoded(self, make: Callable[[], Made]) -> Made:
-        """Calls a picture's method in the encoder's thread, and returns what it makes."""
+        """Calls an image's method in the encoder's thread, and returns its result."""
         return await asyncio.get_running_loop().run_in_executor(self._encoder, make)
 
     def _soon(self) -> None:
-        """Shows the newest picture now, or when the next one is due."""
+        """Shows the newest image now, or when the next one is due."""
         if self._under_way:
             return
         due = self._shown_at + 1 / _MOST_PICTURES_A_SECOND - now()

@@ -1,7 +1,7 @@
 """The preview's gate: the Host allow-list, origins, and the token.
 
-A page elsewhere in the same browser must learn and do nothing: no header here lets it (no CORS), a name that was
-rebound to this machine is refused by the Host allow-list, and a WebSocket or POST of another origin by its Origin.
+A page of another site in the same browser must have no access. No header allows it (no CORS). The Host allow-list
+refuses a name that was rebound to this machine. A WebSocket or POST of another origin is refused by its Origin.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .asgi import Request, Response
 from .options import PreviewOptions, is_address
 
 OPEN_PATHS = ("/healthz",)
-"""The paths that need no token: each says no more than that the process lives."""
+"""The paths that need no token: they only show that the process is alive."""
 
 SECURITY_HEADERS: Sequence[tuple[str, str]] = (
     (
@@ -36,7 +36,7 @@ SECURITY_HEADERS: Sequence[tuple[str, str]] = (
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _COOKIE_SECONDS = 30 * 24 * 3600
 
-# Not a redirect: after one, a browser that came from a link elsewhere would hold its SameSite=Strict cookie back.
+# Not a redirect: after a link from another site, a browser would not send its SameSite=Strict cookie with it.
 _SIGNED_IN = (
     b'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=./">'
     b'<title>edgeseg</title><p><a href="./">To the preview</a>'
@@ -56,15 +56,15 @@ class Gate:
         self._names = _LOOPBACK_NAMES | {options.host.lower(), *options.hosts}
         self._proxies = frozenset(options.hosts)
         self._any_address = _is_wildcard(options.host)
-        # Cookies know no ports; with the port in its name, two runs on one board do not sign each other out.
+        # Cookies do not depend on ports. With the port in the name, two runs on one board do not sign each other out.
         self._cookie = f"edgeseg-{port}"
-        # The cookie proves that its holder knew the token, and does not give it away.
+        # The cookie proves that its holder knew the token, and does not reveal it.
         self._cookie_value = hmac.new(
             self._token.encode(), b"edgeseg preview cookie", hashlib.sha256
         ).hexdigest()
 
     def answer(self, request: Request) -> Response | None:
-        """The answer to a request that goes no further; None where it may."""
+        """The response to a refused request, or to a sign-in; None if the request may go on."""
         host = request.headers.get("host", "")
         if "host" in request.repeated or not self._is_ours(host):
             return Response(421, b"unknown Host; if this name is right, give it with --preview-hosts\n")
@@ -72,7 +72,7 @@ class Gate:
             request, host
         ):
             return Response(403, b"another origin may not do this\n")
-        # What another site embeds in its pages, such as pictures: it could not read them, but would take places.
+        # Images embedded by another site: that site could not read them, but they would use up places.
         foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if foreign and request.headers.get("sec-fetch-mode") != "navigate":
             return Response(403, b"another site may not embed this\n")
@@ -105,11 +105,11 @@ class Gate:
         name = _name_of(host)
         if name in self._names:
             return True
-        # An address cannot be rebound, so one may be used wherever the server listens on all of them.
+        # An address cannot be rebound, so any is allowed if the server listens on all of them.
         return self._any_address and is_address(name)
 
     def _same_origin(self, request: Request, host: str) -> bool:
-        """Browsers send an Origin with every WebSocket and POST; what sends none is no browser."""
+        """True if the Origin is this server's. Browsers send one with every WebSocket and POST; others need none."""
         origin = request.headers.get("origin")
         if origin is None:
             return True
@@ -127,7 +127,7 @@ def _same(given: str, expected: str) -> bool:
 
 
 def _name_of(netloc: str) -> str:
-    """The host of ``host:port``, in lower case and without brackets; empty where it is malformed."""
+    """The host of ``host:port``, in lower case and without brackets; empty if it is malformed."""
     try:
         parts = urllib.parse.urlsplit(f"//{netloc}")
         port = parts.port
@@ -139,7 +139,7 @@ def _name_of(netloc: str) -> str:
 
 
 def _with_port(netloc: str) -> str:
-    """In lower case, without the port where it is one that browsers leave out."""
+    """The host and port in lower case, without a port that browsers leave out."""
     lowered = netloc.lower()
     for port in (":80", ":443"):
         lowered = lowered.removesuffix(port)

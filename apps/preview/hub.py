@@ -1,4 +1,4 @@
-"""The hub, which all viewers share: the sources' pictures, the newest status, places, and the recording."""
+"""The state that all viewers share: the sources' images, the newest status, the places, and the recording."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ log = logging.getLogger(__name__)
 
 
 class Hub:
-    """Belongs to the event loop's thread, but where said otherwise.
+    """The state that all viewers share. Only the event loop's thread may use it, unless a method says otherwise.
 
     Attributes:
         labels: the classes.
         feeds: one a source, by its number.
         watch: the newest status and the last minute.
-        recording: what switches it; None where there is nothing to switch.
+        recording: its switch; None if there is no recording.
         most_viewers: at once.
         viewers: now.
-        slow_viewers: dropped so far.
-        wakes: set whenever there is something to tell.
-        told: counts what there was to tell.
-        status_text: the newest of it.
-        ending: whether the run has ended.
+        slow_viewers: number of viewers dropped so far.
+        wakes: events that are set for each new status message.
+        told: number of status messages so far.
+        status_text: the newest status message.
+        ending: True once the run has ended.
 
     Args:
         labels: the classes.
-        status: asks the run how it is doing.
+        status: asks the run for its status.
         recording: as above.
         most_viewers: as above.
     """
@@ -67,7 +67,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add_feed(self, number: int) -> Feed:
-        """A source's feed, made where it is not there. Any thread, before the server starts or after."""
+        """A source's feed, made if it is missing. Any thread may call it, before or after the server starts."""
         if number not in self.feeds:
             feed = Feed(number, self.labels, self._encoder)
             feed.attach(self._loop)
@@ -75,18 +75,18 @@ class Hub:
         return self.feeds[number]
 
     def feed(self, number: int) -> Feed:
-        """A source's feed; the first source's where there is no such number."""
+        """A source's feed; the first source's if there is no such number."""
         return self.feeds.get(number) or self.add_feed(min(self.feeds, default=0))
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begins, on an event loop."""
+        """Begins work on an event loop."""
         self._loop = loop
         for feed in self.feeds.values():
             feed.attach(loop)
         self.watch.start()
 
     def detach(self) -> None:
-        """Ends: nothing reaches the event loop any more."""
+        """Ends work: nothing reaches the event loop any more."""
         self.watch.stop()
         self._loop = None
         for feed in self.feeds.values():
@@ -96,18 +96,18 @@ class Hub:
 
     @property
     def has_place(self) -> bool:
-        """True while one more may watch."""
+        """True if there is a place for one more viewer."""
         return self.viewers < self.most_viewers
 
     def enter(self) -> bool:
-        """Takes a place for a viewer; False where all are taken."""
+        """Takes a place for a viewer. Returns False if all are taken."""
         if not self.has_place:
             return False
         self.viewers += 1
         return True
 
     def leave(self, slow: bool = False) -> None:
-        """Gives it back."""
+        """Gives a viewer's place back."""
         self.viewers -= 1
         if slow:
             self.slow_viewers += 1
@@ -117,7 +117,7 @@ class Hub:
             )
 
     def tick(self) -> None:
-        """Tells all viewers how the run is doing now, and strikes out what is no longer true."""
+        """Sends the run's status to all viewers, and strikes out images that are no longer valid."""
         status = self.watch.newest
         for feed in self.feeds.values():
             self._strike_out(feed, status)
@@ -128,7 +128,7 @@ class Hub:
                 wake.set()
 
     def facts(self) -> dict[str, Any]:
-        """Returns how the run is doing, as JSON; ``run`` is null where it does not answer."""
+        """Returns the run's status, ready for JSON; ``run`` is null if the run does not answer."""
         status = self.watch.newest
         run = None
         if status is not None:
@@ -156,7 +156,7 @@ class Hub:
         )
 
     def _strike_out(self, feed: Feed, status: Status | None) -> None:
-        """Sends a picture that is struck through where the sink's thread, which should, does not."""
+        """Sends a struck-out image if the sink's thread, which should send it, does not."""
         newest = feed.newest
         if newest is None or not newest.output.result.valid or feed.quiet_seconds < SILENT_SECONDS:
             return
@@ -168,7 +168,7 @@ class Hub:
                 feed.offer(newest.struck(source.reason or STALE))
 
     def _status_came(self) -> None:
-        """Called in the watch's thread."""
+        """Handles a new status. It is called in the watch's thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
             try:
@@ -178,7 +178,7 @@ class Hub:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, mappings and sequences as what JSON knows; numbers that it does not know are null."""
+    """Converts dataclasses, mappings and sequences for JSON; numbers that JSON does not support become null."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):

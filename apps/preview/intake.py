@@ -1,4 +1,4 @@
-"""The head of a request, bounded in bytes and lines before anything parses it."""
+"""The head of a request, limited in bytes and lines before it is parsed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _MOST_FIELDS = 64
 _END = re.compile(rb"\n\r?\n")
 _LONGEST_END = 3
 _REQUEST_LINE = re.compile(rb"[^\s]+ [^\s]+ HTTP/1\.[01]\r?\n")
-# Servers disagree about control characters and about lines that go on in the next; no browser sends either.
+# Servers differ on control characters and on continued lines; no browser sends either.
 _ODD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|\n[ \t]")
-# More than Python makes a number of.
+# Longer than the numbers that Python parses.
 _ENDLESS_LENGTH = re.compile(rb"\ncontent-length:[ \t]*[0-9]{20}", re.IGNORECASE)
 
 
 class Intake:
-    """Collects what has come of a head."""
+    """Collects the bytes of a head."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """Takes what has come, and returns the whole head and what came after it; nothing until the head is whole.
+        """Adds bytes, and returns the whole head and the bytes after it; empty bytes until the head is whole.
 
         Raises:
             BadRequestError: it is too long, has too many lines, or is no head.
@@ -45,7 +45,7 @@ class Intake:
 
 
 def _check(head: bytes, whole: bool) -> None:
-    if head[:1] <= b" ":  # at once, since an end may never come: TLS, for one
+    if head[:1] <= b" ":  # without waiting for the end, which may never come, as with TLS
         raise BadRequestError(400, "expected HTTP/1.1")
     line_bytes = head.find(b"\n") + 1 or len(head)
     if line_bytes > _MOST_LINE_BYTES:

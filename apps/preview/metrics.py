@@ -1,4 +1,4 @@
-"""The run's figures for Prometheus: base units, ``_total`` for what only grows, sources by number and never by URL."""
+"""The run's metrics for Prometheus: in base units, ``_total`` for counters, sources by number and never by URL."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _OPENMETRICS = "application/openmetrics-text"
 
 
 class Metrics:
-    """Tells Prometheus what the newest status says.
+    """Gives the newest status to Prometheus.
 
     Args:
-        status: gives it; None where the run does not answer.
-        viewers: gives the number of those who watch now, and how many were dropped for being slow.
+        status: returns the newest status; None if the run does not answer.
+        viewers: returns the number of viewers now, and of viewers dropped for being slow.
     """
 
     def __init__(self, status: Callable[[], Status | None], viewers: Callable[[], tuple[int, int]]) -> None:
@@ -34,19 +34,19 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def page(self, accept: str = "") -> tuple[bytes, str]:
-        """The page in the form that is asked for, and its content type."""
+        """The page in the requested form, and its content type."""
         from prometheus_client.exposition import choose_encoder
 
-        # The library compares any version that is named with numbers, and fails where it is none.
+        # The library compares the version in the header with numbers, and fails if it is not a number.
         encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
         return encode(self._registry), content_type
 
     def describe(self) -> list[Metric]:
-        """Nothing: names depend on the run."""
+        """Returns no names: they depend on the run."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All figures of one moment."""
+        """All metrics at one moment."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         status = self._status()
@@ -162,7 +162,7 @@ def _of_sinks(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
 
 
 def _kinds(sinks: Sequence[SinkStatus]) -> list[str]:
-    """A word for each sink, without path or address, numbered where there are several of a kind."""
+    """A word for each sink, without path or address, numbered if there are several of a kind."""
     seen: Counter[str] = Counter()
     kinds = []
     for sink in sinks:
@@ -187,7 +187,7 @@ def _stages(status: Status) -> Metric:
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Cumulative, as Prometheus wants them."""
+    """Cumulative buckets, as Prometheus requires."""
     buckets, so_far = [], 0
     for bound, count in zip([*histogram.bounds, math.inf], histogram.counts, strict=True):
         so_far += count

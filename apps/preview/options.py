@@ -1,4 +1,4 @@
-"""What a preview page is asked to be: its address, its token, and its viewers."""
+"""The options of the preview page: its address, its token, and its viewers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class PreviewOptions:
     Attributes:
         host: the address or name that the server listens on.
         port: its port; 0 for any that is free.
-        token: what a viewer must know; empty where anybody on this machine may look.
-        generated: whether the token was made up for this run, and must be told.
-        hosts: further names that a browser may call the server by, in lower case.
+        token: the viewers' secret; empty if anybody on this machine may watch.
+        generated: whether the token was generated for this run, and must be printed.
+        hosts: further names of the server that browsers may use, in lower case.
         clients: the most viewers at once.
     """
 
@@ -30,7 +30,7 @@ class PreviewOptions:
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether only this machine can reach a host."""
+    """Returns True if only this machine can reach a host."""
     if host.lower() == "localhost":
         return True
     try:
@@ -40,7 +40,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Returns whether a host is an address, not a name."""
+    """Returns True if a host is an address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

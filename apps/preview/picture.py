@@ -1,4 +1,4 @@
-"""One output as it is sent to viewers: made once, whoever asks first, and never in the pipeline's threads."""
+"""One output in the form for viewers. It is made once, on first use, and never in the pipeline's threads."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Packet:
     """The data that a page draws from.
 
     Attributes:
-        head: what it should know; JSON-able.
+        head: facts on the frame and its result, ready for JSON.
         jpeg: the frame.
-        classes: the class map, uint8 [height, width], deflated; empty where the result is not valid.
+        classes: the class map, uint8 [height, width], deflated; empty if the result is not valid.
     """
 
     head: dict[str, Any]
@@ -42,12 +42,12 @@ class Packet:
 
 
 class Picture:
-    """An output and what is sent of it.
+    """An output and its forms for viewers.
 
     Args:
-        output: its arrays are held as long as this.
+        output: its arrays are held as long as this object.
         labels: the classes.
-        before: the picture before this one, whose JPEG is used again where the frame is the same.
+        before: the image before this one, whose JPEG is used again if the frame is the same.
     """
 
     def __init__(self, output: Output, labels: LabelMap, before: Picture | None = None) -> None:
@@ -61,7 +61,7 @@ class Picture:
             self._jpeg = before._jpeg
 
     def packet(self) -> Packet:
-        """The frame and its class map, both small enough for a screen."""
+        """The frame and its class map, both reduced to screen size."""
         with self._lock:
             if self._packet is None:
                 self._packet = self._pack()
@@ -82,7 +82,7 @@ class Picture:
             return self._drawn
 
     def struck(self, reason: str) -> Output:
-        """An output that says that this picture is no longer valid."""
+        """An output that marks this image as no longer valid."""
         result = self.output.result
         void = Segmentation(
             np.full(result.classes.shape, 255, np.uint8), result.frame_id, result.captured_at, False, reason
@@ -131,7 +131,7 @@ def _shrunk(frame_bgr: Frame) -> Frame:
     if scale == 1.0:
         return frame_bgr
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Linear and not by area: a third of the cost, and what it loses is not seen in motion.
+    # Linear and not by area: it costs a third, and the loss is not visible in motion.
     return np.asarray(cv2.resize(frame_bgr, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 

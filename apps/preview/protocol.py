@@ -1,4 +1,4 @@
-"""The server's protocols, made to hand on only what is bounded, and to answer what is none in one place."""
+"""The server's protocols, with limits on all input, and all refusals in one place."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LINGER_SECONDS = 1.0
-"""For a client to read why it was refused, before its connection is cut with what it still sends."""
+"""Time for a refused client to read the reason, before its connection is cut."""
 
 _MOST_FRAGMENTS = 16
 
 
 def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) -> type[H11Protocol]:
-    """The protocol of HTTP.
+    """Returns the class of the HTTP protocol.
 
-    A head is handed on when it is whole and within its bounds; of a body, as much as it is long and may be. What comes
-    beyond is not read, and the connection ends with the answer: so does what is sent before the last is answered.
+    A head is passed on once it is whole and within its limits, and a body up to its length and its limit. Further data
+    is not read, and the connection ends with the response. The same applies to a request that is sent before the last
+    one is answered.
 
     Args:
-        connections: where each is entered.
-        may_watch: whether a request may become a WebSocket. One that may not is answered as any other.
+        connections: the table for new connections.
+        may_watch: returns True if a request may become a WebSocket. Otherwise it is answered like any other request.
     """
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -71,7 +72,7 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
                 if self._deaf:
                     return
                 if self.transport.get_protocol() is not self:  # a WebSocket now
-                    if data:  # its client must wait for the answer before it says more
+                    if data:  # its client must wait for the response before it sends more
                         cut(self.transport)
                     return
                 length = body_bytes(self.headers)
@@ -103,7 +104,7 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
             self.loop.call_later(_LINGER_SECONDS, cut, self.transport)
 
         def send_400_response(self, msg: str) -> None:
-            """Answers what the parser has refused."""
+            """Responds to a request that the parser has refused."""
             self._refuse(BadRequestError(400, "expected HTTP/1.1"))
 
         def _get_upgrade(self) -> bytes | None:
@@ -114,17 +115,17 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
             super().handle_websocket_upgrade(event)
             connections.become_websocket(self.transport)
-            # What comes before the handshake is answered would reach a parser that is not ready for it.
+            # Data that comes before the handshake's response would reach a parser that is not ready.
             self.transport.pause_reading()
 
     return BoundedProtocol
 
 
 def websocket_protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """The protocol of a WebSocket, which is cut where it says too much.
+    """Returns the class of the WebSocket protocol. A connection that sends too much is cut.
 
     Args:
-        connections: where each is entered.
+        connections: the table for new connections.
     """
     from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
@@ -132,7 +133,7 @@ def websocket_protocol(connections: Connections) -> type[asyncio.Protocol]:
 
     class BoundedWebSocket(AutoWebSocketsProtocol):  # type: ignore[misc, valid-type]
         def data_received(self, data: bytes) -> None:
-            fragments = len(getattr(self, "frames", ()))  # those of a message whose end has not come
+            fragments = len(getattr(self, "frames", ()))  # of a message that is not complete
             if fragments > _MOST_FRAGMENTS or not connections.spend(self.transport, READ_COST + len(data)):
                 cut(self.transport)
                 return
@@ -142,13 +143,13 @@ def websocket_protocol(connections: Connections) -> type[asyncio.Protocol]:
 
 
 def _is_the_servers_fault(record: logging.LogRecord) -> bool:
-    """Leaves out the traceback that the server logs where a client's text is not UTF-8."""
+    """Drops the server's log record, with traceback, for a client's text that is not UTF-8."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, UnicodeDecodeError) or "ASGI" in record.getMessage()
 
 
 def _is_handshake(scope: Scope) -> bool:
-    """Returns whether the WebSocket library would take a request; one that it refuses it would answer past the gate."""
+    """Returns True if the WebSocket library accepts a request. Its own refusal would bypass the gate."""
     from websockets.datastructures import Headers
     from websockets.http11 import Request
     from websockets.server import ServerProtocol

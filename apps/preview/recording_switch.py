@@ -1,4 +1,4 @@
-"""The switch of a recording, which the page turns on and off while the run goes on."""
+"""The switch of a recording, which the page turns on and off during the run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class RecordingSwitch(Protocol):
         """True while it records."""
 
     def start(self) -> str:
-        """Begins a take; says where it will be kept.
+        """Begins a take, and returns its folder.
 
         Raises:
             OutputError: it cannot be begun.
         """
 
     def stop(self) -> str:
-        """Ends the take; says where it is kept.
+        """Ends the take, and returns its folder.
 
         Raises:
             OutputError: it is not whole.

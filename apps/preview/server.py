@@ -1,4 +1,4 @@
-"""The preview's server: a thread with its own event loop, which the run never waits for."""
+"""The preview's server: a thread with its own event loop. The run never waits for it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NEEDS = ("uvicorn", "h11", "websockets", "prometheus_client")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
 _MOST_MESSAGE_BYTES = 4 << 10
 _SEND_BUFFER_BYTES = 256 << 10
-"""The kernel's buffer for a client: more would only be older pictures."""
+"""The kernel's buffer for a client: a larger one would only hold older images."""
 
 _RECEIVE_BUFFER_BYTES = 64 << 10
 _BACKLOG = 256
@@ -50,7 +50,7 @@ _CHECK_SECONDS = 0.5
 
 
 def _free_the_port(server: PreviewServer, error: EdgesegError) -> None:
-    """In a forked child: with its copy open, the port would stay taken after the parent has ended."""
+    """Closes a forked child's copy of the listener. While it is open, the port stays taken after the parent's end."""
     if server._listener is not None:
         server._listener.close()
 
@@ -70,13 +70,13 @@ class PreviewServer:
         url: of the page, without the token; known once it has started.
 
     Args:
-        options: where the page is, and who may see it.
+        options: the page's address, token and viewers.
         labels: the classes.
-        status: asks the run how it is doing; called in a thread of the server's.
-        recording: what the page's button switches; None where there is nothing to record.
-        say: is told where the page is, and the token where it was made up for this run.
+        status: asks the run for its status; called in a thread of the server.
+        recording: the switch for the page's button; None if there is nothing to record.
+        say: prints the page's address, with the token if it was generated for this run.
 
-    Threads: one starts and closes it; its sinks are for a pipeline's threads. In a forked child it is left alone.
+    Threads: one thread starts and closes it; its sinks are for a pipeline's threads. A forked child cannot use it.
 
     Raises:
         MissingDependencyError: a package of the extra ``preview`` is not installed.
@@ -109,18 +109,18 @@ class PreviewServer:
         self._failure: Exception | None = None
 
     def sink(self, number: int) -> Sink:
-        """A source's way to the page.
+        """A sink that sends a source's outputs to the page.
 
         Args:
-            number: of the source, from 1; 0 where there is but one.
+            number: of the source, from 1; 0 if there is only one.
         """
         return PreviewSink(self._hub.add_feed(number))
 
     def start(self) -> None:
-        """Opens the port, and serves.
+        """Opens the port, and starts to serve.
 
         Raises:
-            OutputError: the port is taken, or the address is none of this machine's.
+            OutputError: the port is taken, or the address does not belong to this machine.
         """
         self._listener = listener = _listen(self._options)
         stays_with_this_process(self, _IN_A_CHILD)
@@ -142,7 +142,7 @@ class PreviewServer:
         )
 
     def close(self) -> None:
-        """Says goodbye to the viewers and ends, within half a second whatever they do. Closing twice is harmless."""
+        """Notifies the viewers and ends, within half a second in all cases. Closing twice is harmless."""
         if is_left_alone(self):
             return
         thread, loop = self._thread, self._loop
@@ -160,7 +160,7 @@ class PreviewServer:
     def _run(self, listener: socket.socket, port: int) -> None:
         try:
             asyncio.run(self._serve(listener, port))
-        except Exception as error:  # start() raises it; later the run goes on without its page, and says so
+        except Exception as error:  # start() raises it; after the start the run goes on without its page, and logs it
             self._failure = error
             log.exception("The preview page has failed.", extra={"event": "preview-failed", "fields": {}})
         finally:
@@ -171,7 +171,7 @@ class PreviewServer:
     async def _serve(self, listener: socket.socket, port: int) -> None:
         import uvicorn
 
-        # Its lines of INFO would have the token in them, and the run's log is not the place for each request.
+        # Its INFO records contain the token, and the run's log should not have a line for each request.
         for name in ("uvicorn.error", "uvicorn.access"):
             logging.getLogger(name).setLevel(logging.ERROR)
         app = App(self._hub, Gate(self._options, port), self._connections)
@@ -198,7 +198,7 @@ class PreviewServer:
         tasks = [asyncio.ensure_future(each) for each in (self._accept(listener), self._keep_house())]
         self._accepting = tasks[0]
         try:
-            await self._server.serve(sockets=[])  # given a socket, it would accept without measure
+            await self._server.serve(sockets=[])  # with a socket, it would accept connections without limit
         finally:
             for task in tasks:
                 task.cancel()
@@ -239,13 +239,13 @@ class PreviewServer:
 
 
 def _listen(options: PreviewOptions) -> socket.socket:
-    """A socket that listens, or OutputError in one line."""
+    """Opens a socket that listens. Raises OutputError, in one line, if that fails."""
     where = f"{_in_url(options.host)}:{options.port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except (OSError, ValueError) as error:  # the latter for what cannot be a name
+    except (OSError, ValueError) as error:  # ValueError is for a malformed name
         raise OutputError(
             f"--preview {where}: {options.host} is no address of this machine ({error})"
         ) from error
@@ -258,7 +258,7 @@ def _listen(options: PreviewOptions) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        # str(error) would repeat the number, and asyncio's errors have theirs in words alone.
+        # str(error) would repeat the number, and errors of asyncio have only words.
         why = os.strerror(error.errno) if error.errno else str(error)
         raise OutputError(
             f"--preview {where}: {why.lower()}; give another port, or an address of this machine"
@@ -268,14 +268,14 @@ def _listen(options: PreviewOptions) -> socket.socket:
 
 
 def _in_url(host: str) -> str:
-    """A host as it stands in a URL."""
+    """A host in the form for a URL."""
     return f"[{host}]" if ":" in host else host
 
 
 def _own_address(wildcard: str) -> str:
-    """Returns the address by which others are likely to reach this machine, without sending anything.
+    """Returns the address at which others can probably reach this machine. Sends nothing.
 
-    It is the one that the default route is taken from.
+    It is the address of the default route.
     """
     family, beyond = (socket.AF_INET, "192.0.2.1") if "." in wildcard else (socket.AF_INET6, "2001:db8::1")
     with socket.socket(family, socket.SOCK_DGRAM) as probe:

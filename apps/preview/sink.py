@@ -1,4 +1,4 @@
-"""The preview as a sink: one a source, which hands each output to the server by reference."""
+"""The preview's sink, one for each source. It passes outputs to the server by reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .feed import Feed
 class PreviewSink(Sink):
     """Gives a source's outputs to the preview page.
 
-    It never waits and never fails: what viewers do is the server's business.
+    It never waits and never fails: the server handles the viewers.
 
     Args:
         feed: of the source.
@@ -26,8 +26,8 @@ class PreviewSink(Sink):
         self._feed = feed
 
     def write(self, output: Output) -> None:
-        """Hands an output over."""
+        """Passes an output to the feed."""
         self._feed.offer(output)
 
     def close(self, commit: bool) -> None:
-        """Does nothing: the last picture stays until the server is closed."""
+        """Does nothing: the last image stays until the server is closed."""

@@ -1,4 +1,4 @@
-"""A snapshot: the newest frame, its mask and what is known of it, in a zip file."""
+"""A snapshot: the newest frame, its mask and its facts, in a zip file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PNG_COMPRESSION = 1
 def snapshot(output: Output, labels: LabelMap, status: Status | None) -> bytes:
     """The zip file's bytes: ``frame.png`` as captured, ``mask.png`` with the classes' palette, ``result.json``.
 
-    The mask of a result that is not valid is void everywhere, and ``result.json`` says why.
+    The mask of a result that is not valid is void everywhere, and ``result.json`` has the reason.
 
     Raises:
         OutputError: the frame cannot be encoded.

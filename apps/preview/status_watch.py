@@ -1,4 +1,4 @@
-"""Asks how the run is doing, at a fixed rate and in a thread of its own: an answer that does not come blocks no one."""
+"""Asks for the run's status at a fixed rate, in a thread of its own: a missing answer blocks no other thread."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 0.25
 SILENT_SECONDS = 2.0
-"""A status older than this says nothing of now."""
+"""A status older than this is out of date."""
 
 _HISTORY_SECONDS = 60
 
 
 class StatusWatch:
-    """Keeps the newest status, and a minute of what became of it.
+    """Keeps the newest status, and the history of the last minute.
 
     Args:
         status: asks the run.
@@ -40,23 +40,23 @@ class StatusWatch:
         self._failing = False
 
     def start(self) -> None:
-        """Begins to ask."""
+        """Starts the thread."""
         threading.Thread(target=self._run, name="edgeseg preview status", daemon=True).start()
 
     def stop(self) -> None:
-        """Asks no more."""
+        """Stops the thread."""
         self._ending.set()
 
     @property
     def newest(self) -> Status | None:
-        """The newest status; None where there is none that speaks of now."""
+        """The newest status; None if there is none, or it is out of date."""
         newest = self._newest
         if newest is None or now() - newest[1] > SILENT_SECONDS:
             return None
         return newest[0]
 
     def history(self) -> dict[int, list[dict[str, Any]]]:
-        """The last minute of each source, a point a second, oldest first."""
+        """The last minute of each source, one point a second, oldest first."""
         with self._lock:
             return {number: list(points) for number, points in self._history.items()}
 
@@ -70,7 +70,7 @@ class StatusWatch:
         while not self._ending.wait(PERIOD_SECONDS):
             try:
                 status = self._status()
-            except Exception as error:  # told once; the page says that the run does not answer
+            except Exception as error:  # logged once; the page shows that the run does not answer
                 if not self._failing:
                     log.warning(
                         "The preview cannot learn how the run is doing: %s",

@@ -1,4 +1,4 @@
-"""The overlay as a stream of JPEGs, for players and for pages elsewhere that know nothing newer."""
+"""The overlay as a stream of JPEGs, for players and for simple pages of others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def stream(hub: Hub, feed: Feed, receive: Receive, send: Send) -> None:
     """Sends overlays until the client goes or the run ends.
 
     Raises:
-        SlowClientError: the client does not take them.
+        SlowClientError: the client reads too slowly.
     """
     content_type = b"multipart/x-mixed-replace; boundary=" + _BOUNDARY
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type)]})
@@ -33,7 +33,7 @@ async def stream(hub: Hub, feed: Feed, receive: Receive, send: Send) -> None:
                 shown = picture
                 jpeg = await feed.encoded(picture.drawn)
                 head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-                # The boundary comes last, not first: players show a picture once they see its end.
+                # The boundary comes last, not first: players show an image once they have its end.
                 part = b"".join((head, jpeg, b"\r\n--", _BOUNDARY, b"\r\n"))
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             try:

@@ -1,9 +1,9 @@
-"""A page that watches, over its WebSocket: pictures as fast as it draws them, and how the run is doing.
+"""A page's WebSocket: it sends images as fast as the page draws them, and the run's status.
 
 The protocol. The server sends text: ``hello`` once, ``status`` several times a second, ``bye`` when the run ends. And
 binary: four bytes, little-endian, the length of a JSON header; the header; the JPEG; the class map, deflated. The
-page answers each picture with ``{"drawn": true}`` and may ask for another source with ``{"watch": 2}``. No more than
-two pictures are under way at a time, so that a slow page sees fewer, never older ones.
+page answers each image with ``{"drawn": true}`` and may ask for another source with ``{"watch": 2}``. At most two
+images are unanswered at a time, so that a slow page gets fewer images, and never older ones.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 MOST_UNDER_WAY = 2
 SLOW_SECONDS = 5.0
-"""A viewer that takes longer for what it was sent is dropped."""
+"""A viewer that takes longer for an image is dropped."""
 
 _CHECK_SECONDS = 0.5
 
 
 class Viewer:
-    """Serves one page until it goes.
+    """Serves one page until it disconnects.
 
     Args:
-        hub: what there is to see.
-        receive: of the WebSocket, which is accepted.
-        send: likewise; raises where the client is too slow.
-        source: to begin with.
+        hub: the images and the status.
+        receive: of the WebSocket, which is already accepted.
+        send: of the WebSocket; raises an error if the client is too slow.
+        source: number of the first source.
     """
 
     def __init__(self, hub: Hub, receive: Receive, send: Send, source: int) -> None:
@@ -49,10 +49,10 @@ class Viewer:
         self._gone = False
 
     async def serve(self) -> None:
-        """Returns when the page has gone or the run ends.
+        """Sends images and status until the page disconnects or the run ends.
 
         Raises:
-            SlowClientError: the page does not keep up with even its own pace.
+            SlowClientError: the page takes too long for an image.
         """
         reader = asyncio.ensure_future(self._read())
         self._hub.wakes.add(self._wake)
@@ -90,7 +90,7 @@ class Viewer:
         number = self._feed.number
         packet = await self._feed.encoded(picture.packet)
         if self._feed.number != number:
-            return  # another source was asked for meanwhile
+            return  # the page has asked for another source
         self._shown = picture
         self._sent_at.append(time.monotonic())
         await self._send({"type": "websocket.send", "bytes": _message(packet, picture, number)})
@@ -110,14 +110,14 @@ class Viewer:
 
     def _take(self, text: str) -> None:
         try:
-            said = flat_json(text)
+            message = flat_json(text)
         except BadRequestError:
-            return  # no page of ours says this, and it harms nobody
-        if not isinstance(said, dict):
+            return  # not from our page, and harmless
+        if not isinstance(message, dict):
             return
-        if said.get("drawn") is True and self._sent_at:
+        if message.get("drawn") is True and self._sent_at:
             self._sent_at.pop(0)
-        number = said.get("watch")
+        number = message.get("watch")
         if type(number) is int and number in self._hub.feeds:
             self._feed.unwatch(self._wake)
             self._feed = self._hub.feed(number)
