@@ -31,15 +31,15 @@ class MissingDependencyError(EdgesegError):
 
 
 class DataError(EdgesegError):
-    """A data set, a picture, a mask or a label map is missing, malformed or inconsistent."""
+    """A data set, an image, a mask or a label map is missing, malformed or inconsistent."""
 
 
 class SourceError(EdgesegError):
-    """A camera, video or folder of pictures cannot be opened or read."""
+    """A camera, video or folder of images cannot be opened or read."""
 
 
 class PictureError(SourceError, DataError):
-    """A picture is missing, damaged, too large or of a form that is not read, in a source or in a data set."""
+    """An image is missing, damaged, too large or of a form that is not read, in a source or in a data set."""
 
 
 class CheckpointError(EdgesegError):

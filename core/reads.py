@@ -50,8 +50,8 @@ class Reads:
 
         Args:
             told: as for :meth:`add`.
-            paths: its files; of a folder the pictures in it are read.
-            suffixes: of pictures, in lower case.
+            paths: its files; of a folder the images in it are read.
+            suffixes: of images, in lower case.
         """
         self._reads.append(_Read(told, tuple(paths), suffixes, spoilt_from_above=True))
         return self

@@ -85,7 +85,7 @@ class GeoTiffPicture(Picture):
             self._stack = stack.pop_all()
 
     def read(self, top: int, left: int, height: int, width: int) -> Pixels:
-        """Reads a window that lies inside the picture.
+        """Reads a window that lies inside the image.
 
         Raises:
             SourceError: the file is damaged there.

@@ -40,7 +40,7 @@ class TileAxis:
 
     @property
     def tile_px(self) -> int:
-        """The tile's side in pixels of the picture."""
+        """The tile's side in pixels of the image."""
         return self.to_px(self.cells)
 
     @property
@@ -53,11 +53,11 @@ class TileAxis:
         return cells // self.unit_cells * self.unit_px
 
     def lattice(self, length_px: int) -> int:
-        """Logits along a side of the picture, at least one tile's. The last may lie beyond the picture's edge."""
+        """Logits along a side of the image, at least one tile's. The last may lie beyond the image's edge."""
         return max(-(-length_px // self.unit_px) * self.unit_cells, self.cells)
 
     def starts(self, length_px: int) -> list[int]:
-        """The first logit of each tile along a side of the picture. The last tile ends with the lattice."""
+        """The first logit of each tile along a side of the image. The last tile ends with the lattice."""
         last = self.lattice(length_px) - self.cells
         return [*range(0, last, self.step_cells), last]
 
@@ -86,7 +86,7 @@ class Tiling:
     """Tile size and overlap, fitted to a bundle.
 
     Attributes:
-        rows: along the picture's height.
+        rows: along the image's height.
         columns: along its width.
     """
 
@@ -140,7 +140,7 @@ class Tiling:
 
     @property
     def tile_hw(self) -> tuple[int, int]:
-        """Height and width of a tile in pixels of the picture."""
+        """Height and width of a tile in pixels of the image."""
         return self.rows.tile_px, self.columns.tile_px
 
     @property

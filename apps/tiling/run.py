@@ -40,7 +40,7 @@ def run_tiled(
         log_json: whether all messages are JSON log records.
 
     Raises:
-        EdgesegError: an option, the picture or an output cannot work.
+        EdgesegError: an option, the image or an output cannot work.
     """
     from ...core.outputs import check_output, prepare_output, write_atomically
     from ...core.reads import Reads

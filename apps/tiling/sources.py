@@ -36,7 +36,7 @@ class Picture(ABC):
 
     @abstractmethod
     def read(self, top: int, left: int, height: int, width: int) -> Pixels:
-        """Reads a window that lies inside the picture.
+        """Reads a window that lies inside the image.
 
         Raises:
             SourceError: it cannot be read.
@@ -95,7 +95,7 @@ def open_picture(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> P
     """Opens an image: a TIFF by windows if rasterio is installed; any other image whole, through OpenCV.
 
     Args:
-        path: of the picture.
+        path: of the image.
         tile_hw: size of the windows; it sets the size of the TIFF reader's cache.
 
     Raises:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 MOST_PIXELS = 1 << 28
-"""Of one picture: 16384 x 16384, 768 MiB as BGR."""
+"""Of one image: 16384 x 16384, 768 MiB as BGR."""
 
 MOST_LIVE_PIXELS = 1 << 26
 """Of one frame of a camera or server: 8192 x 8192, 192 MiB as BGR. Several are held at once, from capture to sinks."""

@@ -55,7 +55,7 @@ def decode(data: bytes, head: Head | None = None, into: Frame | None = None) -> 
     Args:
         data: from its start; bytes after its end are ignored.
         head: of the JPEG, where it has been read.
-        into: memory for the frame, where it has the stored picture's shape, uint8 [H, W, 3].
+        into: memory for the frame, where it has the stored image's shape, uint8 [H, W, 3].
 
     The caller bounds the size.
 

@@ -59,10 +59,10 @@ def orientation(path: Path) -> int:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Reads a picture's file.
+    """Reads an image's file.
 
     Raises:
-        PictureError: there is no such file, or it is larger than any picture.
+        PictureError: there is no such file, or it is larger than any image.
     """
     try:
         return read_regular(path, _MOST_BYTES)
@@ -71,11 +71,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(data: bytes, name: str, mode: int) -> npt.NDArray[Any]:
-    """Decodes a picture whole, as :func:`read`.
+    """Decodes an image whole, as :func:`read`.
 
     Args:
         data: of the file.
-        name: of the picture, to begin messages with.
+        name: of the image, to begin messages with.
         mode: of OpenCV.
 
     Raises:

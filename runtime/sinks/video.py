@@ -73,7 +73,7 @@ class VideoSink(Sink):
             OutputError: the video cannot be begun, or the disk is nearly full.
         """
         if self._file is None and output.beat:
-            return  # no frame has come: there is no picture to strike through, nor a size for it
+            return  # no frame has come: there is no image to strike through, nor a size for it
         if self._file is None:
             self._file = Mp4File(self._partial, self._path, self._fps, even_size(output.overlay_bgr))
         now = time.monotonic()
@@ -164,7 +164,7 @@ class SegmentedVideoSink(Sink):
             OutputError: the disk is nearly full or fails. Earlier files stay.
         """
         if output.beat and self._file is None and not self._written:
-            return  # no frame has come: there is no picture to strike through, nor a size for it
+            return  # no frame has come: there is no image to strike through, nor a size for it
         try:
             self._check_room()
             overlay_bgr = output.overlay_bgr
