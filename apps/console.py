@@ -120,11 +120,9 @@ def summary_table(stats: Mapping[str, Any]) -> str:
 
 def _bottleneck(stats: Mapping[str, Any]) -> str:
     name = stats["bottleneck"]
-    return (
-        f"{printable(name)}, {stats['busy'][name]:.0%} busy"
-        if name
-        else "none: no stage was busy all the time"
-    )
+    if not name:
+        return "none: no stage was busy all the time"
+    return f"{printable(name)}, {stats['busy'][name]:.0%} busy"
 
 
 def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -154,7 +154,12 @@ def _print_report(report: DatasetReport) -> None:
     for problem in report.problems:
         print(f"problem: {printable(problem)}")
     count = len(report.problems)
-    print("no problems" if not count else "1 problem" if count == 1 else f"{count} problems")
+    if count == 0:
+        print("no problems")
+    elif count == 1:
+        print("1 problem")
+    else:
+        print(f"{count} problems")
 
 
 def _as_json(report: DatasetReport) -> dict[str, object]:

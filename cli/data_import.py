@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..data.imports.write import Imported, Splitting
 
 _MOST_SEED = 2**31 - 1
-_MOST_TOLD = 3
+_MOST_SHOWN = 3
 _MOST_REASONS = 20
 
 
@@ -58,9 +58,13 @@ def configure_split(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_splitting(parser: argparse.ArgumentParser, default: float | None) -> None:
-    told = "default: 0.2" if default else "default: the set's own lists, or 0.2"
+    default_text = "default: 0.2" if default else "default: the set's own lists, or 0.2"
     parser.add_argument(
-        "--val", type=float, default=default, metavar="SHARE", help=f"share of pictures for val ({told})"
+        "--val",
+        type=float,
+        default=default,
+        metavar="SHARE",
+        help=f"share of pictures for val ({default_text})",
     )
     parser.add_argument(
         "--group",
@@ -88,13 +92,13 @@ def run_import(args: argparse.Namespace) -> int:
     if not is_archive and not os.path.isdir(args.src):
         raise DataError(f"there is no data set {args.src}; expected a folder or a zip archive")
     reads = Reads()
-    for told, path in (
+    for description, path in (
         (f"the data set {args.src}", args.src),
         (f"the list of classes {args.classes}", args.classes),
     ):
         if path is not None:
             # The output may be neither inside an input nor around it: --force would delete the input.
-            reads.add(told, path).add_source(told, [path], frozenset())
+            reads.add(description, path).add_source(description, [path], frozenset())
     with new_dataset(args.out, args.force, reads) as building, ExitStack() as stack:
         root = stack.enter_context(unpacked(args.src, building.parent)) if is_archive else args.src
         form, found = read(Tree.of(root), args.format, asked)
@@ -190,7 +194,7 @@ def _report(out: Path, form: Form, result: Imported) -> None:
         print(f"  {printable(name):>20}  {100 * share:6.2f} % of pixels")
     reasons = sorted(result.left_out.items(), key=lambda each: -len(each[1]))
     for reason, names in reasons[:_MOST_REASONS]:
-        shown = ", ".join(names[:_MOST_TOLD]) + (" …" if len(names) > _MOST_TOLD else "")
+        shown = ", ".join(names[:_MOST_SHOWN]) + (" …" if len(names) > _MOST_SHOWN else "")
         print(f"left out: {len(names)}, {printable(reason)}: {printable(shown)}")
     if len(reasons) > _MOST_REASONS:
         rest = sum(len(names) for _, names in reasons[_MOST_REASONS:])

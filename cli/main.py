@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             top.parse_args(args[:1] or ["--help"])
         except UsageError as error:
-            tell(_told("error", f"edgeseg: error: {error}", False))
+            tell(_last_line("error", f"edgeseg: error: {error}", False))
             return error.exit_status
     return run_verb(args[0], args[1:], prog=f"edgeseg {args[0]}")
 
@@ -96,15 +96,15 @@ def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
             sys.stdout.flush()
             return status
     except KeyboardInterrupt:
-        tell(_told("info", f"{prog}: stopped", as_json))
+        tell(_last_line("info", f"{prog}: stopped", as_json))
         return _INTERRUPTED
     except Exception as error:
         if interrupted:  # a library that is loading turns the interruption into its own error
-            tell(_told("info", f"{prog}: stopped", as_json))
+            tell(_last_line("info", f"{prog}: stopped", as_json))
             return _INTERRUPTED
         message, status = _message_and_status(error)
         if message:
-            tell(_told("error", f"{prog}: error: {message}", as_json))
+            tell(_last_line("error", f"{prog}: error: {message}", as_json))
         return status
 
 
@@ -131,8 +131,8 @@ def _message_and_status(error: Exception) -> tuple[str, int]:
             EdgesegError.exit_status,
         )
     if isinstance(error, OSError) and error.errno in _NAMES and error.filename is not None:
-        told = f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; give another name, or see to its rights"
-        return told, EdgesegError.exit_status
+        message = f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; give another name, or see to its rights"
+        return message, EdgesegError.exit_status
     raise error
 
 
@@ -148,7 +148,7 @@ def _bound_what_is_read() -> None:
     set_limits()
 
 
-def _told(level: str, message: str, as_json: bool) -> str:
+def _last_line(level: str, message: str, as_json: bool) -> str:
     """The last line for stderr, in the form of the log."""
     from ..apps.service.logs import json_line
     from ..apps.service.redaction import redact

@@ -34,15 +34,15 @@ class VerbParser(argparse.ArgumentParser):
         if "-h" in words or "--help" in words:
             return
         known = set(self._flags())
-        told = []
+        unknown = []
         for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
             # A value may begin with dashes. A blank in it shows that it is not a flag.
             if " " in flag or any(each.startswith(flag) for each in known):
                 continue
             near = difflib.get_close_matches(flag, sorted(known), n=1, cutoff=0.7)
-            told.append(f"{flag} (did you mean {near[0]}?)" if near else flag)
-        if told:
-            self.error(f"unrecognized arguments: {', '.join(told)}")
+            unknown.append(f"{flag} (did you mean {near[0]}?)" if near else flag)
+        if unknown:
+            self.error(f"unrecognized arguments: {', '.join(unknown)}")
 
     def _flags(self) -> Iterator[str]:
         for action in self._actions:

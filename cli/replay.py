@@ -202,10 +202,10 @@ def _write_pictures(
     pictures = Pictures(labels, _label(summary["before"]), _label(summary["after"]))
     try:
         partial.mkdir()
-        for number, (difference, told) in enumerate(zip(report.worst, summary["worst"], strict=True), 1):
+        for number, (difference, facts) in enumerate(zip(report.worst, summary["worst"], strict=True), 1):
             name = f"{number:02d}-{difference.take}-{difference.frame_id:06d}.png"
             pictures.write(difference, partial / name)
-            told["picture"] = name
+            facts["picture"] = name
         put_in_place(partial, args.out)
     except OSError as error:
         raise OutputError(f"cannot write {args.out}: {error.strerror}") from error

@@ -45,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
             exit_status = session.run()
     except Stopped as stopped:
         if stopped.busy:
-            told = "edgeseg run: stopped"
-            tell(json_line("info", __name__, "ended", told) if args.log_json else told)
+            message = "edgeseg run: stopped"
+            tell(json_line("info", __name__, "ended", message) if args.log_json else message)
             _leave(_INTERRUPTED)
         raise
     except OverdueError as overdue:
         # As the command line does, and ends the process as well: the library is still at work.
-        told = f"edgeseg run: error: {overdue}"
-        tell(json_line("error", __name__, "ended", told) if args.log_json else redact(told))
+        message = f"edgeseg run: error: {overdue}"
+        tell(json_line("error", __name__, "ended", message) if args.log_json else redact(message))
         _leave(overdue.exit_status)
     if session.stuck:
         _leave(exit_status)

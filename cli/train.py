@@ -204,11 +204,9 @@ def _validation(args: argparse.Namespace, train: VocDataset) -> tuple[VocDataset
             f"no split {name!r} in {train.root} (there are {', '.join(known)}): nothing is measured, and best is last; "
             "--val-split NAME names another"
         )
-    note = (
-        "the network is measured on the pictures it is trained on: the figures say nothing of others"
-        if find_split(train.root, name) == find_split(train.root, train.split)
-        else ""
-    )
+    note = ""
+    if find_split(train.root, name) == find_split(train.root, train.split):
+        note = "the network is measured on the pictures it is trained on: the figures say nothing of others"
     return VocDataset(train.root, name), note
 
 

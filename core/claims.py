@@ -1,4 +1,4 @@
-"""Claims: while one process makes a file or folder, no other makes the same.
+"""Claims: while one process makes a file or folder, no other process can make the same one.
 
 Without a claim, two processes could write one name: each would replace what the other made, and both would report
 success. The claim is a lock that the system holds on a hidden file beside the name. It ends with the process, however

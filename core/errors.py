@@ -1,4 +1,4 @@
-"""The errors edgeseg raises on purpose.
+"""The errors that edgeseg raises on purpose.
 
 Every message says what was wrong, what was expected and what to do. The command line prints the message
 alone and exits with ``exit_status``; anything that is not an ``EdgesegError`` is a bug and keeps its traceback.
@@ -14,16 +14,16 @@ class EdgesegError(Exception):
 
 
 class UsageError(EdgesegError):
-    """A command-line option or argument has a value that cannot work."""
+    """A command-line option or argument has an invalid value."""
 
 
 class MissingDependencyError(EdgesegError):
     """A package that an optional part needs is not installed.
 
     Args:
-        package: what could not be imported.
+        package: the package that could not be imported.
         extra: the extra of ``edgeseg`` that brings it.
-        purpose: what was being attempted, for the message.
+        purpose: the task that needs it, for the message.
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
@@ -39,7 +39,7 @@ class SourceError(EdgesegError):
 
 
 class PictureError(SourceError, DataError):
-    """An image is missing, damaged, too large or of a form that is not read, in a source or in a data set."""
+    """An image of a source or data set is missing, damaged, too large or of an unsupported form."""
 
 
 class CheckpointError(EdgesegError):
@@ -47,7 +47,7 @@ class CheckpointError(EdgesegError):
 
 
 class ModelError(EdgesegError):
-    """An unknown network, or arguments or an input size that it cannot take."""
+    """A network is unknown, or does not accept its arguments or input size."""
 
 
 class BundleError(EdgesegError):

@@ -61,7 +61,7 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
 
     Args:
         path: of the file; links are followed.
-        most_bytes: the most it may hold.
+        most_bytes: its largest allowed size.
 
     Raises:
         OSError: as :func:`open_regular`, or it is larger than ``most_bytes``.

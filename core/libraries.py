@@ -30,9 +30,10 @@ def load_onnxruntime() -> Any:
 
 
 def load_openvino() -> Any:
-    """Imports OpenVINO, which reports each import to a web service and counts it in ``~/intel`` if it can.
+    """Imports OpenVINO without its telemetry: it would report each import to a web service and count it in ``~/intel``.
 
-    It has no switch for that. It works without the package that reports, so that package is hidden during the import.
+    OpenVINO has no switch for that. It works without the package that reports, so that package is hidden during the
+    import.
 
     Raises:
         ImportError: it is not installed, or does not load.

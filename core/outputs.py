@@ -1,6 +1,6 @@
 """Files and folders that appear whole or not at all, and the one check of which outputs may be written.
 
-Everything that edgeseg writes under a name that the user gave passes :func:`check_output`.
+Every output with a name from the user passes :func:`check_output`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def check_output(
 
     Args:
         path: the name.
-        folder: whether it is to be a folder; otherwise a file.
-        reads: what the job reads.
+        folder: whether the output is a folder; otherwise a file.
+        reads: the inputs of the job.
         stream: lines are appended, so a named pipe or a terminal is allowed.
         replaces_bundle: the folder may be a bundle itself, which is replaced as a whole.
 
@@ -68,9 +68,9 @@ def prepare_output(path: Path, force: bool, *, folder: bool = False) -> Path:
     """Checks that an output may be written, makes its parent folder, and returns the name to write to first.
 
     Args:
-        path: the file or folder that will be.
-        force: whether it may replace one that is there.
-        folder: whether it will be a folder.
+        path: the new file or folder.
+        force: whether it may replace an existing one.
+        folder: whether it is a folder.
 
     Returns:
         A hidden name beside it with the same suffix, for use until the output is whole.
@@ -141,7 +141,7 @@ def put_in_place(partial: Path, folder: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Removes a partial file or folder, if it is there."""
+    """Removes a partial file or folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

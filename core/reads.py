@@ -50,7 +50,7 @@ class Reads:
 
         Args:
             told: as for :meth:`add`.
-            paths: its files; of a folder the images in it are read.
+            paths: its files, and folders whose images are read.
             suffixes: of images, in lower case.
         """
         self._reads.append(_Read(told, tuple(paths), suffixes, spoilt_from_above=True))

@@ -15,9 +15,9 @@ class Registry(Collection[str], Generic[Entry]):
     """Names with an entry each, in order of registration.
 
     Args:
-        kind: what is registered, for messages, such as ``backend``.
-        error: raised where a name is taken or unknown.
-        hint: ends the message that a name is unknown.
+        kind: the kind of entry, for messages, such as ``backend``.
+        error: raised if a name is taken or unknown.
+        hint: the end of the message for an unknown name.
     """
 
     def __init__(self, kind: str, error: type[EdgesegError], hint: str = "") -> None:
@@ -61,7 +61,7 @@ class Registry(Collection[str], Generic[Entry]):
         return tuple(self._entries)
 
     def entry(self, name: str) -> Entry:
-        """Looks a name up.
+        """Looks up a name.
 
         Raises:
             EdgesegError: of the registry's own kind: the name is unknown; the message lists the known names.

@@ -54,8 +54,8 @@ def _folder(host: Host) -> tuple[Path, str]:
     """The folder, and its form for a shell: without the user's name if it is in their home."""
     home = Path(host.environ.get("HOME") or Path.home())
     named = host.environ.get("EDGESEG_CACHE")
-    base = host.environ.get("XDG_CACHE_HOME")
-    folder = (Path(named) if named else (Path(base) if base else home / ".cache") / "edgeseg") / "engines"
+    caches = Path(host.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    folder = Path(named or caches / "edgeseg") / "engines"
     if folder.is_relative_to(home):
         return folder, f"~/{shlex.quote(str(folder.relative_to(home)))}"
     return folder, shlex.quote(str(folder))

@@ -72,7 +72,7 @@ def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PRO
     findings: dict[str, list[Finding]] = {}
     # Daemons: a thread that hangs on a dead disk must not keep the process alive.
     threads = [
-        threading.Thread(target=_look, args=(probe, host, findings), name=probe.key, daemon=True)
+        threading.Thread(target=_run_probe, args=(probe, host, findings), name=probe.key, daemon=True)
         for probe in probes
     ]
     for thread in threads:
@@ -83,7 +83,7 @@ def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PRO
     return {probe: findings.get(probe.key) or [_hung(probe, seconds)] for probe in probes}
 
 
-def _look(probe: Probe, host: Host, findings: dict[str, list[Finding]]) -> None:
+def _run_probe(probe: Probe, host: Host, findings: dict[str, list[Finding]]) -> None:
     try:
         findings[probe.key] = probe.look(host)
     except Exception as error:  # a fault in one probe must not hide the others' findings

@@ -99,17 +99,17 @@ def _driver(host: Host) -> Finding:
     smi = Outcome(None)
     if not version:
         smi = host.program("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-        told = re.search(r"\d+\.[\d.]+", smi.out)
-        version = told[0] if smi.status == 0 and told else ""
+        version_text = re.search(r"\d+\.[\d.]+", smi.out)
+        version = version_text[0] if smi.status == 0 and version_text else ""
     cuda = ".".join(str(part) for part in driver_cuda(host))
     facts = {"version": version or None, "cuda": cuda or None}
     if not version and not cuda:
         trouble = smi.timed_out or (smi.found and smi.status != 0)
-        text = "none" if not trouble else "nvidia-smi " + ("hangs" if smi.timed_out else "fails")
         if trouble:
+            text = "nvidia-smi hangs" if smi.timed_out else "nvidia-smi fails"
             return Finding(
                 "gpu.driver", "driver", "problem", text, "TensorRT and CUDA", ("sudo reboot",), facts
             )
-        return Finding("gpu.driver", "driver", "note", text, facts=facts, quiet=True)
+        return Finding("gpu.driver", "driver", "note", "none", facts=facts, quiet=True)
     text = f"{version or 'of unknown version'}, runs up to CUDA {cuda or 'of unknown version'}"
     return Finding("gpu.driver", "driver", "ok", text, facts=facts)

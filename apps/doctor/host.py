@@ -105,11 +105,11 @@ def inspect_library(name: str, seconds: float = LIBRARY_SECONDS) -> Library:
     try:
         answer = json.loads(outcome.out)
     except ValueError:
-        return Library(None, _how_it_ended(outcome))
+        return Library(None, _failure_of(outcome))
     return Library(answer.get("facts"), str(answer.get("error", "")))
 
 
-def _how_it_ended(outcome: Outcome) -> str:
+def _failure_of(outcome: Outcome) -> str:
     if outcome.status is not None and outcome.status < 0:
         return f"crashed while loading ({signal.Signals(-outcome.status).name})"
     last = (outcome.err.strip().splitlines() or ["without a word"])[-1]

@@ -91,18 +91,11 @@ def _power_mode(host: Host) -> Finding:
             f"{match[1]}{number}; all modes: nvpmodel -p --verbose",
             facts={"mode": match[1]},
         )
-    return Finding(
-        "jetson.power",
-        "power mode",
-        "note",
-        "unknown; nvpmodel "
-        + (
-            "did not answer in time"
-            if asked.timed_out
-            else "gives no mode"
-            if asked.found
-            else "is not there"
-        )
-        + "; try: sudo nvpmodel -q",
-        facts={"mode": None},
-    )
+    if asked.timed_out:
+        reason = "did not answer in time"
+    elif asked.found:
+        reason = "gives no mode"
+    else:
+        reason = "is not there"
+    text = f"unknown; nvpmodel {reason}; try: sudo nvpmodel -q"
+    return Finding("jetson.power", "power mode", "note", text, facts={"mode": None})

@@ -49,13 +49,15 @@ def probe_python(host: Host) -> list[Finding]:
     )
     wanted = CORE_PACKAGES + (_BEFORE_3_11 if host.python[:2] < (3, 11) else ())
     absent = [name for name in wanted if name not in host.installed]
+    if absent:
+        core_text = f"not installed: {', '.join(absent)}"
+    else:
+        core_text = ", ".join(f"{name} {host.installed[name]}" for name in wanted)
     core = Finding(
         "edgeseg.core",
         "core packages",
         "missing" if absent else "ok",
-        f"not installed: {', '.join(absent)}"
-        if absent
-        else ", ".join(f"{name} {host.installed[name]}" for name in wanted),
+        core_text,
         needed_for="running bundles" if absent else "",
         fix=(f"pip install {' '.join(absent)}",) if absent else (),
         facts={name: host.installed.get(name) for name in wanted},
@@ -66,17 +68,16 @@ def probe_python(host: Host) -> list[Finding]:
 
 def _decoder() -> Finding:
     """Checks for the compiled decode, which is built when edgeseg is installed."""
-    compiled = find_spec("edgeseg.runtime.decode._decode") is not None
+    if find_spec("edgeseg.runtime.decode._decode") is not None:
+        return Finding("edgeseg.decode", "decode", "ok", "compiled", facts={"compiled": True})
     return Finding(
         "edgeseg.decode",
         "decode",
-        "ok" if compiled else "note",
-        "compiled" if compiled else "not compiled: NumPy does the same, and takes a few times as long",
-        needed_for="" if compiled else "a fast decode on the host",
-        fix=()
-        if compiled
-        else ("sudo apt-get install gcc python3-dev", "pip install --force-reinstall --no-deps ."),
-        facts={"compiled": compiled},
+        "note",
+        "not compiled: NumPy does the same, and takes a few times as long",
+        needed_for="a fast decode on the host",
+        fix=("sudo apt-get install gcc python3-dev", "pip install --force-reinstall --no-deps ."),
+        facts={"compiled": False},
     )
 
 
@@ -113,12 +114,12 @@ def _int8(flags: set[str], arch: str) -> Finding:
     else:
         has = [flag for flag in _VNNI_FLAGS if flag in flags]
         good = f"{', '.join(has)}: it can pay off"
-        poor = (
-            "AVX2 without VNNI: it may be slower than fp32, and its sums of products may saturate,"
-            " which changes masks; measure both, or run fp32"
-            if "avx2" in flags
-            else "neither VNNI nor AVX2: run fp32 on this CPU"
-        )
+        poor = "neither VNNI nor AVX2: run fp32 on this CPU"
+        if "avx2" in flags:
+            poor = (
+                "AVX2 without VNNI: it may be slower than fp32, and its sums of products may saturate,"
+                " which changes masks; measure both, or run fp32"
+            )
     return Finding(
         "machine.int8",
         "INT8 on the CPU",

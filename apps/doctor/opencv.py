@@ -95,7 +95,8 @@ def _windows(host: Host, build: str) -> Finding:
     kind = re.search(r"^ *GUI: +(\S+)", build, re.MULTILINE)
     # Older builds name no kind in that line, and list the toolkits below it.
     listed = re.search(r"^ *(QT|GTK\+)(?: \d\.x)?: +YES", build, re.MULTILINE)
-    name = kind[1] if kind else (listed[1] if listed else "NONE")
+    found = kind or listed
+    name = found[1] if found else "NONE"
     display = bool(host.environ.get("DISPLAY") or host.environ.get("WAYLAND_DISPLAY"))
     facts: dict[str, Fact] = {"toolkit": None if name == "NONE" else name, "display": display}
     if name == "NONE":

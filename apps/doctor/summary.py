@@ -52,7 +52,7 @@ def summarize(findings: Iterable[Finding]) -> Summary:
         and "training.packages" in by_key
         and by_key["training.packages"].status == "ok",
     }
-    return Summary(can, f"{_what_runs(can)} {_about_tensorrt(can, by_key, core, gpu, trt)}")
+    return Summary(can, f"{_runs_text(can)} {_about_tensorrt(can, by_key, core, gpu, trt)}")
 
 
 def _list(by_key: Mapping[str, Finding], key: str, fact: str) -> list[str]:
@@ -60,7 +60,7 @@ def _list(by_key: Mapping[str, Finding], key: str, fact: str) -> list[str]:
     return value if isinstance(value, list) else []
 
 
-def _what_runs(can: Mapping[str, bool]) -> str:
+def _runs_text(can: Mapping[str, bool]) -> str:
     if not can["onnxruntime_cpu"]:
         return "This machine cannot run bundles yet: mend what is marked above."
     devices = "the CPU" + (" and on CUDA" if can["onnxruntime_cuda"] else "")

@@ -67,10 +67,13 @@ def _probe(host: Host, flavour: _Flavour) -> Finding:
             ),
             facts,
         )
-    alone = (
-        "" if has_gpu(host) else ("; builds without a GPU" if flavour is _RTX else f"; {NO_GPU} to use it")
-    )
-    return Finding(key, label, "ok", f"{version}, supported{alone}", facts=facts)
+    if has_gpu(host):
+        text = f"{version}, supported"
+    elif flavour is _RTX:
+        text = f"{version}, supported; builds without a GPU"
+    else:
+        text = f"{version}, supported; {NO_GPU} to use it"
+    return Finding(key, label, "ok", text, facts=facts)
 
 
 def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:

@@ -21,7 +21,7 @@ class Allowance:
 
     def spend(self, amount: float) -> bool:
         """Spends an amount. Returns False, and spends nothing, if less is left."""
-        self._come_back()
+        self._restore()
         if amount > self._left:
             return False
         self._left -= amount
@@ -30,10 +30,10 @@ class Allowance:
     @property
     def full(self) -> bool:
         """True once the whole amount is restored."""
-        self._come_back()
+        self._restore()
         return self._left >= self._most
 
-    def _come_back(self) -> None:
+    def _restore(self) -> None:
         at = time.monotonic()
         self._left = min(self._most, self._left + (at - self._at) * self._a_second)
         self._at = at

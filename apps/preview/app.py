@@ -220,10 +220,10 @@ class App:
         if status.ready:
             return _json({"ready": True, "why": []})
         why = [f"source {source.number}: {source.reason}" for source in status.sources if not source.valid]
-        if status.state != "running" or not why:
-            why.insert(
-                0, f"the run is {status.state}" if status.state != "running" else "not every result is valid"
-            )
+        if status.state != "running":
+            why.insert(0, f"the run is {status.state}")
+        elif not why:
+            why.append("not every result is valid")
         return _json({"ready": False, "why": why}, 503)
 
     async def _metrics_page(self, request: Request) -> Response:

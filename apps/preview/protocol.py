@@ -43,14 +43,14 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
             super().__init__(*args, **options)
             self._intake = Intake()
             self._body_left = 0
-            self._deaf = False
+            self._ignores_input = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             connections.add(transport)
 
         def data_received(self, data: bytes) -> None:
-            if self._deaf:
+            if self._ignores_input:
                 if not connections.spend(self.transport, READ_COST):
                     cut(self.transport)
                 return
@@ -69,7 +69,7 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
                 if not connections.spend(self.transport, REQUEST_COST + len(head)):
                     raise BadRequestError(503, "too much was asked; wait a second")
                 super().data_received(head)
-                if self._deaf:
+                if self._ignores_input:
                     return
                 if self.transport.get_protocol() is not self:  # a WebSocket now
                     if data:  # its client must wait for the response before it sends more
@@ -77,7 +77,7 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
                     return
                 length = body_bytes(self.headers)
                 if not 0 <= length <= MOST_BODY_BYTES:
-                    self._end_with_the_answer()
+                    self._end_with_response()
                     return
                 self._body_left = length
             body, data = data[: self._body_left], data[self._body_left :]
@@ -85,14 +85,14 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
             if body:
                 super().data_received(body)
             if data:
-                self._end_with_the_answer()
+                self._end_with_response()
 
-        def _end_with_the_answer(self) -> None:
-            self._deaf = True
+        def _end_with_response(self) -> None:
+            self._ignores_input = True
             self.cycle.keep_alive = False
 
         def _refuse(self, error: BadRequestError) -> None:
-            self._deaf = True
+            self._ignores_input = True
             if self.transport.is_closing():
                 return
             if self.cycle is not None and not self.cycle.response_complete:
@@ -129,7 +129,7 @@ def websocket_protocol(connections: Connections) -> type[asyncio.Protocol]:
     """
     from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
-    logging.getLogger("uvicorn.error").addFilter(_is_the_servers_fault)
+    logging.getLogger("uvicorn.error").addFilter(_is_server_error)
 
     class BoundedWebSocket(AutoWebSocketsProtocol):  # type: ignore[misc, valid-type]
         def data_received(self, data: bytes) -> None:
@@ -142,7 +142,7 @@ def websocket_protocol(connections: Connections) -> type[asyncio.Protocol]:
     return BoundedWebSocket
 
 
-def _is_the_servers_fault(record: logging.LogRecord) -> bool:
+def _is_server_error(record: logging.LogRecord) -> bool:
     """Drops the server's log record, with traceback, for a client's text that is not UTF-8."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, UnicodeDecodeError) or "ASGI" in record.getMessage()

@@ -45,7 +45,7 @@ _BACKLOG = 256
 _KEEP_ALIVE_SECONDS = 5
 _START_SECONDS = 20.0
 _CLOSE_SECONDS = 0.5
-_GOODBYE_SECONDS = 0.1
+_NOTICE_SECONDS = 0.1
 _CHECK_SECONDS = 0.5
 
 
@@ -160,7 +160,9 @@ class PreviewServer:
     def _run(self, listener: socket.socket, port: int) -> None:
         try:
             asyncio.run(self._serve(listener, port))
-        except Exception as error:  # start() raises it; after the start the run goes on without its page, and logs it
+        except (
+            Exception
+        ) as error:  # start() raises it; after the start the run goes on without its page, and logs it
             self._failure = error
             log.exception("The preview page has failed.", extra={"event": "preview-failed", "fields": {}})
         finally:
@@ -195,7 +197,7 @@ class PreviewServer:
         self._server = uvicorn.Server(config)
         self._loop = asyncio.get_running_loop()
         self._hub.attach(self._loop)
-        tasks = [asyncio.ensure_future(each) for each in (self._accept(listener), self._keep_house())]
+        tasks = [asyncio.ensure_future(each) for each in (self._accept(listener), self._sweep_regularly())]
         self._accepting = tasks[0]
         try:
             await self._server.serve(sockets=[])  # with a socket, it would accept connections without limit
@@ -217,7 +219,7 @@ class PreviewServer:
             lambda: config.http_protocol_class(config=config, server_state=state, app_state={}),  # type: ignore[call-arg]
         )
 
-    async def _keep_house(self) -> None:
+    async def _sweep_regularly(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             self._connections.sweep()
@@ -228,7 +230,7 @@ class PreviewServer:
         self._hub.ending = True
         for wake in self._hub.wakes:
             wake.set()
-        asyncio.get_running_loop().call_later(_GOODBYE_SECONDS if self._hub.wakes else 0, self._end)
+        asyncio.get_running_loop().call_later(_NOTICE_SECONDS if self._hub.wakes else 0, self._end)
 
     def _end(self) -> None:
         if self._accepting is not None:
@@ -262,7 +264,7 @@ def _listen(options: PreviewOptions) -> socket.socket:
         why = os.strerror(error.errno) if error.errno else str(error)
         raise OutputError(
             f"--preview {where}: {why.lower()}; give another port, or an address of this machine"
-        ) from (error)
+        ) from error
     listener.setblocking(False)
     return listener
 

@@ -22,7 +22,7 @@ async def stream(hub: Hub, feed: Feed, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type)]})
     await send({"type": "http.response.body", "body": b"--" + _BOUNDARY + b"\r\n", "more_body": True})
     wake, gone = asyncio.Event(), asyncio.Event()
-    reader = asyncio.ensure_future(_wait_for_the_end(receive, wake, gone))
+    reader = asyncio.ensure_future(_wait_for_disconnect(receive, wake, gone))
     hub.wakes.add(wake)
     feed.watch(wake)
     shown = None
@@ -48,7 +48,7 @@ async def stream(hub: Hub, feed: Feed, receive: Receive, send: Send) -> None:
         reader.cancel()
 
 
-async def _wait_for_the_end(receive: Receive, wake: asyncio.Event, gone: asyncio.Event) -> None:
+async def _wait_for_disconnect(receive: Receive, wake: asyncio.Event, gone: asyncio.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     gone.set()

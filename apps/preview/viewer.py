@@ -66,14 +66,14 @@ class Viewer:
             reader.cancel()
 
     async def _write(self) -> None:
-        told = 0
+        sent = 0
         while not self._gone:
             if self._hub.ending:
                 await self._text(json.dumps({"type": "bye"}))
                 await self._send({"type": "websocket.close", "code": 1001})
                 return
-            if self._hub.told != told:
-                told = self._hub.told
+            if self._hub.told != sent:
+                sent = self._hub.told
                 await self._text(self._hub.status_text)
             picture = self._feed.shown
             if picture is not None and picture is not self._shown and len(self._sent_at) < MOST_UNDER_WAY:

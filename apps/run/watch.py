@@ -26,15 +26,15 @@ class Watch:
     def __init__(self, notifier: Notifier, patience_seconds: float) -> None:
         self._notifier, self._patience_seconds = notifier, patience_seconds
         self._stopping = False
-        self._told: dict[int, str] = {}
+        self._reported: dict[int, str] = {}
         self._seen: dict[int, tuple[int, int]] = {}
-        self._got_on_at: dict[int, float] = {}
+        self._progress_at: dict[int, float] = {}
 
     def __call__(self, status: Status) -> None:
         """Checks one status of the run."""
         for source in status.sources:
             self._tell(source, several=len(status.sources) > 1)
-        if all([self._gets_on(source) for source in status.sources]):
+        if all([self._makes_progress(source) for source in status.sources]):
             self._notifier.progress()
         if status.state == STOPPING and not self._stopping:
             self._stopping = True
@@ -42,20 +42,20 @@ class Watch:
         if not self._stopping:
             self._notifier.status(_line(status))
 
-    def _gets_on(self, source: SourceStatus) -> bool:
+    def _makes_progress(self, source: SourceStatus) -> bool:
         """True if captured frames get results. A source without frames, such as a lost camera, is no hang."""
         now, seen = time.monotonic(), (source.captured, source.results)
         before = self._seen.get(source.number, (-1, -1))
         if source.results != before[1] or source.captured == before[0]:
             self._seen[source.number] = seen
-            self._got_on_at[source.number] = now
-        return now - self._got_on_at[source.number] <= self._patience_seconds
+            self._progress_at[source.number] = now
+        return now - self._progress_at[source.number] <= self._patience_seconds
 
     def _tell(self, source: SourceStatus, several: bool) -> None:
-        before = self._told.get(source.number, "")
+        before = self._reported.get(source.number, "")
         if source.reason == before or not source.results:
             return
-        self._told[source.number] = source.reason
+        self._reported[source.number] = source.reason
         of = f"{source.name}: " if several else ""
         fields = {"source": source.name, "reason": source.reason}
         if source.valid:

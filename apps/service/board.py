@@ -89,8 +89,8 @@ class BoardReader:
             ceiling_hz = clock.full_hz if clock.name in cooled else clock.usual_hz
             if limit_hz < _LOWERED * ceiling_hz:
                 found.append(f"{clock.name} at {limit_hz / 1e9:.1f} of {ceiling_hz / 1e9:.1f} GHz")
-        told = {text.split()[0] for text in found}
-        found += [f"{name} slowed down to cool it" for name in sorted(cooled - told)]
+        reported = {text.split()[0] for text in found}
+        found += [f"{name} slowed down to cool it" for name in sorted(cooled - reported)]
         for path, text in self._counters.items():
             count = _number(path)
             if count is None:

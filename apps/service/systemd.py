@@ -31,8 +31,8 @@ class Notifier:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._lock = threading.Lock()
-        self._told = False
-        self._alive_at: float | None = None
+        self._has_warned = False
+        self._signalled_at: float | None = None
         self._status = ""
         self._socket = self._connect(environ.get("NOTIFY_SOCKET", ""))
         self.watchdog_seconds = None if self._socket is None else self._watchdog(environ)
@@ -68,9 +68,9 @@ class Notifier:
             return
         now = time.monotonic()
         with self._lock:
-            if self._alive_at is not None and now - self._alive_at < self.watchdog_seconds / 2:
+            if self._signalled_at is not None and now - self._signalled_at < self.watchdog_seconds / 2:
                 return
-            self._alive_at = now
+            self._signalled_at = now
         self._send("WATCHDOG=1")
 
     def close(self) -> None:
@@ -92,21 +92,21 @@ class Notifier:
         if not address:
             return None
         if address[0] not in "/@" or len(address) < 2:
-            self._complain(
+            self._warn_once(
                 f"NOTIFY_SOCKET is {address!r}; expected a path or an abstract name that starts with @"
             )
             return None
         try:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         except OSError as error:
-            self._complain(f"systemd cannot be told anything: {error.strerror or error}")
+            self._warn_once(f"systemd cannot be told anything: {error.strerror or error}")
             return None
         try:
             # Connected once: it then does not matter if the path is replaced, or differs in another mount.
             end.connect("\0" + address[1:] if address[0] == "@" else address)
         except OSError as error:
             end.close()
-            self._complain(
+            self._warn_once(
                 f"systemd cannot be told anything: NOTIFY_SOCKET {address}: {error.strerror or error}"
             )
             return None
@@ -120,7 +120,7 @@ class Notifier:
         if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             return None
         if not (text.isascii() and text.isdigit() and int(text) > 0):
-            self._complain(f"WATCHDOG_USEC is {text!r}; expected a number of microseconds: no watchdog")
+            self._warn_once(f"WATCHDOG_USEC is {text!r}; expected a number of microseconds: no watchdog")
             return None
         return int(text) / 1e6
 
@@ -134,11 +134,11 @@ class Notifier:
                 failure = error.strerror or str(error)
             else:
                 return
-        self._complain(f"systemd does not take what it is told: {failure}")
+        self._warn_once(f"systemd does not take what it is told: {failure}")
 
-    def _complain(self, message: str) -> None:
-        if not self._told:
-            self._told = True
+    def _warn_once(self, message: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             log.warning("%s", message, extra={"event": "notify-failed", "fields": {}})
 
 

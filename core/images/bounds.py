@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 
 MOST_PIXELS = 1 << 28
-"""Of one image: 16384 x 16384, 768 MiB as BGR."""
+"""Pixels of one image: 16384 x 16384, 768 MiB as BGR."""
 
 MOST_LIVE_PIXELS = 1 << 26
-"""Of one frame of a camera or server: 8192 x 8192, 192 MiB as BGR. Several are held at once, from capture to sinks."""
+"""Pixels of one live frame: 8192 x 8192, 192 MiB as BGR. Several are held at once, from capture to sinks."""
 
 MOST_PIXELS_A_SECOND = 1 << 30
-"""Of one camera or server: 7680 x 4320 at 30 frames a second and a little more."""
+"""Limit for one camera or server: a little more than 7680 x 4320 at 30 frames a second."""
 
 VARIABLE = "OPENCV_IO_MAX_IMAGE_PIXELS"
 """The environment variable with the limit on one image. OpenCV reads it too."""

@@ -32,7 +32,7 @@ _EXTRANEOUS = re.compile(r"(?:Corrupt JPEG data: )?(\d+) extraneous bytes before
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
-"""By EXIF orientation, what ``cv2.flip`` takes, after the transposition where there is one."""
+"""The flip code of ``cv2.flip`` by EXIF orientation, to apply after the transposition if there is one."""
 
 
 class Decoded(NamedTuple):
@@ -50,17 +50,17 @@ class Decoded(NamedTuple):
 
 
 def decode(data: bytes, head: Head | None = None, into: Frame | None = None) -> Decoded:
-    """Decodes a JPEG, and turns it as its EXIF orientation says.
+    """Decodes a JPEG, and turns it by its EXIF orientation.
 
     Args:
         data: from its start; bytes after its end are ignored.
-        head: of the JPEG, where it has been read.
-        into: memory for the frame, where it has the stored image's shape, uint8 [H, W, 3].
+        head: of the JPEG, if it has been read.
+        into: memory for the frame; used if it has the stored image's shape, uint8 [H, W, 3].
 
     The caller bounds the size.
 
     Raises:
-        MemoryError: there is not enough.
+        MemoryError: there is not enough memory.
     """
     head = head or jpeg.read_head(data)
     if head is None:

@@ -87,7 +87,7 @@ def why_not_plain(path: Path) -> str:
 
 
 def size_hw(tags: Tags) -> tuple[int, int]:
-    """Height and width; 0 where they are missing."""
+    """Height and width; 0 if they are missing."""
     return (tags.get(_HEIGHT) or (0,))[0], (tags.get(_WIDTH) or (0,))[0]
 
 

@@ -87,15 +87,15 @@ def _timescales(data: bytes) -> tuple[int, int]:
     """Ticks a second of the stream and of the movie."""
     found: dict[bytes, int] = {}
 
-    def look(inside: bytes) -> None:
+    def search(inside: bytes) -> None:
         for kind, body in _boxes(inside):
             if kind in _FOLDERS:
-                look(body)
+                search(body)
             elif kind in (b"mdhd", b"mvhd"):
                 at = 20 if body[0] else 12
                 found[kind] = int.from_bytes(body[at : at + 4], "big")
 
-    look(data)
+    search(data)
     return found[b"mdhd"], found[b"mvhd"]
 
 

@@ -103,7 +103,7 @@ class Series:
     def _remove_leftovers(self, names: list[str]) -> None:
         for name in names:
             match = self._leftover.fullmatch(name)
-            if match is not None and not _lives(int(match[2])):
+            if match is not None and not _is_alive(int(match[2])):
                 discard(self._folder / name)
 
 
@@ -116,7 +116,7 @@ def names_of(path: Path) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(path.stem)}-(\d{{6,}}){re.escape(path.suffix)}")
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     """True if another process has this number. A file with this process's own number is older than the process."""
     if pid == os.getpid():
         return False
