@@ -126,8 +126,9 @@ def run_split(args: argparse.Namespace) -> int:
             )
         rest = [name for name in split_names(root) if name not in there and name.lower() != "test"]
         ids = {name for split in (there or rest) for name in read_split(root, split)} or stored_ids(root)
-        held = find_split(root, "test")
-        ids -= set(read_split(root, held)) if held else set()
+        test_split = find_split(root, "test")
+        if test_split:
+            ids -= set(read_split(root, test_split))
         if not ids:
             raise DataError(f"{root} has no picture to split")
         val = choose_val(sorted(ids), splitting.share or 0.2, splitting.group_of, splitting.seed)

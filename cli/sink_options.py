@@ -86,17 +86,16 @@ def sink_options(args: argparse.Namespace) -> SinkOptions:
         raise UsageError("--masks-format goes with --masks alone; give --masks too, or leave it out")
     if len(args.events or ()) != len(set(args.events or ())):
         raise UsageError("--events names one target twice; give each once")
+    segment, save_limit, record_limit = args.segment, args.save_limit, args.record_limit
     return SinkOptions(
-        segment_seconds=None if args.segment is None else _seconds("--segment", args.segment),
-        save_limit_bytes=None if args.save_limit is None else parse_bytes("--save-limit", args.save_limit),
+        segment_seconds=None if segment is None else _seconds("--segment", segment),
+        save_limit_bytes=None if save_limit is None else parse_bytes("--save-limit", save_limit),
         masks_format=args.masks_format,
         events=tuple(args.events or ()),
         shm=args.shm,
         shm_frames=args.shm_frames,
         record=args.record,
-        record_limit_bytes=None
-        if args.record_limit is None
-        else parse_bytes("--record-limit", args.record_limit),
+        record_limit_bytes=None if record_limit is None else parse_bytes("--record-limit", record_limit),
     )
 
 

@@ -133,6 +133,9 @@ def run(args: argparse.Namespace) -> int:
     with keep if writer else nullcontext():
         if device.type == "cpu":
             keep_freed_blocks()
+        initialize = None
+        if initial is not None:
+            initialize = known.initializer(initial, args.model, arguments, train.labels)
         with distributed.process_group(device):
             display = _Display(args.model, recipe.epochs, quiet=not writer)
             job = Job(
@@ -151,9 +154,7 @@ def run(args: argparse.Namespace) -> int:
                 evaluate_every=args.evaluate_every,
                 resume=args.resume,
                 teacher=None if args.teacher is None else known.teacher(args.teacher, train.labels, device),
-                initialize=None
-                if initial is None
-                else known.initializer(initial, args.model, arguments, train.labels),
+                initialize=initialize,
                 note={
                     "command": f"edgeseg train {shlex.join(sys.argv[2:])}",
                     "seed": args.seed,

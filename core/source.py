@@ -13,7 +13,7 @@ class Source(ABC):
     """Gives frames one after another. It is open from its construction until :meth:`close`.
 
     Only one thread at a time may read. The attributes below belong to the frame that was read last. Any thread may call
-    :meth:`interrupt`. Another thread may also close a film, a camera or a server: a :meth:`read` in progress ends
+    :meth:`interrupt`. Another thread may also close a video, a camera or a server: a :meth:`read` in progress ends
     first. In a forked child these do not work: ``read`` raises SourceError, and ``close`` does nothing.
 
     Attributes:
@@ -25,9 +25,9 @@ class Source(ABC):
             know: then the moment when :meth:`read` returned counts.
         frame_fault: the reason not to trust the frame last read, a word of :mod:`edgeseg.runtime.reasons`; else
             empty.
-        frame_number: number of the frame last read in its film, from 0; it jumps over missing frames. None if the
+        frame_number: number of the frame last read in its video, from 0; it jumps over missing frames. None if the
             source does not number its frames: then they are counted in order of arrival.
-        frame_time_s: display time of the frame last read, in seconds from the film's first frame; None if the source
+        frame_time_s: display time of the frame last read, in seconds from the video's first frame; None if the source
             has no such time.
         missing: number of frames that are missing so far, as in a damaged file.
         connected: True while the device or server is there. Only a live source can lose it; the next frame restores it.

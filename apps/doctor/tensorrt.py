@@ -81,11 +81,9 @@ def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
     facts: dict[str, Fact] = {"version": None, "supported": False}
     jetson = find_jetson(host)
     if error:
-        again = (
-            _install(host, flavour)
-            if jetson
-            else (f"pip install --force-reinstall {flavour.module.replace('_', '-')}",)
-        )
+        again: tuple[str, ...] = (f"pip install --force-reinstall {flavour.module.replace('_', '-')}",)
+        if jetson:
+            again = _install(host, flavour)
         return Finding(key, label, "problem", f"does not load: {error}", _PURPOSE, again, facts)
     if flavour is _RTX:
         if jetson:

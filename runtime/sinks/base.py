@@ -32,8 +32,8 @@ class Output:
         shares: the share of the frame that each class covers, float64 [C], each 0 to 1.
         beat: True if there is no new frame: the run reports that the last result is no longer valid, and why.
             ``frame_bgr`` is then the newest frame so far, or black if there was none.
-        hole: a beat for the frames that are missing in a film before this one; None if none is missing.
-        time_s: display time of the frame, in seconds from its film's first; None if the source is no film.
+        hole: a beat for the frames that are missing in a video before this one; None if none is missing.
+        time_s: display time of the frame, in seconds from its video's first; None if the source is no video.
         finished_at: ``edgeseg.now()`` in seconds when the result was ready.
     """
 

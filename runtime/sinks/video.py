@@ -34,20 +34,20 @@ class VideoSink(Sink):
 
     The first frame sets the video's size. Frames of another size are fitted into it with black bars, because the
     video writer would drop them without an error. The last line or column of an odd side is repeated, because the
-    codec needs even sides. Frames of a film keep the film's own times.
+    codec needs even sides. Frames of a source video keep that video's times.
 
     Args:
         path: of the video, ``.mp4``.
         fps: frames a second of the video.
         in_real_time: repeat frames so that the video plays as fast as the frames were captured, however many a live
-            source dropped. Otherwise each frame comes once, at its film's time if it has one.
+            source dropped. Otherwise each frame comes once, at its time in the source video if it has one.
         force: whether it may replace a file.
 
     Raises:
         OutputError: the name does not end in ``.mp4``, the file exists, or its folder cannot be written.
     """
 
-    beats = True  # for a film, a beat marks missing frames
+    beats = True  # for a source video, a beat marks missing frames
 
     def __init__(self, path: Path, fps: float, in_real_time: bool = False, force: bool = False) -> None:
         _check_name(path)
