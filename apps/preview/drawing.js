@@ -1,4 +1,4 @@
-// The picture: a frame, and over it the class map in colours that the viewer can fade and switch off at once.
+// The canvas: a frame with the class map drawn over it. The viewer can fade or switch off its colours.
 
 const SHADE = 0.45; // of a class's colour at its borders, as in recorded overlays
 
@@ -21,7 +21,7 @@ export class Drawing {
     this.shown = classes.map(() => true);
   }
 
-  // frame: ImageBitmap; classes: Uint8Array of its size, or null where the result is not valid
+  // frame: ImageBitmap; classes: Uint8Array of its size, or null if the result is not valid
   show(frame, classes) {
     if (this.frame && this.frame !== frame) this.frame.close();
     this.frame = frame;
@@ -34,7 +34,7 @@ export class Drawing {
     this.paint();
   }
 
-  // Not to be believed: only what the camera saw is drawn, until it may be believed again.
+  // The result is not valid: only the frame is drawn, until a valid result comes.
   hold(held) {
     if (this.held === held) return;
     this.held = held;
@@ -94,7 +94,7 @@ export class Drawing {
   }
 }
 
-// What a binary message holds.
+// The parts of a binary message.
 export function parse(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));

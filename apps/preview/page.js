@@ -1,10 +1,10 @@
-// The page: keeps the connection, and says at every moment whether what it shows may be believed.
+// The page: it keeps the connection, and always shows if its result is valid.
 
 import { Drawing, decode, parse } from "./drawing.js";
 import { Legend, Sparkline, duration, ms, showRun, showSource, showTabs } from "./panels.js";
 
 const $ = (id) => document.getElementById(id);
-const QUIET_MS = 1200; // the server speaks four times a second; silence for longer is a lost connection
+const QUIET_MS = 1200; // the server sends four times a second; a longer silence is a lost connection
 const GIVE_UP_MS = 5000; // a connection that is silent for so long is opened again
 const BEHIND_MS = 2000;
 const FIRST_PAUSE_MS = 300;
@@ -20,12 +20,12 @@ let socket = null;
 let heardAt = 0; // performance.now() of the newest message
 let pauseMs = FIRST_PAUSE_MS;
 let retryTimer = 0;
-let lost = "Connecting"; // why there is no connection; empty where there is one
+let lost = "Connecting"; // the reason for a missing connection; empty if connected
 let lostWhy = "";
 let ended = false;
 let sources = [];
 let chosen = null;
-let picture = null; // header of what is on the canvas, with heardAt
+let picture = null; // header of the image on the canvas, with heardAt
 let run = null;
 let runAt = 0;
 let validity = { valid: false, reason: "", meaning: "" };
@@ -33,13 +33,13 @@ let meanings = {};
 let history = {};
 let busy = false;
 let waiting = null;
-const asked = new Set(); // buttons whose answer is still to come
+const asked = new Set(); // buttons that wait for an answer
 
 // ---- the connection
 
 function connect() {
   clearTimeout(retryTimer);
-  if (document.hidden) return; // the tab's return connects
+  if (document.hidden) return; // the page connects when the tab is visible again
   const address = new URL(`live?source=${chosen ?? ""}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const mine = new WebSocket(address);
@@ -61,7 +61,7 @@ function disconnected() {
   judge();
 }
 
-// A WebSocket that is refused does not say why; a plain request does.
+// A refused WebSocket gives no reason; a plain request does.
 async function explain() {
   try {
     const answer = await fetch("status", { signal: AbortSignal.timeout?.(3000) });
@@ -70,7 +70,7 @@ async function explain() {
     else if (answer.status === 421) [lost, lostWhy] = ["This name is not allowed", await answer.text()];
     else if (answer.ok) {
       const { viewers, most_viewers: most, run: now } = await answer.json();
-      // A run that was started anew may lack the source that was watched.
+      // After a restart, the run may lack the source that was watched.
       if (now && !now.sources.some(({ number }) => number === chosen)) chosen = null;
       if (viewers >= most) [lost, lostWhy] = ["All places are taken", `${viewers} others are watching; waiting for a place.`];
     }
@@ -123,7 +123,7 @@ async function take(data) {
   if (waiting && socket) { const next = waiting; waiting = null; take(next); }
 }
 
-// ---- how the run is doing
+// ---- the run's status
 
 const source = () => run?.sources.find(({ number }) => number === chosen);
 
@@ -173,7 +173,7 @@ function verdict() {
   if (!run) return ["bad", "The run does not answer", "It may hang, or be very busy.", old];
   const mine = source();
   if (run.state === "stopping") return ["bad", "The run is ending", "", old];
-  // The newest word counts, but the picture on the canvas must be valid too.
+  // The newest status counts, but the image on the canvas must be valid too.
   const doubt = validity.valid && picture && !picture.valid ? picture : validity;
   if (!doubt.valid && doubt.reason) {
     const since = mine?.age_seconds === null || !mine
@@ -192,7 +192,7 @@ const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` :
 
 function judge() {
   const [state, title, why, since] = verdict();
-  // Shares are of a picture that may be acted on, or of none; buttons are for a run that can hear them.
+  // Shares are shown only for a valid image; buttons are enabled only while the run can receive them.
   legend.update(state === "live" ? picture.shares : []);
   const deaf = Boolean(lost) || performance.now() - heardAt > QUIET_MS;
   for (const id of ["snapshot", "record"]) $(id).disabled = deaf || asked.has(id);
@@ -217,7 +217,7 @@ setInterval(() => {
 }, 200);
 
 document.addEventListener("visibilitychange", () => {
-  // A page that nobody sees takes no place and no bytes.
+  // A hidden page uses no place and receives no data.
   if (!document.hidden) { if (!socket) { pauseMs = FIRST_PAUSE_MS; connect(); } return; }
   clearTimeout(retryTimer);
   const was = socket;

@@ -1,4 +1,4 @@
-// What stands beside the picture: the legend, rate and latency, the source, the board.
+// The panels beside the image: the legend, rate and latency, the source, the board.
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
@@ -35,7 +35,7 @@ export class Legend {
 
   build(classes) {
     const names = JSON.stringify(classes);
-    if (names === this.names) return; // connected again: what was switched off stays off
+    if (names === this.names) return; // after a reconnection, classes that are switched off stay off
     this.names = names;
     this.drawing.setClasses(classes);
     this.rows = classes.map(({ name, rgb }, id) => {
@@ -65,7 +65,7 @@ export class Legend {
     this.tell();
   }
 
-  // shares: of the newest frame, by class id; empty where it is not valid
+  // shares: of the newest frame, by class id; empty if it is not valid
   update(shares) {
     let appeared = false;
     this.rows.forEach((row, id) => {
@@ -94,7 +94,7 @@ export class Legend {
     this.tell();
   }
 
-  // A class that is not drawn must not be taken for one that is not there.
+  // A class that is not drawn must not look like an absent class.
   tell() {
     const hidden = this.drawing.shown.filter((shown) => !shown).length;
     $("hidden-classes").hidden = !hidden;

@@ -1,4 +1,4 @@
-"""The overlay as a stream of JPEGs, for players and for simple pages of others."""
+"""The overlay as a stream of JPEGs, for players and for other web pages."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Outputs:
 
 
 def name_of(path: Path, number: int, sources: int) -> Path:
-    """An output's name for one source. The number replaces ``{source}``, else follows the stem of several sources.
+    """An output's name for one source. Its number replaces ``{source}``, or follows the stem if there are several.
 
     Args:
         path: as requested.

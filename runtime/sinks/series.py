@@ -53,7 +53,7 @@ class Series:
         return None if self._most_bytes is None else max(1, self._most_bytes // 4)
 
     def begin(self) -> Path:
-        """Uses the next number.
+        """Reserves the next number.
 
         Returns:
             A hidden name for the file until it is whole; give it to :meth:`finish`.
