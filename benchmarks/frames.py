@@ -58,7 +58,7 @@ def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int 
             raise SourceError(f"--source {uri} is a camera: no two runs would see the same; give a file")
         number = 0
         while len(frames) < count and (frame := opened.read()) is not None:
-            # Pictures have names, and are no neighbours in time.
+            # Images have names, and are no neighbours in time.
             if getattr(opened, "frame_name", "") or number % _SPACING == 0:
                 if size_hw is not None and frame.shape[:2] != size_hw:
                     frame = np.asarray(

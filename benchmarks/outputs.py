@@ -1,4 +1,4 @@
-"""What a measurement leaves in a folder: the figures, the page and the pictures, all of them or none."""
+"""What a measurement leaves in a folder: the figures, the page and the images, all of them or none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_folder(
     name: str,
     force: bool,
 ) -> None:
-    """Writes ``NAME.json``, ``NAME.md`` and the pictures into a folder that appears whole.
+    """Writes ``NAME.json``, ``NAME.md`` and the images into a folder that appears whole.
 
     Raises:
         OutputError: it exists and ``force`` is false, or cannot be written.

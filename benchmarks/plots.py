@@ -1,4 +1,4 @@
-"""The pictures of the results, all with one look."""
+"""The images of the results, all with one look."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def latency_plot(result: Mapping[str, Any]) -> bytes:
 
 
 def _right_edge(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Room for the figures; a single wild p99 may leave the picture rather than squeeze all else."""
+    """Room for the figures; a single wild p99 may leave the image rather than squeeze all else."""
     medians = [float(row["ms"]["p50"]) for row in rows]
     tails = [float(row["ms"]["p99"]) for row in rows]
     return min(1.12 * max(tails), 1.6 * max(medians))

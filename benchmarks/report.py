@@ -98,7 +98,7 @@ def markdown(result: Mapping[str, Any], command: str, plot: str) -> str:
     Args:
         result: of the comparison.
         command: that made it.
-        plot: the picture's file name.
+        plot: the image's file name.
     """
     bundle, frames = result["bundle"], result["frames"]
     height, width = frames["size_hw"]

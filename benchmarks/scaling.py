@@ -216,7 +216,7 @@ def read_out(by_size: Sequence[dict[str, Any]], by_classes: Sequence[dict[str, A
 
 
 def plot(result: dict[str, Any]) -> bytes:
-    """Two pictures side by side: by the frame's megapixels, and by classes."""
+    """Two images side by side: by the frame's megapixels, and by classes."""
     figure = new_figure(10.4, 4.4)
     left, right = figure.subplots(1, 2)
     sides = (

@@ -2,7 +2,7 @@
 
 Rounding errors of weights do not average out over a channel: they move its mean, and that moves whole classes against
 each other (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2).
-Measured on a few calibration pictures, one convolution after the other from the frame's side on, so that each one
+Measured on a few calibration images, one convolution after the other from the frame's side on, so that each one
 sees those before it: corrected together, the ones behind would take back again what the ones before have taken back
 already (LRASPP on CamVid: a logit error of 25 % in place of 5 %).
 """

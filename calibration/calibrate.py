@@ -1,4 +1,4 @@
-"""Calibration from end to end: pictures, ranges, and for each target a plan that keeps the budgets."""
+"""Calibration from end to end: images, ranges, and for each target a plan that keeps the budgets."""
 
 from __future__ import annotations
 
@@ -129,11 +129,11 @@ def calibrate(
         shipped: the calibration that came with the weights.
         unseen: name and pixels, uint8 [H, W, 3], of the frames that will be verified on: none may be calibrated on.
         notify: told of the progress.
-        say: told what the pictures are worth, and what is reused or measured anew and why.
+        say: told what the images are worth, and what is reused or measured anew and why.
 
     Raises:
         UsageError: a choice that cannot work.
-        DataError: pictures, ranges or an exclusion list are missing, malformed, or of something else, or a picture is
+        DataError: images, ranges or an exclusion list are missing, malformed, or of something else, or an image is
             among ``unseen``.
         OutputError: the folder cannot be written.
     """
@@ -318,7 +318,7 @@ def _searched_plan(result: SearchResult, request: CalibrationRequest) -> Plan:
 
 
 def figures(trial: Trial) -> dict[str, float]:
-    """What a trial lost on the held-back pictures, in points of 100, and its logits' relative error."""
+    """What a trial lost on the held-out images, in points of 100, and its logits' relative error."""
     return {
         "miou": trial.score.miou,
         "miou_lost": trial.loss.miou,

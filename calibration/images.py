@@ -1,4 +1,4 @@
-"""The calibration set: labelled pictures, read one at a time, with a part held back for measuring."""
+"""The calibration set: labelled images, read one at a time, with a part held out for measuring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..data.voc import Sample
 
 DEFAULT_PICTURES = 160
 _HELD_BACK_EVERY = 2
-"""Every second picture is held back: the budget is judged on as many as the ranges are taken from."""
+"""Every second image is held out: the budget is judged on as many as the ranges are taken from."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Coverage:
     """What a calibration set is worth.
 
     Attributes:
-        pictures: how many, held back or not.
+        pictures: how many, held out or not.
         class_shares: by class, its share of the labelled pixels; empty where the labels are not the network's.
     """
 
@@ -40,12 +40,12 @@ class Coverage:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Pictures in two parts that share none: one for the ranges, one held back to judge by.
+    """Images in two parts that share none: one for the ranges, one held out to judge by.
 
     Attributes:
         pictures: all there are.
         for_ranges, held_back: positions in ``pictures``.
-        hashes: by position used, the SHA-256 of the picture's pixels.
+        hashes: by position used, the SHA-256 of the image's pixels.
         coverage: what the set is worth.
         has_truth: whether the masks are in the network's classes.
     """
@@ -59,23 +59,23 @@ class CalibrationSet:
 
     @property
     def sha256(self) -> str:
-        """A digest of the pictures the ranges are taken from, whatever their order."""
+        """A digest of the images the ranges are taken from, whatever their order."""
         return hashlib.sha256("".join(sorted(self.hashes[i] for i in self.for_ranges)).encode()).hexdigest()
 
     def read(self, indices: Sequence[int]) -> Iterator[Sample]:
-        """Reads pictures one at a time."""
+        """Reads images one at a time."""
         return (self.pictures.read(index) for index in indices)
 
 
 def picture_sha256(frame_bgr: npt.NDArray[np.uint8]) -> str:
-    """A digest of a picture's pixels: the same under another name or file format without loss."""
+    """A digest of an image's pixels: the same under another name or file format without loss."""
     digest = hashlib.sha256(repr(frame_bgr.shape).encode())
     digest.update(np.ascontiguousarray(frame_bgr).data)
     return digest.hexdigest()
 
 
 def check_source(source: str) -> None:
-    """Sees whether ``--calibrate`` names something that is there; makes and reads no picture.
+    """Sees whether ``--calibrate`` names something that is there; makes and reads no image.
 
     Raises:
         UsageError: nothing is named, or an aerial world without a number.
@@ -115,17 +115,17 @@ def survey(
     count: int | None = None,
     on_picture: Callable[[], None] = lambda: None,
 ) -> CalibrationSet:
-    """Chooses, hashes and counts the pictures of a calibration set, reading each once.
+    """Chooses, hashes and counts the images of a calibration set, reading each once.
 
     Args:
         pictures: where from.
         labels: the network's classes.
-        count: pictures to use, spread evenly; None for ``DEFAULT_PICTURES``, or all where there are fewer.
+        count: images to use, spread evenly; None for ``DEFAULT_PICTURES``, or all where there are fewer.
         on_picture: called after each.
 
     Raises:
         UsageError: ``count`` is below 2: one for the ranges, one to judge by.
-        DataError: there are fewer than two different pictures, or one is malformed.
+        DataError: there are fewer than two different images, or one is malformed.
     """
     if count is not None and count < 2:
         raise UsageError(f"--pictures {count}: expected at least 2, one for the ranges and one held back")
@@ -137,7 +137,7 @@ def survey(
     for index in chosen:
         sample = pictures.read(index)
         digest = picture_sha256(sample.frame_bgr)
-        if digest not in known:  # the same picture twice would stand on both sides
+        if digest not in known:  # the same image twice would stand on both sides
             known.add(digest)
             hashes[index] = digest
             pixels += np.bincount(sample.mask.ravel(), minlength=256)

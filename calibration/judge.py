@@ -1,4 +1,4 @@
-"""What a quantized graph costs: mean IoU and each class's, against the float graph, on the held-back pictures."""
+"""What a quantized graph costs: mean IoU and each class's, against the float graph, on the held-out images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIN_CLASS_PIXELS = 2000
 
 @dataclass(frozen=True)
 class Score:
-    """One graph on the held-back pictures. Shares are of 1.
+    """One graph on the held-out images. Shares are of 1.
 
     Attributes:
         class_iou: by class; NaN where it is absent.
@@ -81,7 +81,7 @@ def _share(lost: float, budget: float) -> float:
 
 
 class Judge:
-    """Scores graphs on one set of held-back pictures.
+    """Scores graphs on one set of held-out images.
 
     Args:
         graph: the float graph that they are held against.
@@ -102,7 +102,7 @@ class Judge:
         return self.score(self._graph.model)
 
     def score(self, model: onnx.ModelProto, on_picture: Callable[[], None] = lambda: None) -> Score:
-        """Scores a graph on every held-back picture.
+        """Scores a graph on every held-out image.
 
         Args:
             model: ``frame`` to ``logits``, float32.
@@ -124,7 +124,7 @@ class Judge:
         )
 
     def logit_error(self, model: onnx.ModelProto, samples: Sequence[Sample]) -> float:
-        """The relative error of a graph's logits on a few pictures; needs no labels."""
+        """The relative error of a graph's logits on a few images; needs no labels."""
         error = _RelativeError()
         for _, logits, reference in self._compared(model, samples):
             error.add(logits, reference)

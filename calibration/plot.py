@@ -1,4 +1,4 @@
-"""The search as a picture: what INT8 costs against how much of the work is in INT8."""
+"""The search as an image: what INT8 costs against how much of the work is in INT8."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Activation ranges: measured picture by picture, so that memory does not grow with their number.
+"""Activation ranges: measured image by image, so that memory does not grow with their number.
 
-ONNX Runtime's own calibraters keep every picture's activations until the end. Here two passes do: the first
+ONNX Runtime's own calibraters keep every image's activations until the end. Here two passes do: the first
 takes each tensor's least and greatest value, the second a histogram between the two, and a method reads its range
 from that.
 """

@@ -1,7 +1,7 @@
 """The calibration file: ranges and exclusion lists, with what they hold for.
 
-It is reused where graph, preprocessing and pictures are the same, and refused where any of them differs: ranges of
-another network or other pictures would be worse than none.
+It is reused where graph, preprocessing and images are the same, and refused where any of them differs: ranges of
+another network or other images would be worse than none.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Plan:
-    """How one target is quantized, and what that was measured to cost on the held-back pictures.
+    """How one target is quantized, and what that was measured to cost on the held-out images.
 
     Attributes:
         method: whose ranges are taken.
@@ -62,10 +62,10 @@ class Record:
     Attributes:
         graph_sha256: of the graph, as ``Graph.sha256``.
         preprocessing: ``PREPROCESSING`` when it was made.
-        source: where the pictures come from, for people.
-        pictures_sha256: of the pictures the ranges are taken from.
-        picture_hashes: the first digits of every picture's SHA-256, held back or not.
-        held_back: how many of them were held back.
+        source: where the images come from, for people.
+        pictures_sha256: of the images the ranges are taken from.
+        picture_hashes: the first digits of every image's SHA-256, held out or not.
+        held_back: how many of them were held out.
         class_shares: coverage, as in ``Coverage``.
         ranges: by method, by tensor, (low, high).
         plans: by target.
@@ -97,12 +97,12 @@ class Record:
 
     @property
     def never_seen(self) -> tuple[str, ...]:
-        """The classes that no calibration picture has."""
+        """The classes that no calibration image has."""
         return tuple(name for name, share in self.class_shares.items() if share == 0)
 
     @property
     def worth(self) -> str:
-        """One sentence on what the pictures are worth."""
+        """One sentence on what the images are worth."""
         shares = self.class_shares
         text = f"{len(self.picture_hashes)} calibration pictures of {self.source}, {self.held_back} of them held back"
         if not shares:
@@ -182,7 +182,7 @@ def refuse_overlap(
         frames: name and pixels, uint8 [H, W, 3], of what will be verified on.
 
     Raises:
-        DataError: a frame has a calibration picture's pixels; the message names it.
+        DataError: a frame has a calibration image's pixels; the message names it.
     """
     known = set(picture_hashes)
     shared = [name for name, frame in frames if picture_sha256(frame)[:_HASH_DIGITS] in known]

@@ -33,11 +33,11 @@ from .ranges import Range
 
 SENSITIVITY_PICTURES = 8
 RESERVE = 0.5
-"""The share of each budget that the search leaves unspent. What a list costs on one set of pictures it does not cost
-exactly on another: LRASPP on CamVid, 0.8 points of a class on 80 held-back pictures and 1.2 on the 101 of val."""
+"""The share of each budget that the search leaves unspent. What a list costs on one set of images it does not cost
+exactly on another: LRASPP on CamVid, 0.8 points of a class on 80 held-out images and 1.2 on the 101 of val."""
 ASTRAY = 1.25
 """By what factor correcting biases may raise the logits' error. Where it raised it 2.3 times (FCN-8s on CamVid), mean
-IoU gained on the held-back pictures and a class lost 1.2 points on others; where it left it, other pictures agreed."""
+IoU gained on the held-out images and a class lost 1.2 points on others; where it left it, other images agreed."""
 
 _QUANTIZER = 3
 """Counts changes of what ``quantize`` makes of the same input; trials of another count are measured again."""
@@ -55,7 +55,7 @@ class Trial:
         excluded: what stays in float.
         shifts: what was added to the biases; empty where they were left as they are.
         int8_macs: share of the multiply-accumulates in INT8.
-        score: on the held-back pictures.
+        score: on the held-out images.
         loss: against the float graph.
     """
 
@@ -145,7 +145,7 @@ class BudgetSearch:
         return SearchResult(self._reference, plain, chosen, tuple(self._trials.values()), sensitivity)
 
     def trial(self, method: str, excluded: Sequence[str], *, correct: bool = False) -> Trial:
-        """Measures a list on the held-back pictures, or remembers it; ``correct`` corrects the biases too."""
+        """Measures a list on the held-out images, or remembers it; ``correct`` corrects the biases too."""
         names = tuple(excluded)
         key = (method, correct, tuple(sorted(names)))
         if key not in self._trials:
@@ -198,7 +198,7 @@ class BudgetSearch:
         return best
 
     def _samples(self, count: int) -> list[Sample]:
-        """A few of the pictures that the ranges are taken from, spread over them."""
+        """A few of the images that the ranges are taken from, spread over them."""
         positions = self._pictures.for_ranges
         step = max(1, len(positions) // count)
         return list(self._pictures.read(positions[::step][:count]))

@@ -1,1 +1,1 @@
-"""Labelled pictures: VOC layout, label maps, augmentation, metrics, and the synthetic aerial world."""
+"""Labelled images: VOC layout, label maps, augmentation, metrics, and the synthetic aerial world."""

@@ -1,4 +1,4 @@
-"""From a labelled picture to training tensors, through torchvision's transforms v2."""
+"""From a labelled image to training tensors, through torchvision's transforms v2."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .voc import Sample
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What a training picture goes through.
+    """What a training image goes through.
 
     Attributes:
-        crop_hw: size of the random crop; None trains on whole pictures, as the FCN paper does.
+        crop_hw: size of the random crop; None trains on whole images, as the FCN paper does.
         scale: range of the random rescaling before the crop.
         flip: chance of a left-right flip.
         vertical: whether up-down flips and quarter turns are natural too (a view from above).
@@ -33,7 +33,7 @@ class Augmentation:
     colour: float = 0.4
 
     def __call__(self, sample: Sample, seed: int) -> tuple[Tensor, Tensor]:
-        """Augments one picture. The same seed gives the same result.
+        """Augments one image. The same seed gives the same result.
 
         Returns:
             uint8 [3, h, w] RGB and int64 [h, w] class ids with 255 void.

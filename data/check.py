@@ -29,9 +29,9 @@ class SplitReport:
 
     Attributes:
         pictures: how many ids it names.
-        sizes: how many pictures there are of each (width, height).
+        sizes: how many images there are of each (width, height).
         pixels: labelled pixels of each class id, and of 255.
-        pictures_with: in how many pictures each class id appears.
+        pictures_with: in how many images each class id appears.
     """
 
     pictures: int = 0
@@ -69,7 +69,7 @@ def check_dataset(root: Path) -> DatasetReport:
     """Reads every pair of every split, and reports what is missing, malformed, uncovered or leaking.
 
     Raises:
-        DataError: the folder is not in VOC layout at all, or has no pictures.
+        DataError: the folder is not in VOC layout at all, or has no images.
     """
     root = find_root(root)
     report = DatasetReport(root, read_labels(root))
@@ -99,7 +99,7 @@ def check_dataset(root: Path) -> DatasetReport:
 
 
 def _check_unlisted(report: DatasetReport) -> None:
-    """Reads a set without lists as one split of all its pictures."""
+    """Reads a set without lists as one split of all its images."""
     ids = sorted(stored_ids(report.root))
     if not ids:
         raise DataError(f"{report.root} has no picture in JPEGImages")
@@ -111,7 +111,7 @@ def _check_unlisted(report: DatasetReport) -> None:
 
 
 def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, str]:
-    """Fills in one split; returns the id of each picture by the digest of its pixels."""
+    """Fills in one split; returns the id of each image by the digest of its pixels."""
     found: dict[str, str] = {}
     summary = report.splits[split]
     turned: list[str] = []
@@ -148,7 +148,7 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
 
 
 def _find_leaks(report: DatasetReport, digests: dict[str, dict[str, str]]) -> None:
-    """The same picture in two splits, by its pixels, whatever it is called. Some lists are made of others."""
+    """The same image in two splits, by its pixels, whatever it is called. Some lists are made of others."""
     names = [name for name in digests if name.lower() not in _WHOLE]
     for position, first in enumerate(names):
         for second in names[position + 1 :]:

@@ -20,8 +20,8 @@ class Coverage:
 
     Attributes:
         pixels: int64 [256], pixels of each class id, and of 255.
-        smallest_hw: height and width of the picture with the fewest pixels.
-        digest: of the pictures' ids and of their classes' pixels; another split has another.
+        smallest_hw: height and width of the image with the fewest pixels.
+        digest: of the images' ids and of their classes' pixels; another split has another.
     """
 
     pixels: npt.NDArray[np.int64]

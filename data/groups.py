@@ -1,4 +1,4 @@
-"""Splitting pictures into train and val, so that what belongs together does not straddle."""
+"""Splitting images into train and val, so that what belongs together does not straddle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import UsageError
 
 GroupOf = Callable[[str], str]
-"""Gives the group of a picture by its id."""
+"""Gives the group of an image by its id."""
 
 _PREFIX = re.compile(r"prefix:([1-9]\d{0,2})", re.ASCII)
 _MOST_PATTERN = 1000
@@ -21,7 +21,7 @@ _MOST_PATTERN = 1000
 def parse_group(text: str) -> GroupOf:
     """Reads ``folder``, ``prefix:N`` or a regular expression.
 
-    A regular expression groups pictures by what its first parenthesis matches, else by what it matches.
+    A regular expression groups images by what its first parenthesis matches, else by what it matches.
 
     Raises:
         UsageError: it is none of them.
@@ -50,7 +50,7 @@ def parse_group(text: str) -> GroupOf:
 
 
 def check_share(share: float) -> None:
-    """Refuses a share of pictures for val that leaves one of the two splits empty.
+    """Refuses a share of images for val that leaves one of the two splits empty.
 
     Raises:
         UsageError: it is not above 0 and below 1.
@@ -60,12 +60,12 @@ def check_share(share: float) -> None:
 
 
 def choose_val(names: Sequence[str], share: float, group_of: GroupOf | None, seed: int) -> set[str]:
-    """Chooses the pictures for val.
+    """Chooses the images for val.
 
     Args:
-        names: ids of all pictures.
+        names: ids of all images.
         share: of them that go to val.
-        group_of: pictures of a group stay together, and groups are drawn at random. Where None, the last ones by name
+        group_of: images of a group stay together, and groups are drawn at random. Where None, the last ones by name
             are taken: neighbours in a video show the same, so a random choice would measure what was trained on.
         seed: of the draw.
 
@@ -73,7 +73,7 @@ def choose_val(names: Sequence[str], share: float, group_of: GroupOf | None, see
         The ids for val: at least one, and not all.
 
     Raises:
-        UsageError: there are fewer than two pictures, or groups.
+        UsageError: there are fewer than two images, or groups.
     """
     ordered = sorted(set(names))
     if group_of is None:

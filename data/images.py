@@ -1,4 +1,4 @@
-"""Labelled pictures by position: a split of a data set, or views of the aerial world."""
+"""Labelled images by position: a split of a data set, or views of the aerial world."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .voc import Sample, VocDataset
 
 
 class Pictures(ABC):
-    """Labelled pictures by position, made or read when they are asked for.
+    """Labelled images by position, made or read when they are asked for.
 
     Attributes:
         name: where they come from, for people.
@@ -26,7 +26,7 @@ class Pictures(ABC):
 
     @abstractmethod
     def read(self, index: int) -> Sample:
-        """Gives one picture with its mask.
+        """Gives one image with its mask.
 
         Raises:
             DataError: a file is missing or malformed.
@@ -57,7 +57,7 @@ class AerialPictures(Pictures):
 
     Args:
         seed: of the world.
-        size_hw: of the pictures.
+        size_hw: of the images.
         count: how many.
     """
 

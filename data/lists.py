@@ -1,4 +1,4 @@
-"""The lists of a data set in VOC layout, as VOC, CVAT and other tools write them: which pictures a split names."""
+"""The lists of a data set in VOC layout, as VOC, CVAT and other tools write them: which images a split names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.errors import DataError
 from ..core.files import is_hidden_copy, read_text
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-"""Of pictures, in lower case."""
+"""Of images, in lower case."""
 
 _ORDER = tuple(each for suffix in PICTURE_SUFFIXES for each in (suffix, suffix.upper()))
 _MASK_SUFFIXES = (".png", ".PNG", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
@@ -54,11 +54,11 @@ def find_split(root: Path, split: str) -> str | None:
 def read_split(root: Path, split: str) -> list[str]:
     """Reads the ids of one split.
 
-    A line is an id, with or without the picture's suffix and folder; more may follow it. ``#`` begins a comment.
+    A line is an id, with or without the image's suffix and folder; more may follow it. ``#`` begins a comment.
 
     Raises:
         DataError: there is no such split (the message lists those there are), or its list is no UTF-8 text, names
-            no picture, or leads out of the data set.
+            no image, or leads out of the data set.
     """
     name = find_split(root, split)
     if name is None:
@@ -86,15 +86,15 @@ def read_split(root: Path, split: str) -> list[str]:
 
 
 def find_picture(root: Path, name: str) -> Path | None:
-    """The path of a picture by its id; None where there is none."""
+    """The path of an image by its id; None where there is none."""
     return _first(root / "JPEGImages", name, _ORDER)
 
 
 def picture_path(root: Path, name: str) -> Path:
-    """The path of a picture by its id.
+    """The path of an image by its id.
 
     Raises:
-        DataError: there is no picture of that id.
+        DataError: there is no image of that id.
     """
     path = find_picture(root, name)
     if path is None:
@@ -105,13 +105,13 @@ def picture_path(root: Path, name: str) -> Path:
 
 
 def mask_path(root: Path, name: str) -> Path:
-    """The path of a mask by its picture's id; that of a PNG where there is none."""
+    """The path of a mask by its image's id; that of a PNG where there is none."""
     folder = root / "SegmentationClass"
     return _first(folder, name, _MASK_SUFFIXES) or folder / f"{name}.png"
 
 
 def stored_ids(root: Path) -> set[str]:
-    """The ids of all pictures there are, those in folders below ``JPEGImages`` too."""
+    """The ids of all images there are, those in folders below ``JPEGImages`` too."""
     top = root / "JPEGImages"
     return {
         (Path(folder) / name).relative_to(top).with_suffix("").as_posix()
@@ -122,7 +122,7 @@ def stored_ids(root: Path) -> set[str]:
 
 
 def _id_of(root: Path, line: str) -> str:
-    """The id that a line names: the first reading of which there is a picture; else its first word."""
+    """The id that a line names: the first reading of which there is an image; else its first word."""
     first = line.split()[0]
     if line == first and "/" not in line and not line.lower().endswith(PICTURE_SUFFIXES):
         return line

@@ -22,10 +22,10 @@ _LOSSY_FORMATS = (*_FORMATS, "JPEG")
 
 
 def read_frame(path: Path) -> npt.NDArray[np.uint8]:
-    """Reads a picture as uint8 [H, W, 3], BGR.
+    """Reads an image as uint8 [H, W, 3], BGR.
 
     Raises:
-        DataError: the file is missing, damaged, or not a picture.
+        DataError: the file is missing, damaged, or not an image.
     """
     return reader.read_picture(path)
 
@@ -38,7 +38,7 @@ def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
     lines in the label map: the ids, where none of the lines is for void.
 
     Raises:
-        DataError: the file is missing or not a picture, or holds a class or colour that the label map lacks.
+        DataError: the file is missing or not an image, or holds a class or colour that the label map lacks.
     """
     stored, palette_rgb = open_mask(path)
     if stored.ndim == 3:

@@ -26,7 +26,7 @@ class ConfusionMatrix:
         self.counts = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8]) -> None:
-        """Adds one picture.
+        """Adds one image.
 
         Args:
             truth: uint8 [H, W], class ids; 255 is void.

@@ -2,7 +2,7 @@
 
 ::
 
-    DIR/JPEGImages/ID.jpg             pictures (.png too)
+    DIR/JPEGImages/ID.jpg             images (.png too)
     DIR/SegmentationClass/ID.png      masks
     DIR/ImageSets/Segmentation/SPLIT.txt   one id a line
     DIR/labelmap.txt                  the classes; of PASCAL VOC's own folders alone they are known without
@@ -28,7 +28,7 @@ from .masks import read_frame, read_mask
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled picture.
+    """One labelled image.
 
     Attributes:
         id: its name without suffix.
@@ -62,7 +62,7 @@ class VocDataset:
         return len(self.ids)
 
     def read(self, index: int) -> Sample:
-        """Reads one picture with its mask.
+        """Reads one image with its mask.
 
         Raises:
             DataError: a file is missing or malformed, or the two differ in size.
@@ -82,7 +82,7 @@ class VocDataset:
 
 
 def why_turned(picture: Path, mask_hw: tuple[int, ...], frame_hw: tuple[int, ...]) -> str:
-    """Says that a picture's EXIF orientation is why its mask has another size; empty where it is not."""
+    """Says that an image's EXIF orientation is why its mask has another size; empty where it is not."""
     if mask_hw[:2] != frame_hw[1::-1] or orientation(picture) < 5:
         return ""
     return (

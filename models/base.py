@@ -12,12 +12,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class SegmentationNetwork(nn.Module, ABC):
-    """A network that gives each pixel of a picture a logit a class.
+    """A network that gives each pixel of an image a logit a class.
 
     Attributes:
         num_classes: C, the classes it tells apart.
         stride: input pixels to one coarse logit, along each side.
-        mean, std: RGB normalization, of pictures scaled to 0..1, that fresh weights are trained with.
+        mean, std: RGB normalization, of images scaled to 0..1, that fresh weights are trained with.
         trunk_prefixes: how the state-dict keys begin that a classifier's trunk has; all others are the head's.
         stem_prefixes: the same of the trunk's first convolution and its normalization.
     """

@@ -13,7 +13,7 @@ def render_card(info: CheckpointInfo, title: str, curves: str = "") -> str:
     Args:
         info: the checkpoint's description.
         title: the card's heading.
-        curves: path of a picture of the training curves, to show; none where empty.
+        curves: path of an image of the training curves, to show; none where empty.
 
     Returns:
         The card; nothing in it is typed by hand, so that it cannot say other than the file.

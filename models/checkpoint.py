@@ -40,7 +40,7 @@ class CheckpointInfo:
         arguments: the architecture's own options.
         labels: the classes, in order of their ids.
         input_size_hw: (H, W) that the network was trained for.
-        mean, std: RGB normalization of pictures scaled to 0..1.
+        mean, std: RGB normalization of images scaled to 0..1.
         recipe: how it was trained: command, seed, data, epochs, …
         metrics: what was measured, by data set.
     """

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 MEAN = (127 / 255, 127 / 255, 127 / 255)
 STD = (128 / 255, 128 / 255, 128 / 255)
-"""The normalization it was trained with, (x - 127) / 128, for pictures scaled to 0..1."""
+"""The normalization it was trained with, (x - 127) / 128, for images scaled to 0..1."""
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
           (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))  # fmt: skip

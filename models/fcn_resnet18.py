@@ -15,7 +15,7 @@ _TRUNK_STRIDE, _TRUNK_CHANNELS = 32, 512
 class FCNResNet18(FixedUpsamplingNetwork):
     """ResNet-18 without its head, a 1 x 1 convolution, and one transposed convolution.
 
-    The transposed convolution has kernel 64, stride 32 and padding 16: a picture of 320 x 480 is 10 x 15
+    The transposed convolution has kernel 64, stride 32 and padding 16: an image of 320 x 480 is 10 x 15
     inside and 320 x 480 again outside.
 
     The book trains the transposed convolution. Here its bilinear kernel is fixed by default, as in the FCN

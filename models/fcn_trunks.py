@@ -20,7 +20,7 @@ _STRIDE = 32
 class Trunk(nn.Module):
     """A classifier up to its last hidden layer, with ``fc6`` and ``fc7`` as convolutions.
 
-    ``fc6`` is padded by half its kernel. On a picture of the classifier's own 224 x 224 pixels its middle
+    ``fc6`` is padded by half its kernel. On an image of the classifier's own 224 x 224 pixels its middle
     position sees exactly what the linear layer saw; the others are the same classifier moved by 32 pixels.
 
     Attributes:
@@ -70,7 +70,7 @@ class Trunk(nn.Module):
 
 
 class AlexNetTrunk(Trunk):
-    """AlexNet. Its unpadded poolings round down, so the picture is padded at the right and bottom to fit.
+    """AlexNet. Its unpadded poolings round down, so the image is padded at the right and bottom to fit.
 
     With ``fc6`` padded by 3, cell i is centred at pixel 32·i + 15: upsampling puts it half a pixel on.
     """
@@ -83,7 +83,7 @@ class AlexNetTrunk(Trunk):
 def vgg16(width: int = 64) -> Trunk:
     """VGG-16 (Simonyan and Zisserman 2015); ``width`` is the channels of its first stage, 64 in the paper.
 
-    The poolings round odd sizes up, as Caffe's did: each stage covers the whole picture, and cell i of
+    The poolings round odd sizes up, as Caffe's did: each stage covers the whole image, and cell i of
     stride s is centred at pixel s·i + (s - 1) / 2, just where bilinear upsampling puts it.
     """
     channels = (width, 2 * width, 4 * width, 8 * width, 8 * width)

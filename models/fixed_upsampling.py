@@ -13,7 +13,7 @@ class FixedUpsamplingNetwork(SegmentationNetwork):
     """A network whose last step is a transposed convolution with the bilinear kernel, then a crop.
 
     Subclasses set ``stride`` and ``upsampling``, and round sizes up wherever they stride, so that the coarse
-    logits cover the whole picture and cropping keeps them aligned with it.
+    logits cover the whole image and cropping keeps them aligned with it.
     """
 
     upsampling: TransposedUpsampling
@@ -24,8 +24,8 @@ class FixedUpsamplingNetwork(SegmentationNetwork):
     def check_input_size(self, size_hw: tuple[int, int]) -> None:
         """Raises ``ModelError`` where a side is no multiple of the stride.
 
-        Deployment stretches the coarse logits over the whole picture. Where the last cell reaches past the
-        picture's edge, ``forward`` crops it instead, and the two would disagree.
+        Deployment stretches the coarse logits over the whole image. Where the last cell reaches past the
+        image's edge, ``forward`` crops it instead, and the two would disagree.
         """
         height, width = size_hw
         if height % self.stride or width % self.stride:

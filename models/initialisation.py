@@ -33,7 +33,7 @@ def calibrate_batch_norm(network: SegmentationNetwork, size_hw: tuple[int, int],
 
     Args:
         network: changed in place.
-        size_hw: size of the noise pictures, large enough that dilated kernels see more than padding.
+        size_hw: size of the noise images, large enough that dilated kernels see more than padding.
         seed: of the noise.
     """
     network.eval()
@@ -52,13 +52,13 @@ def calibrate_batch_norm(network: SegmentationNetwork, size_hw: tuple[int, int],
 
 
 def cloud_pictures(count: int, size_hw: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Draws noise with detail at every scale, as pictures have it.
+    """Draws noise with detail at every scale, as images have it.
 
-    The coarsest scale is one value a picture: pictures differ in brightness and tint, and layers that pool
-    over the whole picture need that difference to be measured.
+    The coarsest scale is one value an image: images differ in brightness and tint, and layers that pool
+    over the whole image need that difference to be measured.
 
     Returns:
-        float [N, 3, H, W], mean about 0, deviation 1: like normalized pictures.
+        float [N, 3, H, W], mean about 0, deviation 1: like normalized images.
     """
     picture = torch.zeros(count, 3, *size_hw)
     cells = 1

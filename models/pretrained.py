@@ -47,7 +47,7 @@ def resolve_weights(
             number; 21 by default, then with PASCAL VOC's names.
         arguments: the architecture's own options. Weights that carry theirs refuse others.
         seed: of ``random``. Kernels are drawn from it, and every batch normalization is measured on seeded
-            noise, so that activations stay in range of float16 and logits depend on the picture.
+            noise, so that activations stay in range of float16 and logits depend on the image.
         labels: the classes of weights that others wrote, in the order of their logits; no other weights take it.
 
     Raises:

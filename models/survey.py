@@ -20,7 +20,7 @@ class NetworkFacts:
         name, summary, paper: as in the registry.
         options: the architecture's own options with their defaults.
         parameters: trainable numbers.
-        gflops: of the coarse logits of one picture, 1e9 floating-point operations; a multiplication and the
+        gflops: of the coarse logits of one image, 1e9 floating-point operations; a multiplication and the
             addition that follows are two. The last upsampling is not in it: deployment decodes without it.
             ``None`` where the network cannot be deployed at this size.
         stride: input pixels to one coarse logit.

@@ -20,7 +20,7 @@ class UNet(SegmentationNetwork):
 
     With ``same`` padding any H x W goes in, and the logits have its size. With ``valid``, each 3 x 3
     convolution takes two pixels off a side, the skips are cropped to their centre, and 572 x 572 gives
-    388 x 388: logits of the picture's middle. ``retain_dim`` stretches these over the input's size, so each
+    388 x 388: logits of the image's middle. ``retain_dim`` stretches these over the input's size, so each
     lies up to 92 pixels from where it was computed; without it they come out as they are, for the paper's
     overlapping tiles.
 

@@ -1,4 +1,4 @@
-"""Batches whose content depends on (seed, epoch, picture) alone: not on workers, processes or a resumed run."""
+"""Batches whose content depends on (seed, epoch, image) alone: not on workers, processes or a resumed run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..data.voc import Sample, VocDataset
 
 
 class _TrainingPictures(Dataset["tuple[Tensor, Tensor] | DataError"]):
-    """Augmented pictures by (index, seed); what was read stays in memory, at most ``cache_bytes`` of it.
+    """Augmented images by (index, seed); what was read stays in memory, at most ``cache_bytes`` of it.
 
-    A picture that cannot be read is handed on as its error: raised in a loading process, it would arrive wrapped in
+    An image that cannot be read is handed on as its error: raised in a loading process, it would arrive wrapped in
     that process's traceback.
     """
 
@@ -51,8 +51,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     batches that one process would. A last batch that is not full is left out.
 
     Args:
-        count: pictures in the split.
-        batch_size: pictures in a batch, over all processes.
+        count: images in the split.
+        batch_size: images in a batch, over all processes.
         seed: of the whole training.
         rank, world_size: this process and how many there are.
     """
@@ -92,7 +92,7 @@ def epoch_of(loader: DataLoader[tuple[Tensor, Tensor] | DataError]) -> Iterator[
     """The (uint8 [N, 3, h, w] RGB, int64 [N, h, w]) batches of one epoch.
 
     Raises:
-        DataError: a picture or mask cannot be read any more; the message names it.
+        DataError: an image or mask cannot be read any more; the message names it.
     """
     for batch in loader:
         if isinstance(batch, DataError):
@@ -105,7 +105,7 @@ def _one_thread(_: int) -> None:
 
 
 def _stack(items: Sequence[tuple[Tensor, Tensor] | DataError]) -> tuple[Tensor, Tensor] | DataError:
-    """Stacks pictures; smaller ones are padded to the largest with void. One that failed fails its batch."""
+    """Stacks images; smaller ones are padded to the largest with void. One that failed fails its batch."""
     pictures = [item for item in items if not isinstance(item, DataError)]
     if len(pictures) < len(items):
         return next(item for item in items if isinstance(item, DataError))

@@ -1,4 +1,4 @@
-"""A network's figures on labelled pictures, at each mask's own size, as it will be deployed."""
+"""A network's figures on labelled images, at each mask's own size, as it will be deployed."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def evaluate(
 
     Args:
         network: in evaluation mode.
-        samples: labelled pictures of any sizes.
-        input_size_hw: (H, W) that pictures are resized to.
+        samples: labelled images of any sizes.
+        input_size_hw: (H, W) that images are resized to.
         normalize: from uint8 RGB to the network's input.
         device: where to compute.
 

@@ -30,8 +30,8 @@ def check_training_step(
 
     Args:
         architecture, num_classes, arguments: the network, as the registry knows it.
-        batch_size: pictures in a batch, over all processes.
-        size_hw: height and width of the smallest training picture, behind augmentation.
+        batch_size: images in a batch, over all processes.
+        size_hw: height and width of the smallest training image, behind augmentation.
         input_size_hw: height and width for evaluation and deployment.
         recipe: which of the batch normalization keeps its statistics; None for none.
 

@@ -23,7 +23,7 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: pictures a step, over all processes together.
+        batch_size: images a step, over all processes together.
         optimizer, learning_rate, momentum, weight_decay: as usual; the rate is the schedule's peak.
         schedule: ``poly`` falls as (1 - t)^0.9; ``one-cycle`` warms up over ``warmup`` and falls as a cosine.
         warmup: share of the training that one-cycle rises for.
@@ -32,7 +32,7 @@ class Recipe:
         jaccard_weight: weight of the soft-IoU loss that is added to the cross-entropy; 0 leaves it out.
         auxiliary_weight: weight of an auxiliary head's loss.
         average_decay: decay a step of the averaged weights, which are what is evaluated and saved; 0 averages none.
-        augmentation: what a training picture goes through.
+        augmentation: what a training image goes through.
         freeze: the part that is not trained, which keeps its batch-norm statistics too.
         trunk_rate: share of the learning rate that the trunk has.
         frozen_norms: the trunk's batch norm keeps the statistics it was loaded with; its scales are trained.
@@ -83,7 +83,7 @@ class Recipe:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more, below 1")
 
 
-# Long et al. 2015, section 4.3: SGD with momentum 0.9, weight decay 5e-4, whole pictures.
+# Long et al. 2015, section 4.3: SGD with momentum 0.9, weight decay 5e-4, whole images.
 _FCN_PAPER = Recipe(
     epochs=50, batch_size=1, optimizer="sgd", learning_rate=1e-3, weight_decay=5e-4, schedule="poly",
     augmentation=Augmentation(crop_hw=None, colour=0.0),
@@ -97,7 +97,7 @@ _TORCHVISION = Recipe(
 PRESETS: Mapping[str, Recipe] = {
     "fcn-paper": _FCN_PAPER,
     "torchvision": _TORCHVISION,
-    # Ronneberger et al. 2015, section 3: one picture a step and momentum 0.99.
+    # Ronneberger et al. 2015, section 3: one image a step and momentum 0.99.
     "unet-paper": replace(_FCN_PAPER, learning_rate=1e-3, momentum=0.99, augmentation=Augmentation(colour=0.2)),
     "scratch": Recipe(
         batch_size=4, learning_rate=1.5e-3, class_weighting="sqrt", jaccard_weight=0.5, average_decay=0.998

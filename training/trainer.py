@@ -46,8 +46,8 @@ class Job:
         seed: of everything random.
         amp: autocast precision.
         compile: let torch.compile fuse the network's steps.
-        workers: processes that load and augment pictures.
-        cache_bytes: memory for decoded pictures.
+        workers: processes that load and augment images.
+        cache_bytes: memory for decoded images.
         evaluate_every: epochs between two measurements; the last epoch is always measured.
         resume: go on from ``out`` where there is a state.
         initialize: called with the fresh network, to load weights to start from.
@@ -101,7 +101,7 @@ class Trainer:
         changed: what a resumed run does other than before, such as ``learning_rate 0.001 instead of 0.01``.
 
     Raises:
-        DataError: a picture or mask is missing or malformed, or nothing can be learnt or measured.
+        DataError: an image or mask is missing or malformed, or nothing can be learnt or measured.
         UsageError: the network cannot be trained on such batches.
         CheckpointError: the state to resume is of other data, classes or network.
     """

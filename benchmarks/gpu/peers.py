@@ -101,7 +101,7 @@ def _network(subject: Subject, device: str) -> tuple[Any, Any, str]:
 
 
 def _classes(subject: Subject, coarse: Any, dtype: Any, device: str) -> Any:
-    """From a picture on the device, uint8 RGB [1, h, w, 3], to classes at the frame's size, uint8 [H, W]."""
+    """From an image on the device, uint8 RGB [1, h, w, 3], to classes at the frame's size, uint8 [H, W]."""
     import torch
     import torch.nn.functional as F
 

@@ -30,7 +30,7 @@ class Setting:
         graphs: the folder with the float graphs that :mod:`edgeseg.benchmarks.peers.graphs` writes.
         input_size_hw: height and width of the network's input.
         frame_size_hw: height and width of the frames, and of the class maps.
-        mean_rgb, std_rgb: normalization of pictures scaled to 0..1.
+        mean_rgb, std_rgb: normalization of images scaled to 0..1.
         threads: CPU threads for one frame.
     """
 

@@ -1,4 +1,4 @@
-"""The bundle's float graph as its peers take it: a normalized RGB picture in, and what they want out.
+"""The bundle's float graph as its peers take it: a normalized RGB image in, and what they want out.
 
 They are the same network with the same weights. What edgeseg's exporter folded into the first convolution (channel
 order and scale) is taken out again, because the usual way to use a network is to do that outside.
@@ -162,7 +162,7 @@ def decode_graph(classes: int, coarse_hw: tuple[int, int], size_hw: tuple[int, i
 
 
 def _first_weights(nodes: Sequence[onnx.NodeProto], tensor: str, origin: str) -> list[str]:
-    """The weights of the convolutions that take the picture, past zero padding."""
+    """The weights of the convolutions that take the image, past zero padding."""
     found = []
     for node in nodes:
         if tensor not in node.input:

@@ -1,4 +1,4 @@
-"""ONNX Runtime the usual way: picture normalized in NumPy, the last upsampling inside the graph, then the argmax.
+"""ONNX Runtime the usual way: image normalized in NumPy, the last upsampling inside the graph, then the argmax.
 
 Sessions are opened as its documentation says: all graph optimizations, which is the default, and the threads named.
 """

@@ -41,7 +41,7 @@ class Eager(Peer):
         std = torch.tensor(setting.std_rgb).view(1, 3, 1, 1)
 
         def normalized(picture_rgb: Tensor) -> Tensor:
-            # Of a picture [1, h, w, 3] this is a view in channels last.
+            # Of an image [1, h, w, 3] this is a view in channels last.
             return (picture_rgb.permute(0, 3, 1, 2).float() / 255 - mean) / std  # [1, 3, h, w]
 
         def coarse(image: Tensor) -> Tensor:

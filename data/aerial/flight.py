@@ -65,7 +65,7 @@ class AerialFlight:
         """Frame i of the flight.
 
         Returns:
-            The picture, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
+            The image, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
         """
         time_s = i / self.fps
         picture, mask = render(self.world, self.pose(time_s), time_s, self.size_hw)
@@ -75,7 +75,7 @@ class AerialFlight:
         """View i of the place from anywhere, at any height, tilt and exposure, unrelated to view i + 1.
 
         Returns:
-            The picture, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
+            The image, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
         """
         rng = _stream(self.seed, _STILL, i)
         x, y = rng.uniform(0, MAP_PX, 2)

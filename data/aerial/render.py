@@ -41,7 +41,7 @@ def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, in
     """Draws the view from a pose at a time.
 
     Returns:
-        The picture, uint8 [H, W, 3] BGR, free of lens effects, and its labels, uint8 [H, W].
+        The image, uint8 [H, W, 3] BGR, free of lens effects, and its labels, uint8 [H, W].
     """
     to_map = pose.frame_to_map(size_hw)
     height, width = size_hw

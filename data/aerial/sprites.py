@@ -1,4 +1,4 @@
-"""Cars and people as small pictures seen from above, drawn large and brought down smoothly."""
+"""Cars and people as small images seen from above, drawn large and brought down smoothly."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SKIN: tuple[Bgr, ...] = ((150, 180, 224), (120, 156, 206), (70, 98, 146), (48, 
 
 @dataclass(frozen=True)
 class Sprite:
-    """A picture of a thing that heads along +x, its middle at the picture's middle.
+    """An image of a thing that heads along +x, its middle at the image's middle.
 
     Attributes:
         bgra: uint8 [h, w, 4]; alpha is coverage.

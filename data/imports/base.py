@@ -20,7 +20,7 @@ from ..lists import PICTURE_SUFFIXES
 Mask = npt.NDArray[np.uint8]
 
 SUFFIXES = (*PICTURE_SUFFIXES, ".gif", ".ppm", ".pgm", ".jp2")
-"""Of files that may hold pictures or masks, in lower case."""
+"""Of files that may hold images or masks, in lower case."""
 
 _MOST_FILES = 5_000_000
 _MOST_JSON_BYTES = 2 << 30
@@ -29,13 +29,13 @@ _SKIPPED_FOLDERS = ("__MACOSX", "@eaDir")
 
 @dataclass(frozen=True)
 class Item:
-    """One picture with what draws its mask.
+    """One image with what draws its mask.
 
     Attributes:
         id: its name without suffix, with folders that are worth keeping.
         picture: its file, or the file's content.
         split: the list that it is in; empty where the form has none.
-        mask: gives the mask for the picture's (height, width): positions among the classes, uint8, 255 for void. It
+        mask: gives the mask for the image's (height, width): positions among the classes, uint8, 255 for void. It
             raises DataError where it cannot.
     """
 
@@ -51,7 +51,7 @@ class Found:
 
     Attributes:
         classes: in order of the values that the masks have.
-        items: the pictures.
+        items: the images.
         left_out: names of what is not taken, by the reason.
         notes: what a user should know, a line each.
     """
@@ -115,7 +115,7 @@ class Tree:
         return [path for path in self.files if path.name.lower().endswith(ends)]
 
     def pictures(self) -> list[PurePosixPath]:
-        """The files that may hold pictures or masks."""
+        """The files that may hold images or masks."""
         return self.ending(*SUFFIXES)
 
     def has_folder(self, *names: str) -> bool:

@@ -28,7 +28,7 @@ _END = re.compile(r"_gt(Fine|Coarse)_label(Train)?Ids\.png$", re.IGNORECASE)
 
 
 def read(tree: Tree, asked: Asked) -> Found:
-    """Reads all pictures that have a mask of labelIds, or else of trainIds. Other values are void."""
+    """Reads all images that have a mask of labelIds, or else of trainIds. Other values are void."""
     classes = [NamedClass(name, (r, g, b)) for _, name, r, g, b in _TRAINED]
     found = Found(classes)
     by_label = by_values(classes, {label: at for at, (label, *_) in enumerate(_TRAINED)})

@@ -140,10 +140,10 @@ class _Layer:
 
 
 class _Drawn:
-    """Draws the objects of one picture.
+    """Draws the objects of one image.
 
     Args:
-        image: the picture's entry.
+        image: the image's entry.
         objects: its annotations.
         ids: position of each category, by its number.
     """

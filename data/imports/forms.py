@@ -1,4 +1,4 @@
-"""Forms whose masks are pictures: pairs of folders, and what ADE20K, CamVid, Roboflow and Cityscapes make of them."""
+"""Forms whose masks are images: pairs of folders, and what ADE20K, CamVid, Roboflow and Cityscapes make of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_pairs(tree: Tree, asked: Asked) -> Found:
 
 
 def read_globs(tree: Tree, asked: Asked) -> Found:
-    """Reads pictures and masks that two patterns name.
+    """Reads images and masks that two patterns name.
 
     Raises:
         UsageError: a pattern is missing, or matches nothing.
@@ -79,7 +79,7 @@ def read_camvid(tree: Tree, asked: Asked) -> Found:
 
 
 def read_roboflow(tree: Tree, asked: Asked) -> Found:
-    """Reads Roboflow's png-mask-semantic: masks beside their pictures, and a ``_classes.csv`` in each folder.
+    """Reads Roboflow's png-mask-semantic: masks beside their images, and a ``_classes.csv`` in each folder.
 
     Raises:
         DataError: the lists name different classes.

@@ -1,4 +1,4 @@
-"""labelme's JSON files: shapes beside each picture."""
+"""labelme's JSON files: shapes beside each image."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _classes(tree: Tree, asked: Asked, entries: list[dict[str, Any]]) -> list[Na
 
 
 def _picture(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | bytes:
-    """The picture: the file that the JSON names, one of the same name, or the copy in the JSON."""
+    """The image: the file that the JSON names, one of the same name, or the copy in the JSON."""
     named = entry.get("imagePath")
     candidates = [] if not isinstance(named, str) else [PureWindowsPath(named).name]
     candidates += [path.stem + suffix for suffix in SUFFIXES]
@@ -121,7 +121,7 @@ class _Drawn:
 
 
 def stated_size(stated_hw: tuple[Any, Any], size_hw: tuple[int, int]) -> tuple[int, int]:
-    """The size that annotations are for: the picture's, or the picture's before EXIF turned it.
+    """The size that annotations are for: the image's, or the image's before EXIF turned it.
 
     Raises:
         DataError: they are for another.

@@ -1,4 +1,4 @@
-"""Pictures and masks that lie apart, brought together by their folders and names."""
+"""Images and masks that lie apart, brought together by their folders and names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LEFT_WITH_MANUAL = ("mask", "masks", "2nd_manual")
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture with its mask, both as paths below the set's folder."""
+    """One image with its mask, both as paths below the set's folder."""
 
     id: str
     split: str
@@ -50,7 +50,7 @@ class Paired:
 
 
 def pair_up(files: Iterable[PurePosixPath]) -> Paired:
-    """Pairs pictures and masks: the same folders but for words such as ``images`` and ``masks``, the same name but for
+    """Pairs images and masks: the same folders but for words such as ``images`` and ``masks``, the same name but for
     endings such as ``_mask``.
 
     Args:

@@ -89,7 +89,7 @@ def _rgb(text: Any) -> tuple[int, int, int] | None:
 
 
 class _Drawn:
-    """Draws the objects of one picture.
+    """Draws the objects of one image.
 
     Args:
         shown: the objects.

@@ -30,7 +30,7 @@ _TURNS: dict[int, Callable[[Mask], Mask]] = {
     7: lambda mask: np.rot90(mask, 2).T,
     8: lambda mask: np.rot90(mask, 1),
 }
-"""What an EXIF orientation does to a picture whose sides it exchanges."""
+"""What an EXIF orientation does to an image whose sides it exchanges."""
 
 _SPLIT_NAME = re.compile(r"[^\w.-]+")
 _DEFAULT_SHARE = 0.2
@@ -39,10 +39,10 @@ _MOST_LINES = 32
 
 @dataclass(frozen=True)
 class Splitting:
-    """How pictures are shared out.
+    """How images are shared out.
 
     Attributes:
-        share: of pictures for val; None keeps the source's lists, and takes 0.2 where it has no val.
+        share: of images for val; None keeps the source's lists, and takes 0.2 where it has no val.
         group_of: keeps groups together.
         seed: of the draw among groups.
     """
@@ -74,17 +74,17 @@ class Imported:
 def write_items(
     building: Path, found: Found, target: Target, splitting: Splitting, progress: Callable[[int, int], None]
 ) -> Imported:
-    """Writes all pictures, masks, lists and the label map.
+    """Writes all images, masks, lists and the label map.
 
     Args:
         building: a folder with the folders of VOC layout.
         found: the source.
         target: the classes to write.
-        splitting: how pictures are shared out.
-        progress: called with the number of pictures done and all, after each.
+        splitting: how images are shared out.
+        progress: called with the number of images done and all, after each.
 
     Raises:
-        DataError: no picture could be taken.
+        DataError: no image could be taken.
         OSError: the disk failed.
     """
     result = Imported(target.labels, left_out=found.left_out)
@@ -136,7 +136,7 @@ def write_items(
 
 
 def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
-    """The picture's bytes and suffix as they are written, its mask, and whether that was turned."""
+    """The image's bytes and suffix as they are written, its mask, and whether that was turned."""
     name = "the picture in the annotations"
     if isinstance(item.picture, Path):
         data, suffix, name = (
@@ -161,7 +161,7 @@ def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
 
 
 def _free_name(item: Item, taken: dict[str, str]) -> str:
-    """An id that a list can hold, and that no other picture has."""
+    """An id that a list can hold, and that no other image has."""
     name = "/".join(_SPLIT_NAME.sub("_", part).lstrip(".") or "_" for part in item.id.split("/") if part)
     written = name.encode("utf-8", "replace")
     if len(written) > _MOST_ID:

@@ -1,4 +1,4 @@
-"""A contact sheet: labelled frames in rows, each as frame, truth, mask and overlay, on one picture."""
+"""A contact sheet: labelled frames in rows, each as frame, truth, mask and overlay, on one image."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _spread(frames: LabelledFrames, count: int) -> Iterator[LabelledFrame]:
 
 
 def _tiles(row: ContactRow, labels: LabelMap) -> list[_Picture]:
-    """The row's pictures at the frame's own size, RGB."""
+    """The row's images at the frame's own size, RGB."""
     palette_rgb = labels.palette_rgb()
     frame = row.frame.frame_bgr
     overlay = Overlay(labels).blend(frame, row.classes)

@@ -1,4 +1,4 @@
-"""The pictures of a verification report, rendered and encoded as the frames pass by."""
+"""The images of a verification report, rendered and encoded as the frames pass by."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class VariantPictures:
 
 @dataclass(frozen=True)
 class FramePictures:
-    """One frame's part of the report: encoded pictures, at most 480 pixels wide.
+    """One frame's part of the report: encoded images, at most 480 pixels wide.
 
     Attributes:
         id: of the frame.
@@ -66,7 +66,7 @@ class ComparedMask:
 
 
 class Gallery:
-    """Keeps the pictures of the frames that differ most, and of the first; a fixed number of them.
+    """Keeps the images of the frames that differ most, and of the first; a fixed number of them.
 
     Args:
         labels: the network's classes, for their colours.
@@ -134,7 +134,7 @@ def difference_map(frame_bgr: _Picture, kinds: npt.NDArray[np.uint8]) -> _Pictur
     """Paints ties and real disagreements over the darkened frame: uint8 [H, W, 3], BGR, at most 480 wide."""
     picture = _backdrop(frame_bgr)
     for kind, rgb in ((TIE, TIE_RGB), (REAL, REAL_RGB)):
-        # Three pixels wide, so that one that differs is seen however small the picture is made.
+        # Three pixels wide, so that one that differs is seen however small the image is made.
         _paint(picture, np.equal(kinds, kind), rgb, width=3)
     return picture
 

@@ -1,4 +1,4 @@
-"""The verification page: ``verification.json`` made readable, with pictures; one HTML file that needs nothing else."""
+"""The verification page: ``verification.json`` made readable, with images; one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def render(verification: Mapping[str, Any], pictures: Sequence[FramePictures]) -
         pictures: frames to show.
 
     Returns:
-        HTML, with the pictures inside.
+        HTML, with the images inside.
     """
     variants = verification["variants"]
     sections = "".join(_variant(name, variant, verification["labels"]) for name, variant in variants.items())
@@ -236,7 +236,7 @@ def _frame(picture: FramePictures) -> str:
         shares = f"{_percent(variant.tie_share, 3)} ties, {_percent(variant.real_share, 3)} real"
         upper.append(_figure(variant.mask_png, "png", name))
         lower.append(_figure(variant.difference_png, "png", f"{name} differs from PyTorch: {shares}"))
-    # Narrow screens show the columns one below the other, so each keeps its two pictures together.
+    # Narrow screens show the columns one below the other, so each keeps its two images together.
     columns = "".join(f"<div>{top}{bottom}</div>" for top, bottom in zip(upper, lower, strict=True))
     return (
         f'<section class="card frame"><h4>{escape(picture.id)}</h4><div class="row">{columns}</div></section>'

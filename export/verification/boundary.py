@@ -1,7 +1,7 @@
 """Boundary IoU (Cheng et al. 2021, "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation").
 
 Plain IoU forgives an edge that is off by a few pixels on a large object. Boundary IoU compares only the band of each
-mask within a distance of its own contour: 2 % of the picture's diagonal, as in the paper.
+mask within a distance of its own contour: 2 % of the image's diagonal, as in the paper.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BAND_SHARE = 0.02
 
 
 class BoundaryIou:
-    """Boundary IoU of each class, over all pictures shown to it.
+    """Boundary IoU of each class, over all images shown to it.
 
     Args:
         num_classes: C.
@@ -27,7 +27,7 @@ class BoundaryIou:
         self._union = np.zeros(num_classes, np.int64)
 
     def update(self, reference: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> None:
-        """Adds one picture: two class maps, uint8 [H, W]. Pixels that are void in the first do not count."""
+        """Adds one image: two class maps, uint8 [H, W]. Pixels that are void in the first do not count."""
         height, width = reference.shape
         distance = max(1, round(BAND_SHARE * float(np.hypot(height, width))))
         labelled = reference != VOID
@@ -53,7 +53,7 @@ class BoundaryIou:
 
 
 def _band(mask: npt.NDArray[np.bool_], distance: int) -> npt.NDArray[np.bool_]:
-    """The pixels of a mask that lie within ``distance`` of its contour; the picture's border is part of it."""
+    """The pixels of a mask that lie within ``distance`` of its contour; the image's border is part of it."""
     # The border counts as outside, as in the authors' code: there the object's true contour is unknown.
     eroded = cv2.erode(
         mask.astype(np.uint8),

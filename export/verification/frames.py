@@ -59,7 +59,7 @@ class LabelledFrames(ABC):
 
 
 class PictureFrames(LabelledFrames):
-    """Up to ``limit`` of some pictures, spread evenly over them.
+    """Up to ``limit`` of some images, spread evenly over them.
 
     Args:
         pictures: where from.

@@ -34,7 +34,7 @@ TOLERANCE = 3.0
 """LR-ASPP in float16 and in Q/DQ stays below 1.3: rounding errors are nearly independent; of a bias there are few."""
 
 RANGE_TOLERANCE = 6.0
-"""Pictures that the calibration has not seen pass its ranges by a little: min-max over 8 pictures, up to 4.2 on others.
+"""Images that the calibration has not seen pass its ranges by a little: min-max over 8 images, up to 4.2 on others.
 Ranges at 0.3 of their width are past 10 for three tensors in four."""
 
 _LEAST_SHOWN = 0.001
