@@ -1,1 +1,1 @@
-"""INT8: activation ranges from a calibration set, Q/DQ placement for each target, and the accuracy-budget search."""
+"""INT8: activation ranges from a calibration set, Q/DQ placement for each target, and a search within a budget."""

@@ -1,10 +1,10 @@
-"""Bias correction: gives each quantized convolution back the mean that rounding took from its output.
+"""Bias correction: it restores the mean of each quantized convolution's output, which rounding changes.
 
-Rounding errors of weights do not average out over a channel: they move its mean, and that moves whole classes against
-each other (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2).
-Measured on a few calibration images, one convolution after the other from the frame's side on, so that each one
-sees those before it: corrected together, the ones behind would take back again what the ones before have taken back
-already (LRASPP on CamVid: a logit error of 25 % in place of 5 %).
+Rounding errors of weights do not cancel over a channel: they shift its mean, and that shifts whole classes against each
+other (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2).
+The shift is measured on a few calibration images, one convolution after the other in the graph's order, so that each
+measurement includes the corrections before it. If all were corrected together, later convolutions would correct the
+same error again (LRASPP on CamVid: a logit error of 25 % instead of 5 %).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ def bias_shifts(
     frames: Sequence[npt.NDArray[np.uint8]],
     on_step: Callable[[], None] = lambda: None,
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Measures what to add to the biases.
+    """Measures the corrections of the biases.
 
     Args:
         graph: float32.
         ranges: by activation, as :func:`~.quantize.quantize` takes them.
         target: ``tensorrt`` or ``cpu``.
         excluded: convolutions that stay in float.
-        frames: a few, uint8 [1, H, W, 3] at the graph's size.
+        frames: a few frames, uint8 [1, H, W, 3] at the graph's size.
         on_step: called after each convolution.
 
     Returns:
-        By convolution that is quantized and has a bias, float32 [output channels].
+        For each quantized convolution with a bias, float32 [output channels].
     """
     quantized = set(candidates(graph, target)) - set(excluded)
     outputs = {
@@ -75,10 +75,10 @@ def _channel_means(
 
 
 def shifts_as_json(shifts: Shifts) -> dict[str, list[float]]:
-    """Shifts as JSON stores them, to six digits."""
+    """Returns shifts for JSON, to six digits."""
     return {name: [float(f"{value:.6g}") for value in values] for name, values in shifts.items()}
 
 
 def shifts_from_json(content: Any) -> dict[str, npt.NDArray[np.float32]]:
-    """Reads what :func:`shifts_as_json` gave."""
+    """Reads the output of :func:`shifts_as_json`."""
     return {name: np.array(values, np.float32) for name, values in content.items()}

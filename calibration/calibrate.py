@@ -1,4 +1,4 @@
-"""Calibration from end to end: images, ranges, and for each target a plan that keeps the budgets."""
+"""Calibration from end to end: images, ranges, and a plan within the budgets for each target."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from .search import BudgetSearch, Notify, SearchResult, Trial, int8_macs
 RECORD_NAME = "calibration.json"
 JOURNAL_NAME = "trials.jsonl"
 _BLIND_METHOD = "percentile"
-"""What is taken where nothing can be measured: of the three it was the best, or close to it, on every network here."""
+"""The default if nothing can be measured: the best of the three methods, or close to it, on every network here."""
 
 
 @dataclass(frozen=True)
 class CalibrationRequest:
-    """How to calibrate.
+    """A request for a calibration.
 
     Attributes:
-        source: a data set's folder or ``aerial:SEED``; None to take ranges that are there.
-        ranges: a calibration file to take; None for the one in the working folder, or the one that ships.
+        source: a data set's folder or ``aerial:SEED``; None to use existing ranges.
+        ranges: a calibration file to use; None for the one in the working folder, or the one that ships.
         method: one of ``METHODS``, or ``auto`` for the one that measures best.
-        pictures: how many to use; None for ``DEFAULT_PICTURES``.
+        pictures: the number of images; None for ``DEFAULT_PICTURES``.
         budget, class_budget: points of mean IoU, and of any class, that may be lost.
         correct_biases: whether the search may correct biases.
-        exclude: an exclusion list to take as it is, in place of the search.
+        exclude: an exclusion list to use unchanged, instead of the search.
         targets: some of ``TARGETS``.
     """
 
@@ -58,11 +58,11 @@ class CalibrationRequest:
     targets: tuple[str, ...] = TARGETS
 
     def check(self) -> None:
-        """Sees at once what cannot work, before a network is exported.
+        """Finds what cannot work early, before a network is exported.
 
         Raises:
             UsageError: a value is unknown or out of range.
-            DataError: a folder or file is not there.
+            DataError: a folder or file is missing.
         """
         for target in self.targets:
             check_target(target)
@@ -86,13 +86,13 @@ class CalibrationRequest:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration gave.
+    """The outcome of a calibration.
 
     Attributes:
         record: ranges and plans.
-        plans: by target asked for.
-        searches: by target, the search's measurements; none where there was none.
-        notes: what a user should know; said while it ran, too.
+        plans: by requested target.
+        searches: by target, the measurements of the search; none for a target without a search.
+        notes: what a user should know; also passed to ``say`` while it ran.
     """
 
     record: Record
@@ -101,7 +101,7 @@ class Calibration:
     notes: tuple[str, ...] = ()
 
     def quantized(self, graph: Graph, target: str) -> onnx.ModelProto:
-        """Writes a target's form of the graph that was calibrated."""
+        """Writes the calibrated graph in the form for a target."""
         plan = self.plans[target]
         shifts = shifts_from_json(plan.shifts)
         return quantize(graph, self.record.ranges[plan.method], target, plan.excluded, shifts)
@@ -117,24 +117,24 @@ def calibrate(
     notify: Notify = lambda text, done, total: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Calibration:
-    """Finds ranges and a plan for every target, reusing what holds.
+    """Finds ranges and a plan for every target, and reuses earlier results that still hold.
 
-    Leaves in ``folder``: ``calibration.json``, ``trials.jsonl``, and for each target its exclusion list and plot.
+    Writes into ``folder``: ``calibration.json``, ``trials.jsonl``, and for each target its exclusion list and plot.
 
     Args:
         graph: float32.
         labels: the network's classes.
-        request: what is wanted.
-        folder: for the files; made where it is not there.
+        request: how to calibrate.
+        folder: for the files; made if it is missing.
         shipped: the calibration that came with the weights.
-        unseen: name and pixels, uint8 [H, W, 3], of the frames that will be verified on: none may be calibrated on.
-        notify: told of the progress.
-        say: told what the images are worth, and what is reused or measured anew and why.
+        unseen: name and pixels, uint8 [H, W, 3], of the frames for verification: none may be used for calibration.
+        notify: called with the progress.
+        say: called with lines on the quality of the images, and on what is reused or measured again and why.
 
     Raises:
-        UsageError: a choice that cannot work.
-        DataError: images, ranges or an exclusion list are missing, malformed, or of something else, or an image is
-            among ``unseen``.
+        UsageError: a choice cannot work.
+        DataError: images, ranges or an exclusion list are missing, malformed or do not fit, or an image is among
+            ``unseen``.
         OutputError: the folder cannot be written.
     """
     request.check()
@@ -192,7 +192,7 @@ def _record(
     notify: Notify,
     say: Callable[[str], None],
 ) -> Record:
-    """The ranges that hold: given, found, shipped, or measured now."""
+    """Returns the ranges that hold: given, found, shipped, or measured now."""
     wanted = METHODS if request.method == "auto" else (request.method,)
     if request.ranges is not None:
         record = Record.load(request.ranges)
@@ -228,12 +228,12 @@ def _record(
         )
     record = Record.of(graph, pictures, _measure(graph, pictures, wanted, notify))
     _make(folder)
-    record.save(path)  # so that a search that is ended need not measure them again
+    record.save(path)  # so that an interrupted search need not measure them again
     return record
 
 
 def _make(folder: Path) -> None:
-    """Makes the working folder once there is something to write, so that a refusal leaves none behind."""
+    """Makes the working folder only when there is something to write, so that a refusal leaves no folder."""
     check_output(folder, folder=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -318,7 +318,7 @@ def _searched_plan(result: SearchResult, request: CalibrationRequest) -> Plan:
 
 
 def figures(trial: Trial) -> dict[str, float]:
-    """What a trial lost on the held-out images, in points of 100, and its logits' relative error."""
+    """Returns a trial's losses on the held-out images, in points of 100, and its logits' relative error."""
     return {
         "miou": trial.score.miou,
         "miou_lost": trial.loss.miou,
@@ -338,7 +338,7 @@ def _given_plan(
 def _blind_plan(
     graph: Graph, pictures: CalibrationSet, record: Record, request: CalibrationRequest, target: str
 ) -> Plan:
-    """Without truth the method is chosen by the logits alone, and everything is quantized."""
+    """Returns a plan without truth: only the logits choose the method, and everything is quantized."""
     methods = METHODS if request.method == "auto" else (request.method,)
     judge = Judge(graph, pictures, 1, target)
     samples = list(pictures.read(pictures.held_back[:8]))

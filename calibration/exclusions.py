@@ -1,4 +1,4 @@
-"""The exclusion list as a text file: one operator a line, to be read, edited and passed back."""
+"""The exclusion list as a text file with one operator on each line, to read, edit and pass back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .graph import Graph
 def write_exclusions(
     path: Path, graph: Graph, target: str, excluded: Sequence[str], errors: Mapping[str, float]
 ) -> None:
-    """Writes a list, each operator with what it is.
+    """Writes a list, with a description of each operator.
 
     Args:
         path: the file.
-        graph: whose operators they are.
+        graph: has the operators.
         target: of the variant, for the heading.
-        excluded: names, in the order they are to stand.
-        errors: by name, the relative logit error of quantizing it alone; not every name need have one.
+        excluded: names, in the order of the file.
+        errors: by name, the relative logit error if only this operator is quantized; some names may have none.
 
     Raises:
         OutputError: the file cannot be written.
@@ -44,11 +44,11 @@ def read_exclusions(path: Path, graph: Graph) -> tuple[str, ...]:
     """Reads a list.
 
     Args:
-        path: the file; what follows a ``#`` is a comment.
-        graph: whose operators it must name.
+        path: the file; text after a ``#`` is a comment.
+        graph: has the operators that the list may name.
 
     Raises:
-        DataError: the file cannot be read, or names what the graph does not have; the message gives the line.
+        DataError: the file cannot be read, or names an operator that the graph lacks; the message gives the line.
     """
     names = []
     for number, line in enumerate(read_text(path, "the exclusion list").splitlines(), 1):

@@ -1,4 +1,4 @@
-"""An ONNX graph as calibration sees it: who makes a tensor, who reads it, and what each convolution costs."""
+"""An ONNX graph for calibration: the readers of each tensor, the shapes, and the cost of each convolution."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 @dataclass(frozen=True)
 class Operator:
-    """A convolution: what can be quantized or left out.
+    """A convolution, the unit that is quantized or stays in float.
 
     Attributes:
         name: of its node.
         kind: ``Conv`` or ``ConvTranspose``.
-        weight: name of its weights, which is the checkpoint's.
+        weight: name of its weights, as in the checkpoint.
         kernel_hw: of its kernel.
         depthwise: whether each output channel reads one input channel.
         macs: multiply-accumulates for one frame.
@@ -40,14 +40,14 @@ class Operator:
 
     @property
     def description(self) -> str:
-        """For people: ``classifier.cbr.0, 1 x 1``."""
+        """A description for people: ``classifier.cbr.0, 1 x 1``."""
         height, width = self.kernel_hw
         form = ", depthwise" if self.depthwise else ", transposed" if self.kind == "ConvTranspose" else ""
         return f"{self.weight.removesuffix('.weight')}, {height} x {width}{form}"
 
 
 class Graph:
-    """Reads a float32 graph of a bundle; the model itself is never changed.
+    """A float32 graph of a bundle, read only; the model itself is never changed.
 
     Args:
         model: ``frame`` uint8 [N, H, W, 3] -> ``logits`` float32 [N, C, h, w].
@@ -61,7 +61,7 @@ class Graph:
 
     @cached_property
     def consumers(self) -> Mapping[str, Sequence[onnx.NodeProto]]:
-        """By tensor, the nodes that read it, in the graph's order."""
+        """For each tensor, the nodes that read it, in the graph's order."""
         found: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:
             for name in dict.fromkeys(filter(None, node.input)):
@@ -76,7 +76,7 @@ class Graph:
 
     @cached_property
     def sha256(self) -> str:
-        """A digest of what the graph computes: operators, attributes, wiring and weights; not of the file's bytes."""
+        """A digest of the computation: operators, attributes, connections and weights, not of the file's bytes."""
         digest = hashlib.sha256()
         for node in self.nodes:
             parts = [node.op_type, *node.input, "->", *node.output]
@@ -93,7 +93,7 @@ class Graph:
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """By tensor, the shape it has for one frame; measured, because not every shape can be inferred."""
+        """For each tensor, its shape for one frame; measured, because not every shape can be inferred."""
         names = self.activations
         session = open_session(with_outputs(self.model, names))
         outputs = session.run(list(names), {INPUT: np.zeros((1, *self.input_size_hw, 3), np.uint8)})
@@ -101,8 +101,8 @@ class Graph:
 
     @cached_property
     def activations(self) -> tuple[str, ...]:
-        """The float32 tensors between frame and logits, in the graph's order; frames before their layout is changed
-        and shapes are left out."""
+        """The float32 tensors between frame and logits, in the graph's order, without shapes and frames in their
+        original layout."""
         inferred = onnx.shape_inference.infer_shapes(self.model)
         kinds = {
             info.name: info.type.tensor_type.elem_type
@@ -122,7 +122,7 @@ class Graph:
 
     @cached_property
     def gates(self) -> frozenset[str]:
-        """The convolutions of squeeze-and-excitation: they read one value a channel, and cost next to nothing."""
+        """The convolutions of squeeze-and-excitation: they read one value for each channel, and cost almost nothing."""
         return frozenset(
             node.name
             for node in self.nodes
@@ -130,11 +130,11 @@ class Graph:
         )
 
     def values(self, name: str) -> npt.NDArray[np.generic]:
-        """An initializer's values."""
+        """Returns the values of an initializer."""
         return numpy_helper.to_array(self.initializers[name])
 
     def only_consumer(self, tensor: str) -> onnx.NodeProto | None:
-        """The one node that reads a tensor; None where there are more, or none."""
+        """Returns the one node that reads a tensor; None if there are more, or none."""
         nodes = self.consumers.get(tensor, ())
         return nodes[0] if len(nodes) == 1 else None
 
@@ -142,7 +142,7 @@ class Graph:
         weight = self.initializers[node.input[1]]
         kernel_hw = (int(weight.dims[2]), int(weight.dims[3]))
         source, target = self.shapes_of(node)
-        # A convolution multiplies its kernel once an output pixel, a transposed one once an input pixel.
+        # A convolution applies its kernel once for each output pixel, a transposed one once for each input pixel.
         pixels = target[2:] if node.op_type == "Conv" else source[2:]
         return Operator(
             name=node.name,
@@ -154,17 +154,17 @@ class Graph:
         )
 
     def shapes_of(self, node: onnx.NodeProto) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shapes of a node's first input and first output for one frame."""
+        """Returns the shapes of a node's first input and first output for one frame."""
         return self.shapes[node.input[0]], self.shapes[node.output[0]]
 
 
 def groups(node: onnx.NodeProto) -> int:
-    """The ``group`` attribute of a convolution."""
+    """Returns the ``group`` attribute of a convolution."""
     return next((int(item.i) for item in node.attribute if item.name == "group"), 1)
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """A copy of a model whose outputs are the tensors named."""
+    """Returns a copy of a model whose outputs are the named tensors."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]

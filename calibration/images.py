@@ -1,4 +1,4 @@
-"""The calibration set: labelled images, read one at a time, with a part held out for measuring."""
+"""The calibration set: labelled images, read one at a time; a part is held out for measuring."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..data.voc import Sample
 
 DEFAULT_PICTURES = 160
 _HELD_BACK_EVERY = 2
-"""Every second image is held out: the budget is judged on as many as the ranges are taken from."""
+"""Every second image is held out, so equal numbers of images give the ranges and judge the budget."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a calibration set is worth.
+    """The coverage of the classes by a calibration set.
 
     Attributes:
-        pictures: how many, held out or not.
-        class_shares: by class, its share of the labelled pixels; empty where the labels are not the network's.
+        pictures: the number of images, including held-out ones.
+        class_shares: by class, its share of the labelled pixels; empty if the labels are not the network's.
     """
 
     pictures: int
@@ -34,19 +34,19 @@ class Coverage:
 
     @property
     def never_seen(self) -> tuple[str, ...]:
-        """The classes that no pixel has."""
+        """The classes without a pixel."""
         return tuple(name for name, share in self.class_shares.items() if share == 0)
 
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Images in two parts that share none: one for the ranges, one held out to judge by.
+    """Images in two disjoint parts: one for the ranges, one held out to judge the results.
 
     Attributes:
-        pictures: all there are.
+        pictures: all images.
         for_ranges, held_back: positions in ``pictures``.
-        hashes: by position used, the SHA-256 of the image's pixels.
-        coverage: what the set is worth.
+        hashes: by used position, the SHA-256 of the image's pixels.
+        coverage: how well the set covers the classes.
         has_truth: whether the masks are in the network's classes.
     """
 
@@ -59,7 +59,7 @@ class CalibrationSet:
 
     @property
     def sha256(self) -> str:
-        """A digest of the images the ranges are taken from, whatever their order."""
+        """A digest of the images for the ranges, independent of their order."""
         return hashlib.sha256("".join(sorted(self.hashes[i] for i in self.for_ranges)).encode()).hexdigest()
 
     def read(self, indices: Sequence[int]) -> Iterator[Sample]:
@@ -68,17 +68,17 @@ class CalibrationSet:
 
 
 def picture_sha256(frame_bgr: npt.NDArray[np.uint8]) -> str:
-    """A digest of an image's pixels: the same under another name or file format without loss."""
+    """Returns a digest of an image's pixels: the same under another name or in another lossless file format."""
     digest = hashlib.sha256(repr(frame_bgr.shape).encode())
     digest.update(np.ascontiguousarray(frame_bgr).data)
     return digest.hexdigest()
 
 
 def check_source(source: str) -> None:
-    """Sees whether ``--calibrate`` names something that is there; makes and reads no image.
+    """Checks that ``--calibrate`` names an existing source, without making or reading an image.
 
     Raises:
-        UsageError: nothing is named, or an aerial world without a number.
+        UsageError: the source is empty, or an aerial world without a number.
         DataError: the data set is missing or malformed.
     """
     kind, colon, seed = source.partition(":")
@@ -91,12 +91,12 @@ def check_source(source: str) -> None:
 
 
 def open_pictures(source: str, size_hw: tuple[int, int], count: int | None) -> Pictures:
-    """Opens what ``--calibrate`` names.
+    """Opens the source that ``--calibrate`` names.
 
     Args:
-        source: folder of a data set in VOC layout, whose ``train`` split is taken, or ``aerial:SEED``.
+        source: folder of a data set in VOC layout, whose ``train`` split is used, or ``aerial:SEED``.
         size_hw: size of the aerial views.
-        count: how many aerial views; None for ``DEFAULT_PICTURES``.
+        count: the number of aerial views; None for ``DEFAULT_PICTURES``.
 
     Raises:
         UsageError: an aerial world without a number.
@@ -115,16 +115,16 @@ def survey(
     count: int | None = None,
     on_picture: Callable[[], None] = lambda: None,
 ) -> CalibrationSet:
-    """Chooses, hashes and counts the images of a calibration set, reading each once.
+    """Chooses, hashes and counts the images of a calibration set; each is read once.
 
     Args:
-        pictures: where from.
+        pictures: the source.
         labels: the network's classes.
-        count: images to use, spread evenly; None for ``DEFAULT_PICTURES``, or all where there are fewer.
+        count: images to use, evenly spaced; None for ``DEFAULT_PICTURES``, or all if there are fewer.
         on_picture: called after each.
 
     Raises:
-        UsageError: ``count`` is below 2: one for the ranges, one to judge by.
+        UsageError: ``count`` is below 2: one for the ranges and one to judge.
         DataError: there are fewer than two different images, or one is malformed.
     """
     if count is not None and count < 2:
@@ -137,7 +137,7 @@ def survey(
     for index in chosen:
         sample = pictures.read(index)
         digest = picture_sha256(sample.frame_bgr)
-        if digest not in known:  # the same image twice would stand on both sides
+        if digest not in known:  # a duplicate could be in both parts
             known.add(digest)
             hashes[index] = digest
             pixels += np.bincount(sample.mask.ravel(), minlength=256)

@@ -1,4 +1,4 @@
-"""What a quantized graph costs: mean IoU and each class's, against the float graph, on the held-out images."""
+"""The loss of a quantized graph: mean IoU and each class's IoU against the float graph, on the held-out images."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .session import open_session
 Logits = npt.NDArray[np.float32]
 
 MIN_CLASS_PIXELS = 2000
-"""Below this a class is shown and not judged: one pixel would be worth more than 0.05 points."""
+"""A class with fewer pixels is shown but not judged: one pixel would be more than 0.05 points."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One graph on the held-out images. Shares are of 1.
+    """One graph's figures on the held-out images. Shares are of 1.
 
     Attributes:
-        class_iou: by class; NaN where it is absent.
-        pixels: by class, how many the truth has.
-        logit_error: root mean square of the logits' difference from the float graph's, as a share of theirs.
+        class_iou: by class; NaN for an absent class.
+        pixels: by class, its number of pixels in the truth.
+        logit_error: root mean square of the difference from the float graph's logits, as a share of theirs.
     """
 
     class_iou: tuple[float, ...]
@@ -44,7 +44,7 @@ class Score:
         return float(np.nanmean(self.class_iou))
 
     def points_lost(self, reference: Score) -> Loss:
-        """What it loses against a reference, in points of 100."""
+        """Returns the loss against a reference, in points of 100."""
         drops = 100 * (np.array(reference.class_iou) - np.array(self.class_iou))
         judged = (np.array(self.pixels) >= MIN_CLASS_PIXELS) & ~np.isnan(drops)
         worst = int(np.argmax(np.where(judged, drops, -np.inf)))
@@ -62,7 +62,7 @@ class Loss:
     Attributes:
         miou: of mean IoU.
         worst_class: of the judged class that loses most.
-        worst_class_id: which; -1 where none has enough pixels.
+        worst_class_id: the id of that class; -1 if none has enough pixels.
     """
 
     miou: float
@@ -70,7 +70,7 @@ class Loss:
     worst_class_id: int
 
     def spent(self, budget: float, class_budget: float) -> float:
-        """The share of the tighter budget that is spent: up to 1 is within both."""
+        """Returns the spent share of the tighter budget: up to 1 is within both."""
         return max(_share(self.miou, budget), _share(self.worst_class, class_budget))
 
 
@@ -84,10 +84,10 @@ class Judge:
     """Scores graphs on one set of held-out images.
 
     Args:
-        graph: the float graph that they are held against.
-        pictures: whose masks are in the network's classes.
+        graph: the float graph, as the reference.
+        pictures: with masks in the network's classes.
         num_classes: C.
-        target: for whose numerics: ``cpu`` runs the INT8 kernels, ``tensorrt`` computes in float between Q and DQ.
+        target: decides the numerics: ``cpu`` runs the INT8 kernels, ``tensorrt`` computes in float between Q and DQ.
     """
 
     def __init__(self, graph: Graph, pictures: CalibrationSet, num_classes: int, target: str) -> None:
@@ -98,7 +98,7 @@ class Judge:
 
     @cached_property
     def reference(self) -> Score:
-        """The float graph's own score."""
+        """The score of the float graph."""
         return self.score(self._graph.model)
 
     def score(self, model: onnx.ModelProto, on_picture: Callable[[], None] = lambda: None) -> Score:
@@ -124,7 +124,7 @@ class Judge:
         )
 
     def logit_error(self, model: onnx.ModelProto, samples: Sequence[Sample]) -> float:
-        """The relative error of a graph's logits on a few images; needs no labels."""
+        """Returns the relative error of a graph's logits on a few images; needs no labels."""
         error = _RelativeError()
         for _, logits, reference in self._compared(model, samples):
             error.add(logits, reference)
@@ -133,7 +133,7 @@ class Judge:
     def _compared(
         self, model: onnx.ModelProto, samples: Iterable[Sample]
     ) -> Iterator[tuple[Sample, Logits, Logits]]:
-        """Each sample with a graph's logits and the float graph's."""
+        """Yields each sample with a graph's logits and the float graph's."""
         session = open_session(model, fuse_quantized=self._fuse)
         for sample in samples:
             feed = {INPUT: self._preprocess(sample.frame_bgr)}
@@ -141,7 +141,7 @@ class Judge:
 
 
 class _RelativeError:
-    """The root mean square of the logits' difference, as a share of the reference's, summed up frame by frame."""
+    """The root mean square of the logits' difference, as a share of the reference's, summed frame by frame."""
 
     def __init__(self) -> None:
         self._errors, self._squares = 0.0, 0.0

@@ -1,18 +1,19 @@
-"""Where Q and DQ go: one rule for each target, because the two want opposite forms.
+"""The placement of Q and DQ: one rule for each target, because the two targets need opposite forms.
 
-``tensorrt`` fuses a convolution whose input and weights come from DQ, whatever follows it. Symmetric signed 8 bit,
-weights per channel, the bias in float; of a residual addition the branch that is read elsewhere is quantized, the one
-that only the addition reads is not, so that convolution and addition fuse.
-(NVIDIA, "Working with Quantized Types", TensorRT developer guide.) A depthwise convolution that no ReLU follows stays
-in float: between Q and DQ, TensorRT 8.5 and 8.6 fuse it with what else follows, hard-swish for one, and may then have
-no kernel for the whole and build no engine (NVIDIA/TensorRT#3385, #4060).
+``tensorrt`` fuses a convolution whose input and weights come from DQ, whatever follows it. It uses symmetric signed 8
+bit, weights per channel, and the bias in float. In a residual addition, the branch that has other readers is quantized;
+the branch that only the addition reads is not, so that convolution and addition fuse.
+(NVIDIA, "Working with Quantized Types", TensorRT developer guide.) A depthwise convolution without a ReLU after it
+stays in float: between Q and DQ, TensorRT 8.5 and 8.6 fuse it with the operators that follow, such as hard-swish. They
+may then have no kernel for the fused operator and build no engine (NVIDIA/TensorRT#3385, #4060).
 
-``cpu`` is what ONNX Runtime's kernels take: unsigned activations with a zero point, signed weights per channel, a bias
-of 32 bits at the product of the two scales, and a Q right behind each convolution, without which it runs in float
-between two conversions. Additions, concatenations and poolings between quantized tensors stay in 8 bits.
+``cpu`` is the form of ONNX Runtime's kernels: unsigned activations with a zero point, signed weights per channel, a
+bias of 32 bits at the product of the two scales, and a Q directly after each convolution. Without that Q the
+convolution runs in float between two conversions. Additions, concatenations and poolings between quantized tensors
+stay in 8 bits.
 
-In both, squeeze-and-excitation stays in float: its convolutions see one value a channel, and the multiplication behind
-the hard sigmoid fuses with nothing.
+In both, squeeze-and-excitation stays in float: its convolutions read one value for each channel, and the multiplication
+after the hard sigmoid does not fuse.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from .graph import CONVOLUTIONS, LOGITS, Graph, groups
 
 TARGETS = ("tensorrt", "cpu")
 _KEEPS_RANGE = ("MaxPool", "Slice", "Relu", "Resize")
-"""Operators whose output lies within their input's range, so that they run on 8 bits as they are."""
+"""Operators whose output is within their input's range, so that they run directly on 8 bits."""
 _FUSES = ("Relu", "Clip")
-"""What becomes part of a convolution: ReLU, and ReLU6, whose bounds the range of 8 bits has anyway."""
+"""Operators that become part of a convolution: ReLU, and ReLU6, whose bounds the 8-bit range already has."""
 
 
 def check_target(target: str) -> None:
-    """Raises ``UsageError`` for a target that is none of ``TARGETS``."""
+    """Raises ``UsageError`` for a target that is not in ``TARGETS``."""
     if target not in TARGETS:
         raise UsageError(f"unknown INT8 target {target!r}; known: {', '.join(TARGETS)}")
 
 
 def candidates(graph: Graph, target: str) -> tuple[str, ...]:
-    """The convolutions that a target can run in INT8, in the graph's order.
+    """Returns the convolutions that a target can run in INT8, in the graph's order.
 
     Raises:
         UsageError: an unknown target.
@@ -55,7 +56,7 @@ def _fits(graph: Graph, node: onnx.NodeProto, target: str) -> bool:
     if node.op_type == "Conv":
         if target == "tensorrt":
             return not graph.operators[node.name].depthwise or fused_relu(graph, node) is not None
-        # The logits leave as float32: with no Q behind it, ONNX Runtime would run the convolution in float.
+        # The logits are float32: without a Q after it, ONNX Runtime would run the convolution in float.
         return str(node.output[0]) != LOGITS
     # ONNX Runtime has no transposed convolution in INT8. In TensorRT the scales of a grouped one would not lie
     # along an axis of its weights.
@@ -63,7 +64,7 @@ def _fits(graph: Graph, node: onnx.NodeProto, target: str) -> bool:
 
 
 def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> tuple[str, ...]:
-    """The activations that get a Q/DQ pair, where the convolutions in ``quantized`` run in INT8.
+    """Returns the activations that get a Q/DQ pair if the convolutions in ``quantized`` run in INT8.
 
     Returns:
         Names in the graph's order.
@@ -72,7 +73,7 @@ def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> 
     if target == "cpu":
         chosen |= {output_of(graph, node) for node in graph.nodes if node.name in quantized}
         _spread(graph, chosen)
-        # A concatenation that is read in 8 bits had better be written so: four times less to move.
+        # A concatenation that is read in 8 bits is also written in 8 bits: a quarter of the memory traffic.
         chosen |= {
             name
             for node in graph.nodes
@@ -84,18 +85,18 @@ def quantized_tensors(graph: Graph, target: str, quantized: Collection[str]) -> 
 
 
 def output_of(graph: Graph, node: onnx.NodeProto) -> str:
-    """The tensor that a convolution's kernel writes: behind its ReLU or ReLU6, which fuses, where it has one."""
+    """Returns the tensor that a convolution's kernel writes: the output of its fused ReLU or ReLU6, if it has one."""
     return str((fused_relu(graph, node) or node).output[0])
 
 
 def fused_relu(graph: Graph, node: onnx.NodeProto) -> onnx.NodeProto | None:
-    """The ReLU or ReLU6 that alone reads a convolution's output, so that one kernel does both; None without one."""
+    """Returns the ReLU or ReLU6 that is the only reader of a convolution's output, so that both fuse; else None."""
     after = graph.only_consumer(node.output[0])
     return after if after is not None and after.op_type in _FUSES else None
 
 
 def _spread(graph: Graph, chosen: set[str]) -> None:
-    """Keeps what lies between quantized tensors in 8 bits."""
+    """Keeps operators between quantized tensors in 8 bits."""
     for node in graph.nodes:
         read = [name for name in node.input if name and name not in graph.initializers]
         between = node.op_type in _KEEPS_RANGE or node.op_type in ("Concat", "Add")

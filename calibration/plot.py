@@ -1,4 +1,4 @@
-"""The search as an image: what INT8 costs against how much of the work is in INT8."""
+"""The plot of a search: the loss by INT8 over the share of the work in INT8."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
     """Draws every trial, the Pareto line, plain quantization and the chosen list.
 
     Args:
-        path: a PNG to write.
+        path: the PNG to write.
         result: of the search.
         target: for the title.
         budget, class_budget: in points, drawn as limits.
@@ -76,7 +76,7 @@ def _point(trial: Trial, lost: float) -> tuple[float, float]:
 
 
 def _draw(axes: Axes, color: str, label: str, limit: float, points: Sequence[tuple[float, float]]) -> None:
-    """The trials by one measure, their Pareto line and the budget."""
+    """Draws the trials by one measure, their Pareto line and the budget."""
     axes.plot(
         *_columns(points), linestyle="none", marker="o", markersize=4, color=color, alpha=0.55, label=label
     )
@@ -93,7 +93,7 @@ def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other beats in both: more in INT8, and less lost; by growing share."""
+    """Returns the points that no other beats both in INT8 share and in loss, by growing share."""
     front: list[tuple[float, float]] = []
     for share, lost in sorted(points, key=lambda point: (-point[0], point[1])):
         if not front or lost < front[-1][1]:

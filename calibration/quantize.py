@@ -1,4 +1,4 @@
-"""Writes the Q/DQ pairs into a graph."""
+"""Quantization of a graph by Q/DQ pairs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _HALF_STEP = 2.0**-24
 """The smallest positive float16."""
 
 _LARGEST_BIAS = 2.0**30
-"""Of 32 bits, so that half of them is left for the sum of products."""
+"""Of 32 bits, so that half of the range is left for the sum of products."""
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Step:
-    """How a tensor is stored: ``real = scale * (stored - zero_point)``.
+    """The storage of a tensor: ``real = scale * (stored - zero_point)``.
 
     Attributes:
-        scale: float32, a scalar or one a channel.
-        zero_point: of the stored type, of the scale's shape.
+        scale: float32, a scalar or one for each channel.
+        zero_point: of the stored type, in the shape of ``scale``.
     """
 
     scale: npt.NDArray[np.float32]
@@ -43,21 +43,21 @@ def quantize(
     excluded: Collection[str] = (),
     shifts: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> onnx.ModelProto:
-    """Makes the INT8 form of a float32 graph. Every tensor keeps its name.
+    """Returns the INT8 form of a float32 graph. Every tensor keeps its name.
 
     Args:
         graph: float32.
         ranges: by activation, its least and greatest value.
         target: ``tensorrt`` or ``cpu``.
         excluded: names of convolutions that stay in float.
-        shifts: by convolution, what to add to its bias, float32 [output channels], as :mod:`.bias` measures it.
+        shifts: by convolution, the correction of its bias, float32 [output channels], as :mod:`.bias` measures it.
 
     Returns:
         A new model; float32 between the Q/DQ pairs.
 
     Raises:
         UsageError: an unknown target.
-        DataError: a tensor that must be quantized has no range, or ``excluded`` names no convolution.
+        DataError: a tensor that must be quantized has no range, or a name in ``excluded`` is no convolution.
     """
     unknown = sorted(set(excluded) - set(graph.operators))
     if unknown:
@@ -76,7 +76,7 @@ def quantize(
 
 
 def activation_step(value_range: Range, target: str) -> Step:
-    """The step of an activation: signed and symmetric for ``tensorrt``, unsigned with a zero point for ``cpu``."""
+    """Returns an activation's step: signed and symmetric for ``tensorrt``, unsigned with a zero point for ``cpu``."""
     low, high = min(0.0, value_range[0]), max(0.0, value_range[1])
     if target == "tensorrt":
         return Step(_storable(np.float32(max(-low, high) / 127)), np.zeros((), np.int8))
@@ -85,25 +85,25 @@ def activation_step(value_range: Range, target: str) -> Step:
 
 
 def weight_step(weight: npt.NDArray[np.float32], axis: int) -> Step:
-    """The step of weights: signed, symmetric, one a channel along ``axis``."""
+    """Returns the step of weights: signed, symmetric, one for each channel along ``axis``."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
     scale = _storable(np.abs(weight).max(axis=others).astype(np.float32) / np.float32(127))
     return Step(scale, np.zeros(scale.shape, np.int8))
 
 
 def _with_room(weights: Step, bias: npt.NDArray[np.float32], frame: Step) -> Step:
-    """Widens the steps of channels with next to no weights, at which 32 bits would not hold their bias."""
+    """Widens the steps of channels with almost zero weights, so that 32 bits can hold their bias."""
     least = np.abs(bias) / (_LARGEST_BIAS * frame.scale)
     return Step(np.maximum(weights.scale, least).astype(np.float32), weights.zero_point)
 
 
 def _storable(scale: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]:
-    """Rounds scales up to what float16 stores, so that the weights are quantized by the very scale that the
-    float16 graph will multiply with, and nothing is clipped."""
+    """Rounds scales up to float16 values, so that the weights are quantized with the same scale that the float16 graph
+    multiplies by, and nothing is clipped."""
     scale = np.asarray(scale, np.float32)
     near = scale.astype(np.float16)
     up = np.where(near.astype(np.float32) < scale, np.nextafter(near, np.float16(np.inf)), near)
-    # A channel of zeros alone has no scale of its own.
+    # A channel of zeros has no scale.
     return np.where(scale > 0, np.maximum(up.astype(np.float32), _HALF_STEP), 1).astype(np.float32)
 
 
@@ -114,7 +114,7 @@ def _range(ranges: Mapping[str, Range], name: str) -> Range:
 
 
 def _share_steps(graph: Graph, target: str, steps: dict[str, Step]) -> None:
-    """Gives what only moves values its input's step: other kernels than those on 8 bits would convert twice."""
+    """Gives an operator that only moves values the step of its input: with another step it would convert twice."""
     for node in graph.nodes:
         output = node.output[0]
         if target == "cpu" and output in steps and node.op_type in ("MaxPool", "Slice", "Resize"):
@@ -122,7 +122,7 @@ def _share_steps(graph: Graph, target: str, steps: dict[str, Step]) -> None:
 
 
 class _Writer:
-    """Copies a graph, with Q/DQ behind the tensors and before the weights that are quantized."""
+    """A copy of a graph in progress, with Q/DQ after the quantized tensors and before the quantized weights."""
 
     def __init__(self, graph: Graph, target: str, shifts: Mapping[str, npt.NDArray[np.float32]]) -> None:
         self._graph, self._target, self._shifts = graph, target, shifts
@@ -176,7 +176,7 @@ class _Writer:
         copy.input[1] = self._stored(node.input[1], stored, step, axis)
         if bias is None:
             return
-        # Each of several convolutions that share a bias has its own steps and shifts.
+        # Convolutions that share a bias still have their own steps and shifts.
         own = self._graph.only_consumer(node.input[2]) is not None
         name = node.input[2] if own else f"{node.input[2]}_{node.name}"
         if self._target == "cpu":

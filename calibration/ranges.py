@@ -1,8 +1,8 @@
-"""Activation ranges: measured image by image, so that memory does not grow with their number.
+"""Activation ranges, measured image by image, so that memory does not grow with the number of images.
 
-ONNX Runtime's own calibraters keep every image's activations until the end. Here two passes do: the first
-takes each tensor's least and greatest value, the second a histogram between the two, and a method reads its range
-from that.
+ONNX Runtime's own calibraters keep every image's activations until the end. Here two passes are enough: the first finds
+each tensor's least and greatest value, the second fills a histogram between the two. A method derives its range from
+that.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Frames = Callable[[], Iterable[npt.NDArray[np.uint8]]]
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often a tensor's values fall between its least and greatest.
+    """The histogram of a tensor's values between its least and greatest.
 
     Attributes:
-        low, high: the least and the greatest value; zero lies between them or on one.
-        counts: int64 [BINS], of equal width from ``low`` to ``high``.
+        low, high: the least and the greatest value; zero is between them or equals one of them.
+        counts: int64 [BINS], for bins of equal width from ``low`` to ``high``.
     """
 
     low: float
@@ -50,7 +50,7 @@ def measure(
 
     Args:
         graph: float32.
-        frames: gives the calibration frames afresh at each call, uint8 [1, H, W, 3] at the graph's size.
+        frames: returns a new iterator over the calibration frames at each call, uint8 [1, H, W, 3] at the graph's size.
         methods: some of ``METHODS``.
         on_step: called after each frame of each pass.
 
@@ -77,23 +77,23 @@ def measure(
 
 
 def passes(methods: Iterable[str]) -> int:
-    """How many times :func:`measure` goes over the frames."""
+    """Returns the number of passes of :func:`measure` over the frames."""
     return 2 if set(methods) - {"minmax"} else 1
 
 
 class Extremes:
     """The least and the greatest value of every activation, over any number of frames.
 
-    Two numbers a tensor leave ONNX Runtime at each frame; memory does not grow with the number of frames.
+    ONNX Runtime returns two numbers for each tensor and frame; memory does not grow with the number of frames.
 
     Args:
         graph: float32.
-        names: of the activations; all where None.
-        fuse_quantized: as :func:`.session.open_session` takes it.
+        names: of the activations; all if None.
+        fuse_quantized: as for :func:`.session.open_session`.
 
     Attributes:
         names: in the graph's order.
-        low, high: float64, one a name; infinite before the first frame.
+        low, high: float64, one for each name; infinite before the first frame.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Extremes:
         self._session = open_session(_with_extremes(graph.model, self.names), fuse_quantized=fuse_quantized)
 
     def add(self, frame: npt.NDArray[np.uint8]) -> str | None:
-        """Takes a frame, uint8 [1, H, W, 3]; gives the first activation that is not finite there, or None."""
+        """Adds a frame, uint8 [1, H, W, 3]; returns the first activation that is not finite on it, or None."""
         if not self.names:
             return None
         values = np.array(self._session.run(None, {INPUT: frame}), np.float64).reshape(2, -1)
@@ -128,7 +128,7 @@ def _extremes(graph: Graph, frames: Frames, on_step: Callable[[], None]) -> dict
 
 
 def _with_extremes(whole: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """A graph with two numbers a tensor as its outputs, so that no activation leaves ONNX Runtime."""
+    """Returns a graph whose outputs are two numbers for each tensor, so that ONNX Runtime returns no activation."""
     model = with_outputs(whole, ())
     for kind in ("Min", "Max"):
         for name in names:
@@ -153,7 +153,7 @@ def _histograms(
 
 
 def _groups(graph: Graph) -> Iterator[tuple[str, ...]]:
-    """Splits the tensors so that those of one run fit into a bounded memory, however large the frame."""
+    """Splits the tensors into groups that fit into a bounded memory in one run, for any size of frame."""
     group: list[str] = []
     size = 0
     for name in graph.activations:
@@ -175,11 +175,11 @@ def _count(values: npt.NDArray[np.float32], low: float, high: float) -> npt.NDAr
 
 
 def percentile_range(histogram: Histogram, percentile: float = PERCENTILE) -> Range:
-    """Leaves out the rarest values, half of them at either end; zero stays inside.
+    """Returns a range without the rarest values, half of them at each end; zero stays inside.
 
     Args:
         histogram: of one tensor.
-        percentile: share of the values that stay, of 100.
+        percentile: share of the values inside, of 100.
     """
     total = histogram.counts.sum()
     tail = total * (1 - percentile / 100) / 2
@@ -191,17 +191,16 @@ def percentile_range(histogram: Histogram, percentile: float = PERCENTILE) -> Ra
 
 
 def entropy_range(histogram: Histogram) -> Range:
-    """The bound at which 8 bits keep most of a tensor's distribution, by relative entropy.
+    """Returns the bound at which 8 bits keep most of a tensor's distribution, by relative entropy.
 
-    For each bound the magnitudes beyond it are clipped onto it, what is left is spread over 128 levels, and the
-    divergence (Kullback and Leibler) from the one to the other is taken; the least wins. (Migacz 2017, "8-bit
-    Inference with TensorRT".)
+    For each bound, larger magnitudes are clipped to it, and the result is spread over 128 levels. The bound with the
+    least divergence (Kullback and Leibler) between the two is chosen. (Migacz 2017, "8-bit Inference with TensorRT".)
 
     Args:
         histogram: of one tensor.
     """
     magnitudes, width = _magnitudes(histogram)
-    if np.count_nonzero(magnitudes) <= _LEVELS // 2:  # a handful of values: nothing to gain by clipping
+    if np.count_nonzero(magnitudes) <= _LEVELS // 2:  # with so few values clipping gains nothing
         return histogram.low, histogram.high
     candidates = np.unique(np.linspace(_LEVELS, len(magnitudes), 96).astype(int))
     divergences = [_divergence(magnitudes, int(bound)) for bound in candidates]
@@ -210,7 +209,7 @@ def entropy_range(histogram: Histogram) -> Range:
 
 
 def _magnitudes(histogram: Histogram) -> tuple[npt.NDArray[np.float64], float]:
-    """The histogram of absolute values, and the width of its bins."""
+    """Returns the histogram of absolute values, and the width of its bins."""
     largest = max(-histogram.low, histogram.high) or 1.0
     centres = np.linspace(histogram.low, histogram.high, 2 * BINS + 1)[1::2]
     width = largest / BINS
@@ -221,7 +220,7 @@ def _magnitudes(histogram: Histogram) -> tuple[npt.NDArray[np.float64], float]:
 
 def _divergence(magnitudes: npt.NDArray[np.float64], bound: int) -> float:
     kept = magnitudes[:bound].copy()
-    kept[0] = 0  # the mass at zero is exact at any scale, and would drown all else
+    kept[0] = 0  # zeros are exact at any scale, and would outweigh all other values
     clipped = kept.copy()
     clipped[-1] += magnitudes[bound:].sum()
     level = np.arange(bound) * _LEVELS // bound
@@ -230,7 +229,7 @@ def _divergence(magnitudes: npt.NDArray[np.float64], bound: int) -> float:
     width = np.bincount(level, weights=filled, minlength=_LEVELS)
     spread = np.where(filled, (mass / np.maximum(width, 1))[level], 0)
     p, q = clipped / max(clipped.sum(), 1e-12), spread / max(spread.sum(), 1e-12)
-    # What is clipped onto a level that had nothing is lost entirely.
+    # Values that are clipped to an empty level are lost completely.
     q = np.where((p > 0) & (q == 0), 1e-9, q)
     inside = p > 0
     return float(np.sum(p[inside] * np.log(p[inside] / q[inside])))

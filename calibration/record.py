@@ -1,7 +1,7 @@
-"""The calibration file: ranges and exclusion lists, with what they hold for.
+"""The calibration file: ranges and exclusion lists, with the graph and images that they are valid for.
 
-It is reused where graph, preprocessing and images are the same, and refused where any of them differs: ranges of
-another network or other images would be worse than none.
+It is reused if graph, preprocessing and images are the same, and refused if any of them differs: ranges of another
+network or other images would be worse than none.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .images import CalibrationSet, picture_sha256
 SCHEMA = 1
 _HASH_DIGITS = 16
 PREPROCESSING = "stretch to the input size, linear, BGR bytes"
-"""What the runtime does to a frame before the graph; it changes when ``runtime.preprocess`` does."""
+"""The runtime's processing of a frame before the graph; it changes with ``runtime.preprocess``."""
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one target is quantized, and what that was measured to cost on the held-out images.
+    """The quantization of one target, and its measured loss on the held-out images.
 
     Attributes:
-        method: whose ranges are taken.
+        method: gives the ranges.
         excluded: convolutions that stay in float, most sensitive first.
-        searched: whether the list was found by the search; False for one that was passed in, or where none was made.
+        searched: whether the search found the list; False for a list that was passed in, and without a search.
         budget, class_budget: points of mean IoU, and of any class, that it may lose.
         int8_macs: share of the multiply-accumulates in INT8, 0 to 1.
-        shifts: by convolution, what is added to its bias; empty where the biases are left as they are.
-        plain, chosen: figures of everything quantized, and of this plan; empty where nothing was measured.
+        shifts: by convolution, the correction of its bias; empty if the biases are not corrected.
+        plain, chosen: figures of everything quantized, and of this plan; empty if nothing was measured.
     """
 
     method: str
@@ -57,15 +57,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Record:
-    """A calibration file's content.
+    """The content of a calibration file.
 
     Attributes:
         graph_sha256: of the graph, as ``Graph.sha256``.
-        preprocessing: ``PREPROCESSING`` when it was made.
-        source: where the images come from, for people.
-        pictures_sha256: of the images the ranges are taken from.
-        picture_hashes: the first digits of every image's SHA-256, held out or not.
-        held_back: how many of them were held out.
+        preprocessing: ``PREPROCESSING`` at that time.
+        source: the source of the images, for people.
+        pictures_sha256: of the images for the ranges.
+        picture_hashes: the first digits of every image's SHA-256, including held-out ones.
+        held_back: the number of held-out images.
         class_shares: coverage, as in ``Coverage``.
         ranges: by method, by tensor, (low, high).
         plans: by target.
@@ -83,7 +83,7 @@ class Record:
 
     @classmethod
     def of(cls, graph: Graph, pictures: CalibrationSet, ranges: Mapping[str, Mapping[str, Range]]) -> Record:
-        """A new record, without plans."""
+        """Returns a new record, without plans."""
         return cls(
             graph_sha256=graph.sha256,
             preprocessing=PREPROCESSING,
@@ -97,12 +97,12 @@ class Record:
 
     @property
     def never_seen(self) -> tuple[str, ...]:
-        """The classes that no calibration image has."""
+        """The classes that are in no calibration image."""
         return tuple(name for name, share in self.class_shares.items() if share == 0)
 
     @property
     def worth(self) -> str:
-        """One sentence on what the images are worth."""
+        """Returns one sentence on how well the images cover the classes."""
         shares = self.class_shares
         text = f"{len(self.picture_hashes)} calibration pictures of {self.source}, {self.held_back} of them held back"
         if not shares:
@@ -116,11 +116,11 @@ class Record:
         )
 
     def differences(self, graph: Graph, pictures: CalibrationSet | None) -> list[str]:
-        """Why the ranges do not hold here; empty where they do.
+        """Returns the reasons why the ranges are not valid here; empty if they are.
 
         Args:
-            graph: what is to be quantized.
-            pictures: what is at hand to calibrate on; None where there is nothing.
+            graph: the graph to quantize.
+            pictures: the available calibration images; None if there are none.
         """
         found = []
         if self.graph_sha256 != graph.sha256:
@@ -132,7 +132,7 @@ class Record:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """The file's content."""
+        """Returns the content of the file."""
         return {"schema": SCHEMA, **asdict(self)}
 
     def save(self, path: Path) -> None:
@@ -175,11 +175,11 @@ class Record:
 def refuse_overlap(
     picture_hashes: Iterable[str], frames: Iterable[tuple[str, npt.NDArray[np.uint8]]]
 ) -> None:
-    """Makes sure that what is verified on was not calibrated on.
+    """Makes sure that no frame for verification was used for calibration.
 
     Args:
-        picture_hashes: a record's.
-        frames: name and pixels, uint8 [H, W, 3], of what will be verified on.
+        picture_hashes: of a record.
+        frames: name and pixels, uint8 [H, W, 3], of the frames for verification.
 
     Raises:
         DataError: a frame has a calibration image's pixels; the message names it.
@@ -195,7 +195,7 @@ def refuse_overlap(
 
 
 def _rounded(ranges: Mapping[str, Mapping[str, Range]]) -> dict[str, dict[str, Range]]:
-    """Ranges to eight digits, as the file has them: what is read back gives the same graph, bit for bit."""
+    """Rounds ranges to eight digits, as in the file, so that a file that is read back gives exactly the same graph."""
     return {
         method: {name: (float(f"{low:.8g}"), float(f"{high:.8g}")) for name, (low, high) in tensors.items()}
         for method, tensors in ranges.items()
@@ -210,7 +210,7 @@ def _pair(pair: Sequence[float]) -> Range:
 
 
 def _compact(content: Mapping[str, Any]) -> str:
-    """JSON with a list of numbers a line: readable, and a change of a tensor shows as one line."""
+    """Returns JSON with each list of numbers on one line: readable, and a changed tensor is one changed line."""
     number = r"-?[\d.eE+-]+"
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     lists = re.compile(rf"\[\n\s+({number}(?:,\n\s+{number})*)\n\s+\]")

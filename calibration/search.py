@@ -1,10 +1,10 @@
-"""The accuracy-budget search: the fewest convolutions that must stay in float for the masks to hold.
+"""The accuracy-budget search: the fewest convolutions that must stay in float to keep the budgets.
 
-If everything quantized breaks a budget, the biases are corrected; that alone may do. If not, each convolution is
-quantized alone, and what that does to the logits is its sensitivity. Then lists are tried
-by measured IoU: the most sensitive convolutions stay in float, more and more of them until half of both budgets holds,
-fewer by bisection, and at last each that the list can do without is taken out again. Every trial is written down, so
-that a search that was ended goes on where it was.
+If quantizing everything breaks a budget, the biases are corrected, which may be enough. If not, each convolution is
+quantized alone; the error of the logits is its sensitivity. Then lists are tried by measured IoU: the most sensitive
+convolutions stay in float. Their number grows until half of both budgets holds, then shrinks by bisection. At last
+each convolution that the list does not need is removed. Every trial is recorded, so that an interrupted search
+continues where it was.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from .ranges import Range
 
 SENSITIVITY_PICTURES = 8
 RESERVE = 0.5
-"""The share of each budget that the search leaves unspent. What a list costs on one set of images it does not cost
-exactly on another: LRASPP on CamVid, 0.8 points of a class on 80 held-out images and 1.2 on the 101 of val."""
+"""The share of each budget that the search leaves unspent, because the loss differs between sets of images: LRASPP on
+CamVid lost 0.8 points of a class on 80 held-out images and 1.2 on the 101 of val."""
 ASTRAY = 1.25
-"""By what factor correcting biases may raise the logits' error. Where it raised it 2.3 times (FCN-8s on CamVid), mean
-IoU gained on the held-out images and a class lost 1.2 points on others; where it left it, other images agreed."""
+"""The largest factor by which corrected biases may raise the logits' error. With a factor of 2.3 (FCN-8s on CamVid),
+mean IoU rose on the held-out images, but a class lost 1.2 points on others. With no rise, other images agreed."""
 
 _QUANTIZER = 3
-"""Counts changes of what ``quantize`` makes of the same input; trials of another count are measured again."""
+"""A count of changes in the output of ``quantize``; trials of another count are measured again."""
 
 Notify = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much; a total of 0 is not known yet."""
+"""A callback with the current activity, the amount done, and the total; a total of 0 is not known yet."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One exclusion list, measured.
+    """The measurement of one exclusion list.
 
     Attributes:
-        method: whose ranges.
-        excluded: what stays in float.
-        shifts: what was added to the biases; empty where they were left as they are.
+        method: gives the ranges.
+        excluded: the convolutions that stay in float.
+        shifts: the corrections of the biases; empty if they were not corrected.
         int8_macs: share of the multiply-accumulates in INT8.
         score: on the held-out images.
         loss: against the float graph.
@@ -69,14 +69,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
         reference: the float graph's score.
-        plain: everything quantized, with the method that was chosen, and nothing corrected.
+        plain: everything quantized by the chosen method, without correction.
         chosen: the shortest list found within the budgets.
-        trials: all that were measured, in order.
-        sensitivity: by convolution, the relative logit error of quantizing it alone; empty where none was needed.
+        trials: all measured trials, in order.
+        sensitivity: by convolution, the relative logit error of quantizing it alone; empty if it was not needed.
     """
 
     reference: Score
@@ -87,7 +87,7 @@ class SearchResult:
 
 
 class BudgetSearch:
-    """Searches for one target.
+    """The search for one target.
 
     Args:
         graph: float32.
@@ -96,9 +96,9 @@ class BudgetSearch:
         target: ``tensorrt`` or ``cpu``.
         ranges: by method, by tensor.
         budget, class_budget: points of mean IoU, and of any class, that may be lost.
-        journal: file that every measurement is added to.
-        notify: told of the progress.
-        correct_biases: whether to try that before leaving convolutions in float.
+        journal: the file to which every measurement is appended.
+        notify: called with the progress.
+        correct_biases: whether to try corrected biases before convolutions stay in float.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class BudgetSearch:
         Raises:
             OutputError: the journal cannot be written.
         """
-        # The logits tell methods apart better than IoU, in which few pixels of a rare class weigh much.
+        # The logits distinguish methods better than IoU, which depends strongly on few pixels of a rare class.
         plain = min((self.trial(method, ()) for method in self._ranges), key=lambda t: t.score.logit_error)
         chosen, sensitivity = plain, {}
         if self._correct_biases and not self._within(plain):
@@ -145,7 +145,7 @@ class BudgetSearch:
         return SearchResult(self._reference, plain, chosen, tuple(self._trials.values()), sensitivity)
 
     def trial(self, method: str, excluded: Sequence[str], *, correct: bool = False) -> Trial:
-        """Measures a list on the held-out images, or remembers it; ``correct`` corrects the biases too."""
+        """Measures a list on the held-out images, or returns its earlier trial; ``correct`` corrects the biases too."""
         names = tuple(excluded)
         key = (method, correct, tuple(sorted(names)))
         if key not in self._trials:
@@ -163,7 +163,7 @@ class BudgetSearch:
         return self._trials[key]
 
     def sensitivity(self, method: str) -> dict[str, float]:
-        """Quantizes each convolution alone; the relative logit error that each brings, in the graph's order."""
+        """Quantizes each convolution alone; returns the relative logit error of each, in the graph's order."""
         samples = self._samples(SENSITIVITY_PICTURES)
         errors = {}
         for done, name in enumerate(self._candidates):
@@ -190,7 +190,7 @@ class BudgetSearch:
                 passing, best = middle, candidate
             else:
                 failing = middle
-        # What costs most in float is tried first.
+        # The convolution that costs most in float is tried first.
         for name in sorted(best.excluded, key=lambda name: -self._graph.operators[name].macs):
             fewer = trial([other for other in best.excluded if other != name])
             if self._within(fewer):
@@ -198,7 +198,7 @@ class BudgetSearch:
         return best
 
     def _samples(self, count: int) -> list[Sample]:
-        """A few of the images that the ranges are taken from, spread over them."""
+        """Returns a few of the images for the ranges, evenly spaced."""
         positions = self._pictures.for_ranges
         step = max(1, len(positions) // count)
         return list(self._pictures.read(positions[::step][:count]))
@@ -247,14 +247,14 @@ class BudgetSearch:
 
 
 def int8_macs(graph: Graph, target: str, excluded: Sequence[str]) -> float:
-    """The share of all multiply-accumulates that run in INT8, 0 to 1."""
+    """Returns the share of all multiply-accumulates that run in INT8, 0 to 1."""
     total = sum(operator.macs for operator in graph.operators.values())
     inside = set(candidates(graph, target)) - set(excluded)
     return sum(graph.operators[name].macs for name in inside) / total
 
 
 class _Journal:
-    """Measurements by key, one JSON object a line; what is already there is not measured again."""
+    """Measurements by key, one JSON object on each line; a stored one is not measured again."""
 
     def __init__(self, path: Path) -> None:
         check_output(path)
@@ -263,14 +263,14 @@ class _Journal:
         self._before = ""
         if path.exists():
             text = path.read_text(encoding="utf-8")
-            # Behind a line that was cut off a new one would be lost too.
+            # A new line directly after an incomplete one would be lost too.
             self._before = "\n" if text and not text.endswith("\n") else ""
             for line in text.splitlines():
                 try:
                     entry = json.loads(line)
                     self._known[entry.pop("key")] = entry
                 except (json.JSONDecodeError, KeyError, AttributeError):
-                    continue  # the last line of a run that was killed while it wrote; it is measured again
+                    continue  # the last line of a run that was killed while writing; it is measured again
 
     def score(self, key: str, measure: Callable[[], Score]) -> Score:
         entry = self._get(key, lambda: asdict(measure()))

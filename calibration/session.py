@@ -9,18 +9,18 @@ import onnx
 from ..core.libraries import load_onnxruntime
 
 UNWANTED = ["WeightBiasQuantization"]
-"""Gives the float convolutions between Q/DQ pairs weights of 8 bits, with one scale for all channels, and so undoes
-exclusion lists. The runtime's backend leaves it out too."""
+"""Optimizers that are turned off, here and in the runtime's backend. This one gives the float convolutions between
+Q/DQ pairs weights of 8 bits, with one scale for all channels, and so undoes exclusion lists."""
 
 
 def open_session(model: onnx.ModelProto, *, fuse_quantized: bool = True, threads: int | None = None) -> Any:
-    """Opens a model that lies in memory.
+    """Opens a session for a model in memory.
 
     Args:
-        model: what to run.
+        model: the model to run.
         fuse_quantized: run Q/DQ graphs with the CPU's INT8 kernels, as the runtime does. False computes each
             operator in float between Q and DQ: the numerics of any target, at float's speed.
-        threads: for one frame; ONNX Runtime's own choice where None.
+        threads: for one frame; ONNX Runtime's own choice if None.
     """
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()

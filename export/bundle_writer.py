@@ -28,22 +28,22 @@ VERIFICATION_NAME = "verification.json"
 
 @contextmanager
 def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
-    """Gives a temporary sibling of ``target`` to fill; it becomes ``target`` when the block ends well.
+    """Yields a temporary sibling of ``target`` to fill; it becomes ``target`` when the block ends without an error.
 
-    When the block raises, the sibling is removed and ``target`` is as it was. Meanwhile no other process can make the
-    same folder.
+    When the block raises, the sibling is removed and ``target`` stays as it was. No other process can make the same
+    folder in the meantime.
 
     Args:
         target: the folder to make.
         force: replace it where it exists.
 
     Raises:
-        OutputError: it may not be written, it exists and ``force`` is not given, another process is making it, or the
-            disk is full.
+        OutputError: it may not be written, it exists without ``force``, another process is making it, or the disk is
+            full.
     """
     _check_target(target, force)
     with claimed(target):
-        _check_target(target, force)  # whoever had the claim may have made it
+        _check_target(target, force)  # the process that had the claim before may have made it
         yield from _staged(target)
 
 
@@ -88,12 +88,12 @@ def write_bundle(
         folder: exists and is empty.
         network: float32, in evaluation mode.
         info: its description.
-        variants: the graphs, one at least; the first is the default one.
-        weights_name: what the weights are called, for people.
+        variants: the graphs, at least one; the first is the default.
+        weights_name: the name of the weights, for people.
         size_hw: the input size, (H, W).
 
     Raises:
-        ModelError: a graph gives logits that are not finite, or is above 2 GiB.
+        ModelError: a graph gives logits that are not finite, or is larger than 2 GiB.
         OutputError: the folder cannot be written.
     """
     name = info.architecture
@@ -152,7 +152,7 @@ def write_bundle(
 def add_verification(
     folder: Path, verification: Mapping[str, Any], parity: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Stores what verification measured: the whole in ``verification.json``, each variant's sum in the manifest.
+    """Stores what verification measured: all of it in ``verification.json``, each variant's summary in the manifest.
 
     Args:
         folder: a bundle that is still being written.
@@ -175,12 +175,12 @@ def add_verification(
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """JSON for people and programs to read."""
+    """Returns JSON that people and programs can read."""
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _put_in_place(staging: Path, target: Path) -> None:
-    """Renames; an old folder steps aside first and comes back where the new one cannot take its place."""
+    """Renames the folder. An old one is moved away first, and moved back if the new one cannot replace it."""
     if not target.exists():
         os.rename(staging, target)
         return
@@ -207,7 +207,7 @@ def _reason(error: OSError) -> str:
 
 
 def _fits_half(network: SegmentationNetwork) -> bool:
-    """Whether float16 stores the matrices and kernels without loss, as it does for weights that ship so."""
+    """Returns True if float16 stores the matrices and kernels without loss, as for shipped float16 weights."""
     matrices = (v for v in network.state_dict().values() if v.is_floating_point() and v.ndim > 1)
     return all(bool((value.half().to(value.dtype) == value).all()) for value in matrices)
 

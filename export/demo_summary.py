@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def summary(folder: Path) -> str:
-    """Reads ``verification.json`` and ``stats.json`` of a demo folder and says in a few lines what they hold."""
+    """Summarises ``verification.json`` and ``stats.json`` of a demo folder in a few lines."""
     verification = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
     stats = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
     name, variant = next(iter(verification["variants"].items()))

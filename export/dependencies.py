@@ -1,4 +1,4 @@
-"""Says in one line what to install where the ``export`` extra is missing."""
+"""The check that the ``export`` extra is installed; its error names the command to install it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MODULES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "PIL", 
 
 
 def require_export_extra(purpose: str) -> None:
-    """Raises ``MissingDependencyError`` where a package that ``export/`` imports is not installed."""
+    """Raises ``MissingDependencyError`` if a package that ``export/`` imports is not installed."""
     for module in _MODULES:
         if find_spec(module) is None:
             raise MissingDependencyError(module, "export", purpose)

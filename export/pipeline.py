@@ -1,4 +1,4 @@
-"""From weights to a bundle that has been calibrated and verified, or to no bundle at all."""
+"""The export: from weights to a calibrated and verified bundle, or to no bundle at all."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ PAGE_NAME = "verification.html"
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export, and what to verify it on.
+    """A request for an export and its verification.
 
     Attributes:
         model: name of the network.
         out: the bundle's folder.
-        weights: name or file, as ``models.pretrained`` resolves it; None for the network's default.
-        num_classes: for weights that do not say; None for theirs.
+        weights: name or file, as ``models.pretrained`` resolves it; None for the default of the network.
+        num_classes: for weights without a number of classes; None for that of the weights.
         arguments: the architecture's own options.
-        precisions: the variants; the first is the default one.
-        size_hw: the input size, (H, W); None for the weights' own.
+        precisions: the variants; the first is the default.
+        size_hw: the input size, (H, W); None for that of the weights.
         data, split, source, frames: as ``export.frames.open_frames`` takes them.
-        calibration: how to calibrate; None where ``int8`` is not among the precisions.
-        force: replace a bundle that is there.
-        labels: the classes of weights that others wrote; None for weights that name theirs.
+        calibration: how to calibrate; None if ``int8`` is not among the precisions.
+        force: replace an existing bundle.
+        labels: the classes of weights from elsewhere; None for weights that name their classes.
     """
 
     model: str
@@ -70,12 +70,12 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export gave.
+    """The outcome of an export.
 
     Attributes:
         verification: of every variant.
         calibration: None without INT8.
-        latencies: of FP32 and INT8 on this CPU, measured in turn; None where no variant is made for it.
+        latencies: of FP32 and INT8 on this CPU, measured in turn; None if no variant is made for it.
     """
 
     verification: Verification
@@ -89,16 +89,16 @@ def export_bundle(
     on_frame: Callable[[], None] = lambda: None,
     notify: Notify = lambda text, done, total: None,
 ) -> Exported:
-    """Exports, calibrates, verifies, and only then puts the bundle in its place.
+    """Exports, calibrates and verifies, and only then moves the bundle to its place.
 
-    The report, ``verification.json`` and ``verification.html``, goes next to it also where a gate refuses the bundle;
-    so does the folder with what calibration found, which a second run goes on from.
+    The report, ``verification.json`` and ``verification.html``, is written next to it even if a gate refuses the
+    bundle. So is the folder with the results of calibration, which a second run reuses.
 
     Args:
-        request: what to do.
-        on_step: told what begins.
+        request: what to export.
+        on_step: called with the text of each step that begins.
         on_frame: called after each verified frame.
-        notify: told of the calibration's progress.
+        notify: called with the progress of calibration.
 
     Raises:
         VerificationError: a variant does not pass its gates; no bundle is left.
@@ -124,7 +124,7 @@ def export_bundle(
         graph = export_graph(network, info, size_hw)
         calibration = _calibrate(graph, info.labels, request, weights, frames, on_step, notify)
         variants = variant_graphs(graph, request.precisions, calibration)
-        # A file's path says nothing on another machine, and may say too much.
+        # A path means nothing on another machine, and may reveal too much.
         name = Path(weights).stem if weights.endswith((".safetensors", *PICKLE_SUFFIXES)) else weights
         write_bundle(folder, network, info, variants, weights_name=name, size_hw=size_hw)
         on_step(f"verifying on {len(frames)} frames of {frames.name}")
@@ -137,7 +137,7 @@ def export_bundle(
             )
         measured = {variant.name: variant.manifest_parity() for variant in verification.variants}
         add_verification(folder, verification.as_json(), measured)
-        bundle = Bundle.load(folder)  # what is put in place is what was read back
+        bundle = Bundle.load(folder)  # the bundle that is moved is the one that was read back
         latencies = None
         if calibration is not None and "cpu" in calibration.plans:
             on_step("timing FP32 and INT8 in turn on this CPU")
@@ -146,7 +146,7 @@ def export_bundle(
 
 
 def _check_outputs(request: ExportRequest) -> None:
-    """Checks what will be written before anything is made.
+    """Checks the outputs before anything is made.
 
     Raises:
         OutputError: one of the outputs may not be written.
@@ -169,7 +169,7 @@ def _check_outputs(request: ExportRequest) -> None:
 
 
 def _advice(verification: Verification) -> str:
-    """What helps an INT8 variant that is past its budget; empty where none is."""
+    """Returns advice for an INT8 variant that exceeds its budget; empty if none does."""
     if all(variant.passed for variant in verification.variants if variant.precision == "int8"):
         return ""
     return (
@@ -203,20 +203,20 @@ def _calibrate(
 
 
 def calibration_folder(bundle: Path) -> Path:
-    """Where ranges, exclusion lists and the search's plots go: next to the bundle."""
+    """Returns the folder for ranges, exclusion lists and the search's plots, next to the bundle."""
     return bundle.parent / f"{bundle.resolve().name}-calibration"
 
 
 def report_folder(bundle: Path) -> Path:
-    """Where a bundle's report goes by default: next to it, because nothing may change inside."""
+    """Returns the default folder of a bundle's report: next to it, because a bundle's content must not change."""
     return bundle.parent / f"{bundle.resolve().name}-verification"
 
 
 def write_report(folder: Path, verification: Verification) -> Path:
-    """Writes ``verification.json`` and the page, over those of an earlier run.
+    """Writes ``verification.json`` and the page, and replaces those of an earlier run.
 
     Returns:
-        The page's path.
+        The path of the page.
 
     Raises:
         OutputError: the folder may not or cannot be written.
@@ -224,7 +224,7 @@ def write_report(folder: Path, verification: Verification) -> Path:
     check_output(folder, folder=True)
     content = verification.as_json()
     page = render(content, verification.pictures)
-    with claimed(folder / JSON_NAME, wait=True):  # so that both files are of one run
+    with claimed(folder / JSON_NAME, wait=True):  # so that both files come from one run
         write_atomically(folder / JSON_NAME, json_text(content).encode(), force=True)
         write_atomically(folder / PAGE_NAME, page.encode(), force=True)
     return folder / PAGE_NAME

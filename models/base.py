@@ -1,4 +1,4 @@
-"""The one contract of every network: coarse logits, their stride, and the last upsampling."""
+"""The contract of every network: coarse logits, their stride, and the last upsampling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class SegmentationNetwork(nn.Module, ABC):
-    """A network that gives each pixel of an image a logit a class.
+    """A network that gives each pixel of an image one logit for each class.
 
     Attributes:
-        num_classes: C, the classes it tells apart.
-        stride: input pixels to one coarse logit, along each side.
-        mean, std: RGB normalization, of images scaled to 0..1, that fresh weights are trained with.
-        trunk_prefixes: how the state-dict keys begin that a classifier's trunk has; all others are the head's.
-        stem_prefixes: the same of the trunk's first convolution and its normalization.
+        num_classes: C, the number of classes.
+        stride: input pixels for one coarse logit, along each side.
+        mean, std: RGB normalization, of images scaled to 0..1, for training of fresh weights.
+        trunk_prefixes: the prefixes of the trunk's state-dict keys; all other keys are the head's.
+        stem_prefixes: the prefixes of the trunk's first convolution and its normalization.
     """
 
     num_classes: int
@@ -49,11 +49,11 @@ class SegmentationNetwork(nn.Module, ABC):
         return upsample_to(logits, size_hw)
 
     def coarse_outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """Computes ``out``, the coarse logits, and ``aux``, those of an auxiliary head, where there is one."""
+        """Computes ``out``, the coarse logits, and ``aux``, those of the auxiliary head if there is one."""
         return {"out": self.coarse(x)}
 
     def training_outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """Computes what the training loss sees: ``out``, and ``aux`` where there is an auxiliary head.
+        """Computes the inputs of the training loss: ``out``, and ``aux`` if there is an auxiliary head.
 
         Each is float [N, C, H, W].
         """
@@ -61,7 +61,7 @@ class SegmentationNetwork(nn.Module, ABC):
         return {name: self.upsampled(logits, size_hw) for name, logits in self.coarse_outputs(x).items()}
 
     def check_input_size(self, size_hw: tuple[int, int]) -> None:
-        """Raises ``ModelError`` where the network cannot be deployed at this input size. Most take any."""
+        """Raises ``ModelError`` if the network cannot be deployed at this input size. Most networks accept any size."""
 
 
 def upsample_to(logits: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Model cards: what a checkpoint says of itself, for people."""
+"""Model cards: the description in a checkpoint, for people."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from .checkpoint import CheckpointInfo
 
 
 def render_card(info: CheckpointInfo, title: str, curves: str = "") -> str:
-    """Writes a checkpoint's description as Markdown: what it is, how it was trained, what was measured.
+    """Renders a checkpoint's description as Markdown: the network, its training, and its metrics.
 
     Args:
         info: the checkpoint's description.
         title: the card's heading.
-        curves: path of an image of the training curves, to show; none where empty.
+        curves: path of an image of the training curves, to show; empty for none.
 
     Returns:
-        The card; nothing in it is typed by hand, so that it cannot say other than the file.
+        The card. It comes only from the file, so the two always agree.
     """
     height, width = info.input_size_hw
     options = ", ".join(f"{key}={value}" for key, value in info.arguments.items()) or "none"
@@ -40,7 +40,7 @@ def render_card(info: CheckpointInfo, title: str, curves: str = "") -> str:
 
 
 def _training(recipe: Mapping[str, object]) -> list[str]:
-    """Every stage of the training, the first one first."""
+    """Returns every stage of the training, from the first one on."""
     before = recipe.get("started_from")
     lines = [*_training(before), "", "and, started from that:", ""] if isinstance(before, Mapping) else []
     if "command" in recipe:

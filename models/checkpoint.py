@@ -1,4 +1,4 @@
-"""Checkpoints: weights in safetensors, with all that is needed to use them in the metadata. Never pickle."""
+"""Checkpoints: weights in safetensors, with everything that is needed to use them in the metadata. Never pickle."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _KEY = "edgeseg"
 _SCHEMA = 1
 _LENGTH_BYTES = 8
 HEAD_BYTES = _LENGTH_BYTES + 1
-"""What tells a safetensors file from a pickle."""
+"""The bytes that distinguish a safetensors file from a pickle."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What travels with the weights.
+    """The description that is stored with the weights.
 
     Attributes:
         architecture: name in the registry.
         arguments: the architecture's own options.
         labels: the classes, in order of their ids.
-        input_size_hw: (H, W) that the network was trained for.
+        input_size_hw: the input size (H, W) of the training.
         mean, std: RGB normalization of images scaled to 0..1.
-        recipe: how it was trained: command, seed, data, epochs, …
-        metrics: what was measured, by data set.
+        recipe: the training: command, seed, data, epochs, …
+        metrics: the measured figures, by data set.
     """
 
     architecture: str
@@ -63,10 +63,10 @@ class Checkpoint:
     state: Mapping[str, Tensor]
 
     def build(self) -> SegmentationNetwork:
-        """Builds the network and loads the weights; in evaluation mode.
+        """Builds the network in evaluation mode and loads the weights.
 
         Raises:
-            CheckpointError: the tensors do not fit the architecture that the file names.
+            CheckpointError: the tensors do not fit the file's architecture.
         """
         network = registry.build(self.info.architecture, len(self.info.labels), self.info.arguments)
         load_state(network, self.state, source=f"the {self.info.architecture} checkpoint")
@@ -74,7 +74,7 @@ class Checkpoint:
 
 
 def load_state(network: torch.nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Loads tensors strictly.
+    """Loads tensors, all of which must match.
 
     Raises:
         CheckpointError: a tensor is missing, unexpected or of another shape; the message names the first.
@@ -103,10 +103,10 @@ def save_checkpoint(
 
     Args:
         path: ends in ``.safetensors``.
-        network: whose state dict is stored.
+        network: its state dict is stored.
         info: its description.
-        half: store matrices and kernels in float16 (vectors, such as batch-norm statistics, stay float32, and
-            so does what float16 cannot hold).
+        half: store matrices and kernels in float16. Vectors, such as batch-norm statistics, stay float32, and so do
+            tensors that float16 cannot hold.
 
     Raises:
         OutputError: the file cannot be written.
@@ -122,7 +122,7 @@ def save_checkpoint(
 
 
 def _halved(value: Tensor) -> Tensor:
-    """The tensor in float16, or as it is where float16 would make infinities of its largest numbers."""
+    """Returns the tensor in float16, or unchanged if its largest numbers would become infinite."""
     half = value.half()
     return half if bool(torch.isfinite(half).all()) else value
 
@@ -132,7 +132,7 @@ def load_checkpoint(path: Path, data: bytes | None = None) -> Checkpoint:
 
     Args:
         path: the file.
-        data: its bytes, where they have been read and checked; then it is not opened again.
+        data: its bytes, if they were already read and checked; then the file is not opened again.
 
     Raises:
         CheckpointError: the file is missing, truncated, a pickle, or not a checkpoint of edgeseg.
@@ -142,12 +142,12 @@ def load_checkpoint(path: Path, data: bytes | None = None) -> Checkpoint:
 
 
 def is_checkpoint(metadata: Mapping[str, str]) -> bool:
-    """Tells from a safetensors file's metadata whether it is a checkpoint of edgeseg."""
+    """Returns True if the metadata of a safetensors file is that of a checkpoint of edgeseg."""
     return _KEY in metadata
 
 
 def as_checkpoint(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
-    """Makes a checkpoint of what was read from a safetensors file.
+    """Makes a checkpoint of the content of a safetensors file.
 
     Args:
         path: the file, for the messages.
@@ -172,10 +172,10 @@ def as_checkpoint(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes tensors to a safetensors file atomically: a reader sees the old file or the new one, never half.
+    """Writes tensors to a safetensors file atomically: a reader sees the old file or the new one, never a part.
 
     Raises:
-        OutputError: the file may not be written, the folder cannot be, or the disk is full.
+        OutputError: the file may not be written, the folder cannot be made, or the disk is full.
     """
     check_output(path)
     temporary = None
@@ -192,7 +192,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Reads a safetensors file's tensors and metadata.
+    """Reads the tensors and metadata of a safetensors file.
 
     Raises:
         CheckpointError: the file is missing, truncated or of another format.
@@ -215,7 +215,7 @@ def parse_tensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str,
 
     Args:
         path: the file, for the messages.
-        data: all of it.
+        data: the whole content.
 
     Raises:
         CheckpointError: it is truncated or of another format.
@@ -231,9 +231,9 @@ def parse_tensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str,
 
 
 def is_pickle(path: Path, head: bytes) -> bool:
-    """Tells whether a file is, or claims to be, what ``torch.save`` writes.
+    """Returns True if a file is, or claims to be, a file of ``torch.save``.
 
-    A safetensors file begins with the length of its description, which may be any number, and then the description.
+    A safetensors file begins with the length of its description, which may be any number, followed by the description.
 
     Args:
         path: the file.

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 as a dilated trunk: ReLU6 alone and no squeeze-and-excitation, made for integer hardware.
+"""EfficientNet-Lite0 as a dilated trunk: only ReLU6, no squeeze-and-excitation, made for integer hardware.
 
-Its layers are those of the classifier that TensorFlow published, with TensorFlow's padding, so that ImageNet weights
-fit. Keys are the published PyTorch port's without their leading underscores.
+Its layers are those of TensorFlow's published classifier, with TensorFlow's padding, so that ImageNet weights fit. Its
+keys are those of the published PyTorch port without their leading underscores.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 MEAN = (127 / 255, 127 / 255, 127 / 255)
 STD = (128 / 255, 128 / 255, 128 / 255)
-"""The normalization it was trained with, (x - 127) / 128, for images scaled to 0..1."""
+"""The normalization of its training, (x - 127) / 128, for images scaled to 0..1."""
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
           (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))  # fmt: skip
@@ -27,10 +27,10 @@ _EPSILON, _MOMENTUM = 1e-3, 0.01
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's "same" padding: ceil(H / stride) x ceil(W / stride) come out.
+    """A convolution with TensorFlow's "same" padding: its output is ceil(H / stride) x ceil(W / stride).
 
-    Where the zeros do not divide evenly, as at stride 2 on even sides, the right and the bottom have one more.
-    These are padded beforehand; the exporter writes them into the ONNX convolution, which takes uneven padding.
+    If the number of zeros is odd, as at stride 2 on even sides, the right and the bottom get one more. They are padded
+    before the convolution; the exporter writes them into the ONNX convolution, which supports uneven padding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class SameConv2d(nn.Conv2d):
         return y
 
     def _zeros(self, side: int, axis: int) -> tuple[int, int]:
-        """The zeros before and behind one axis."""
+        """Returns the number of zeros before and after one axis."""
         stride, reach = self.stride[axis], self.dilation[axis] * (self.kernel_size[axis] - 1)
         total = max((-(-side // stride) - 1) * stride + reach + 1 - side, 0)
         return total // 2, total - total // 2
@@ -53,9 +53,9 @@ class Block(nn.Module):
     """An inverted residual (Sandler et al. 2018): expand, filter each channel, project.
 
     Args:
-        before, after: channels that go in and come out.
+        before, after: channels of input and output.
         kernel, stride, dilation: of the depthwise convolution.
-        expansion: how many times as many channels lie between; at 1 there is no expanding convolution.
+        expansion: factor of the channels in between; at 1 there is no expanding convolution.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Block(nn.Module):
 class EfficientNetLite0(nn.Module):
     """The trunk, of stride 16: its last stage of stride 2 is dilated instead (à trous).
 
-    The first block of that stage keeps its kernel, what follows spreads twice as wide. So every second position is what
-    the classifier of stride 32 would have there, and its weights mean what they meant.
+    The first block of that stage keeps its kernel; the kernels after it are dilated by two. So every second position
+    has the value that the classifier of stride 32 would have there, and its weights stay valid.
 
     Args:
-        outputs: which features to give, and under which names: ``fine`` (stride 4, 24 channels), ``low`` (stride 8, 40)
-            and ``high`` (stride 16, 1280).
-        dilated: False strides on to 32, as the classifier does.
+        outputs: the features to return, and their names: ``fine`` (stride 4, 24 channels), ``low`` (stride 8, 40) and
+            ``high`` (stride 16, 1280).
+        dilated: if False, the stride is 32, as in the classifier.
     """
 
     def __init__(self, outputs: Mapping[str, str], *, dilated: bool = True) -> None:
@@ -120,7 +120,7 @@ class EfficientNetLite0(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Computes float [N, 3, H, W], normalized, -> the features that were asked for, by name."""
+        """Computes float [N, 3, H, W], normalized, -> the requested features, by name."""
         features = {}
         x = F.relu6(self.bn0(self.conv_stem(x)))
         for number, block in enumerate(self.blocks):
@@ -136,7 +136,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _initialise(trunk: nn.Module) -> None:
-    """Draws kernels by fan-out, as torchvision's trunks of this kind do."""
+    """Draws kernels by fan-out, as torchvision does for trunks of this kind."""
     for layer in trunk.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out")

@@ -1,7 +1,7 @@
 """FCN-32s, FCN-16s and FCN-8s (Long, Shelhamer and Darrell 2015, "Fully Convolutional Networks").
 
-A classifier made convolutional scores classes at stride 32. FCN-16s upsamples those scores to stride 16 and
-adds scores from pool4; FCN-8s does it once more with pool3. Each stage is trained from the one before it.
+A convolutional classifier scores classes at stride 32. FCN-16s upsamples those scores to stride 16 and adds scores
+from pool4; FCN-8s repeats this with pool3. Each stage is trained from the one before it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _TRUNKS = {"vgg16": vgg16, "alexnet": alexnet}
 
 
 class FCN(FixedUpsamplingNetwork):
-    """What the three forms share; ``skips`` tells them apart.
+    """The base of the three forms, which differ in ``skips``.
 
     Args:
-        num_classes: classes to tell apart.
+        num_classes: the number of classes.
         backbone: ``vgg16``, or ``alexnet`` for FCN-32s.
-        width: channels of the trunk's first stage. 64 is the paper's; the others and fc6, fc7 follow it.
+        width: channels of the trunk's first stage, 64 in the paper. The other stages and fc6, fc7 follow it.
 
     Attributes:
-        skips: how many poolings are added to the scores, deepest first.
+        skips: the number of poolings that are added to the scores, deepest first.
     """
 
     skips: int
@@ -87,8 +87,8 @@ class FCN8s(FCN):
 def load_previous_stage(network: FCN, state: Mapping[str, Tensor]) -> None:
     """Starts FCN-16s from FCN-32s's weights, or FCN-8s from FCN-16s's.
 
-    The new skip's scores start at zero and its upsampling as bilinear interpolation, as in the
-    paper's section 4.2: the network first predicts what the previous stage did, only finer.
+    The new skip's scores start at zero and its upsampling as bilinear interpolation, as in section 4.2 of the
+    paper: at first the network predicts the same as the previous stage, only finer.
 
     Args:
         network: fresh; changed in place.

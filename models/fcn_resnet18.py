@@ -1,4 +1,4 @@
-"""FCN on ResNet-18 in the form of "Dive into Deep Learning" (Zhang et al. 2023, section 14.11)."""
+"""FCN on ResNet-18, as in "Dive into Deep Learning" (Zhang et al. 2023, section 14.11)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _TRUNK_STRIDE, _TRUNK_CHANNELS = 32, 512
 class FCNResNet18(FixedUpsamplingNetwork):
     """ResNet-18 without its head, a 1 x 1 convolution, and one transposed convolution.
 
-    The transposed convolution has kernel 64, stride 32 and padding 16: an image of 320 x 480 is 10 x 15
-    inside and 320 x 480 again outside.
+    The transposed convolution has kernel 64, stride 32 and padding 16: an image of 320 x 480 becomes 10 x 15 inside
+    and 320 x 480 again at the output.
 
-    The book trains the transposed convolution. Here its bilinear kernel is fixed by default, as in the FCN
-    paper: the logits of stride 32 then say all there is to say, and deployment decodes them straight to a
-    class map. With ``learn_upsampling`` it is trained, and the coarse logits are those behind it: stride 1.
+    The book trains the transposed convolution. Here its bilinear kernel is fixed by default, as in the FCN paper:
+    then the logits of stride 32 hold all information, and deployment decodes them directly to a class map. With
+    ``learn_upsampling`` it is trained, and the coarse logits are its output: stride 1.
 
     Args:
-        num_classes: classes to tell apart.
+        num_classes: the number of classes.
         learn_upsampling: train the transposed convolution, dense over the classes, bilinear at first.
     """
 

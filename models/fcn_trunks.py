@@ -1,6 +1,6 @@
-"""Image classifiers turned into fully convolutional trunks (Long et al. 2015, section 3.1).
+"""Fully convolutional trunks from image classifiers (Long et al. 2015, section 3.1).
 
-Layers and state-dict keys of ``features`` are torchvision's, so that its classifiers' weights fit.
+``features`` has torchvision's layers and state-dict keys, so that the weights of its classifiers fit.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _STRIDE = 32
 class Trunk(nn.Module):
     """A classifier up to its last hidden layer, with ``fc6`` and ``fc7`` as convolutions.
 
-    ``fc6`` is padded by half its kernel. On an image of the classifier's own 224 x 224 pixels its middle
-    position sees exactly what the linear layer saw; the others are the same classifier moved by 32 pixels.
+    ``fc6`` is padded by half its kernel. On an image of the classifier's own 224 x 224 pixels, its middle position has
+    exactly the input of the linear layer; the others are the same classifier, moved by 32 pixels.
 
     Attributes:
         pool_channels: channels after each pooling, first to last.
@@ -52,10 +52,10 @@ class Trunk(nn.Module):
         return [*stages, x]
 
     def load_classifier(self, classifier: nn.Module) -> None:
-        """Takes over the weights of torchvision's classifier of this kind (``vgg16`` or ``alexnet``).
+        """Copies the weights of torchvision's classifier of this kind (``vgg16`` or ``alexnet``).
 
         Raises:
-            ModelError: its layers are of other sizes.
+            ModelError: its layers have other sizes.
         """
         linears = [layer for layer in classifier.modules() if isinstance(layer, nn.Linear)]
         try:
@@ -70,9 +70,9 @@ class Trunk(nn.Module):
 
 
 class AlexNetTrunk(Trunk):
-    """AlexNet. Its unpadded poolings round down, so the image is padded at the right and bottom to fit.
+    """AlexNet. Its unpadded poolings round down, so the image is padded at the right and bottom.
 
-    With ``fc6`` padded by 3, cell i is centred at pixel 32·i + 15: upsampling puts it half a pixel on.
+    With ``fc6`` padded by 3, cell i is centred at pixel 32·i + 15: upsampling moves it by half a pixel.
     """
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -81,10 +81,10 @@ class AlexNetTrunk(Trunk):
 
 
 def vgg16(width: int = 64) -> Trunk:
-    """VGG-16 (Simonyan and Zisserman 2015); ``width`` is the channels of its first stage, 64 in the paper.
+    """VGG-16 (Simonyan and Zisserman 2015); ``width`` is the number of channels of its first stage, 64 in the paper.
 
-    The poolings round odd sizes up, as Caffe's did: each stage covers the whole image, and cell i of
-    stride s is centred at pixel s·i + (s - 1) / 2, just where bilinear upsampling puts it.
+    The poolings round odd sizes up, as in Caffe: each stage covers the whole image, and cell i of stride s is
+    centred at pixel s·i + (s - 1) / 2, exactly where bilinear upsampling puts it.
     """
     channels = (width, 2 * width, 4 * width, 8 * width, 8 * width)
     layers: list[str | int] = []
@@ -98,7 +98,7 @@ def vgg16(width: int = 64) -> Trunk:
 
 
 def alexnet(width: int = 64) -> Trunk:
-    """AlexNet as in torchvision (Krizhevsky 2014); ``width`` is the channels of its first stage, there 64."""
+    """AlexNet as in torchvision (Krizhevsky 2014); ``width``: the channels of its first stage, 64 in torchvision."""
     channels = (3, width, 3 * width, 6 * width, 4 * width, 4 * width)
     kernels = ((11, 4, 2), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))  # (kernel, stride, padding)
     layers: list[nn.Module] = []
@@ -114,14 +114,14 @@ def alexnet(width: int = 64) -> Trunk:
 
 
 def convolutionalize(linear: nn.Linear, kernel: int) -> nn.Conv2d:
-    """Turns a linear layer over a flattened [C, kernel, kernel] map into the convolution that does the same.
+    """Turns a linear layer over a flattened [C, kernel, kernel] map into the equivalent convolution.
 
     Args:
         linear: its ``in_features`` are C · kernel · kernel.
-        kernel: side of the map that it was applied to; 1 for a layer that follows another linear layer.
+        kernel: side of the layer's input map; 1 for a layer after another linear layer.
 
     Returns:
-        A convolution without padding: where the linear layer took one map, it takes any larger one.
+        A convolution without padding, which also accepts maps that are larger than the linear layer's.
 
     Raises:
         ModelError: the linear layer's inputs do not divide into maps of this side.
@@ -131,7 +131,7 @@ def convolutionalize(linear: nn.Linear, kernel: int) -> nn.Conv2d:
         raise ModelError(
             f"a linear layer of {linear.in_features} inputs does not read maps of {kernel}x{kernel}"
         )
-    # On the meta device first: the fresh weights would only be thrown away, and VGG's are 400 MB.
+    # On the meta device first: the fresh weights would be discarded, and VGG's are 400 MB.
     convolution = nn.Conv2d(
         channels, linear.out_features, kernel, bias=linear.bias is not None, device="meta"
     )

@@ -1,4 +1,4 @@
-"""Networks that end in a fixed transposed convolution, as the FCN paper's do."""
+"""Networks that end in a fixed transposed convolution, as in the FCN paper."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .upsampling import TransposedUpsampling, crop_to
 class FixedUpsamplingNetwork(SegmentationNetwork):
     """A network whose last step is a transposed convolution with the bilinear kernel, then a crop.
 
-    Subclasses set ``stride`` and ``upsampling``, and round sizes up wherever they stride, so that the coarse
-    logits cover the whole image and cropping keeps them aligned with it.
+    Subclasses set ``stride`` and ``upsampling``, and round sizes up at each stride, so that the coarse logits cover the
+    whole image and stay aligned with it after the crop.
     """
 
     upsampling: TransposedUpsampling
@@ -22,10 +22,10 @@ class FixedUpsamplingNetwork(SegmentationNetwork):
         return crop_to(self.upsampling(logits), size_hw)  # from [N, C, h·stride, w·stride]
 
     def check_input_size(self, size_hw: tuple[int, int]) -> None:
-        """Raises ``ModelError`` where a side is no multiple of the stride.
+        """Raises ``ModelError`` if a side is not a multiple of the stride.
 
-        Deployment stretches the coarse logits over the whole image. Where the last cell reaches past the
-        image's edge, ``forward`` crops it instead, and the two would disagree.
+        Deployment stretches the coarse logits over the whole image. If the last cell extends beyond the image,
+        ``forward`` crops it instead, and the two would disagree.
         """
         height, width = size_hw
         if height % self.stride or width % self.stride:

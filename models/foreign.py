@@ -1,4 +1,4 @@
-"""Weights that others wrote: PyTorch's own files and safetensors, read so that none can run what is in it."""
+"""Weights from elsewhere: PyTorch's own files and safetensors, read so that no file can run code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..core.files import open_regular
 from .checkpoint import HEAD_BYTES, CheckpointInfo, as_checkpoint, is_checkpoint, is_pickle, load_tensors
 
 SOUND = "2.10"
-"""The first PyTorch whose loader of plain tensors is trusted with files from anywhere."""
+"""The first PyTorch whose loader of plain tensors is safe for files from any source."""
 
 _WRAPS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights")
 _MOST_WRAPS = 3
@@ -26,13 +26,13 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors to start from, and what is known of them.
+    """Tensors to start from, with what is known about them.
 
     Attributes:
-        state: by their names in the file, floats in float32.
-        source: what to call them in messages.
-        classes: the names of the classes they tell apart, in order; None where nobody knows.
-        info: the description, where they are a checkpoint of edgeseg.
+        state: the tensors by their names in the file, floats in float32.
+        source: their name in messages.
+        classes: the names of their classes, in order; None if unknown.
+        info: the description, if they are a checkpoint of edgeseg.
     """
 
     state: Mapping[str, Tensor]
@@ -42,12 +42,12 @@ class Weights:
 
 
 def read_weights(path: Path, sha256: str = "") -> Weights:
-    """Reads a file of weights: edgeseg's, any safetensors, or one that ``torch.save`` wrote.
+    """Reads a file of weights: of edgeseg, any safetensors, or a file of ``torch.save``.
 
     Args:
-        path: the file. A state dict may lie in it under ``state_dict`` or ``model``.
-        sha256: where it is known, its bytes are compared first; then they are what was published, and any PyTorch
-            may read them.
+        path: the file. A state dict may be in it under ``state_dict`` or ``model``.
+        sha256: the known digest, which is compared first. A file that matches is the published one, and any version of
+            PyTorch may read it.
 
     Raises:
         CheckpointError: it is missing, damaged, of another form, holds more than tensors, or needs a newer PyTorch.
@@ -89,7 +89,7 @@ def _check_sound(path: Path) -> None:
 
 
 def _conversion(path: Path) -> str:
-    """The line that turns a state dict into safetensors."""
+    """Returns the line that turns a state dict into safetensors."""
     return (
         f'python -c "import sys, torch; from safetensors.torch import save_file; c = torch.load(sys.argv[1], '
         "map_location='cpu', weights_only=True); c = c.get('state_dict', c.get('model', c)); "
@@ -104,7 +104,7 @@ def _unpickle(path: Path) -> object:
             return torch.load(file, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
-    except Exception as error:  # the unpickler raises anything, whatever the file makes it meet
+    except Exception as error:  # the unpickler may raise any error, depending on the file
         text = str(error)
         if "weights_only" in text or "Unsupported" in text:
             raise CheckpointError(
@@ -116,7 +116,7 @@ def _unpickle(path: Path) -> object:
 
 
 def _what(text: str) -> str:
-    """The part of PyTorch's refusal that names what it met."""
+    """Returns the part of PyTorch's refusal that names the refused object."""
     match = re.search(r"(?:GLOBAL|Unsupported class) (\S+)", text)
     return match[1].rstrip(",.") if match else "an object"
 
@@ -143,7 +143,7 @@ def _inner(content: object) -> object | None:
 
 
 def _floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Plain tensors alone; those of half or double precision in float32."""
+    """Returns only the plain tensors; those of half or double precision in float32."""
     return {
         key: (value.detach().float() if value.is_floating_point() else value.detach())
         for key, value in state.items()
@@ -152,7 +152,7 @@ def _floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _classes(content: object) -> tuple[str, ...] | None:
-    """The names of the classes, as mmsegmentation keeps them in a checkpoint."""
+    """Returns the names of the classes, as mmsegmentation stores them in a checkpoint."""
     meta = content.get("meta") if isinstance(content, Mapping) else None
     if not isinstance(meta, Mapping):
         return None

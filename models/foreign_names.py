@@ -1,7 +1,7 @@
-"""The names that torchvision, timm, segmentation_models.pytorch and mmsegmentation have for the same tensors.
+"""The names of the same tensors in torchvision, timm, segmentation_models.pytorch and mmsegmentation.
 
-A *dialect* turns a foreign key into the network's own, or into an empty text. None is asked for by name: all are
-tried, and the one whose tensors fit best is taken.
+A *dialect* turns a foreign key into the network's own, or into an empty text. The user names none: all are tried, and
+the one whose tensors fit best is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import accumulate
 Dialect = Callable[[str], str]
 
 _WRAPPERS = ("module.", "model.", "network.", "net.", "_orig_mod.", "backbone.", "encoder.")
-"""What training frameworks put before every key."""
+"""The prefixes that training frameworks add to every key."""
 _MOST_WRAPPERS = 3
 
 _MOBILENET_STAGES = (1, 2, 3, 4, 2, 3, 1)
@@ -36,7 +36,7 @@ def readings(keys: Iterable[str]) -> Iterator[Mapping[str, str]]:
 
 
 def _unwrapped(keys: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """The keys as they are, then less one prefix that some have, and so on; keys without it are left out."""
+    """Yields the keys unchanged, then without each prefix that some have; keys without that prefix are left out."""
     waiting = [dict(zip(keys, keys, strict=True))]
     for _ in range(_MOST_WRAPPERS + 1):
         yield from waiting
@@ -49,12 +49,12 @@ def _unwrapped(keys: tuple[str, ...]) -> Iterator[dict[str, str]]:
 
 
 def _resnet(key: str) -> str:
-    """torchvision's, timm's and mmsegmentation's ResNet -> the dilated trunk's."""
+    """ResNet of torchvision, timm and mmsegmentation -> the dilated trunk's keys."""
     return f"backbone.{key}" if _FIRST.match(key) else ""
 
 
 def _resnet_in_a_row(key: str) -> str:
-    """The same -> the layers' positions, which ``fcn_resnet18`` has."""
+    """The same -> the layers' positions, as in ``fcn_resnet18``."""
     if not _FIRST.match(key):
         return ""
     first, rest = key.split(".", 1)
@@ -63,12 +63,12 @@ def _resnet_in_a_row(key: str) -> str:
 
 
 def _features(key: str) -> str:
-    """torchvision's MobileNetV3 classifier."""
+    """MobileNetV3 classifier of torchvision."""
     return f"backbone.{key.removeprefix('features.')}" if key.startswith("features.") else ""
 
 
 def _made_convolutional(key: str) -> str:
-    """torchvision's VGG-16 and AlexNet: two linear layers are convolutions in the trunk."""
+    """VGG-16 and AlexNet of torchvision: two linear layers are convolutions in the trunk."""
     first, _, rest = key.partition(".")
     if first == "features":
         return f"trunk.{key}"
@@ -77,7 +77,7 @@ def _made_convolutional(key: str) -> str:
 
 
 def _lite0_port(key: str) -> str:
-    """The published port's EfficientNet-Lite0: every part of a key begins with an underscore."""
+    """EfficientNet-Lite0 of the published port: every part of a key begins with an underscore."""
     if key.startswith("_fc"):
         return ""
     return "backbone." + ".".join(part.removeprefix("_") for part in key.split("."))
@@ -127,7 +127,7 @@ def _timm_mobilenet(key: str) -> str:
 
 
 def _mm_mobilenet(key: str) -> str:
-    """mmsegmentation's MobileNetV3."""
+    """MobileNetV3 of mmsegmentation."""
     match = _MM_BLOCK.fullmatch(key)
     if match is None:
         return ""
@@ -143,14 +143,14 @@ def _mm_mobilenet(key: str) -> str:
 
 
 def _mobilenet_key(place: int, layer: str, part: str, kind: str) -> str:
-    """torchvision's key of one part of a MobileNetV3 block: layers are numbered, and not every block has all."""
+    """Returns torchvision's key of one part of a MobileNetV3 block: layers are numbered, and some blocks lack some."""
     gated = place in _MOBILENET_GATED
     layers = [*(["expand"] if place > 1 else []), "depth", *(["gate"] if gated else []), "project"]
     return f"backbone.{place}.block.{layers.index(layer)}.{part}.{kind}" if layer in layers else ""
 
 
 def _position(stages: tuple[int, ...], stage: int, number: int) -> int:
-    """The number of a block among all, from 0."""
+    """Returns the number of a block among all, from 0."""
     starts = (0, *accumulate(stages))
     return starts[stage] + number if stage < len(stages) else -1
 
@@ -160,7 +160,7 @@ def _as_it_is(key: str) -> str:
 
 
 def _smp(trunk: Dialect) -> Dialect:
-    """segmentation_models.pytorch; its DeepLabV3 has torchvision's head."""
+    """Returns the dialect of segmentation_models.pytorch; its DeepLabV3 has torchvision's head."""
 
     def dialect(key: str) -> str:
         first, _, rest = key.partition(".")
@@ -175,7 +175,7 @@ def _smp(trunk: Dialect) -> Dialect:
 
 
 def _mm(trunk: Dialect) -> Dialect:
-    """mmsegmentation; its FCN head of one convolution is torchvision's."""
+    """Returns the dialect of mmsegmentation; its FCN head of one convolution is torchvision's."""
 
     def dialect(key: str) -> str:
         first, _, rest = key.partition(".")

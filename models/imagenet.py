@@ -1,4 +1,4 @@
-"""Weights of classifiers trained on ImageNet, for the trunks that have them."""
+"""Weights of ImageNet classifiers, for the trunks that have them."""
 
 from __future__ import annotations
 

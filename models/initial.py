@@ -1,4 +1,4 @@
-"""What ``--init`` names: ImageNet's weights, those that ship, official ones, or anybody's file."""
+"""The weights that ``--init`` names: ImageNet's, shipped ones, official ones, or any file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def initial_weights(architecture: str, arguments: Mapping[str, object], name: st
     """Reads weights to start a training from.
 
     Args:
-        architecture, arguments: the network that is to be trained, as the registry knows it.
+        architecture, arguments: the network to train, as in the registry.
         name: ``imagenet``, the name of weights that ship for this network, ``voc``, or the path of a file.
 
     Raises:
@@ -45,7 +45,7 @@ def initial_weights(architecture: str, arguments: Mapping[str, object], name: st
 
 
 def file_of(name: str) -> Path | None:
-    """The path that ``--init`` names; None where it names no file."""
+    """Returns the path that ``--init`` names; None if it names no file."""
     path = Path(name)
     return path if path.suffix or os.sep in name or os.path.exists(path) else None
 

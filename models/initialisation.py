@@ -1,4 +1,4 @@
-"""Fresh weights that are of use before any training."""
+"""Fresh weights that are usable before any training."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _PICTURES = 4
 def he_initialise(network: nn.Module) -> None:
     """Draws every convolution's kernel so that ReLU layers keep their variance (He et al. 2015).
 
-    Biases become zero. PyTorch's own initialisation loses a factor of six in variance a layer, which only
-    batch normalization makes good.
+    Biases become zero. PyTorch's own initialisation divides the variance by six in each layer, which only batch
+    normalization compensates.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
@@ -27,13 +27,13 @@ def he_initialise(network: nn.Module) -> None:
 def calibrate_batch_norm(network: SegmentationNetwork, size_hw: tuple[int, int], seed: int) -> None:
     """Measures every batch normalization's mean and variance on seeded, cloud-like noise.
 
-    A fresh network's statistics are 0 and 1, which fit nothing: in evaluation mode its activations grow or
-    fade from layer to layer until float16 overflows or every pixel has one class. Measured ones keep them in
+    A fresh network's statistics are 0 and 1, which do not match its activations: in evaluation mode these grow or
+    shrink from layer to layer until float16 overflows or every pixel has one class. Measured statistics keep them in
     range. The network is left in evaluation mode.
 
     Args:
         network: changed in place.
-        size_hw: size of the noise images, large enough that dilated kernels see more than padding.
+        size_hw: size of the noise images, large enough that dilated kernels read more than padding.
         seed: of the noise.
     """
     network.eval()
@@ -52,13 +52,13 @@ def calibrate_batch_norm(network: SegmentationNetwork, size_hw: tuple[int, int],
 
 
 def cloud_pictures(count: int, size_hw: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Draws noise with detail at every scale, as images have it.
+    """Draws noise with detail at every scale, like images.
 
-    The coarsest scale is one value an image: images differ in brightness and tint, and layers that pool
-    over the whole image need that difference to be measured.
+    The coarsest scale is one value for each image: images differ in brightness and tint, and the measurement of
+    layers that pool over the whole image needs that difference.
 
     Returns:
-        float [N, 3, H, W], mean about 0, deviation 1: like normalized images.
+        float [N, 3, H, W], mean about 0, standard deviation 1: like normalized images.
     """
     picture = torch.zeros(count, 3, *size_hw)
     cells = 1

@@ -1,6 +1,6 @@
 """LR-ASPP on a dilated trunk (Howard et al. 2019, "Searching for MobileNetV3", section 6.3).
 
-On MobileNetV3-Large, state-dict keys and outputs equal torchvision's ``lraspp_mobilenet_v3_large``.
+On MobileNetV3-Large, state-dict keys and outputs are equal to those of torchvision's ``lraspp_mobilenet_v3_large``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class LRASPP(SegmentationNetwork):
     """Lite Reduced Atrous Spatial Pyramid Pooling.
 
     Args:
-        num_classes: classes to tell apart.
+        num_classes: the number of classes.
         inter_channels: width of the head.
         backbone: ``mobilenet_v3_large`` or ``efficientnet_lite0``.
-        fine_skip: a second skip, of stride 4: twice as many logits along each side, for thin things.
+        fine_skip: a second skip, of stride 4: twice as many logits along each side, for thin objects.
     """
 
     stride = 8
@@ -65,10 +65,10 @@ class LRASPP(SegmentationNetwork):
 
 
 class LRASPPHead(nn.Module):
-    """Gates the deep features with their own global average, then adds a skip of stride 8 by sum, perhaps one of 4.
+    """The head: gates the deep features with their global average, then adds a skip of stride 8, and optionally of 4.
 
     Args:
-        num_classes: classes to tell apart.
+        num_classes: the number of classes.
         inter_channels: width of the head.
         low, high, fine: channels of the features of stride 8, 16 and 4; 0 for no skip of stride 4.
     """

@@ -1,4 +1,4 @@
-"""torchvision's official weights, fetched once, and never read before their hash is the published one."""
+"""torchvision's official weights, downloaded once, and read only if their hash is the published one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..core.errors import CheckpointError
 
 
 def download_official(builder: str, version: str = "DEFAULT") -> tuple[dict[str, Tensor], str]:
-    """Reads torchvision's official weights from torch.hub's cache, fetched if need be.
+    """Reads torchvision's official weights from torch.hub's cache; downloads them if necessary.
 
     Args:
         builder: of the network, such as ``resnet18``.
-        version: which of its weights, such as ``IMAGENET1K_V1``.
+        version: of the weights, such as ``IMAGENET1K_V1``.
 
     Returns:
         The tensors and their URL.
 
     Raises:
-        CheckpointError: they cannot be fetched, or what lies in the cache is damaged.
+        CheckpointError: they cannot be downloaded, or the file in the cache is damaged.
     """
     weights = getattr(get_model_weights(builder), version)
     url: str = weights.url
@@ -35,7 +35,7 @@ def download_official(builder: str, version: str = "DEFAULT") -> tuple[dict[str,
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except (OSError, HTTPException, RuntimeError) as error:
         if cached.exists():
-            raise  # it was read, and its bytes are the published ones
+            raise  # the file was read and is the published one, so it is not damaged
         raise CheckpointError(
             f"cannot download the official weights from {url} ({error}); with no network, fetch "
             f"{cached.name} elsewhere and place it at {cached}"
@@ -44,5 +44,5 @@ def download_official(builder: str, version: str = "DEFAULT") -> tuple[dict[str,
 
 
 def _hash_fits_name(path: Path) -> bool:
-    """Tells whether the file's SHA-256 starts with the digits at the end of its name, as torch.hub's do."""
+    """Returns True if the file's SHA-256 starts with the digits at the end of its name, as in torch.hub."""
     return hashlib.sha256(path.read_bytes()).hexdigest().startswith(path.stem.rpartition("-")[2])

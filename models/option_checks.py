@@ -1,4 +1,4 @@
-"""Checks of the options that networks are built with. They come from command lines and files: of any type."""
+"""Checks of the options of networks. Options come from command lines and files, so they may be of any type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from ..core.errors import ModelError
 
 _LARGEST = 1 << 24
-"""Beyond what any network has of anything; larger numbers overflow in PyTorch, and not in one line."""
+"""Larger than any count in a network; larger numbers overflow in PyTorch, with errors of several lines."""
 
 
 def check_whole(network: str, name: str, value: object, largest: int = _LARGEST) -> None:
@@ -25,6 +25,6 @@ def check_bool(network: str, name: str, value: object) -> None:
 
 
 def check_choice(network: str, name: str, value: object, choices: Collection[str]) -> None:
-    """Raises ``ModelError`` unless the value is one of the choices; the message lists them."""
+    """Raises ``ModelError`` unless the value is one of the choices, which the message lists."""
     if not isinstance(value, str) or value not in choices:
         raise ModelError(f"{network} was given {name} {value!r}; expected one of {', '.join(choices)}")

@@ -1,4 +1,4 @@
-"""Weights by name: those that ship, torchvision's official ones, fresh random ones, or a file."""
+"""Weights by name: shipped ones, torchvision's official ones, fresh random ones, or a file."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def resolve_weights(
 
     Args:
         architecture: a registered name.
-        weights: the name of weights that ship (``aerial``, ``camvid`` for lraspp), ``voc`` (torchvision's
-            official ones, downloaded once), ``random``, or the path of a file: a checkpoint, or with ``labels``
-            anybody's weights of the whole network.
-        num_classes: refused where the weights have another number of classes. For ``random`` it sets that
-            number; 21 by default, then with PASCAL VOC's names.
-        arguments: the architecture's own options. Weights that carry theirs refuse others.
+        weights: the name of shipped weights (``aerial``, ``camvid`` for lraspp), ``voc`` (torchvision's official ones,
+            downloaded once), ``random``, or the path of a file: a checkpoint, or with ``labels`` any weights of the
+            whole network.
+        num_classes: refused if the weights have another number of classes. For ``random`` it sets that number; the
+            default is 21, with PASCAL VOC's names.
+        arguments: the architecture's own options. Weights that store theirs refuse others.
         seed: of ``random``. Kernels are drawn from it, and every batch normalization is measured on seeded
             noise, so that activations stay in range of float16 and logits depend on the image.
-        labels: the classes of weights that others wrote, in the order of their logits; no other weights take it.
+        labels: the classes of weights from elsewhere, in the order of their logits; not allowed for other weights.
 
     Raises:
         ModelError: unknown architecture or option.
@@ -77,7 +77,7 @@ def resolve_weights(
 
 
 def available_weights(architecture: str) -> tuple[str, ...]:
-    """The names that ``resolve_weights`` knows for an architecture: shipped ones, ``voc``, ``random``.
+    """Returns the names that ``resolve_weights`` knows for an architecture: shipped ones, ``voc``, ``random``.
 
     Raises:
         ModelError: unknown architecture.
@@ -87,22 +87,22 @@ def available_weights(architecture: str) -> tuple[str, ...]:
 
 
 def shipped_path(name: str) -> Path | None:
-    """The file of weights that ship, by architecture and name such as ``lraspp-aerial``; None where none do."""
+    """Returns the file of shipped weights by its name, such as ``lraspp-aerial``; None if there is none."""
     path = _SHIPPED / f"{name}.safetensors"
-    return path if os.path.exists(path) else None  # Path.exists raises where a name is too long
+    return path if os.path.exists(path) else None  # Path.exists raises if a name is too long
 
 
 def shipped_calibration(architecture: str, weights: str) -> Path | None:
-    """The file of INT8 ranges and plans that ships with weights; None where none does."""
+    """Returns the file of INT8 ranges and plans that ships with weights; None if there is none."""
     path = _SHIPPED / f"{architecture}-{weights}.calibration.json"
     return path if os.path.exists(path) else None
 
 
 def default_weights(architecture: str) -> str:
-    """The weights an architecture is used with where none are named.
+    """Returns the default weights of an architecture.
 
     Raises:
-        ModelError: none ship for it; the message says what to pass.
+        ModelError: no weights ship for it; the message names what to pass.
     """
     known = available_weights(architecture)
     if _DEFAULT in known:
@@ -112,7 +112,7 @@ def default_weights(architecture: str) -> str:
 
 
 def official_builder(architecture: str, arguments: Mapping[str, object]) -> str:
-    """Name of torchvision's builder whose official VOC weights fit these options; empty where there is none.
+    """Returns the name of torchvision's builder whose official VOC weights fit these options; empty if there is none.
 
     Example:
         >>> official_builder("deeplabv3", {"backbone": "resnet50"})
@@ -166,7 +166,7 @@ def _elsewhere(
     arguments: Mapping[str, object],
     labels: LabelMap,
 ) -> Checkpoint:
-    """A checkpoint of weights that others wrote; the whole network must be there."""
+    """Returns a checkpoint of weights from elsewhere; they must have the whole network."""
     path = Path(weights)
     if weights == "random" or weights in available_weights(architecture):
         raise CheckpointError(f"the weights {weights!r} have their own classes; leave --labels out")
@@ -218,7 +218,7 @@ def _random(
 
 
 def _fitting(network: SegmentationNetwork, size_hw: tuple[int, int]) -> tuple[int, int]:
-    """The first square size from this one on that the network can be deployed at."""
+    """Returns the first square size, from this one upwards, at which the network can be deployed."""
     for more in range(256):
         candidate = (size_hw[0] + more, size_hw[1] + more)
         try:
@@ -243,7 +243,7 @@ def _official(architecture: str, arguments: Mapping[str, object]) -> Checkpoint:
         network = registry.build(architecture, _VOC_CLASSES, arguments)
     state, source = download_official(builder)
     if not any(key.startswith(_AUX_PREFIX) for key in network.state_dict()):
-        # The official files hold the auxiliary head; a network built without one has no use for it.
+        # The official files contain the auxiliary head, which a network may be built without.
         state = {key: value for key, value in state.items() if not key.startswith(_AUX_PREFIX)}
     info = CheckpointInfo(
         architecture=architecture,

@@ -1,4 +1,4 @@
-"""The networks by name."""
+"""The registry: the networks by name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .base import SegmentationNetwork
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What the registry knows of a network without building it.
+    """A network's entry in the registry, readable without building the network.
 
     Attributes:
         target: ``package.module:Class`` of the network; the class takes ``num_classes`` and ``arguments``.
         summary: one line for people.
-        paper: where it was published.
-        official: name of torchvision's builder whose VOC weights fit, or empty; ``{option}`` in it stands for
-            the value of that option. Where torchvision has no builder of the name, there are none.
+        paper: its publication.
+        official: name of torchvision's builder whose VOC weights fit, or empty; ``{option}`` in it is replaced with the
+            value of that option. If torchvision has no builder of that name, there are no weights.
         arguments: fixed arguments of this entry, for forms that share a class.
     """
 
@@ -36,7 +36,7 @@ register, names, spec = _NETWORKS.register, _NETWORKS.names, _NETWORKS.entry
 
 
 def options(name: str) -> dict[str, object]:
-    """The options an architecture has of its own, with their defaults.
+    """Returns the architecture's own options, with their defaults.
 
     Raises:
         ModelError: unknown name.
@@ -51,11 +51,11 @@ def build(name: str, num_classes: int, arguments: Mapping[str, object] | None = 
 
     Args:
         name: a registered name.
-        num_classes: classes to tell apart, at least 1.
+        num_classes: the number of classes, at least 1.
         arguments: the architecture's own options, as its class documents them.
 
     Raises:
-        ModelError: unknown name or option, or a value that the network cannot take.
+        ModelError: unknown name or option, or a value that the network does not accept.
     """
     chosen = check_options(name, arguments or {})
     if not 1 <= num_classes <= 255:
@@ -66,10 +66,10 @@ def build(name: str, num_classes: int, arguments: Mapping[str, object] | None = 
 
 
 def check_options(name: str, arguments: Mapping[str, object]) -> dict[str, object]:
-    """Fills in the defaults of the options that are not given.
+    """Returns the options, with defaults for those that are not given.
 
     Raises:
-        ModelError: an option is unknown; the message lists those there are.
+        ModelError: an option is unknown; the message lists the known ones.
     """
     known = options(name)
     unknown = sorted(set(arguments) - set(known))

@@ -1,4 +1,4 @@
-"""Starting a network from weights: its own, a classifier's, the stage before it, or anybody's of the same layers."""
+"""The start of a network from weights: its own, a classifier's, the previous stage's, or any with the same layers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .foreign_names import readings
 _STAGE_BEFORE = {"fcn16s": "fcn32s", "fcn8s": "fcn16s"}
 _SHOWN = 4
 _ENOUGH = 0.5
-"""The share of a trunk's kernels that must be loaded. Less is another network, whose few matches mean nothing."""
+"""The share of a trunk's kernels that must be loaded. With less it is another network that matches by chance."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """What came of the weights.
+    """The outcome of loading weights.
 
     Attributes:
-        loaded: own keys that were loaded whole.
-        fresh: own keys of which at least a part stayed fresh.
-        skipped: the file's keys that the network has no place for.
-        classes: the classes whose rows were taken over, by name; None where the file's are not known.
-        new_classes: the classes that start afresh.
+        loaded: own keys that were loaded completely.
+        fresh: own keys that stayed fresh, at least in part.
+        skipped: the file's keys that the network does not have.
+        classes: the classes whose rows were copied, by name; None if the file's classes are not known.
+        new_classes: the classes that start fresh.
     """
 
     loaded: tuple[str, ...]
@@ -54,14 +54,14 @@ class Started:
 
 @dataclass(frozen=True)
 class _Slot:
-    """One tensor of the network, and along which of its axes the classes lie."""
+    """One tensor of the network, and its axes of classes."""
 
     value: Tensor
     class_axes: tuple[int, ...]
 
     def takes(self, other: Tensor) -> bool:
-        """Whether another tensor has its form, the number of classes aside."""
-        if self.value.ndim == 4 and other.ndim == 2:  # a linear layer made convolutional
+        """Returns True if another tensor has its shape, apart from the number of classes."""
+        if self.value.ndim == 4 and other.ndim == 2:  # a convolution that was a linear layer in the file
             return self.value.shape[0] == other.shape[0] and self.value.numel() == other.numel()
         return self.value.ndim == other.ndim and all(
             axis in self.class_axes or own == its
@@ -76,15 +76,15 @@ def start_from(
     classes: Sequence[str],
     weights: Weights,
 ) -> Started:
-    """Loads weights to train on from.
+    """Loads weights as the start of a training.
 
-    Tensors are found by the network's own names, or by those that torchvision, timm, segmentation_models.pytorch and
-    mmsegmentation have for the same layers. Of what depends on the classes, the rows of classes with the same name are
-    taken over, and the others stay fresh. FCN-16s starts from FCN-32s and FCN-8s from FCN-16s as in the paper.
+    Tensors are found by the network's own names, or by the names of the same layers in torchvision, timm,
+    segmentation_models.pytorch and mmsegmentation. In tensors that depend on the classes, the rows of classes with the
+    same name are copied, and the others stay fresh. As in the paper, FCN-16s starts from FCN-32s and FCN-8s from FCN-16s.
 
     Args:
-        network: fresh; changed in place, its normalization too where the weights carry theirs.
-        architecture, arguments: the network, as the registry knows it.
+        network: fresh; changed in place, with its normalization if the weights store theirs.
+        architecture, arguments: the network, as in the registry.
         classes: the names of the network's classes.
         weights: to start from.
 
@@ -119,15 +119,15 @@ def start_from(
 def whole_state(
     network: SegmentationNetwork, architecture: str, arguments: Mapping[str, object], weights: Weights
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Finds every tensor of a network in weights that others wrote.
+    """Finds every tensor of a network in weights from elsewhere.
 
     Args:
-        network: of the same classes as the weights, in the same order.
-        architecture, arguments: the network, as the registry knows it.
-        weights: to be used as they are.
+        network: has the same classes as the weights, in the same order.
+        architecture, arguments: the network, as in the registry.
+        weights: used unchanged.
 
     Returns:
-        The network's state, and the file's keys that it has no place for.
+        The network's state, and the file's keys that it does not have.
 
     Raises:
         CheckpointError: a tensor is missing or of another shape; the message names the first.
@@ -138,7 +138,7 @@ def whole_state(
         own: weights.state[theirs].reshape(slots[own].value.shape).to(slots[own].value.dtype)
         for theirs, own in reading.items()
     }
-    # Counters of batches, which older files lack, have no meaning in evaluation.
+    # Older files lack counters of batches, which have no meaning in evaluation.
     state |= {
         key: slot.value
         for key, slot in slots.items()
@@ -161,7 +161,7 @@ def whole_state(
 def _slots(
     network: SegmentationNetwork, architecture: str, arguments: Mapping[str, object]
 ) -> dict[str, _Slot]:
-    """The network's tensors. The classes lie along the axes that a network of one class more has longer."""
+    """Returns the network's tensors. An axis of classes is one that is longer in a network with one more class."""
     with torch.device("meta"):
         other = registry.build(architecture, network.num_classes % 255 + 1, arguments).state_dict()
     return {
@@ -171,7 +171,7 @@ def _slots(
 
 
 def _best_reading(slots: Mapping[str, _Slot], state: Mapping[str, Tensor]) -> dict[str, str]:
-    """The reading of the file's keys whose tensors fit best: own key by the file's."""
+    """Returns the reading of the file's keys whose tensors fit best: own key by the file's key."""
     best: dict[str, str] = {}
     for names in readings(state):
         fits = {key: own for key, own in names.items() if own in slots and slots[own].takes(state[key])}
@@ -213,13 +213,13 @@ def _formed(key: str, state: Mapping[str, Tensor]) -> str:
 
 
 def _some(keys: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
+    """Returns a few names, and the number of others."""
     more = len(keys) - _SHOWN
     return ", ".join(keys[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _rows(own: Sequence[str], theirs: Sequence[str] | None) -> list[tuple[int, int]]:
-    """The positions of the classes that both have, by name."""
+    """Returns the positions of the classes that both have, by name."""
     places = {name.casefold(): place for place, name in enumerate(theirs or ())}
     return [(place, places[name.casefold()]) for place, name in enumerate(own) if name.casefold() in places]
 
@@ -227,9 +227,9 @@ def _rows(own: Sequence[str], theirs: Sequence[str] | None) -> list[tuple[int, i
 def _take_rows(
     target: Tensor, value: Tensor, axes: Sequence[int], rows: Sequence[tuple[int, int]], count: int
 ) -> bool:
-    """Copies the rows of the classes that both have. False where not all of the target's are among them."""
+    """Copies the rows of the classes that both have. Returns False if the target has other classes too."""
     if any(value.shape[axis] != count for axis in axes):
-        return False  # the names that are known are not this tensor's
+        return False  # the known names belong to another tensor
     ours = torch.tensor([row for row, _ in rows], dtype=torch.long)
     theirs = torch.tensor([row for _, row in rows], dtype=torch.long)
     picked = value.to(target.dtype)

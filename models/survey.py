@@ -1,4 +1,4 @@
-"""What each network costs and which weights exist for it, found without computing a single number."""
+"""A survey of the networks: cost and available weights, from shapes alone."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class NetworkFacts:
         name, summary, paper: as in the registry.
         options: the architecture's own options with their defaults.
         parameters: trainable numbers.
-        gflops: of the coarse logits of one image, 1e9 floating-point operations; a multiplication and the
-            addition that follows are two. The last upsampling is not in it: deployment decodes without it.
-            ``None`` where the network cannot be deployed at this size.
-        stride: input pixels to one coarse logit.
-        weights: the names that ``--weights`` takes.
-        refusal: why the network cannot be deployed at this size; empty where it can.
+        gflops: of the coarse logits of one image, 1e9 floating-point operations; a multiplication and the addition
+            after it are two. The last upsampling is not included: deployment decodes without it. ``None`` if the
+            network cannot be deployed at this size.
+        stride: input pixels for one coarse logit.
+        weights: the names that ``--weights`` accepts.
+        refusal: why the network cannot be deployed at this size; empty if it can.
     """
 
     name: str
@@ -40,7 +40,7 @@ class NetworkFacts:
 
 
 def survey(size_hw: tuple[int, int], num_classes: int) -> list[NetworkFacts]:
-    """Describes every registered network, on the meta device: shapes alone, no memory, no arithmetic.
+    """Describes every registered network, on the meta device: only shapes, no memory and no arithmetic.
 
     Raises:
         ModelError: a class count outside 1 to 255.

@@ -1,6 +1,6 @@
-"""FCN and DeepLabV3 in torchvision's forms: same state-dict keys, same outputs, so official weights fit.
+"""FCN and DeepLabV3 in torchvision's forms: same state-dict keys and outputs, so that official weights fit.
 
-DeepLabV3 takes EfficientNet-Lite0 too, for which torchvision has no form.
+DeepLabV3 also accepts EfficientNet-Lite0, for which torchvision has no form.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _RESNET_STEM = ("backbone.conv1.", "backbone.bn1.")
 
 
 class DilatedNetwork(SegmentationNetwork):
-    """A dilated trunk, a head on its last features, and an auxiliary head on earlier ones for training alone.
+    """A dilated trunk, a head on its last features, and an auxiliary head on earlier ones, only for training.
 
     Attributes:
-        backbone: gives a mapping with ``out`` and, where there is an auxiliary head, ``aux``.
+        backbone: returns a mapping with ``out`` and, if there is an auxiliary head, ``aux``.
         classifier: the head.
         aux_classifier: the auxiliary head, or ``None``.
     """
@@ -48,8 +48,8 @@ class FCNResNet50(DilatedNetwork):
     """One convolutional head on a ResNet-50 of stride 8, as torchvision's ``fcn_resnet50``.
 
     Args:
-        num_classes: classes to tell apart.
-        aux: has an auxiliary head on ``layer3``, as the official weights do.
+        num_classes: the number of classes.
+        aux: add an auxiliary head on ``layer3``, as in the official weights.
     """
 
     stride = 8
@@ -68,9 +68,9 @@ class DeepLabV3(DilatedNetwork):
     """Atrous spatial pyramid pooling (Chen et al. 2017), as torchvision's ``deeplabv3_*``.
 
     Args:
-        num_classes: classes to tell apart.
+        num_classes: the number of classes.
         backbone: ``mobilenet_v3_large`` or ``efficientnet_lite0`` (stride 16), or ``resnet50`` (stride 8).
-        aux: has an auxiliary head, as the official weights do.
+        aux: add an auxiliary head, as in the official weights.
     """
 
     def __init__(self, num_classes: int, backbone: str = "mobilenet_v3_large", aux: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""The dilated trunks that several networks share, by the name that the option ``backbone`` has for them."""
+"""The dilated trunks that several networks share, by their names in the option ``backbone``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ BACKBONES = ("mobilenet_v3_large", "efficientnet_lite0")
 """Trunks of stride 16 with features of stride 4 and 8, for ``lraspp``."""
 
 _MOBILENET_LAYERS = {"fine": "3", "low": "4", "high": "16"}
-"""The last blocks of stride 4 and 8, and the last convolution: stride 16, the last stage dilated."""
+"""The last blocks of stride 4 and 8, and the last convolution, of stride 16, because the last stage is dilated."""
 
 
 def mobilenet_v3_large(outputs: Mapping[str, str]) -> nn.Module:
-    """Builds torchvision's MobileNetV3-Large, its last stage dilated.
+    """Builds torchvision's MobileNetV3-Large with a dilated last stage.
 
     Args:
-        outputs: which of the features ``fine``, ``low`` and ``high`` to give, and under which names.
+        outputs: the features to return, of ``fine``, ``low`` and ``high``, and their names.
     """
     trunk = models.mobilenet_v3_large(weights=None, dilated=True).features
     layers = {_MOBILENET_LAYERS[feature]: name for feature, name in outputs.items()}
@@ -28,10 +28,10 @@ def mobilenet_v3_large(outputs: Mapping[str, str]) -> nn.Module:
 
 
 def resnet50(outputs: Mapping[str, str]) -> nn.Module:
-    """Builds torchvision's ResNet-50, its last two stages dilated: stride 8.
+    """Builds torchvision's ResNet-50 with its last two stages dilated: stride 8.
 
     Args:
-        outputs: which of the layers ``layer3`` and ``layer4`` to give, and under which names.
+        outputs: the layers to return, of ``layer3`` and ``layer4``, and their names.
     """
     trunk = models.resnet50(weights=None, replace_stride_with_dilation=[False, True, True])
     getter: nn.Module = IntermediateLayerGetter(trunk, dict(outputs))

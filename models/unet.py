@@ -18,20 +18,19 @@ _LARGEST_DEPTH = 8
 class UNet(SegmentationNetwork):
     """U-Net with ``same`` padding for deployment, or ``valid`` as in the paper.
 
-    With ``same`` padding any H x W goes in, and the logits have its size. With ``valid``, each 3 x 3
-    convolution takes two pixels off a side, the skips are cropped to their centre, and 572 x 572 gives
-    388 x 388: logits of the image's middle. ``retain_dim`` stretches these over the input's size, so each
-    lies up to 92 pixels from where it was computed; without it they come out as they are, for the paper's
-    overlapping tiles.
+    With ``same`` padding any H x W is accepted, and the logits have that size. With ``valid``, each 3 x 3 convolution
+    removes two pixels from each side length, the skips are cropped to their centre, and 572 x 572 gives 388 x 388:
+    logits of the image's middle. ``retain_dim`` stretches these to the input's size, so each is up to 92 pixels from
+    the place where it was computed. Without it they are returned unchanged, for the paper's overlapping tiles.
 
     Args:
-        num_classes: classes to tell apart.
+        num_classes: the number of classes.
         width: channels of the first level, doubled at each further one. 64 in the paper.
-        depth: how many times the resolution is halved. 4 in the paper.
+        depth: the number of times the resolution is halved. 4 in the paper.
         padding: ``same`` or ``valid``.
         retain_dim: with ``valid``, interpolate the logits to the input's size.
-        batch_norm: normalize behind each 3 x 3 convolution. The paper, older than it, does not.
-        up: ``transposed``, a learned 2 x 2 convolution as in the paper, or ``bilinear`` behind a 1 x 1.
+        batch_norm: normalize after each 3 x 3 convolution. The paper does not.
+        up: ``transposed``, a learned 2 x 2 convolution as in the paper, or ``bilinear`` after a 1 x 1 convolution.
     """
 
     stride = 1
@@ -75,7 +74,7 @@ class UNet(SegmentationNetwork):
             self._check_valid_size(size_hw)
         skips = []
         for level, convolutions in enumerate(self.down):
-            # Rounding odd sizes up keeps every pixel inside; the crop on the way up undoes it.
+            # Odd sizes are rounded up to keep every pixel; the crop in the decoder undoes it.
             x = F.max_pool2d(x, 2, ceil_mode=True) if level else x
             x = convolutions(x)  # [N, width · 2^level, H / 2^level, W / 2^level]
             skips.append(x)
@@ -86,10 +85,10 @@ class UNet(SegmentationNetwork):
         return upsample_to(logits, size_hw) if self.retain_dim else logits
 
     def upsampled(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        return logits  # they have the input's size, or that of the paper's tiles
+        return logits  # already of the input's size, or of the paper's tiles
 
     def check_input_size(self, size_hw: tuple[int, int]) -> None:
-        """Raises ``ModelError`` for a size that the valid form cannot halve, and without ``retain_dim``."""
+        """Raises ``ModelError`` for the valid form without ``retain_dim``, and for a size that it cannot halve."""
         if self.padding == "same":
             return
         if not self.retain_dim:
@@ -111,7 +110,7 @@ class UNet(SegmentationNetwork):
 
 
 def _halves_evenly(side: int, depth: int) -> bool:
-    """Tells whether a side stays even at every pooling of the valid form, and leaves logits at the end."""
+    """Returns True if a side stays even at every pooling of the valid form, and logits remain at the end."""
     for _ in range(depth):
         side -= 4
         if side < 2 or side % 2:
@@ -134,7 +133,7 @@ def _two_convolutions(before: int, after: int, padding: str, batch_norm: bool) -
 
 
 def _up_convolution(channels: int, up: str) -> nn.Module:
-    """Doubles the resolution and halves the channels: [N, C, h, w] -> [N, C/2, 2h, 2w]."""
+    """Returns a module that doubles the resolution and halves the channels: [N, C, h, w] -> [N, C/2, 2h, 2w]."""
     if up == "transposed":
         return nn.ConvTranspose2d(channels, channels // 2, 2, stride=2)
     return nn.Sequential(nn.Conv2d(channels, channels // 2, 1), BilinearUpsampling(2))

@@ -1,4 +1,4 @@
-"""The three ways a decoder regains resolution: bilinear, transposed convolution, and max-unpooling."""
+"""The three kinds of upsampling in decoders: bilinear, transposed convolution, and max-unpooling."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ class BilinearUpsampling(nn.Module):
 class TransposedUpsampling(nn.Module):
     """Upsamples by a whole factor with a transposed convolution that starts as bilinear interpolation.
 
-    float [N, C, h, w] -> [N, C, h·factor, w·factor]. With the bilinear kernel it equals
-    ``BilinearUpsampling`` wherever both neighbours lie inside. At the border the convolution pads with zeros
-    where interpolation repeats the edge: its values are smaller by a positive factor that all classes share,
-    so the argmax stays.
+    float [N, C, h, w] -> [N, C, h·factor, w·factor]. With the bilinear kernel it equals ``BilinearUpsampling`` where
+    both neighbours are inside. At the border the convolution pads with zeros, while interpolation repeats the edge: its
+    values are smaller by a positive factor that all classes share, so the argmax is the same.
 
     Args:
-        channels: C, in and out.
-        factor: output pixels to one input pixel, along each side.
-        learnable: train the kernel, dense over the channels so that classes may learn to mix (Long et al.
-            2015, section 3.3). Otherwise it is a constant, one a channel, and no part of the state dict.
+        channels: C, of input and output.
+        factor: output pixels for one input pixel, along each side.
+        learnable: train the kernel, dense over the channels so that classes may learn to mix (Long et al. 2015,
+            section 3.3). Otherwise it is a constant, one for each channel, and not in the state dict.
     """
 
     weight: Tensor
@@ -55,7 +54,7 @@ class TransposedUpsampling(nn.Module):
 
 
 class MaxPooling(nn.Module):
-    """Halves both sides by 2 x 2 maxima and remembers where each one lay.
+    """Halves both sides by 2 x 2 maxima and records the position of each one.
 
     float [N, C, H, W] -> the maxima [N, C, H/2, W/2], rounded down, and their int64 positions in each plane.
     """
@@ -69,7 +68,7 @@ class MaxUnpooling(nn.Module):
     """Puts values back where ``MaxPooling`` found its maxima, and zeros elsewhere.
 
     The decoder of SegNet (Badrinarayanan et al. 2017) and DeconvNet (Noh et al. 2015): float [N, C, h, w] ->
-    [N, C, H, W], where ``size_hw`` is what the pooling was given.
+    [N, C, H, W], where ``size_hw`` is the size of the pooling's input.
     """
 
     def forward(self, x: Tensor, positions: Tensor, size_hw: tuple[int, int]) -> Tensor:
@@ -77,7 +76,7 @@ class MaxUnpooling(nn.Module):
 
 
 def bilinear_kernel(factor: int) -> Tensor:
-    """The kernel with which a transposed convolution of this stride interpolates bilinearly.
+    """Returns the kernel with which a transposed convolution of this stride interpolates bilinearly.
 
     Returns:
         float [k, k] with k = 2·factor for an even factor, 2·factor - 1 for an odd one; the convolution's
@@ -94,7 +93,7 @@ def bilinear_kernel(factor: int) -> Tensor:
 
 
 def crop_to(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Keeps the top left: [N, C, H, W] -> [N, C, h, w]. What pooling rounds up, this takes away again."""
+    """Keeps the top left: [N, C, H, W] -> [N, C, h, w]. It removes the pixels that pooling added by rounding up."""
     return x[..., : size_hw[0], : size_hw[1]]
 
 

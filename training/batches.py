@@ -1,4 +1,4 @@
-"""Batches whose content depends on (seed, epoch, image) alone: not on workers, processes or a resumed run."""
+"""Batches whose content depends only on (seed, epoch, image), not on workers, processes or a resumed run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..data.voc import Sample, VocDataset
 
 
 class _TrainingPictures(Dataset["tuple[Tensor, Tensor] | DataError"]):
-    """Augmented images by (index, seed); what was read stays in memory, at most ``cache_bytes`` of it.
+    """Augmented images by (index, seed); images that were read stay in memory, up to ``cache_bytes``.
 
-    An image that cannot be read is handed on as its error: raised in a loading process, it would arrive wrapped in
-    that process's traceback.
+    For an image that cannot be read, the error is returned. An error that is raised in a loading process would arrive
+    wrapped in that process's traceback.
     """
 
     def __init__(self, dataset: VocDataset, augmentation: Augmentation, cache_bytes: int) -> None:
@@ -47,14 +47,14 @@ class _TrainingPictures(Dataset["tuple[Tensor, Tensor] | DataError"]):
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """This process's share of every batch of an epoch.
 
-    All processes draw the same permutation, and a batch is dealt out among them, so that together they see the
-    batches that one process would. A last batch that is not full is left out.
+    All processes draw the same permutation, and a batch is divided among them, so that together they see the same
+    batches as a single process. An incomplete last batch is left out.
 
     Args:
         count: images in the split.
         batch_size: images in a batch, over all processes.
         seed: of the whole training.
-        rank, world_size: this process and how many there are.
+        rank, world_size: the number of this process, and the number of processes.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, rank: int, world_size: int) -> None:
@@ -77,7 +77,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 def training_batches(
     dataset: VocDataset, augmentation: Augmentation, batches: EpochBatches, workers: int, cache_bytes: int
 ) -> DataLoader[tuple[Tensor, Tensor] | DataError]:
-    """A loader for :func:`epoch_of`."""
+    """Returns a loader for :func:`epoch_of`."""
     return DataLoader(
         _TrainingPictures(dataset, augmentation, cache_bytes // max(1, workers)),
         batch_sampler=batches,
@@ -89,10 +89,10 @@ def training_batches(
 
 
 def epoch_of(loader: DataLoader[tuple[Tensor, Tensor] | DataError]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The (uint8 [N, 3, h, w] RGB, int64 [N, h, w]) batches of one epoch.
+    """Yields the (uint8 [N, 3, h, w] RGB, int64 [N, h, w]) batches of one epoch.
 
     Raises:
-        DataError: an image or mask cannot be read any more; the message names it.
+        DataError: an image or mask can no longer be read; the message names it.
     """
     for batch in loader:
         if isinstance(batch, DataError):
@@ -105,7 +105,7 @@ def _one_thread(_: int) -> None:
 
 
 def _stack(items: Sequence[tuple[Tensor, Tensor] | DataError]) -> tuple[Tensor, Tensor] | DataError:
-    """Stacks images; smaller ones are padded to the largest with void. One that failed fails its batch."""
+    """Stacks images; smaller ones are padded to the largest with void. An error replaces the whole batch."""
     pictures = [item for item in items if not isinstance(item, DataError)]
     if len(pictures) < len(items):
         return next(item for item in items if isinstance(item, DataError))

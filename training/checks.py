@@ -1,4 +1,4 @@
-"""What is looked over before a training starts, so that hours do not end in a refusal."""
+"""The checks before a training starts, so that it does not fail after hours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .recipe import Recipe
 
 @dataclass(frozen=True)
 class Splits:
-    """What the two splits of a training hold; ``val`` is None where nothing is measured."""
+    """The coverage of the two splits of a training; ``val`` is None if nothing is measured."""
 
     train: Coverage
     val: Coverage | None
@@ -30,11 +30,11 @@ def look_over(
     val: VocDataset | None,
     input_size_hw: tuple[int, int],
 ) -> Splits:
-    """Reads both splits once, and tries the network's step by its shapes.
+    """Reads both splits once, and tries a training step on shapes.
 
     Raises:
-        DataError: a pair is missing or malformed, or nothing can be learnt or measured from a split.
-        ModelError: unknown network or options, or an input size at which it cannot be deployed.
+        DataError: a pair is missing or malformed, or a split does not allow training or measuring.
+        ModelError: unknown network or options, or the network cannot be deployed at the input size.
         UsageError: the network cannot be trained on batches of this form.
     """
     batch_size = min(recipe.batch_size, len(train))

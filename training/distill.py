@@ -1,4 +1,4 @@
-"""Distillation: a network learns the soft classes of a better one (Hinton et al. 2015)."""
+"""Distillation: a network learns the soft classes of a better network (Hinton et al. 2015)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .evaluate import normalizer
 
 
 class Teacher:
-    """A trained network that says how likely each class is.
+    """A trained network that gives the probability of each class.
 
     Args:
         checkpoint: the trained network, with its own normalization.
         labels: the classes of the network that learns. The teacher must know each of them by name.
-        device: where to compute.
+        device: computes the logits.
 
     Raises:
         DataError: the teacher does not know a class.
@@ -48,7 +48,7 @@ class Teacher:
 def distillation(learner: Tensor, teacher: Tensor) -> Tensor:
     """Computes the mean over all positions of KL(teacher || learner), at the learner's coarse logits.
 
-    Positions without a label count too: the teacher knows something of them.
+    Positions without a label count too: the teacher has knowledge of them.
 
     Args:
         learner: float [N, C, h, w], coarse logits.

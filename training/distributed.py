@@ -1,4 +1,4 @@
-"""Several processes under torchrun, with the same result as one: sums, gathered batch norm, who writes."""
+"""Training in several processes under torchrun, with the same result as in one: sums, batch norm, the writer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Joins torchrun's group for the block, where there is one: gloo on the CPU, nccl on GPUs."""
+    """Joins torchrun's group for the block, if there is one: gloo on the CPU, nccl on GPUs."""
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         yield
         return
@@ -26,22 +26,22 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def rank() -> int:
-    """This process's number among those of torchrun, from 0."""
+    """Returns this process's number under torchrun, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def is_writer() -> bool:
-    """Whether this is the one process that measures, writes and reports."""
+    """Returns True if this is the process that measures, writes and reports."""
     return rank() == 0
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Returns the number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def sum_over_processes(value: Tensor) -> Tensor:
-    """The sum over all processes, without gradient."""
+    """Returns the sum over all processes, without gradient."""
     if world_size() == 1:
         return value.detach()
     total = value.detach().clone()
@@ -50,7 +50,7 @@ def sum_over_processes(value: Tensor) -> Tensor:
 
 
 def differentiable_sum(value: Tensor) -> Tensor:
-    """The sum over all processes; gradients flow back to each."""
+    """Returns the sum over all processes; gradients go back to each."""
     return dist_f.all_reduce(value)  # type: ignore[no-untyped-call, no-any-return]
 
 
@@ -61,7 +61,7 @@ def barrier() -> None:
 
 
 def synchronize_batch_norm(network: nn.Module, device: torch.device) -> None:
-    """Makes batch norm see the joint batch, in place. On the CPU too, where torch's SyncBatchNorm does not run."""
+    """Makes batch norm use the joint batch, in place. It also works on the CPU, unlike torch's SyncBatchNorm."""
     if world_size() == 1:
         return
     for name, child in list(network.named_children()):
@@ -82,7 +82,7 @@ class GatheredBatchNorm(nn.BatchNorm2d):
 
     @classmethod
     def of(cls, own: nn.BatchNorm2d) -> GatheredBatchNorm:
-        """Takes over another batch norm's parameters and statistics."""
+        """Returns one with the parameters and statistics of another batch norm."""
         gathered = cls(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
         gathered.weight, gathered.bias = own.weight, own.bias
         gathered.running_mean, gathered.running_var = own.running_mean, own.running_var
@@ -93,7 +93,7 @@ class GatheredBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         x32 = x.float()
-        # One message: the sums, the sums of squares and the count.
+        # All in one message, because each one costs latency: the sums, the sums of squares and the count.
         count = x32.new_tensor([x.numel() / x.shape[1]])
         joint = differentiable_sum(torch.cat([x32.sum((0, 2, 3)), x32.square().sum((0, 2, 3)), count]))
         mean, square, count = joint[: x.shape[1]], joint[x.shape[1] : -1], joint[-1].detach()

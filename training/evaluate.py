@@ -1,4 +1,4 @@
-"""A network's figures on labelled images, at each mask's own size, as it will be deployed."""
+"""The evaluation of a network on labelled images, at each mask's own size, as in deployment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..models.base import SegmentationNetwork, upsample_to
 def normalizer(
     mean: tuple[float, float, float], std: tuple[float, float, float], device: torch.device
 ) -> nn.Module:
-    """A module from uint8 [N, 3, H, W] RGB to normalized float32."""
+    """Returns a module from uint8 [N, 3, H, W] RGB to normalized float32."""
     return _Normalize(mean, std).to(device)
 
 
@@ -42,17 +42,17 @@ def evaluate(
     normalize: nn.Module,
     device: torch.device,
 ) -> ConfusionMatrix:
-    """Segments every sample at the network's input size, and compares at the mask's size.
+    """Segments every sample at the network's input size, and compares the result at the mask's size.
 
     Args:
         network: in evaluation mode.
         samples: labelled images of any sizes.
         input_size_hw: (H, W) that images are resized to.
         normalize: from uint8 RGB to the network's input.
-        device: where to compute.
+        device: computes the logits.
 
     Raises:
-        TrainingError: the network's logits are not finite, so that its classes would mean nothing.
+        TrainingError: the network's logits are not finite, so its classes have no meaning.
     """
     confusion = ConfusionMatrix(network.num_classes)
     for sample in samples:

@@ -1,4 +1,4 @@
-"""What ends a training that had begun, told in one line: with what to change, and what is kept."""
+"""Failures of a running training as one-line errors: the cause, the remedy, and what is kept."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "In
 
 @contextmanager
 def told(kept: Callable[[], str] = str) -> Iterator[None]:
-    """Turns what a library raises for want of memory, workers or a compiler into one line.
+    """Turns a library's errors about memory, workers or a compiler into one line.
 
     Args:
-        kept: says what of the training is kept, which closes every message; nothing where it gives an empty text.
+        kept: returns what is kept of the training, for the end of every message; an empty text adds nothing.
 
     Raises:
         TrainingError: memory ran out, a loading process died, or torch.compile failed.
-        DataError, OutputError: as they came, with what is kept. Anything else passes.
+        DataError, OutputError: as raised, with what is kept. Other errors pass unchanged.
     """
     try:
         yield
@@ -42,7 +42,7 @@ def _closed(message: str, kept: str) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """What happened and what to do; empty where this is no failure that a user can mend."""
+    """Returns the cause and the remedy; empty if the user cannot correct the failure."""
     text = str(error)
     if _is_compilers(error):
         first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
@@ -58,12 +58,12 @@ def _cause(error: Exception) -> str:
 
 
 def _is_compilers(error: Exception) -> bool:
-    """Whether torch.compile raised it. Its errors share a base class in a module that plain training never loads."""
+    """Returns True if torch.compile raised it. The errors' base class is in a module that training rarely loads."""
     return any(base.__name__ == "TorchDynamoException" for base in type(error).__mro__)
 
 
 def check_loss(loss: float, where: str, learning_rate: float, amp: str) -> None:
-    """Stops a training whose loss is no number: every weight it touched is lost.
+    """Stops a training whose loss is not finite: every weight that it changed is lost.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -74,10 +74,10 @@ def check_loss(loss: float, where: str, learning_rate: float, amp: str) -> None:
 
 
 def check_weights(network: nn.Module, where: str, learning_rate: float, amp: str) -> None:
-    """Stops a training before weights that are no numbers are written.
+    """Stops a training before weights that are not finite are written.
 
     Raises:
-        TrainingError: one of them is not finite; the message names the first.
+        TrainingError: a weight is not finite; the message names the first.
     """
     for key, value in network.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):

@@ -1,4 +1,4 @@
-"""The folder of a training: whether it may be written, and what a former run left in it."""
+"""The folder of a training: the check that it may be written, and the files of an earlier run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _FILES = (STATE, "best.safetensors", "last.safetensors", _LOG, "curves.png")
 
 @contextmanager
 def held(out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path], reads: Reads) -> Iterator[None]:
-    """Keeps a folder for this run alone while the block runs. It is made, and goes again where it stays empty.
+    """Reserves a folder for this run while the block runs. The folder is made, and removed if it stays empty.
 
     Args:
         out: the folder.
-        resume: go on with what is there.
-        force: start afresh over what is there.
+        resume: continue the earlier run.
+        force: start again and replace the earlier run.
         needed: the files that the run reads, by the option that names them.
-        reads: what else it reads.
+        reads: the other inputs of the run.
 
     Raises:
         DataError: there is nothing to resume.
-        OutputError: the folder is a file, is not empty, lies in a bundle or the data set, cannot be written into, or
-            another run has it.
-        UsageError: starting afresh would remove ``needed``.
+        OutputError: the folder is a file, is not empty, is in a bundle or the data set, cannot be written into, or
+            another run uses it.
+        UsageError: a new start would remove ``needed``.
     """
     _check(out, resume, force, needed)  # so that a refusal makes no folder
     check_output(out, folder=True, reads=reads)
@@ -43,16 +43,16 @@ def held(out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path], re
             yield
     finally:
         if not there:
-            with suppress(OSError):  # it is not empty, which is as it should be
+            with suppress(OSError):  # normally it is not empty
                 out.rmdir()
 
 
 def clear(out: Path, *, resume: bool) -> None:
-    """Sees that the folder can be written into, and removes what a former run left there.
+    """Checks that the folder can be written into, and removes the files of an earlier run.
 
     Args:
         out: the folder.
-        resume: keep what is there.
+        resume: keep those files.
 
     Raises:
         OutputError: it cannot be written.
@@ -72,7 +72,7 @@ def _check(out: Path, resume: bool, force: bool, needed: Mapping[str, Path]) -> 
         there = True
     except FileNotFoundError:
         there = False
-    except (OSError, ValueError) as error:  # a name too long, through a file, or with a NUL
+    except (OSError, ValueError) as error:  # a name that is too long, goes through a file, or has a NUL
         raise OutputError(f"cannot write into {out}: {getattr(error, 'strerror', error)}") from error
     if there and not out.is_dir():
         raise OutputError(f"{out} is a file; name a folder")

@@ -1,4 +1,4 @@
-"""What a training starts from and learns from: initial weights and a teacher, as the command line names them."""
+"""The initial weights and the teacher of a training, as the command line names them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from .recipe import Recipe
 
 
 def check_known(args: argparse.Namespace, recipe: Recipe, *, measured: bool) -> None:
-    """Refuses options that say nothing without others.
+    """Refuses options that have no effect without others.
 
     Args:
-        args: as ``edgeseg train`` has them.
-        recipe: made of them.
+        args: of ``edgeseg train``.
+        recipe: made of ``args``.
         measured: whether there is a split to measure on.
 
     Raises:
-        UsageError: layers would be frozen as they were drawn, a teacher has no weight, or patience nothing to judge by.
+        UsageError: random layers would be frozen, a teacher has no weight, or patience has no measurements.
     """
     if (recipe.freeze != "none" or recipe.frozen_norms) and args.init is None and not args.resume:
         raise UsageError(
@@ -46,7 +46,7 @@ def check_known(args: argparse.Namespace, recipe: Recipe, *, measured: bool) -> 
 
 
 def files_read(args: argparse.Namespace) -> dict[str, Path]:
-    """The files that a training reads, by the option that names them."""
+    """Returns the files that a training reads, by the option that names them."""
     named = {
         "--init": None if args.init is None else file_of(args.init),
         "--teacher": None if args.teacher is None else Path(args.teacher),
@@ -55,7 +55,7 @@ def files_read(args: argparse.Namespace) -> dict[str, Path]:
 
 
 def teacher(name: str, labels: LabelMap, device: torch.device) -> Teacher:
-    """Opens a teacher: a checkpoint's path, or weights that ship, such as ``lraspp-camvid``.
+    """Opens a teacher: the path of a checkpoint, or shipped weights such as ``lraspp-camvid``.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -67,7 +67,7 @@ def teacher(name: str, labels: LabelMap, device: torch.device) -> Teacher:
 def initializer(
     weights: Weights, architecture: str, arguments: Mapping[str, object], labels: LabelMap
 ) -> Callable[[SegmentationNetwork], None]:
-    """Makes what loads the weights into a fresh network, and says what came of it."""
+    """Returns a function that loads the weights into a fresh network and reports the outcome."""
 
     def initialize(network: SegmentationNetwork) -> None:
         started = start_from(network, architecture, arguments, labels.names, weights)
@@ -78,7 +78,7 @@ def initializer(
 
 
 def origin(weights: Weights, name: str) -> dict[str, object]:
-    """What a checkpoint remembers of the weights that its training started from."""
+    """Returns a checkpoint's entry on the initial weights of its training."""
     if weights.info is not None:
         return dict(weights.info.recipe)
-    return {"weights": Path(name).name}  # a file's path says nothing on another machine
+    return {"weights": Path(name).name}  # a path means nothing on another machine

@@ -1,4 +1,4 @@
-"""The run's log, one JSON object a line and epoch, and the curves drawn from it."""
+"""The log of a training, one JSON object on each line for each epoch, and the curves from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..data.metrics import ConfusionMatrix
 
 
 def figures(confusion: ConfusionMatrix, labels: LabelMap) -> dict[str, object]:
-    """The metrics of a confusion matrix as JSON; an absent class's IoU is null."""
+    """Returns the metrics of a confusion matrix for JSON; the IoU of an absent class is null."""
     per_class = {
         name: None if math.isnan(iou) else round(float(iou), 5)
         for name, iou in zip(labels.names, confusion.per_class_iou, strict=True)
@@ -34,7 +34,7 @@ def append(path: Path, entry: Mapping[str, object]) -> None:
     """Adds one line.
 
     Raises:
-        OutputError: it cannot be written, as when the disk is full.
+        OutputError: it cannot be written, for example because the disk is full.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -47,7 +47,7 @@ def read(path: Path) -> list[dict[str, object]]:
     """Reads all lines.
 
     Raises:
-        CheckpointError: it cannot be read, or a line is no entry of a log.
+        CheckpointError: it cannot be read, or a line is not an entry of a log.
     """
     if not path.exists():
         return []
@@ -63,7 +63,7 @@ def read(path: Path) -> list[dict[str, object]]:
 
 
 def truncate(path: Path, epochs: int) -> None:
-    """Drops what a killed run logged past its last saved state. A reader sees the old log or the new one.
+    """Drops the lines that a killed run wrote after its last saved state. A reader sees the old log or the new one.
 
     Raises:
         CheckpointError: as :func:`read`.
@@ -76,7 +76,7 @@ def truncate(path: Path, epochs: int) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Hands out a name beside ``path`` to write to, and moves it there when all went well."""
+    """Yields a temporary path beside ``path`` to write to, and moves it to ``path`` if no error occurred."""
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         yield partial
@@ -87,7 +87,7 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def draw_curves(entries: list[dict[str, object]], path: Path, title: str) -> None:
-    """Draws loss, mIoU and the learning rate against epochs into a PNG.
+    """Draws loss, mIoU and the learning rate over epochs into a PNG.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.

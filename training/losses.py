@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy without void, and optionally the soft IoU that is reported."""
+"""The training loss: cross-entropy without void, and optionally a soft form of the reported IoU."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from . import distributed
 class SegmentationLoss:
     """The training loss over one global batch.
 
-    Every mean is over the labelled pixels of *all* processes, so that several processes give the loss and the
-    gradients of one with the joint batch.
+    Every mean is over the labelled pixels of *all* processes, so that several processes give the same loss and
+    gradients as one process with the joint batch.
 
     Args:
         class_weights: float32 [C] weights of the cross-entropy, or None.
@@ -33,7 +33,7 @@ class SegmentationLoss:
         """Computes the loss.
 
         Args:
-            outputs: ``out`` and perhaps ``aux``, each float [N, C, H, W].
+            outputs: ``out`` and optionally ``aux``, each float [N, C, H, W].
             truth: int64 [N, H, W], 255 is void.
         """
         loss = self._one(outputs["out"], truth)
@@ -50,7 +50,7 @@ class SegmentationLoss:
 
 
 def cross_entropy(log_p: Tensor, truth: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Weighted mean of -log p over the labelled pixels of all processes."""
+    """Returns the weighted mean of -log p over the labelled pixels of all processes."""
     weights = class_weights.to(log_p) if class_weights is not None else None
     total = F.nll_loss(log_p, truth, weights, ignore_index=VOID, reduction="sum")
     labelled = truth[truth != VOID]
@@ -59,12 +59,12 @@ def cross_entropy(log_p: Tensor, truth: Tensor, class_weights: Tensor | None) ->
         if weights is None
         else weights[labelled].sum()
     )
-    # DistributedDataParallel averages gradients over the processes, hence the factor.
+    # The factor undoes the average of gradients over the processes in DistributedDataParallel.
     return total / distributed.sum_over_processes(mass).clamp_min(1e-6) * distributed.world_size()
 
 
 def soft_jaccard(p: Tensor, truth: Tensor) -> Tensor:
-    """1 - mean soft IoU over the classes that the batch has (Rahman and Wang 2016).
+    """Returns 1 - mean soft IoU over the classes in the batch (Rahman and Wang 2016).
 
     Args:
         p: float32 [N, C, H, W], probabilities.
@@ -88,7 +88,7 @@ def soft_jaccard(p: Tensor, truth: Tensor) -> Tensor:
 
 
 def class_weights(frequency: Tensor, kind: str) -> Tensor | None:
-    """The weights of the cross-entropy, float32 [C] with mean 1 over the pixels.
+    """Returns the weights of the cross-entropy, float32 [C] with mean 1 over the pixels.
 
     Args:
         frequency: float [C], each class's share of the labelled training pixels.
@@ -96,6 +96,6 @@ def class_weights(frequency: Tensor, kind: str) -> Tensor | None:
     """
     if kind == "none":
         return None
-    floor = frequency.clamp_min(1e-4)  # a class that is nearly absent must not drown the others
+    floor = frequency.clamp_min(1e-4)  # a class that is nearly absent must not outweigh the others
     weights = floor.rsqrt() if kind == "sqrt" else 1 / torch.log(1.02 + floor)
     return (weights / (weights * frequency).sum()).float()

@@ -1,4 +1,4 @@
-"""Keeping the C library from handing every large tensor back to the kernel."""
+"""A setting of the C library, so that it does not return every large tensor to the kernel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _LARGEST_INT = 2**31 - 1
 
 
 def keep_freed_blocks() -> bool:
-    """Makes glibc keep freed blocks for the next step, instead of mapping (and zeroing) them anew each time.
+    """Makes glibc keep freed blocks for the next step, instead of mapping (and zeroing) new ones each time.
 
-    A training step allocates and frees gigabytes; without this a fifth of its time on a CPU is page faults.
+    A training step allocates and frees gigabytes; without this, page faults are a fifth of its time on a CPU.
 
     Returns:
-        Whether the C library took the settings; another one than glibc keeps its own ways.
+        True if the C library accepted the settings; other libraries than glibc do not have them.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

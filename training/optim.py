@@ -1,4 +1,4 @@
-"""Optimizers, learning-rate schedules and averaged weights, as a recipe asks for them."""
+"""The optimizers, learning-rate schedules and averaged weights of recipes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tuning import trainable
 def make_optimizer(network: SegmentationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
     """Builds the optimizer. Biases and batch-norm parameters are not decayed.
 
-    Each group has its ``share`` of the learning rate, which is less than 1 for a trunk with a rate of its own.
+    Each group has its ``share`` of the learning rate, which is less than 1 for a trunk with its own rate.
     """
     parts = [([p for p in network.parameters() if p.requires_grad], 1.0)]
     if recipe.trunk_rate != 1:
@@ -37,7 +37,7 @@ def make_optimizer(network: SegmentationNetwork, recipe: Recipe) -> torch.optim.
 
 
 def rate_factor(recipe: Recipe, total_steps: int) -> Callable[[int], float]:
-    """The schedule: step -> the share of the peak learning rate, a pure function of the step."""
+    """Returns the schedule: step -> the share of the peak learning rate, a pure function of the step."""
     warm = max(1, round(recipe.warmup * total_steps))
 
     def poly(step: int) -> float:
@@ -53,11 +53,11 @@ def rate_factor(recipe: Recipe, total_steps: int) -> Callable[[int], float]:
 
 
 class AveragedWeights:
-    """An exponential moving average of the weights: flatter minima, better masks, at no cost in flight.
+    """An exponential moving average of the weights: flatter minima and better masks, at no cost in deployment.
 
     Args:
-        network: whose weights are averaged.
-        decay: the share of the average that a step keeps. Early steps keep less, so that the start is forgotten.
+        network: its weights are averaged.
+        decay: the share of the average that a step keeps. Early steps keep less, so that the start loses its effect.
     """
 
     def __init__(self, network: SegmentationNetwork, decay: float) -> None:

@@ -1,4 +1,4 @@
-"""Trying a network's training step by shapes alone, before hours go into it."""
+"""A trial of a network's training step on shapes alone, before a long training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .recipe import Recipe
 from .tuning import training_mode
 
 _COPIES = 5
-"""What lives of every weight with AdamW: itself, its average, its gradient and two moments."""
+"""The copies of every weight with AdamW: itself, its average, its gradient and two moments."""
 
 
 def check_training_step(
@@ -26,19 +26,19 @@ def check_training_step(
     input_size_hw: tuple[int, int],
     recipe: Recipe | None = None,
 ) -> None:
-    """Refuses what a network cannot be trained on, or could not be deployed at afterwards.
+    """Refuses batches on which a network cannot be trained, and sizes at which it could not be deployed.
 
     Args:
-        architecture, num_classes, arguments: the network, as the registry knows it.
+        architecture, num_classes, arguments: the network, as in the registry.
         batch_size: images in a batch, over all processes.
-        size_hw: height and width of the smallest training image, behind augmentation.
+        size_hw: height and width of the smallest training image, after augmentation.
         input_size_hw: height and width for evaluation and deployment.
-        recipe: which of the batch normalization keeps its statistics; None for none.
+        recipe: decides which batch normalizations keep their statistics; None for none.
 
     Raises:
-        ModelError: unknown network or options, or an input size at which it cannot be deployed.
-        UsageError: its weights do not fit this machine's memory, or a batch of this form cannot pass it. With
-            batch normalization a layer needs more than one value a channel to normalize.
+        ModelError: unknown network or options, or the network cannot be deployed at the input size.
+        UsageError: its weights do not fit this machine's memory, or a batch of this shape cannot pass through it. Batch
+            normalization needs more than one value for each channel.
     """
     try:
         with torch.device("meta"):
@@ -73,7 +73,7 @@ def check_training_step(
 
 
 def _try(network: SegmentationNetwork, batch_size: int, size_hw: tuple[int, int]) -> str:
-    """What keeps a batch from passing; empty where nothing does."""
+    """Returns the reason why a batch cannot pass through the network; empty if it can."""
     try:
         outputs = network.training_outputs(torch.empty(batch_size, 3, *size_hw, device="meta"))
     except (RuntimeError, ValueError) as error:

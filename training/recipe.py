@@ -1,4 +1,4 @@
-"""How a network is trained: every choice in one frozen record, and a preset for each network."""
+"""Recipes: every choice of a training in one frozen record, and a preset for each network."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _MOST = 1_000_000
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to train.
+    """The choices of one training.
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: images a step, over all processes together.
+        batch_size: images in each step, over all processes together.
         optimizer, learning_rate, momentum, weight_decay: as usual; the rate is the schedule's peak.
         schedule: ``poly`` falls as (1 - t)^0.9; ``one-cycle`` warms up over ``warmup`` and falls as a cosine.
-        warmup: share of the training that one-cycle rises for.
-        class_weighting: how much rare classes weigh in the cross-entropy: ``none``, ``sqrt`` (inverse square root
-            of the frequency) or ``log`` (ENet's 1 / ln(1.02 + f)).
-        jaccard_weight: weight of the soft-IoU loss that is added to the cross-entropy; 0 leaves it out.
+        warmup: share of the training in which one-cycle rises.
+        class_weighting: the weights of classes in the cross-entropy: ``none``, ``sqrt`` (inverse square root of the
+            frequency) or ``log`` (ENet's 1 / ln(1.02 + f)).
+        jaccard_weight: weight of the soft-IoU loss that is added to the cross-entropy; 0 omits it.
         auxiliary_weight: weight of an auxiliary head's loss.
-        average_decay: decay a step of the averaged weights, which are what is evaluated and saved; 0 averages none.
-        augmentation: what a training image goes through.
-        freeze: the part that is not trained, which keeps its batch-norm statistics too.
-        trunk_rate: share of the learning rate that the trunk has.
-        frozen_norms: the trunk's batch norm keeps the statistics it was loaded with; its scales are trained.
-        accumulate: batches whose gradients make one step.
-        patience: measurements without a better one after which the training ends; 0 trains to the end.
-        teacher_weight: weight of the teacher's soft classes, where there is a teacher.
+        average_decay: decay in each step of the averaged weights, which are evaluated and saved; 0 turns averaging off.
+        augmentation: of training images.
+        freeze: the part that is not trained, and that keeps its batch-norm statistics.
+        trunk_rate: the trunk's share of the learning rate.
+        frozen_norms: the trunk's batch norm keeps its loaded statistics; its scales are trained.
+        accumulate: the number of batches whose gradients make one step.
+        patience: the training ends after this many measurements without a better one; 0 trains to the end.
+        teacher_weight: weight of the teacher's soft classes, if there is a teacher.
     """
 
     epochs: int = 100
@@ -121,10 +121,10 @@ DEFAULT_PRESET: Mapping[str, str] = {
 
 
 def preset(name: str) -> Recipe:
-    """Looks a preset up.
+    """Returns the preset of this name.
 
     Raises:
-        UsageError: there is none of this name; the message lists those there are.
+        UsageError: there is none of this name; the message lists the known ones.
     """
     if name not in PRESETS:
         raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")

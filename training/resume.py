@@ -1,4 +1,4 @@
-"""What a saved state belongs to, so that a run goes on with its own data, classes and network alone."""
+"""The check that a saved state fits a run: the run must have the same data, classes and network."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _MUST_AGREE = {
 
 
 def check_belongs(path: Path, saved: object, now: Mapping[str, object]) -> list[str]:
-    """Compares what a state was saved by with what is to go on.
+    """Compares the job of a saved state with the job that resumes it.
 
     Args:
         path: of the state, for the messages.
         saved, now: the two jobs, as JSON.
 
     Returns:
-        What differs and may, such as ``learning_rate 0.001 instead of 0.01``.
+        The allowed differences, such as ``learning_rate 0.001 instead of 0.01``.
 
     Raises:
-        CheckpointError: the state is of other data, classes or network.
+        CheckpointError: the state has other data, classes or network.
     """
     start_afresh = "start afresh in another --out, with --init LAST.safetensors to keep the weights"
     if not isinstance(saved, Mapping):
@@ -49,7 +49,7 @@ def check_belongs(path: Path, saved: object, now: Mapping[str, object]) -> list[
 
 
 def _flat(job: Mapping[str, object]) -> dict[str, object]:
-    """The choices of a job by name, those of its recipe and augmentation among them."""
+    """Returns the choices of a job by name, including those of its recipe and augmentation."""
     flat: dict[str, object] = {}
     for key, value in job.items():
         if key in ("recipe", "augmentation") and isinstance(value, Mapping):

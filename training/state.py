@@ -1,4 +1,4 @@
-"""What a killed run needs to go on to the same result: weights, averages and optimizer, in safetensors."""
+"""The saved state with which a killed run resumes to the same result: weights, averages, optimizer, in safetensors."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def save_state(
 
     Args:
         path: ends in ``.safetensors``.
-        network, average, optimizer: as they stand.
-        progress: what else to remember, as JSON: epochs done, the best figure, …
+        network, average, optimizer: in their current state.
+        progress: the rest of the state, as JSON: epochs done, the best figure, …
     """
     tensors = {f"network.{key}": value.contiguous() for key, value in network.state_dict().items()}
     tensors |= {f"average.{key}": value.contiguous() for key, value in average.state_dict().items()}
@@ -44,7 +44,7 @@ def save_state(
 
 @dataclass(frozen=True)
 class SavedState:
-    """A state as it was read: its tensors, and what else was remembered.
+    """A state that was read: its tensors and its progress.
 
     Attributes:
         path: of the file, for messages.
@@ -56,10 +56,10 @@ class SavedState:
     tensors: Mapping[str, Tensor]
 
     def load_into(self, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Puts the state back.
+        """Restores the state.
 
         Raises:
-            CheckpointError: it is of another network or optimizer.
+            CheckpointError: it belongs to another network or optimizer.
         """
         slots: dict[int, dict[str, Tensor]] = {}
         try:
@@ -78,7 +78,7 @@ class SavedState:
 
 
 def read_state(path: Path) -> SavedState:
-    """Reads what :func:`save_state` wrote.
+    """Reads a file of :func:`save_state`.
 
     Raises:
         CheckpointError: the file is missing, truncated or something else.

@@ -35,24 +35,24 @@ Amp = Literal["off", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class Job:
-    """What to train, on what, and where the results go.
+    """A training job: the network, the data, and the folder of the results.
 
     Attributes:
-        architecture, arguments: the network, as the registry knows it.
-        recipe: how.
-        train, val: the two splits; with ``val`` None nothing is measured, and best is last.
+        architecture, arguments: the network, as in the registry.
+        recipe: the choices of the training.
+        train, val: the two splits; if ``val`` is None nothing is measured, and the best checkpoint is the last.
         input_size_hw: (H, W) for evaluation and deployment.
         out: folder for checkpoints, log and curves.
-        seed: of everything random.
+        seed: of all random numbers.
         amp: autocast precision.
         compile: let torch.compile fuse the network's steps.
         workers: processes that load and augment images.
         cache_bytes: memory for decoded images.
         evaluate_every: epochs between two measurements; the last epoch is always measured.
-        resume: go on from ``out`` where there is a state.
-        initialize: called with the fresh network, to load weights to start from.
-        teacher: what the network learns soft classes from, by the recipe's ``teacher_weight``.
-        note: what else the checkpoint should remember of the run, such as the command.
+        resume: continue from the state in ``out``, if there is one.
+        initialize: called with the fresh network, to load initial weights.
+        teacher: gives the soft classes, weighted by the recipe's ``teacher_weight``.
+        note: further facts for the checkpoint's recipe, such as the command.
     """
 
     architecture: str
@@ -77,7 +77,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the training stands, for whoever shows it. ``val_miou`` is the last one measured."""
+    """The progress of a training, for display. ``val_miou`` is the last measured one."""
 
     epoch: int
     step: int
@@ -89,21 +89,21 @@ class Progress:
 class Trainer:
     """Trains one network.
 
-    Writes into ``job.out``: ``best.safetensors`` and ``last.safetensors`` (averaged weights, as they deploy),
-    ``state.safetensors`` (what ``resume`` needs), ``log.jsonl`` and ``curves.png``.
+    Writes into ``job.out``: ``best.safetensors`` and ``last.safetensors`` (averaged weights, for deployment),
+    ``state.safetensors`` (for ``resume``), ``log.jsonl`` and ``curves.png``.
 
     Args:
-        job: what to do.
+        job: the training to run.
         report: called after every step and every epoch, on the process that writes.
 
     Attributes:
         written: the checkpoints that this run wrote.
-        changed: what a resumed run does other than before, such as ``learning_rate 0.001 instead of 0.01``.
+        changed: the differences of a resumed run, such as ``learning_rate 0.001 instead of 0.01``.
 
     Raises:
-        DataError: an image or mask is missing or malformed, or nothing can be learnt or measured.
+        DataError: an image or mask is missing or malformed, or the data do not allow training or measuring.
         UsageError: the network cannot be trained on such batches.
-        CheckpointError: the state to resume is of other data, classes or network.
+        CheckpointError: the state to resume has other data, classes or network.
     """
 
     def __init__(self, job: Job, report: Callable[[Progress], None]) -> None:
@@ -178,10 +178,10 @@ class Trainer:
                 for network in (self.network, self.average.network):
                     check_weights(network, f"after epoch {epoch + 1}", self._rate, self.job.amp)
                 self.epochs_done = epoch + 1
-                # The averaged weights are the same on every process, so one measures and writes.
+                # The averaged weights are the same on every process, so only one measures and writes.
                 if distributed.is_writer():
                     entry = self._finish_epoch(loss, time.monotonic() - started)
-                # Only one process knows the figures, and all stop together.
+                # Only one process knows the figures, but all must stop together.
                 since = torch.tensor(
                     float(self.since_best if distributed.is_writer() else 0), device=self.job.device
                 )
@@ -190,7 +190,7 @@ class Trainer:
 
     @property
     def ran_out_of_patience(self) -> bool:
-        """Whether too many measurements in a row were no better than the best."""
+        """Returns True if too many measurements in a row were no better than the best."""
         return 0 < self.job.recipe.patience <= self.since_best
 
     @property
@@ -216,7 +216,7 @@ class Trainer:
             labelled = labelled or bool((truth != VOID).any())
             if place == 0:
                 self.optimizer.zero_grad(set_to_none=True)
-            # The last batches of an epoch may be fewer than a group.
+            # The last group of an epoch may have fewer batches.
             loss = self._add_gradients(
                 image.to(self.job.device),
                 truth.to(self.job.device),
@@ -245,11 +245,11 @@ class Trainer:
         if taught is not None:
             loss = loss + self.job.recipe.teacher_weight * distillation(outputs["coarse"], taught)
         self.scaler.scale(share * loss).backward()  # type: ignore[no-untyped-call]
-        # Each process's loss carries a factor of world_size over the joint mass: the mean is the joint loss.
+        # Each process's loss has a factor of world_size over the joint mass, so the mean is the joint loss.
         return float(distributed.sum_over_processes(loss)) / distributed.world_size()
 
     def _step(self, step: int) -> None:
-        """Moves the weights along the gradients, at the schedule's rate."""
+        """Updates the weights by the gradients, at the schedule's rate."""
         rate = self.job.recipe.learning_rate * self.rate_factor(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
@@ -300,7 +300,7 @@ class Trainer:
         return entry
 
     def measure(self, dataset: VocDataset) -> ConfusionMatrix:
-        """The averaged weights' figures on a split."""
+        """Returns the figures of the averaged weights on a split."""
         samples = (dataset.read(index) for index in range(len(dataset)))
         return evaluate(
             self.average.network, samples, self.job.input_size_hw, self.normalize, self.job.device
@@ -340,7 +340,7 @@ def _has_parts(recipe: Recipe) -> bool:
 
 
 class _TrainingView(nn.Module):
-    """The network as the loss sees it, so that DDP and torch.compile wrap auxiliary heads too."""
+    """The network with the outputs for the loss, so that DDP and torch.compile also wrap auxiliary heads."""
 
     def __init__(self, network: SegmentationNetwork, *, with_coarse: bool) -> None:
         super().__init__()
@@ -356,9 +356,9 @@ class _TrainingView(nn.Module):
 
 
 def _identity(job: Job, splits: Splits) -> dict[str, object]:
-    """What a saved state belongs to."""
+    """Returns the job of a saved state, for later comparison."""
     recipe = job.recipe
-    # The optimizer's state goes by the position of each parameter.
+    # The optimizer's state depends on the position of each parameter.
     parts = {"parts": [recipe.freeze, recipe.trunk_rate != 1]} if _has_parts(recipe) else {}
     return {
         **parts,

@@ -1,4 +1,4 @@
-"""Which part of a network is trained, and how fast: frozen layers, frozen statistics, the trunk's own rate."""
+"""Fine-tuning of parts of a network: frozen layers, frozen statistics, and the trunk's own rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .recipe import Recipe
 
 
 def freeze(network: SegmentationNetwork, recipe: Recipe) -> None:
-    """Takes the frozen part out of training, in place."""
+    """Excludes the frozen part from training, in place."""
     frozen = {"none": (), "stem": network.stem_prefixes, "trunk": network.trunk_prefixes}[recipe.freeze]
     for name, parameter in network.named_parameters():
         if name.startswith(frozen):
@@ -17,9 +17,9 @@ def freeze(network: SegmentationNetwork, recipe: Recipe) -> None:
 
 
 def training_mode(network: SegmentationNetwork, recipe: Recipe) -> None:
-    """Puts a network into training mode, but for the batch normalization whose statistics are frozen.
+    """Puts a network into training mode, except the batch normalization with frozen statistics.
 
-    What is frozen keeps its statistics too: others would make its features others.
+    A frozen part also keeps its statistics: other statistics would change its features.
     """
     network.train()
     kept: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ def training_mode(network: SegmentationNetwork, recipe: Recipe) -> None:
 
 
 def trainable(network: SegmentationNetwork, *, of_trunk: bool) -> list[nn.Parameter]:
-    """The parameters that are trained, of the trunk or of the rest."""
+    """Returns the parameters that are trained, of the trunk or of the rest."""
     return [
         parameter
         for name, parameter in network.named_parameters()

@@ -1,4 +1,4 @@
-"""The aerial world: a procedural place seen from a drone, with exact labels. It needs the core install alone."""
+"""The aerial world: a procedural place seen from a drone, with exact labels. It needs only the core install."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Plane = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Building:
-    """One roof. Sizes are metres; ``angle`` is that of its length. ``kind``: gabled, hipped, flat, awning."""
+    """One roof. Sizes are in metres; ``angle`` is the direction of its length. ``kind``: gabled, hipped, flat, awning."""
 
     centre_xy: Points
     angle: float
@@ -31,12 +31,12 @@ class Building:
 
     @property
     def outline(self) -> Points:
-        """The four corners."""
+        """Returns the four corners."""
         return box(self.centre_xy, self.angle, self.length_m * PX_PER_M, self.width_m * PX_PER_M)
 
 
 def cast_shadow(canvas: Canvas, building: Building, look: Look) -> None:
-    """Darkens the light where the building stands between ground and sun."""
+    """Darkens the light where the building is between ground and sun."""
     fall = look.shadow_xy * building.height_m * PX_PER_M
     shadow = swept(building.outline, fall)
     with canvas.around(shadow) as patch:
@@ -70,7 +70,7 @@ def paint_roof(canvas: Canvas, building: Building, look: Look) -> None:
 
 
 def _lambert(look: Look, normal_a: float, normal_b: float, angle: float, pitch: float) -> float:
-    """Brightness of a face tilted towards (a, b), as a share of that of level ground."""
+    """Returns the brightness of a face tilted towards (a, b), as a share of that of level ground."""
     nx = normal_a * np.cos(angle) - normal_b * np.sin(angle)
     ny = normal_a * np.sin(angle) + normal_b * np.cos(angle)
     lit = np.sin(pitch) * (nx * look.to_sun[0] + ny * look.to_sun[1]) + np.cos(pitch) * look.to_sun[2]

@@ -19,7 +19,7 @@ _FOCAL = 0.95  # focal length over frame width: a field of view of 55 degrees
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the camera is and looks.
+    """The position and direction of the camera.
 
     Attributes:
         x, y: map pixels.
@@ -37,7 +37,7 @@ class Pose:
     roll: float
 
     def frame_to_map(self, size_hw: tuple[int, int]) -> Matrix:
-        """The homography float64 [3, 3] from frame pixels to map pixels (of the endless map)."""
+        """Returns the homography float64 [3, 3] from frame pixels to map pixels (of the endless map)."""
         height, width = size_hw
         focal = _FOCAL * width
         inverse_k = np.array(
@@ -55,11 +55,11 @@ class Pose:
 
 @dataclass(frozen=True)
 class Exposure:
-    """How the sensor renders one frame.
+    """The sensor's parameters for one frame.
 
     Attributes:
         gain_bgr: exposure and white balance.
-        gamma: of the tone curve; 1 leaves it.
+        gamma: of the tone curve; 1 changes nothing.
         noise: standard deviation of sensor noise in grey levels.
         blur_xy: motion during the exposure in frame pixels.
     """
@@ -71,7 +71,7 @@ class Exposure:
 
 
 class Sensor:
-    """Turns what falls on the lens into a frame: blur, vignette, tone, noise."""
+    """The sensor, which turns the light on the lens into a frame: blur, vignette, tone, noise."""
 
     def __init__(self, size_hw: tuple[int, int], rng: np.random.Generator) -> None:
         self.size_hw = size_hw
@@ -108,7 +108,7 @@ class Sensor:
 
 @lru_cache(maxsize=512)
 def _motion_kernel(dx: float, dy: float) -> npt.NDArray[np.float32] | None:
-    """A line of the length of the motion, in steps of a tenth of a pixel; None below a third of a pixel."""
+    """Returns a line as long as the motion, in steps of a tenth of a pixel; None below a third of a pixel."""
     length = float(np.hypot(dx, dy))
     if length < 0.34:
         return None

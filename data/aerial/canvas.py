@@ -1,4 +1,4 @@
-"""The map being painted: a torus of colour, labels and light."""
+"""The map during painting: a torus of colour, labels and light."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Layer = npt.NDArray[np.uint8]
 
 @dataclass
 class Patch:
-    """A rectangle of the canvas with its upper left corner at (x0, y0); writing to its arrays paints."""
+    """A rectangle of the canvas with its upper left corner at (x0, y0); code paints by writing to its arrays."""
 
     x0: int
     y0: int
@@ -33,21 +33,21 @@ class Patch:
     light: Gray
 
     def mask(self, polygon_xy: Points) -> Gray:
-        """255 inside a polygon given in map coordinates, else 0."""
+        """Returns 255 inside a polygon in map coordinates, else 0."""
         mask = np.zeros(self.labels.shape, np.uint8)
         points = np.rint((polygon_xy - (self.x0, self.y0)) * 16).astype(np.int32)
         cv2.fillPoly(mask, [points], 255, lineType=cv2.LINE_8, shift=4)
         return mask
 
     def fill(self, mask: Gray, colours_bgr: npt.NDArray[np.uint8], label: int) -> None:
-        """Puts colours [h, w, 3] and a label where the mask is set."""
+        """Writes colours [h, w, 3] and a label where the mask is set."""
         chosen = mask > 0
         np.copyto(self.colour, colours_bgr, where=chosen[..., None])
         np.copyto(self.labels, np.uint8(label), where=chosen)
 
 
 def spans(start: int, stop: int) -> list[tuple[int, int]]:
-    """Cuts a range of the endless map into ranges of the map, at its seams."""
+    """Splits a range of the endless map into ranges of the map, at its seams."""
     found = []
     while start < stop:
         first = start % MAP_PX
@@ -58,7 +58,7 @@ def spans(start: int, stop: int) -> list[tuple[int, int]]:
 
 
 def take(layer: Layer, low_xy: tuple[int, int], high_xy: tuple[int, int]) -> Layer:
-    """A rectangle of the endless map: a view where it crosses no seam, else a copy put together from parts."""
+    """Returns a rectangle of the endless map: a view if it crosses no seam, else a copy made of parts."""
     rows = []
     for y0, y1 in spans(low_xy[1], high_xy[1]):
         row = [layer[y0:y1, x0:x1] for x0, x1 in spans(low_xy[0], high_xy[0])]
@@ -79,7 +79,7 @@ def _put(layer: Layer, low_xy: tuple[int, int], high_xy: tuple[int, int], part: 
 class Canvas:
     """Colour (BGR albedo), labels and light (255 in the sun, less in shadow) of the whole map.
 
-    Windows may lie across the seams: a patch that does is a copy, written back when its block ends.
+    A window may cross the seams: its patch is then a copy, which is written back when the block ends.
     """
 
     def __init__(self, noise: NoiseBank) -> None:
@@ -108,7 +108,7 @@ class Canvas:
             yield patch
 
     def texture(self, patch: Patch, mottle: float, grain: float, cloud: float = 0.0) -> Gray:
-        """A uint8 index [h, w] for a ramp: the noises under a patch, mixed by their weights."""
+        """Returns a uint8 index [h, w] for a ramp: the noises under a patch, mixed by their weights."""
         height, width = patch.labels.shape
         crop = self.noise.crop
         mixed = cv2.addWeighted(
@@ -151,7 +151,7 @@ class Canvas:
 
 
 def box(centre_xy: Points, angle: float, length_px: float, width_px: float) -> Points:
-    """The four corners of a rectangle turned by ``angle`` (radians, its length along x at 0)."""
+    """Returns the four corners of a rectangle turned by ``angle`` (radians, its length along x at 0)."""
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
     half_l, half_w = along * length_px / 2, across * width_px / 2
@@ -166,6 +166,6 @@ def box(centre_xy: Points, angle: float, length_px: float, width_px: float) -> P
 
 
 def swept(outline_xy: Points, by_xy: Points) -> Points:
-    """The convex outline of all that a convex shape passes over when it is moved: a box's shadow."""
+    """Returns the convex outline of the area that a convex shape covers while it moves: a box's shadow."""
     both = np.concatenate([outline_xy, outline_xy + by_xy]).astype(np.float32)
     return np.asarray(cv2.convexHull(both)[:, 0], np.float64)

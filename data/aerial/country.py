@@ -12,7 +12,7 @@ from .terrain import blob, paint_field, paint_meadow, paint_pond
 
 
 def park(scene: Scene, block: Block, rng: np.random.Generator) -> None:
-    """Lawns, winding gravel paths, a pond, groups of trees, people."""
+    """Adds a park: lawns, winding gravel paths, a pond, groups of trees, people."""
     paint_meadow(
         scene.canvas, rng, scene.look, block.part(0.01, 0.01, 0.99, 0.99), block.angle(0.5), mown=True
     )
@@ -42,7 +42,7 @@ def park(scene: Scene, block: Block, rng: np.random.Generator) -> None:
 
 
 def wood(scene: Scene, block: Block, rng: np.random.Generator) -> None:
-    """A wood with clearings and a track through it."""
+    """Adds a wood with clearings and a track through it."""
     t = np.linspace(0, 1, 30)
     scene.canvas.line(block.point(t, 0.5 + 0.2 * np.sin(4 * t + rng.uniform(0, 6))), 2.4, GRAVEL, ROAD)
     clearings = rng.uniform(0.15, 0.85, (2, 2))
@@ -58,7 +58,7 @@ def wood(scene: Scene, block: Block, rng: np.random.Generator) -> None:
 
 
 def fields(scene: Scene, block: Block, rng: np.random.Generator) -> None:
-    """Two to four strips of farmland with grass balks, sometimes a barn, a few trees on the edges."""
+    """Adds two to four strips of farmland with grass between them, sometimes a barn, a few trees on the edges."""
     strips = int(rng.integers(2, 5))
     edges = np.linspace(0.015, 0.985, strips + 1) + np.r_[0, rng.normal(0, 0.03, strips - 1), 0]
     lying = rng.random() < 0.5
@@ -104,7 +104,7 @@ def fields(scene: Scene, block: Block, rng: np.random.Generator) -> None:
 
 
 def orchard(scene: Scene, block: Block, rng: np.random.Generator) -> None:
-    """Fruit trees in rows on mown grass, with a dirt lane."""
+    """Adds an orchard: fruit trees in rows on mown grass, with a dirt track."""
     width_m, height_m = block.size_m()
     size = int(rng.integers(1, 4))
     pitch = (4.4, 5.6, 7.2)[size - 1]
@@ -118,7 +118,7 @@ def orchard(scene: Scene, block: Block, rng: np.random.Generator) -> None:
 
 
 def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: Layout) -> None:
-    """Trees, bushes and bathers on both sides of the river."""
+    """Adds trees, bushes and bathers on both sides of the river."""
     reach = layout.river_half_m * PX_PER_M
     for _ in range(6):
         edge = block.point(rng.uniform(0.02, 0.98), rng.uniform(0.1, 0.9))

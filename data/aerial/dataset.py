@@ -1,4 +1,4 @@
-"""The aerial world written as a VOC-layout data set."""
+"""The aerial world as a data set in VOC layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .flight import AerialFlight
 from .labels import AERIAL_LABELS
 
 STILLS_PER_WORLD = 25
-"""Views taken of one place before the next is built."""
+"""The number of views of one place before the next place is built."""
 
 _SPLIT_SEEDS = {"train": 0, "val": 500_000}
 _SEEDS_PER_SET = 1_000_000
@@ -37,17 +37,17 @@ def write_dataset(
 
     Args:
         out: folder to create.
-        count: views in all, at least 2.
-        seed: 0 or more; places of different seeds differ too.
+        count: the total number of views, at least 2.
+        seed: 0 or more; different seeds also give different places.
         size_hw: height and width of the views.
         val_fraction: share of the views that go to val, above 0 and below 1; each split gets at least one.
         force: replace ``out`` if it exists.
-        progress: called with the number of views done and ``count`` after each.
+        progress: called after each view with the number of finished views and ``count``.
 
     Raises:
-        UsageError: a count, seed or fraction that cannot work.
-        OutputError: ``out`` may not be written, exists without ``force``, holds something else than a data set, or is
-            being written by another process.
+        UsageError: a count, seed or fraction is out of range.
+        OutputError: ``out`` may not be written, exists without ``force``, is not a data set, or is being written by
+            another process.
     """
     if count < 2 or seed < 0 or not 0 < val_fraction < 1 or min(size_hw) < 32:
         raise UsageError(

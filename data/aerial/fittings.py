@@ -1,4 +1,4 @@
-"""What stands on roofs: chimneys, roof windows, solar panels, ducts."""
+"""Fittings of roofs: chimneys, roof windows, solar panels, ducts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .look import Bgr, Look
 
 @dataclass(frozen=True)
 class _Deck:
-    """A roof to put things on; places and sizes are metres along and across it, from its middle."""
+    """A roof that carries fittings; places and sizes are in metres along and across it, from its middle."""
 
     canvas: Canvas
     building: Building
@@ -26,12 +26,12 @@ class _Deck:
         return box(centre, angle, length_m * PX_PER_M, width_m * PX_PER_M)
 
     def panel(self, outline_xy: Points, colour_bgr: Bgr) -> None:
-        """Something flat."""
+        """Adds a flat object."""
         with self.canvas.around(outline_xy) as patch:
             patch.colour[patch.mask(outline_xy) > 0] = np.asarray(colour_bgr, np.uint8)
 
     def block(self, outline_xy: Points, colour_bgr: Bgr, fall_px: Points) -> None:
-        """Something that stands up, with its shadow on the roof."""
+        """Adds an upright object, with its shadow on the roof."""
         shadow = swept(outline_xy, fall_px)
         with self.canvas.around(shadow) as patch:
             shaded = (patch.mask(shadow) > 0) & (patch.labels == ROOF)
@@ -40,7 +40,7 @@ class _Deck:
 
 
 def furnish(canvas: Canvas, building: Building, look: Look) -> None:
-    """Furnishes a painted roof."""
+    """Adds fittings to a painted roof."""
     if building.kind == "awning" or building.length_m < 6:
         return
     rng = np.random.Generator(np.random.PCG64(building.detail))

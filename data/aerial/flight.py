@@ -1,4 +1,4 @@
-"""Flights over a world, and single views of it."""
+"""Drone flights over a world, and single views of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .world import AerialWorld
 FPS = 25.0
 """Frames per second of a flight's own clock."""
 
-_FLIGHT, _STILL, _SENSOR, _FRAME = 1, 2, 3, 4  # names of the random streams
+_FLIGHT, _STILL, _SENSOR, _FRAME = 1, 2, 3, 4  # keep the random streams apart
 
 
 def _stream(seed: int, *names: int) -> np.random.Generator:
@@ -24,14 +24,14 @@ def _stream(seed: int, *names: int) -> np.random.Generator:
 
 @lru_cache(maxsize=2)
 def _world(seed: int) -> AerialWorld:
-    """A place, kept for who opens it again: building one takes seconds, and nothing changes it."""
+    """Returns a place, cached because building one needs seconds and nothing changes it."""
     return AerialWorld(seed)
 
 
 class AerialFlight:
     """A drone's flight over the world of the same seed, one frame after another or one by one.
 
-    Frame i is a function of the seed, the size and i alone, in whatever order frames are asked for.
+    Frame i depends only on the seed, the size and i, in any order of requests.
 
     Args:
         seed: 0 or more; another seed is another place and another flight.
@@ -58,11 +58,11 @@ class AerialFlight:
 
     @cached_property
     def world(self) -> AerialWorld:
-        """The place, built at first use."""
+        """The place, which is built at first use."""
         return _world(self.seed)
 
     def frame(self, i: int) -> tuple[Frame, Gray]:
-        """Frame i of the flight.
+        """Returns frame i of the flight.
 
         Returns:
             The image, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
@@ -72,7 +72,7 @@ class AerialFlight:
         return self._sensor.expose(picture, self._exposure(time_s), self._shift(i)), mask
 
     def still(self, i: int) -> tuple[Frame, Gray]:
-        """View i of the place from anywhere, at any height, tilt and exposure, unrelated to view i + 1.
+        """Returns view i of the place, with random position, height, tilt and exposure, unrelated to view i + 1.
 
         Returns:
             The image, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
@@ -102,7 +102,7 @@ class AerialFlight:
         return self._sensor.expose(picture, exposure, (int(dx), int(dy))), mask
 
     def pose(self, time_s: float) -> Pose:
-        """Where the camera is: a winding course, slow climbs and dives, turns that lean, gusts."""
+        """Returns the pose of the camera: a winding course, slow climbs and descents, tilted turns, gusts."""
         x, y = self._position(time_s)
         ahead = np.subtract(self._position(time_s + 0.9), self._position(time_s - 0.9))
         heading = np.arctan2(ahead[1], ahead[0])
@@ -132,7 +132,7 @@ class AerialFlight:
         return float(x), float(y)
 
     def _exposure(self, time_s: float) -> Exposure:
-        """Slow drift of exposure and white balance; blur along the motion at 1/60 s."""
+        """Returns the exposure: slow drift of gain and white balance, and blur along the motion at 1/60 s."""
         open_s = 1 / 60
         now = np.linalg.inv(self.pose(time_s).frame_to_map(self.size_hw))
         soon = self.pose(time_s + open_s).frame_to_map(self.size_hw)

@@ -18,5 +18,5 @@ AERIAL_LABELS = LabelMap.from_pairs(
         ("person", (244, 60, 200)),
     ]
 )
-"""Ids 0 to 7. *Road* is all made ground (asphalt, paving, gravel, dirt tracks), *bare field* ploughed or sown
-soil and sand, *roof* whatever is built, *tree* any canopy, hedges and bushes too."""
+"""Ids 0 to 7. *Road* is all made ground (asphalt, paving, gravel, dirt tracks), *bare field* is ploughed or sown soil
+and sand, *roof* is every building, *tree* is every canopy, with hedges and bushes."""

@@ -1,4 +1,4 @@
-"""Where things are: periodic curves for streets and river, and the blocks between them."""
+"""The layout of a place: periodic curves for streets and river, and the blocks between them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _HARMONICS = np.array([1.0, 2.0, 3.0])
 
 @dataclass(frozen=True)
 class Curve:
-    """A line across the map that meets itself at the seam: cross = base + waves(s), for s along it.
+    """A line across the map that continues at the seam: cross = base + waves(s), for s along it.
 
-    A *vertical* curve gives x for every y, a horizontal one y for every x.
+    A *vertical* curve gives x for every y; a horizontal one gives y for every x.
     """
 
     vertical: bool
@@ -33,19 +33,19 @@ class Curve:
         return cls(vertical, base, tuple(map(float, sizes)), tuple(map(float, rng.uniform(0, 2 * np.pi, 3))))
 
     def at(self, s: npt.ArrayLike) -> Floats:
-        """The cross coordinate at ``s``, in pixels."""
+        """Returns the cross coordinate at ``s``, in pixels."""
         turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
         waves = np.sin(turn[..., None] * _HARMONICS + self.phases)
         return np.asarray(self.base + waves @ np.asarray(self.amplitudes))
 
     def slope(self, s: npt.ArrayLike) -> Floats:
-        """d cross / d s."""
+        """Returns d cross / d s."""
         turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
         steepness = _HARMONICS * self.amplitudes * (2 * np.pi / MAP_PX)
         return np.asarray(np.cos(turn[..., None] * _HARMONICS + self.phases) @ steepness)
 
     def place(self, s: npt.ArrayLike, offset_px: npt.ArrayLike = 0.0) -> tuple[Points, Floats]:
-        """Points xy [..., 2] at ``s``, moved sideways by an offset, and the direction there in radians."""
+        """Returns points xy [..., 2] at ``s``, moved sideways by an offset, and the direction there in radians."""
         s = np.asarray(s, np.float64)
         slope = self.slope(s)
         stretch = np.hypot(1, slope)
@@ -56,7 +56,7 @@ class Curve:
         return np.stack([along, cross], -1), np.arctan2(slope, 1.0)
 
     def crossing(self, other: Curve) -> float:
-        """The ``s`` at which this curve meets one of the other direction."""
+        """Returns the ``s`` at which this curve meets one of the other direction."""
         s = other.base
         for _ in range(20):
             s = float(other.at(self.at(s)))
@@ -77,7 +77,7 @@ class Street:
 
     @property
     def reach_px(self) -> float:
-        """From the middle to where private ground begins."""
+        """The distance from the middle to private ground."""
         return (self.half_m + self.pavement_m) * PX_PER_M
 
 
@@ -93,7 +93,7 @@ class Block:
     wrap_y: float
 
     def point(self, u: npt.ArrayLike, v: npt.ArrayLike) -> Points:
-        """Map coordinates xy [..., 2]; they may lie beyond the seam."""
+        """Returns map coordinates xy [..., 2], which may be beyond the seam."""
         u, v = np.broadcast_arrays(np.asarray(u, np.float64), np.asarray(v, np.float64))
         x = np.full(u.shape, self.west.curve.base + 300.0)
         y = np.full(u.shape, self.north.curve.base + 300.0)
@@ -107,26 +107,26 @@ class Block:
         return np.stack([x, y], -1)
 
     def size_m(self) -> tuple[float, float]:
-        """Width and height through the middle, in metres."""
+        """Returns width and height through the middle, in metres."""
         a, b, c, d = self.point([0, 1, 0.5, 0.5], [0.5, 0.5, 0, 1])
         return float(np.hypot(*(b - a)) / PX_PER_M), float(np.hypot(*(d - c)) / PX_PER_M)
 
     def part(self, u0: float = 0.0, v0: float = 0.0, u1: float = 1.0, v1: float = 1.0) -> Points:
-        """The outline of a part of the block."""
+        """Returns the outline of a part of the block."""
         t = np.linspace(0, 1, 13)[:-1]
         us = np.concatenate([u0 + (u1 - u0) * t, np.full(12, u1), u1 + (u0 - u1) * t, np.full(12, u0)])
         vs = np.concatenate([np.full(12, v0), v0 + (v1 - v0) * t, np.full(12, v1), v1 + (v0 - v1) * t])
         return self.point(us, vs)
 
     def angle(self, v: float) -> float:
-        """The direction of a line of constant v through the middle, in radians."""
+        """Returns the direction of a line of constant v through the middle, in radians."""
         a, b = self.point([0.4, 0.6], [v, v])
         return float(np.arctan2(b[1] - a[1], b[0] - a[0]))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The skeleton of a place. ``blocks[j][i]`` lies east of vertical street i, south of horizontal street j."""
+    """The layout of a place. ``blocks[j][i]`` is east of vertical street i and south of horizontal street j."""
 
     vertical: tuple[Street, ...]
     horizontal: tuple[Street, ...]
@@ -137,7 +137,7 @@ class Layout:
 
     @property
     def streets(self) -> tuple[Street, ...]:
-        """All streets, those from north to south first."""
+        """All streets; those from north to south come first."""
         return self.vertical + self.horizontal
 
 

@@ -1,4 +1,4 @@
-"""What makes one place differ from another: season, hour, soil, building style."""
+"""The style of a place: season, hour, soil, building style."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _ROOFS: dict[str, tuple[Bgr, ...]] = {
 
 
 def blend(first: Bgr, second: Bgr, weight: float) -> Bgr:
-    """A colour between two; weight 1 gives the second."""
+    """Returns a colour between two; weight 1 gives the second."""
     b, g, r = (p * (1 - weight) + q * weight for p, q in zip(first, second, strict=True))
     return b, g, r
 
 
 def scaled(colour: Bgr, factor: float) -> Bgr:
-    """A darker or lighter colour, at most 255."""
+    """Returns a darker or lighter colour, at most 255."""
     b, g, r = (min(c * factor, 255.0) for c in colour)
     return b, g, r
 
@@ -48,9 +48,9 @@ class Look:
     """The style of one place. Colours are BGR, 0 to 255.
 
     Attributes:
-        shadow_xy: where a shadow falls, in map units per unit of height.
+        shadow_xy: the offset of a shadow, in map units per unit of height.
         to_sun: unit vector to the sun (x right, y down the map, z up).
-        shade_bgr: what shadow leaves of each channel, 0 to 1.
+        shade_bgr: the share of each channel in shadow, 0 to 1.
         sun_bgr: the gain of each channel in the light of this hour.
     """
 

@@ -1,4 +1,4 @@
-"""Cars and people as functions of time."""
+"""The moving cars and people, as functions of time."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .canvas import MAP_PX, PX_PER_M, Points
 from .layout import Floats, Layout, Street
 
 CYCLE_S = 14.0
-"""Period of the traffic lights: north-south streets move first, then west-east ones, each with a pause."""
+"""The period of the traffic lights: north-south streets move first, then west-east ones, each with a pause."""
 
 _GREEN_S = 6.0
 
 
 @dataclass(frozen=True)
 class Lane:
-    """One lane's cars. They rest in slots that keep junctions free; in each cycle all move on by one slot.
+    """The cars of one lane. They stop in slots that keep junctions free; in each cycle all move by one slot.
 
-    So cars never meet on a junction, and a position is a function of time alone.
+    So cars never meet on a junction, and a position depends only on time.
 
     Attributes:
-        slots: rest positions along the street in pixels, ascending.
-        taken: which slots hold a car when the clock starts.
+        slots: stop positions along the street in pixels, ascending.
+        taken: the slots that have a car at time 0.
     """
 
     street: Street
@@ -46,7 +46,7 @@ class Lane:
         return cls(street, side, slots, np.flatnonzero(rng.random(len(slots)) < share).astype(np.float64))
 
     def at(self, time_s: float) -> tuple[Points, Floats]:
-        """Positions xy [n, 2] in pixels and headings [n] in radians."""
+        """Returns positions xy [n, 2] in pixels and headings [n] in radians."""
         phase = 0.0 if self.street.curve.vertical else CYCLE_S / 2
         cycle, within = divmod(time_s - phase, CYCLE_S)
         t = min(within / _GREEN_S, 1.0)
@@ -88,14 +88,14 @@ class Pavement:
         return cls(street, start, speed, side * middle * PX_PER_M)
 
     def at(self, time_s: float) -> tuple[Points, Floats]:
-        """Positions xy [n, 2] and headings [n]."""
+        """Returns positions xy [n, 2] and headings [n]."""
         xy, heading = self.street.curve.place(self.start + self.speed_px * time_s, self.offset_px)
         return xy, heading + np.where(self.speed_px > 0, 0.0, np.pi)
 
 
 @dataclass(frozen=True)
 class Strollers:
-    """People who wander on closed curves around a point of their own."""
+    """People who walk on closed curves, each around one point."""
 
     centre_xy: Points
     reach_xy: Points
@@ -104,14 +104,14 @@ class Strollers:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, strolls: list[tuple[float, float, float, float]]) -> Strollers:
-        """Gives each a pace of at most about 1.2 m/s."""
+        """Gives each person a pace of at most about 1.2 m/s."""
         table = np.asarray(strolls, np.float64).reshape(-1, 4)
         reach = table[:, 2:]
         rate = rng.uniform(0.25, 0.8, reach.shape) * PX_PER_M / np.maximum(reach, 0.6 * PX_PER_M)
         return cls(table[:, :2], reach, rate, rng.uniform(0, 2 * np.pi, reach.shape))
 
     def at(self, time_s: float) -> tuple[Points, Floats]:
-        """Positions xy [n, 2] and headings [n]."""
+        """Returns positions xy [n, 2] and headings [n]."""
         turn = self.rate * time_s + self.phase
         step = self.reach_xy * self.rate * np.cos(turn)
         return self.centre_xy + self.reach_xy * np.sin(turn), np.arctan2(step[:, 1], step[:, 0])
@@ -119,7 +119,7 @@ class Strollers:
 
 @dataclass(frozen=True)
 class Life:
-    """All that moves, or could: cars in lanes and parked, people on pavements and elsewhere."""
+    """All cars and people: cars in lanes and parked, people on pavements and elsewhere."""
 
     lanes: tuple[Lane, ...]
     parked: Points
@@ -129,7 +129,7 @@ class Life:
     @classmethod
     def draw(cls, rng: np.random.Generator, layout: Layout, parked: list[tuple[float, float, float]],
              strolls: list[tuple[float, float, float, float]], crowd: float) -> Life:  # fmt: skip
-        """Fills the streets and takes over what the zones asked for."""
+        """Fills the streets, and adds the cars and people of the zones."""
         lanes, pavements = [], []
         for street in layout.streets:
             others = layout.horizontal if street.curve.vertical else layout.vertical
@@ -141,12 +141,12 @@ class Life:
         return cls(tuple(lanes), standing, tuple(pavements), Strollers.draw(rng, strolls))
 
     def cars(self, time_s: float) -> tuple[Points, Floats]:
-        """Every car's position [n, 2] and heading [n]; a car keeps its row for ever."""
+        """Returns every car's position [n, 2] and heading [n]; a car always has the same row."""
         parts = [lane.at(time_s) for lane in self.lanes]
         xy = np.concatenate([self.parked[:, :2], *(xy for xy, _ in parts)])
         return xy, np.concatenate([self.parked[:, 2], *(heading for _, heading in parts)])
 
     def people(self, time_s: float) -> tuple[Points, Floats]:
-        """Every person's position [n, 2] and heading [n]; a person keeps the row for ever."""
+        """Returns every person's position [n, 2] and heading [n]; a person always has the same row."""
         parts = [self.strollers.at(time_s), *(pavement.at(time_s) for pavement in self.pavements)]
         return np.concatenate([xy for xy, _ in parts]), np.concatenate([heading for _, heading in parts])

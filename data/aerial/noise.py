@@ -15,7 +15,7 @@ TILE_PX = 1024
 
 
 def _spectral(rng: np.random.Generator, exponent: float, low_cut: float, size: int = TILE_PX) -> Gray:
-    """Noise with amplitude 1 / f^exponent: periodic, because it is made of whole waves."""
+    """Returns noise with amplitude 1 / f^exponent: periodic, because it is made of whole waves."""
     white = np.fft.rfft2(rng.standard_normal((size, size), np.float32))
     fy = np.fft.fftfreq(size)[:, None] * size
     fx = np.fft.rfftfreq(size)[None, :] * size
@@ -41,11 +41,11 @@ class NoiseBank:
 
     @classmethod
     def make(cls, rng: np.random.Generator) -> NoiseBank:
-        """Draws the tiles; takes about 0.3 s."""
+        """Draws the tiles, in about 0.3 s."""
         return cls(_spectral(rng, 1.8, 1), _spectral(rng, 1.0, 4), _spectral(rng, 0.35, 40))
 
     def crop(self, tile: Gray, x0: int, y0: int, width: int, height: int) -> Gray:
-        """The part of a tile, repeated without end, that lies under a window of the map."""
+        """Returns the part of a tile, repeated endlessly, under a window of the map."""
         rows = np.arange(y0, y0 + height) % TILE_PX
         columns = np.arange(x0, x0 + width) % TILE_PX
         return tile.take(rows, axis=0).take(columns, axis=1)
@@ -61,7 +61,7 @@ def enlarge(tile: Gray, size: int) -> Gray:
 
 
 def ramp(*colours_bgr: tuple[float, float, float]) -> Ramp:
-    """A colour table uint8 [256, 1, 3] that runs evenly through the given BGR colours."""
+    """Returns a colour table uint8 [256, 1, 3] that goes evenly through the given BGR colours."""
     stops = np.linspace(0, 255, len(colours_bgr))
     table = np.stack(
         [np.interp(np.arange(256), stops, [c[k] for c in colours_bgr]) for k in range(3)], axis=-1
@@ -70,7 +70,7 @@ def ramp(*colours_bgr: tuple[float, float, float]) -> Ramp:
 
 
 def spread(centre_bgr: tuple[float, float, float], contrast: float) -> Ramp:
-    """A ramp from darker to lighter than one colour; ``contrast`` 0.3 is from -30 % to +30 %."""
+    """Returns a ramp from darker to lighter than one colour; ``contrast`` 0.3 is from -30 % to +30 %."""
     dark, light = 1 - contrast, 1 + contrast
     b, g, r = centre_bgr
     return ramp((b * dark, g * dark, r * dark), (b, g, r), (b * light, g * light, r * light))

@@ -17,7 +17,7 @@ from .sprites import SPRITE_PX_PER_M, Sprite
 from .world import LIGHT_CELL_PX, AerialWorld
 
 _SHADED = 128  # less light than this is shadow
-_MARGIN_PX = 60.0  # of the map: no car or person with its shadow reaches further from its middle
+_MARGIN_PX = 60.0  # of the map: the farthest that a car or person with its shadow extends from its middle
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class _Things:
 
     Attributes:
         numbers: int [n], their rows in ``Life``.
-        xy: [n, 2], map pixels in the view's own copy of the endless map.
+        xy: [n, 2], map pixels in the view's part of the endless map.
         heading: [n], radians.
         sunlit: bool [n].
     """
@@ -91,7 +91,7 @@ def _seen(
     to_frame: Matrix,
     size_hw: tuple[int, int],
 ) -> _Things:
-    """Picks what may touch the frame out of all that a world holds."""
+    """Selects the world's cars or people that may be in the frame."""
     xy, heading = placed
     start = origin - _MARGIN_PX
     local = np.mod(xy - start, MAP_PX) + start
@@ -108,13 +108,13 @@ def _seen(
 
 
 def _turns(heading: Floats) -> Points:
-    """Rotations [n, 2, 2] that act on column vectors."""
+    """Returns rotations [n, 2, 2] for column vectors."""
     cos, sin = np.cos(heading), np.sin(heading)
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
 
 
 def _cast(shadow: Gray, world: AerialWorld, to_frame: Matrix, things: _Things, sprites: list[Sprite]) -> None:
-    """Draws the shadows of things that stand in the sun."""
+    """Draws the shadows of objects that are in the sun."""
     chosen = np.flatnonzero(things.sunlit)
     if not len(chosen):
         return
@@ -132,7 +132,7 @@ def _cast(shadow: Gray, world: AerialWorld, to_frame: Matrix, things: _Things, s
 
 
 def _darken(frame: Frame, shadow: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld) -> None:
-    """Dims the ground under a shadow mask; roofs and crowns, which stand above it, keep their light."""
+    """Darkens the ground under a shadow mask; roofs and crowns, which are above it, keep their light."""
     shadow[covered] = 0
     share = np.arange(256)[:, None] / 255
     table = np.rint(255 * (1 - (1 - np.asarray(world.look.shade_bgr)) * share)).astype(np.uint8)
@@ -142,7 +142,7 @@ def _darken(frame: Frame, shadow: Gray, covered: npt.NDArray[np.bool_], world: A
 
 def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld, to_frame: Matrix,
           things: _Things, sprites: list[Sprite], label: int) -> None:  # fmt: skip
-    """Brings sprites down at their places; the label goes wherever one covers at least half of a pixel."""
+    """Draws sprites at their places; a pixel gets the label if a sprite covers at least half of it."""
     if not sprites:
         return
     sizes = np.array([sprite.bgra.shape[1::-1] for sprite in sprites], np.float64)

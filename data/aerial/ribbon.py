@@ -1,4 +1,4 @@
-"""Painting along a curve: streets and river, in the curve's own coordinates."""
+"""Streets and river, painted along a curve in the curve's own coordinates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MARKING = ramp((178, 184, 186), (206, 212, 214), (228, 234, 236))
 
 @dataclass
 class Ribbon:
-    """The strip of map within a reach of a curve; row s is cut straight across the map.
+    """The strip of the map within a distance of a curve; row s goes straight across the map.
 
     Attributes:
         d: distance from the middle in metres, float32 [MAP_PX, width]; right or down is positive.
@@ -36,7 +36,7 @@ class Ribbon:
 
     @classmethod
     def along(cls, curve: Curve, reach_m: float) -> Ribbon:
-        """Cuts the strip."""
+        """Returns the strip along a curve."""
         s = np.arange(MAP_PX)
         cross, stretch = curve.at(s), np.hypot(1, curve.slope(s))
         reach = int(np.ceil(reach_m * PX_PER_M * stretch.max()))
@@ -49,13 +49,13 @@ class Ribbon:
         return cls(d.astype(np.float32), y * MAP_PX + x, (y % TILE_PX) * TILE_PX + x % TILE_PX)
 
     def noise(self, tile: Gray) -> Gray:
-        """A noise tile under the strip."""
+        """Returns a noise tile under the strip."""
         return tile.ravel().take(self.tile_index)
 
     def put(
         self, canvas: Canvas, where: npt.NDArray[np.bool_], table: Ramp, noise: Gray, label: int | None
     ) -> None:
-        """Paints a material where told; with no label the labels stay."""
+        """Paints a material where ``where`` is set; without a label the labels do not change."""
         chosen = np.flatnonzero(where)
         index = self.index.ravel()[chosen]
         canvas.colour.reshape(-1, 3)[index] = table[noise.ravel()[chosen], 0]
@@ -68,7 +68,7 @@ def _mix(first: Gray, weight: float, second: Gray, other: float) -> Gray:
 
 
 def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
-    """Water that deepens from the shore, with ripples, foam at the edge and a strip of sand."""
+    """Paints the river: water that deepens from the shore, ripples, foam at the edge and a strip of sand."""
     half = layout.river_half_m
     ribbon = Ribbon.along(layout.river, half + 9)
     mottle, cloud = ribbon.noise(canvas.noise.mottle), ribbon.noise(canvas.noise.cloud)
@@ -96,7 +96,7 @@ def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
 
 
 def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, look: Look) -> None:
-    """Shoulders, carriageways, repairs, markings: each for all streets, so that junctions come out whole."""
+    """Paints shoulders, carriageways, repairs and markings, each for all streets before the next, for correct junctions."""
     dirt = spread(blend(look.soil_bgr, (150, 182, 200), 0.4), 0.28)
     strips = [
         (street, Ribbon.along(street.curve, street.half_m + street.pavement_m + 1.5))
@@ -117,7 +117,7 @@ def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, look
 
 
 def _bridge_shadow(canvas: Canvas, street: Street, ribbon: Ribbon, look: Look) -> None:
-    """A bridge darkens the water beside it, on the side away from the sun."""
+    """Darkens the water beside a bridge, on the side away from the sun."""
     fall = float(look.shadow_xy[0 if street.curve.vertical else 1]) * 2.5
     edge = street.half_m + street.pavement_m
     low, high = min(fall, 0.0) - edge, max(fall, 0.0) + edge
@@ -177,7 +177,7 @@ def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, loo
 
 
 def _repairs(canvas: Canvas, rng: np.random.Generator, street: Street) -> None:
-    """Patches of newer or older asphalt, tarred cracks and manholes."""
+    """Paints patches of newer or older asphalt, tarred cracks and manholes."""
     for s in rng.uniform(0, MAP_PX, 26):
         spot, heading = street.curve.place(s, rng.uniform(-0.6, 0.6) * street.half_m * PX_PER_M)
         size = rng.uniform((1.2, 0.8), (7, 2.2)) * PX_PER_M
@@ -201,7 +201,7 @@ def _repairs(canvas: Canvas, rng: np.random.Generator, street: Street) -> None:
 
 
 def _offset(street: Street, xy: Points) -> float:
-    """How far a point lies from the middle of a street, straight across the map, in pixels."""
+    """Returns the distance of a point from the middle of a street, straight across the map, in pixels."""
     cross, s = (xy[0], xy[1]) if street.curve.vertical else (xy[1], xy[0])
     return float(cross - street.curve.at(s))
 
@@ -237,7 +237,7 @@ def _markings(canvas: Canvas, street: Street, ribbon: Ribbon, others: tuple[Stre
 def _approach(
     street: Street, others: tuple[Street, ...], s: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """+1 before the nearest junction along s, -1 behind it."""
+    """Returns +1 before the nearest junction along s, -1 after it."""
     best = np.full(s.shape, np.inf, np.float32)
     sign = np.ones(s.shape, np.float32)
     for other in others:

@@ -1,4 +1,4 @@
-"""A place under construction: what the zones add to."""
+"""The scene: a place under construction, to which the zones add objects."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LINE = spread((208, 212, 214), 0.12)
 
 @dataclass
 class Scene:
-    """A place under construction: the canvas, and what will stand or move on it.
+    """A place under construction: the canvas, and the objects that will stand or move on it.
 
     Attributes:
-        parked: (x, y, heading) of standing cars.
-        strolls: (x, y, reach x, reach y) of people who wander around a point, in pixels.
+        parked: (x, y, heading) of parked cars.
+        strolls: (x, y, reach x, reach y) of people who walk around a point, in pixels.
     """
 
     canvas: Canvas
@@ -45,7 +45,7 @@ class Scene:
         )
 
     def plant(self, rng: np.random.Generator, centre_xy: Points, size: int) -> None:
-        """Adds a tree of a size class, unless it would stand on a road or in water."""
+        """Adds a tree of a size class, unless the place is on a road or in water."""
         x, y = (int(c) % MAP_PX for c in centre_xy)
         if self.canvas.labels[y, x] not in (ROAD, WATER):
             self.trees.append(
@@ -53,7 +53,7 @@ class Scene:
             )
 
     def stroll(self, rng: np.random.Generator, centre_xy: Points, reach_m: float) -> None:
-        """Adds a person who wanders around a point, unless that is in water."""
+        """Adds a person who walks around a point, unless the point is in water."""
         x, y = (int(c) % MAP_PX for c in centre_xy)
         if self.canvas.labels[y, x] == WATER:
             return
@@ -61,7 +61,7 @@ class Scene:
         self.strolls.append((float(centre_xy[0]), float(centre_xy[1]), float(reach[0]), float(reach[1])))
 
     def crowd(self, rng: np.random.Generator, count: float) -> int:
-        """A number of people scaled to how busy this place is."""
+        """Returns a number of people, scaled to the activity of this place."""
         return int(rng.poisson(count * self.look.crowd))
 
 

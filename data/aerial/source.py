@@ -14,11 +14,11 @@ _SIDE_PX = (32, 4096)
 
 
 class AerialSource(Source):
-    """Plays a flight over the aerial world as if it came from a camera.
+    """A source that gives a flight over the aerial world, like a camera.
 
     Args:
-        spec: what follows ``aerial:``, such as ``"7"`` or ``"7?size=512x512&frames=100&fps=25"``. Without
-            ``frames`` the flight has no end. ``fps`` is the rate that the source claims and flies at.
+        spec: the text after ``aerial:``, such as ``"7"`` or ``"7?size=512x512&frames=100&fps=25"``. Without ``frames``
+            the flight has no end. ``fps`` is the rate that the source reports and uses.
 
     Attributes:
         name: ``aerial:`` and the spec.
@@ -80,7 +80,7 @@ class AerialSource(Source):
         return fps
 
     def read(self) -> Frame | None:
-        """The next frame, uint8 [H, W, 3] BGR, or None after the last. The first builds the world (seconds)."""
+        """Returns the next frame, uint8 [H, W, 3] BGR, or None after the last. The first builds the world (seconds)."""
         if self._flight is None or (self._left is not None and self._next >= self._left):
             return None
         frame, _ = self._flight.frame(self._next)
@@ -88,5 +88,5 @@ class AerialSource(Source):
         return frame
 
     def close(self) -> None:
-        """Lets go of the world; further reads return None."""
+        """Releases the world; further reads return None."""
         self._flight = None

@@ -1,4 +1,4 @@
-"""Cars and people as small images seen from above, drawn large and brought down smoothly."""
+"""Sprites: small images of cars and people from above, drawn large and reduced smoothly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .canvas import Points
 from .look import Bgr, scaled
 
 SPRITE_PX_PER_M = 20.0
-"""Sprite pixels per metre: 5 cm a pixel, finer than the map."""
+"""Sprite pixels per metre: 5 cm for each pixel, finer than the map."""
 
 _OVER = 4  # drawn this many times larger
 
@@ -38,11 +38,11 @@ _SKIN: tuple[Bgr, ...] = ((150, 180, 224), (120, 156, 206), (70, 98, 146), (48, 
 
 @dataclass(frozen=True)
 class Sprite:
-    """An image of a thing that heads along +x, its middle at the image's middle.
+    """An image of an object that faces +x, with its middle at the image's middle.
 
     Attributes:
         bgra: uint8 [h, w, 4]; alpha is coverage.
-        height_m: how tall the thing is, for its shadow.
+        height_m: the height of the object, for its shadow.
         hull_xy: outline for the shadow in metres from the middle, float64 [n, 2].
     """
 
@@ -52,7 +52,7 @@ class Sprite:
 
 
 class _Pen:
-    """Draws in metres around the middle of a sprite."""
+    """A drawing tool in metres around the middle of a sprite."""
 
     def __init__(self, length_m: float, width_m: float) -> None:
         scale = SPRITE_PX_PER_M * _OVER
@@ -81,7 +81,7 @@ class _Pen:
     def body(
         self, x0: float, x1: float, half_width: float, corner: float, colour: Bgr, solid: bool = True
     ) -> None:
-        """A rectangle from x0 to x1 with rounded corners."""
+        """Draws a rectangle from x0 to x1 with rounded corners."""
         turn = np.linspace(0, np.pi / 2, 8)
         corners = [
             np.stack([cx + corner * np.cos(turn + k * np.pi / 2), cy + corner * np.sin(turn + k * np.pi / 2)], -1)
@@ -93,7 +93,7 @@ class _Pen:
         self.polygon(np.concatenate(corners), colour, solid)
 
     def finish(self) -> npt.NDArray[np.uint8]:
-        """The sprite at its own size; colours are spread outwards so that edges do not darken."""
+        """Returns the sprite at its own size; colours are spread outwards so that edges do not darken."""
         alpha = cv2.resize(self.alpha, self.shape[::-1], interpolation=cv2.INTER_AREA)
         weight = (self.alpha > 0).astype(np.float32)
         weighted = cv2.resize(self.colour * weight[..., None], self.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -105,7 +105,7 @@ class _Pen:
 
 
 def draw_car(rng: np.random.Generator) -> Sprite:
-    """A hatchback, saloon, estate, van or lorry in one of the usual paints."""
+    """Draws a hatchback, saloon, estate, van or lorry in one of the usual colours."""
     kind = str(rng.choice(["hatch", "saloon", "estate", "van", "lorry"], p=[0.3, 0.32, 0.2, 0.13, 0.05]))
     length, width, height = {
         "hatch": (4.0, 1.78, 1.5), "saloon": (4.7, 1.84, 1.45), "estate": (4.8, 1.86, 1.6),
@@ -167,7 +167,7 @@ def draw_car(rng: np.random.Generator) -> Sprite:
 
 
 def draw_person(rng: np.random.Generator, stride: float) -> Sprite:
-    """Shoulders, head, arms and a leg put forward; ``stride`` from -1 to 1 is the phase of the step."""
+    """Draws shoulders, head, arms and the forward leg; ``stride`` from -1 to 1 is the phase of the step."""
     cloth = _CLOTHES[int(rng.integers(len(_CLOTHES)))]
     trousers = _CLOTHES[int(rng.integers(len(_CLOTHES)))]
     hair, skin = _HAIR[int(rng.integers(len(_HAIR)))], _SKIN[int(rng.integers(len(_SKIN)))]
@@ -196,7 +196,7 @@ def draw_person(rng: np.random.Generator, stride: float) -> Sprite:
 
 
 class SpriteBank:
-    """The cars and people of one place. Thing number k always looks like sprite ``k % count``."""
+    """The cars and people of one place. Number k always looks like sprite ``k % count``."""
 
     STEP = (0, 1, 2, 1)
 
@@ -210,10 +210,10 @@ class SpriteBank:
             )
 
     def car(self, k: int) -> Sprite:
-        """Car number k."""
+        """Returns car number k."""
         return self.cars[k * 7 % len(self.cars)]
 
     def person(self, k: int, time_s: float) -> Sprite:
-        """Person number k in the middle of a step."""
+        """Returns person number k at the current phase of the step."""
         phase = self.STEP[int(time_s * 4 + k) % len(self.STEP)]
         return self.people[k * 5 % len(self.people)][phase]

@@ -38,7 +38,7 @@ def paint_grass(canvas: Canvas, look: Look) -> None:
 def paint_meadow(
     canvas: Canvas, rng: np.random.Generator, look: Look, outline_xy: Points, angle: float, mown: bool
 ) -> None:
-    """Grass of its own: mown in lanes along ``angle``, or tall and dotted with flowers. Only grass is painted over."""
+    """Paints a meadow: mown in strips along ``angle``, or tall with flowers. It only replaces grass."""
     tone = rng.uniform(0.96, 1.04, 3) * rng.uniform(0.86, 1.1)
     table = np.clip(look.grass * tone, 0, 255).astype(np.uint8)
     with canvas.around(outline_xy) as patch:
@@ -62,7 +62,7 @@ def paint_meadow(
 def paint_field(
     canvas: Canvas, rng: np.random.Generator, look: Look, outline_xy: Points, angle: float
 ) -> None:
-    """A field in furrows along ``angle``, bare or with a crop in rows, and with the tracks of a tractor."""
+    """Paints a field in furrows along ``angle``, bare or with a crop in rows, and with the tracks of a tractor."""
     style = str(rng.choice(["ploughed", "sown", "rows", "stubble", "fallow"], p=[0.28, 0.2, 0.24, 0.18, 0.1]))
     tone = rng.uniform(0.84, 1.12)
     b, g, r = (c * tone * rng.uniform(0.95, 1.05) for c in look.soil_bgr)
@@ -93,7 +93,7 @@ def paint_field(
 
 
 def blob(rng: np.random.Generator, centre_xy: Points, radius_px: float, roughness: float = 0.22) -> Points:
-    """A rounded irregular outline."""
+    """Returns a rounded irregular outline."""
     turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     radius = np.ones(64)
     for k in range(2, 6):
@@ -104,7 +104,7 @@ def blob(rng: np.random.Generator, centre_xy: Points, radius_px: float, roughnes
 def paint_pond(
     canvas: Canvas, rng: np.random.Generator, look: Look, centre_xy: Points, radius_px: float
 ) -> None:
-    """Still water, darker in the middle, with a muddy rim."""
+    """Paints still water, darker in the middle, with a muddy rim."""
     outline = blob(rng, centre_xy, radius_px)
     rim = centre_xy + (outline - centre_xy) * (1 + 9 / radius_px)
     mud = ramp(*(scaled(look.soil_bgr, factor) for factor in (0.6, 0.85, 1.1)))

@@ -14,7 +14,7 @@ from .terrain import blob, paint_field
 
 
 def _house(scene: Scene, rng: np.random.Generator, centre: Points, angle: float) -> tuple[float, float]:
-    """A main roof, and often a wing across it; returns its length and width in metres."""
+    """Adds a main roof, and often a wing across it; returns its length and width in metres."""
     length, width, height = rng.uniform(9, 14), rng.uniform(7, 9.5), rng.uniform(4.5, 7.5)
     kind, colour = str(rng.choice(["gabled", "hipped"], p=[0.62, 0.38])), roof_colour(rng, scene.look)
     turned = angle + (np.pi / 2 if rng.random() < 0.25 else 0.0)
@@ -31,7 +31,7 @@ def _house(scene: Scene, rng: np.random.Generator, centre: Points, angle: float)
 
 
 def residential(scene: Scene, block: Block, rng: np.random.Generator) -> None:
-    """Two rows of houses back to back: drives, hedges, lawns, sheds, pools, garden trees."""
+    """Adds two rows of houses back to back: drives, hedges, lawns, sheds, pools, garden trees."""
     width_m, height_m = block.size_m()
     count = max(2, int(width_m / rng.uniform(15, 20)))
     hedge: Ramp = ramp((24, 52, 34), (40, 82, 56), (62, 112, 84))
@@ -110,7 +110,7 @@ def _garden(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[floa
 
 def car_park(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[float, float],
              vs: tuple[float, float], filled: float) -> None:  # fmt: skip
-    """Rows of bays with painted lines; ``filled`` is the share of them that is taken."""
+    """Adds rows of parking bays with painted lines; ``filled`` is the share of occupied bays."""
     width_m, height_m = block.size_m()
     scene.canvas.paint(block.part(us[0], vs[0], us[1], vs[1]), ASPHALT, ROAD, 0.3, 0.4)
     rows = max(1, int((vs[1] - vs[0]) * height_m / 16.5))
@@ -132,7 +132,7 @@ def car_park(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[flo
 
 
 def commercial(scene: Scene, block: Block, rng: np.random.Generator) -> None:
-    """A hall with a flat roof behind its car park."""
+    """Adds a hall with a flat roof behind its car park."""
     width_m, height_m = block.size_m()
     scene.canvas.paint(block.part(0.05, 0.03, 0.95, 0.97), PAVING, ROAD, 0.3, 0.4)
     split = rng.uniform(0.42, 0.52)
@@ -154,7 +154,7 @@ def commercial(scene: Scene, block: Block, rng: np.random.Generator) -> None:
 
 
 def market(scene: Scene, block: Block, rng: np.random.Generator) -> None:
-    """A paved square with a fountain, rows of stalls and a crowd, town houses around it."""
+    """Adds a paved square with a fountain, rows of stalls and a crowd, and town houses around it."""
     width_m, height_m = block.size_m()
     scene.canvas.paint(block.part(0, 0, 1, 1), PAVING, ROAD, 0.35, 0.4)
     angle = block.angle(0.5)

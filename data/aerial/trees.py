@@ -1,4 +1,4 @@
-"""Trees seen from above: clumpy crowns, their shadows, hedges."""
+"""Trees from above: irregular crowns, their shadows, hedges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Crown:
 
     @property
     def size(self) -> int:
-        """Side of the square in pixels."""
+        """The side of the square in pixels."""
         return int(self.alpha.shape[0])
 
 
@@ -31,7 +31,7 @@ RADII_M = (0.7, 1.1, 1.6, 2.2, 2.9, 3.7)
 
 
 def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_bgr: Bgr) -> Crown:
-    """Grows a crown from round clumps of leaves and lights it from the sun's side."""
+    """Draws a crown of round clumps of leaves, lit from the sun's side."""
     radius = radius_m * PX_PER_M
     n = int(radius * 2.7) + 8
     x = np.arange(n, dtype=np.float32)[None, :] - np.float32(n / 2)
@@ -85,7 +85,7 @@ class Orchard:
         ]
 
     def pick(self, rng: np.random.Generator, size: int) -> Crown:
-        """A crown of the given size class, 0 to 5."""
+        """Returns a crown of the given size class, 0 to 5."""
         crowns = self.by_size[min(max(size, 0), len(RADII_M) - 1)]
         return crowns[int(rng.integers(len(crowns)))]
 
@@ -100,16 +100,16 @@ class Tree:
 
 
 def cast_shadow(canvas: Canvas, tree: Tree, look: Look) -> None:
-    """Lays the crown's shadow on whatever is below: ground, cars' places, roofs."""
+    """Draws the crown's shadow on everything below: ground, parking places, roofs."""
     fall = look.shadow_xy * tree.height_m * PX_PER_M
-    for share in (0.3, 0.55, 0.8):  # the crown is deep: its lower, middle and upper part
+    for share in (0.3, 0.55, 0.8):  # a crown is deep, so its lower, middle and upper parts have separate shadows
         corner = np.rint(tree.centre_xy + fall * share - tree.crown.size / 2).astype(int)
         with canvas.window(int(corner[0]), int(corner[1]), tree.crown.size, tree.crown.size) as patch:
             np.minimum(patch.light, 255 - (tree.crown.alpha // 10) * 8, out=patch.light)
 
 
 def paint_tree(canvas: Canvas, tree: Tree) -> None:
-    """Blends the crown in; the label is tree wherever leaves cover at least half of the ground."""
+    """Blends the crown in; the label is tree where leaves cover at least half of the ground."""
     corner = np.rint(tree.centre_xy - tree.crown.size / 2).astype(int)
     with canvas.window(int(corner[0]), int(corner[1]), tree.crown.size, tree.crown.size) as patch:
         alpha = tree.crown.alpha.astype(np.uint16)[..., None]

@@ -1,4 +1,4 @@
-"""A place: the finished map and what moves on it."""
+"""The world: the finished map of a place, with its moving cars and people."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .terrain import paint_grass
 from .zones import fill_blocks
 
 LIGHT_CELL_PX = 4
-"""Side of a cell of ``AerialWorld.light`` in map pixels."""
+"""The side of a cell of ``AerialWorld.light`` in map pixels."""
 
 
 class AerialWorld:
-    """A procedural place of 328 x 328 m whose edges meet, with a label for every pixel.
+    """A procedural place of 328 x 328 m with connected edges, and a label for every pixel.
 
-    Everything is a function of the seed. Building takes a few seconds.
+    Everything depends only on the seed. Building needs a few seconds.
 
     Attributes:
         colour: uint8 [4096, 4096, 3] BGR, lit and with shadows, without cars and people.
@@ -53,7 +53,7 @@ class AerialWorld:
         self.sprites = SpriteBank(rng)
 
     def _raise(self, canvas: Canvas, scene: Scene) -> None:
-        """Puts up what stands: shadows on the ground, roofs over them, tree shadows on roofs, crowns last."""
+        """Adds upright objects: shadows on the ground, then roofs, then tree shadows on roofs, and crowns last."""
         for building in scene.buildings:
             buildings.cast_shadow(canvas, building, self.look)
         for building in sorted(scene.buildings, key=lambda b: b.height_m):
@@ -69,13 +69,13 @@ class AerialWorld:
 
 
 def _soften(light: Gray) -> Gray:
-    """Blurs shadow edges (the sun is not a point), across the seams too."""
+    """Blurs shadow edges (the sun is not a point), also across the seams."""
     padded = cv2.copyMakeBorder(light, 4, 4, 4, 4, cv2.BORDER_WRAP)
     return np.ascontiguousarray(cv2.blur(padded, (5, 5))[4 : MAP_PX + 4, 4 : MAP_PX + 4])
 
 
 def _apply_light(colour: npt.NDArray[np.uint8], light: Gray, look: Look) -> None:
-    """Multiplies the colours by the light: bluish and dim in shadow."""
+    """Multiplies the colours by the light: bluish and dark in shadow."""
     share = np.arange(256) / 255
     tables = [np.rint(255 * (shade + (1 - shade) * share)).astype(np.uint8) for shade in look.shade_bgr]
     gain = cv2.merge([cv2.LUT(light, table) for table in tables])

@@ -1,4 +1,4 @@
-"""Which block gets which use."""
+"""The use of each block."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILLERS: dict[str, Callable[[Scene, Block, np.random.Generator], None]] = {
 
 
 def fill_blocks(scene: Scene, layout: Layout, rng: np.random.Generator) -> None:
-    """Gives every block its use: one market, one car park, a park and a wood always; homes and fields elsewhere."""
+    """Gives every block its use: always one market, one car park, a park and a wood; homes and fields elsewhere."""
     free = [block for row in layout.blocks for i, block in enumerate(row) if i != layout.river_column]
     uses = [
         "market",

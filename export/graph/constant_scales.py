@@ -1,10 +1,10 @@
-"""Writes the scales of a Resize as constants, where the exporter has its output's size computed from its input's.
+"""Constant scales for each Resize whose output size the exporter computes from its input.
 
-The exporter asks for N at run time, because N is free, and puts the whole output shape together from it: Shape, then
-Concat, then Resize. All the rest is fixed, so four constants do. Without arithmetic on shapes a graph has nothing
-that ONNX Runtime would keep on the CPU beside a GPU, and TensorRT has one layer in place of six.
+N is free, so the exporter reads it at run time and builds the whole output shape from it: Shape, then Concat, then
+Resize. All other sizes are fixed, so four constants are enough. Without arithmetic on shapes, ONNX Runtime keeps no
+operator on the CPU when it runs on a GPU, and TensorRT has one layer instead of six.
 
-A constant output size with ``axes`` would do as well for ONNX; TensorRT's parser does not take it where N is free.
+ONNX also allows a constant output size with ``axes``, but TensorRT's parser does not accept it when N is free.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIZES = 3
 
 
 def write_constant_scales(model: onnx.ModelProto) -> None:
-    """Gives every Resize of fixed height and width constant scales, in place, and drops what nobody reads any more.
+    """Gives every Resize of fixed height and width constant scales, in place, and removes nodes that are now unused.
 
     A Resize that changes N or channels, or whose sizes are not fixed, stays as it is.
 
@@ -51,10 +51,10 @@ def write_constant_scales(model: onnx.ModelProto) -> None:
 
 
 def resize_scales(before_hw: tuple[int, int], after_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """The scales with which a Resize gives exactly a size, in any arithmetic.
+    """Returns the scales with which a Resize gives exactly this size, in any arithmetic.
 
-    A reader multiplies a side with its scale and rounds down. Where the nearest float32 lies below the ratio, that
-    may be a pixel too few; the next one above it never is. Whole ratios are exact.
+    A runtime multiplies a side by its scale and rounds down. If the nearest float32 is below the ratio, the result may
+    be one pixel too small; the next float32 above it is always enough. Whole ratios are exact.
 
     Returns:
         float32 [4]: of N, C, H and W.

@@ -13,18 +13,18 @@ from ...models.checkpoint import CheckpointInfo
 from .fold import fold_batch_norms, fold_input, plain_pooling
 
 MIN_SIDE = 32
-"""The smallest side of an input in pixels: the deepest stride of the networks, so that each keeps a logit."""
+"""The smallest side of an input in pixels: the largest stride of the networks, so that each keeps one logit."""
 
 
 class Deployable(nn.Module):
-    """Takes a frame as a camera gives it; normalization and channel order are inside.
+    """A network that takes a frame as a camera gives it; normalization and channel order are inside.
 
-    The first operator is a cast, because TensorRT takes no other on uint8.
+    The first operator is a cast, because TensorRT accepts no other operator on uint8.
 
     Args:
-        network: what computes the coarse logits.
+        network: computes the coarse logits.
         mean_bgr: float [3], in grey levels.
-        scale_bgr: float [3], what to multiply with after the mean, where the network wants RGB; None where the
+        scale_bgr: float [3], the factor after the mean is subtracted, for a network that takes RGB; None if the
             network's first convolution already takes BGR and scales.
     """
 
@@ -51,11 +51,11 @@ class Deployable(nn.Module):
 
 
 def deployable(network: SegmentationNetwork, info: CheckpointInfo, size_hw: tuple[int, int]) -> Deployable:
-    """Prepares a copy of a network for export, folded. It stays float32: other precisions are written from its graph.
+    """Returns a folded copy of a network for export. It stays float32: other precisions are written from its graph.
 
     Args:
-        network: float32, in evaluation mode; left as it is.
-        info: whose normalization goes into the graph.
+        network: float32, in evaluation mode; not changed.
+        info: gives the normalization that goes into the graph.
         size_hw: the input size, (H, W).
 
     Raises:

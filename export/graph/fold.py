@@ -1,9 +1,9 @@
-"""Folds what can be computed once into a network's weights, before the network becomes a graph.
+"""Folding of constant operations into a network's weights, before the network becomes a graph.
 
-Two things fold: batch normalization into the convolution before it, and the input's channel order and scale
-into the first convolution. Which operator feeds which is read from one forward pass on shapes alone, not from the
-names or the nesting of modules; where a fold would not be exact, the network stays as it is.
-All arithmetic is in float64 and rounded once: folding after rounding to float16 would cost accuracy.
+Batch normalization folds into the convolution before it. The input's channel order and scale fold into the first
+convolution. One forward pass on shapes alone shows which operator feeds which; names and nesting of modules are not
+used. If a fold would not be exact, the network stays as it is. All arithmetic is in float64 and rounded once: folding
+after rounding to float16 would cost accuracy.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _PADDING = torch.ops.aten.constant_pad_nd.default
 
 
 class GlobalMean(nn.Module):
-    """``AdaptiveAvgPool2d(1)`` as the plain mean that it is, [N, C, H, W] -> [N, C, 1, 1].
+    """``AdaptiveAvgPool2d(1)`` as a plain mean, [N, C, H, W] -> [N, C, 1, 1].
 
-    The exporter writes the adaptive form as a mean, a reshape and a gather. The sum over a whole feature map runs
-    in float32: in float16 it could pass 65504.
+    The exporter writes the adaptive form as a mean, a reshape and a gather. The sum over a whole feature map is in
+    float32: in float16 it could exceed 65504.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,14 +40,14 @@ def plain_pooling(network: nn.Module) -> None:
 
 
 def fold_batch_norms(network: nn.Module, size_hw: tuple[int, int]) -> int:
-    """Folds each batch normalization into the convolution that alone feeds it, in place.
+    """Folds each batch normalization into the convolution before it, in place, if only that convolution feeds it.
 
     Args:
         network: in evaluation mode.
-        size_hw: an input size that it takes.
+        size_hw: an input size that it accepts.
 
     Returns:
-        How many were folded.
+        The number of folded layers.
     """
     flow = _record(network, size_hw)
     pairs = []
@@ -68,19 +68,19 @@ def fold_batch_norms(network: nn.Module, size_hw: tuple[int, int]) -> int:
 
 
 def fold_input(network: nn.Module, size_hw: tuple[int, int], scale_rgb: Tensor) -> bool:
-    """Makes a network take BGR at 0 to 255, less the mean, where it took RGB times ``scale_rgb``; in place.
+    """Makes a network take BGR at 0 to 255, minus the mean, instead of RGB times ``scale_rgb``; in place.
 
-    The scale and the channel order commute with padding by zeros, so that they fold into the weights of the
-    convolution that reads the input, padded or not. The mean does not: folded into the bias it would also be
-    taken from the padding, and the border would change. It stays in the graph.
+    The scale and the channel order commute with zero padding, so they fold into the weights of the convolution that
+    reads the input, padded or not. The mean does not: folded into the bias it would also be subtracted from the
+    padding, and the border would change. It stays in the graph.
 
     Args:
         network: in evaluation mode.
-        size_hw: an input size that it takes.
-        scale_rgb: float [3], what each channel was multiplied with.
+        size_hw: an input size that it accepts.
+        scale_rgb: float [3], the factor of each channel.
 
     Returns:
-        Whether it was done: False where the input is not read by one plain convolution alone.
+        True if it was folded; False if the input is not read by exactly one plain convolution.
     """
     flow = _record(network, size_hw)
     call = flow.only_consumer(flow.input)
@@ -127,25 +127,25 @@ class _Call:
 
     @property
     def pads_with_zeros(self) -> bool:
-        """Whether it only pads, and by zeros. The operator's arguments: the tensor, the widths, the value."""
+        """True if it only pads with zeros. The operator's arguments are the tensor, the widths and the value."""
         return self.function is _PADDING and self.constants[2:] in ((), (0,), (0.0,))
 
 
 @dataclass(frozen=True)
 class _Flow:
-    """Every operator of a forward pass; holding the tensors keeps their identities apart."""
+    """Every operator of a forward pass; it holds the tensors so that their identities stay distinct."""
 
     calls: tuple[_Call, ...]
     input: Tensor
     named: Mapping[str, Tensor]
 
     def only_consumer(self, tensor: Tensor) -> _Call | None:
-        """The one operator that reads a tensor; None where there is none, or more than one."""
+        """Returns the one operator that reads a tensor; None if there is none, or more than one."""
         calls = [call for call in self.calls if any(read is tensor for read in call.inputs)]
         return calls[0] if len(calls) == 1 else None
 
     def only_use_of(self, name: str) -> _Call | None:
-        """The one operator that reads a parameter or buffer."""
+        """Returns the one operator that reads a parameter or buffer."""
         return self.only_consumer(self.named[name]) if name in self.named else None
 
 
@@ -167,7 +167,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _record(network: nn.Module, size_hw: tuple[int, int]) -> _Flow:
-    """Runs the network on the meta device: shapes alone, no arithmetic and no memory."""
+    """Runs the network on the meta device: only shapes, no arithmetic and no memory."""
     shadow = copy.deepcopy(network).to("meta")
     x = torch.empty(1, 3, *size_hw, device="meta")
     with torch.no_grad(), _Recorder() as recorder:

@@ -1,8 +1,8 @@
-"""Writes a float32 graph in float16: one pass over the ONNX graph, after which every name is still there.
+"""Conversion of a float32 graph to float16, in one pass over the ONNX graph that keeps every name.
 
-What float16 would harm stays float32: the frame's way to the first operator of the network, because near 128 float16
-steps by 1/8 of a grey level; the mean over a whole map, whose sum could pass 65504; and the logits that leave.
-Which inputs of an operator must have which type is read from the operators' own schemas, not from a list.
+Three parts stay float32 because float16 would harm them. The path from the frame to the network's first operator,
+because near 128 float16 has steps of 1/8 of a grey level. The mean over a whole map, because its sum could exceed
+65504. And the output logits. The operators' own schemas, not a list, give the type that each input must have.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ...core.errors import ModelError
 
 QUANTIZED_OPSET = 19
-"""The first whose QuantizeLinear and DequantizeLinear take float16; TensorRT 10.3 parses up to 20."""
+"""The first opset whose QuantizeLinear and DequantizeLinear take float16; TensorRT 10.3 parses up to 20."""
 
 _QUANTIZED_IR_VERSION = 9
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
@@ -30,15 +30,15 @@ _ELEMENTS = {
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Gives a float32 graph, plain or with Q/DQ, in float16.
+    """Returns a float32 graph, plain or with Q/DQ, in float16.
 
     Nodes and tensors keep their names and values; ``frame`` and ``logits`` keep their types. A tensor that is
-    needed in the other type has one Cast, named after what it stands next to: ``Cast_after_Sub_2``,
-    ``Cast_before_ReduceMean_24``, ``Cast_before_logits``. Scales of Q/DQ become float16 too, for which the opset
-    becomes ``QUANTIZED_OPSET``; what is int8, uint8 or int32 stays as it is.
+    needed in the other type gets one Cast, named after its neighbour: ``Cast_after_Sub_2``,
+    ``Cast_before_ReduceMean_24``, ``Cast_before_logits``. Scales of Q/DQ also become float16, so the opset becomes
+    ``QUANTIZED_OPSET``. Tensors of int8, uint8 or int32 do not change.
 
     Args:
-        model: as ``onnx_file.export_graph`` gives it; left as it is.
+        model: as ``onnx_file.export_graph`` gives it; not changed.
 
     Raises:
         ModelError: a weight does not fit float16, a scale would become 0, or an operator has no float16 form.
@@ -53,7 +53,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Pass:
-    """Walks the nodes in order, knowing what type each tensor has so far."""
+    """One walk over the nodes in order, with the type that each tensor has so far."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.graph = model.graph
@@ -118,7 +118,7 @@ class _Pass:
             self.producers[name] = node.name
 
     def _as(self, name: str, kind: int, reader: str) -> str:
-        """The name under which a float tensor is there in a type; adds a Cast where it is not yet."""
+        """Returns the name of a float tensor in this type; adds a Cast if there is none yet."""
         item = self.initializers.get(name)
         if item is not None and name not in self.converted:
             self.converted.add(name)
@@ -128,7 +128,7 @@ class _Pass:
         if self.kinds[name] == kind:
             return name
         if name not in self.casts:
-            # Towards float16 the tensor before it is float32 for a reason; towards float32 its reader is.
+            # The Cast's name shows the float32 side: the tensor before it towards float16, its reader towards float32.
             down = kind == TensorProto.FLOAT16
             title = f"Cast_after_{self.producers.get(name, name)}" if down else f"Cast_before_{reader}"
             self.nodes.append(_cast(name, title, kind, title))
@@ -168,7 +168,7 @@ class _Pass:
 
 
 def _allowed(schema: onnx.defs.OpSchema, type_str: str) -> list[str]:
-    """The types that a formal parameter takes: a type's own name, or all that a type variable may be."""
+    """Returns the types that a formal parameter accepts: one named type, or all types of a type variable."""
     variables = {item.type_param_str: list(item.allowed_type_strs) for item in schema.type_constraints}
     return variables.get(type_str, [type_str])
 
@@ -182,12 +182,12 @@ def _output_kind(
     if len(allowed) == 1 and allowed[0] in _ELEMENTS:
         return _ELEMENTS[allowed[0]]
     if node.op_type == "QuantizeLinear":
-        return int(TensorProto.UINT8)  # the standard's type where no zero point gives one
+        return int(TensorProto.UINT8)  # the standard's type if there is no zero point
     raise ModelError(f"{node.name} makes a tensor whose type no input gives; make it an initializer")
 
 
 def _stem(graph: onnx.GraphProto) -> set[str]:
-    """The names of the nodes between the frame and the network: the cast, the layout, the normalization."""
+    """Returns the names of the nodes between frame and network: the cast, the layout, the normalization."""
     stem: set[str] = set()
     tensor = graph.input[0].name
     while True:

@@ -1,4 +1,4 @@
-"""Writes a network as one ONNX file: clean, checked, run once, and the same bytes every time."""
+"""A network as one ONNX file: clean, checked, run once, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-"""What the exporter writes natively, with no version converter between; TensorRT 10.3 parses up to 20."""
+"""The opset that the exporter writes itself, without a version converter; TensorRT 10.3 parses up to 20."""
 
 IR_VERSION = 8
-"""The file format that came with opset 18, so that every runtime that knows the opset reads the file."""
+"""The file format of opset 18, so that every runtime that knows the opset can read the file."""
 
 INPUT_NAME = "frame"
 OUTPUT_NAME = "logits"
 BATCH_NAME = "N"
 _TRACED_FRAMES = 2
-"""A size of one would be taken for a constant."""
+"""Not one: the exporter treats a size of one as a constant."""
 
 _MAX_PROTOBUF_BYTES = 2**31 - 1
 
@@ -41,21 +41,21 @@ def export_graph(
 ) -> onnx.ModelProto:
     """Exports a network in float32: ``frame`` uint8 [N, H, W, 3] BGR -> ``logits`` float32 [N, C, h, w].
 
-    It is the one export that there is: every other precision is written from this graph, and keeps its names.
-    N is free and called ``N``; all other sizes are fixed.
+    This is the only export: every other precision is written from this graph, and keeps its names. N is free and
+    called ``N``; all other sizes are fixed.
 
     Args:
-        network: float32, in evaluation mode; left as it is.
-        info: its normalization and name.
+        network: float32, in evaluation mode; not changed.
+        info: gives its normalization and name.
         size_hw: the input size, (H, W).
 
     Raises:
-        ModelError: the network cannot take this size.
+        ModelError: the network does not accept this size.
         MissingDependencyError: the exporter's packages are not installed.
     """
     module = deployable(network, info, size_hw)
     try:
-        # Tracing with a free N takes twice as long, and for the networks of this package gives the same bytes.
+        # Tracing with a free N needs twice the time, and gives the same bytes for the networks of this package.
         model = _tidy(_trace(module, size_hw, None), info.architecture)
         if not _free_batch(model):
             free = ({0: torch.export.Dim(BATCH_NAME)},)
@@ -85,7 +85,7 @@ def _trace(
 
 
 def _free_batch(model: onnx.ModelProto) -> bool:
-    """Frees N of a graph that was traced for two frames; False where an operator within is made for two."""
+    """Frees N of a graph that was traced for two frames; returns False if an operator only fits two."""
     import onnx
 
     graph = model.graph
@@ -98,23 +98,23 @@ def _free_batch(model: onnx.ModelProto) -> bool:
         value.name: value.type.tensor_type.shape.dim for value in (*inferred.value_info, *inferred.output)
     }
     results = [shapes.get(name) for node in graph.node for name in node.output]
-    # Behind a Resize the inference no longer knows that it is the same N; it never calls it a number.
+    # After a Resize the shape inference no longer knows that it is the same N, but never gives it a number.
     return all(dims and not dims[0].HasField("dim_value") for dims in results)
 
 
 def save_graph(path: Path, model: onnx.ModelProto, precision: str) -> tuple[int, int]:
-    """Writes a graph, always as the same bytes, checks the file and runs it once.
+    """Writes a graph as reproducible bytes, checks the file and runs it once.
 
     Args:
         path: the file to write.
         model: as :func:`export_graph` gives it, in any precision.
-        precision: the graph's, for the messages.
+        precision: of the graph, for the messages.
 
     Returns:
         (h, w), the size of the logits.
 
     Raises:
-        ModelError: the graph is above 2 GiB, or gives logits that are not finite.
+        ModelError: the graph is larger than 2 GiB, or gives logits that are not finite.
         OutputError: the file cannot be written.
     """
     if model.ByteSize() > _MAX_PROTOBUF_BYTES:
@@ -131,7 +131,7 @@ def save_graph(path: Path, model: onnx.ModelProto, precision: str) -> tuple[int,
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the exporter's notes on its own internals off the user's screen; errors still raise."""
+    """Hides the exporter's notes on its own internals from the user; errors still raise."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -144,7 +144,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _tidy(model: onnx.ModelProto, graph_name: str) -> onnx.ModelProto:
-    """Leaves nothing in the file but the graph: no stack traces, no paths of the machine that exported it."""
+    """Keeps only the graph in the file: no stack traces, no paths of the machine that exported it."""
     from ..._version import __version__
 
     model.ir_version = IR_VERSION
@@ -155,7 +155,7 @@ def _tidy(model: onnx.ModelProto, graph_name: str) -> onnx.ModelProto:
     graph.name = graph_name
     graph.doc_string = ""
     del graph.metadata_props[:]
-    del graph.value_info[:]  # shapes are inferred by whoever loads it
+    del graph.value_info[:]  # each runtime infers shapes when it loads the file
     parts: list[Any] = [*graph.node, *graph.initializer, *graph.input, *graph.output]
     for part in parts:
         part.doc_string = ""
@@ -188,7 +188,7 @@ def _check(path: Path) -> None:
 
 
 def _run_once(path: Path, precision: str) -> tuple[int, int]:
-    """Runs the file on noise: it must load, and give finite logits of the size that the runtime will meet."""
+    """Runs the file on noise: it must load, and give finite logits. Returns the size of the logits."""
     import onnx
 
     from ...core.libraries import load_onnxruntime
@@ -201,7 +201,7 @@ def _run_once(path: Path, precision: str) -> tuple[int, int]:
     shape = session.get_inputs()[0].shape[1:]  # the first is the symbolic N
     frame = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
     model = onnx.load(path)
-    # ONNX Runtime's CPU computes float16 in float32, where nothing overflows; a GPU does not.
+    # ONNX Runtime computes float16 in float32 on a CPU, where nothing overflows. On a GPU it can overflow.
     if any(item.data_type == onnx.TensorProto.FLOAT16 for item in model.graph.initializer):
         node = first_infinite(model, {INPUT_NAME: frame})
         if node is not None:

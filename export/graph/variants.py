@@ -22,11 +22,11 @@ class VariantGraph:
     """A variant before it is a file.
 
     Attributes:
-        name: what the bundle will call it.
+        name: its name in the bundle.
         model: its graph.
         precision: one of ``PRECISIONS``.
-        target: what it is made for; ``any`` runs everywhere.
-        calibration: for INT8, how it was calibrated, as the manifest says it.
+        target: the kernels that it is made for; ``any`` runs everywhere.
+        calibration: of INT8, as in the manifest.
     """
 
     name: str
@@ -37,7 +37,7 @@ class VariantGraph:
 
 
 def check_precision(precision: str) -> None:
-    """Raises ``UsageError`` for a precision that is none of ``PRECISIONS``."""
+    """Raises ``UsageError`` for a precision that is not in ``PRECISIONS``."""
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
 
@@ -45,12 +45,12 @@ def check_precision(precision: str) -> None:
 def variant_graphs(
     graph: onnx.ModelProto, precisions: Sequence[str], calibration: Calibration | None = None
 ) -> list[VariantGraph]:
-    """Writes a float32 graph in each precision asked for, in that order; INT8 in one form for each target.
+    """Writes a float32 graph in each requested precision, in that order; INT8 in one form for each target.
 
     Args:
-        graph: as ``onnx_file.export_graph`` gives it; left as it is.
+        graph: as ``onnx_file.export_graph`` gives it; not changed.
         precisions: some of ``PRECISIONS``.
-        calibration: needed for ``int8``; its plans say for which targets.
+        calibration: needed for ``int8``; its plans name the targets.
 
     Raises:
         UsageError: an unknown precision.
@@ -73,15 +73,15 @@ def _int8(graph: onnx.ModelProto, calibration: Calibration) -> list[VariantGraph
     found = []
     for target in calibration.plans:
         model = calibration.quantized(float32, target)
-        # What TensorRT leaves in float runs in float16, or Q/DQ would be no faster than FP16. A CPU has float32.
+        # In TensorRT the float part must be float16, or Q/DQ would be no faster than FP16. A CPU computes float32.
         ready = to_half(model) if target == "tensorrt" else model
         found.append(VariantGraph(f"int8-{target}", ready, "int8", target, _manifest(calibration, target)))
-    # On a machine without a GPU, where most bundles are first run, the first one runs by default.
+    # Most bundles first run on a machine without a GPU, where the first variant is the default.
     return sorted(found, key=lambda variant: variant.target != "cpu")
 
 
 def _manifest(calibration: Calibration, target: str) -> dict[str, Any]:
-    """How a variant was calibrated, in the manifest's words."""
+    """Returns the manifest's entry on a variant's calibration."""
     record = calibration.record
     plan = asdict(calibration.plans[target])
     return {

@@ -1,1 +1,1 @@
-"""Verification and export as people read them: a page, images, tables on a terminal."""
+"""Verification and export for people: a page, images, tables on a terminal."""

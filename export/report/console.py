@@ -1,4 +1,4 @@
-"""What export and verify show on a terminal."""
+"""The terminal output of export and verify."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _CLEARLY_FASTER = 1.05
 
 
 class PlainConsole(Console):
-    """A terminal that shows text as it is: no name of a file, class or operator styles it or moves the cursor."""
+    """A terminal that shows text literally: names of files, classes or operators cannot style it or move the cursor."""
 
     def __init__(self) -> None:
         super().__init__(highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Renders a text; what would do more than be read is escaped."""
+        """Renders a text, with markup and control characters escaped."""
         return super().render_str(printable_lines(text), **options)
 
 
 @contextmanager
 def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
-    """Shows a bar of ``total`` frames; call what it gives after each. It leaves nothing behind."""
+    """Shows a progress bar of ``total`` frames; call the yielded function after each. The bar is removed at the end."""
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -51,7 +51,7 @@ def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]
 
 @contextmanager
 def calibration_progress(console: Console) -> Iterator[Notify]:
-    """Shows a bar of what calibration is doing. Off a terminal a line each time something new begins."""
+    """Shows a progress bar of calibration. Without a terminal it prints a line for each new step."""
     current = ""
     with Progress(
         TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -72,7 +72,7 @@ def calibration_progress(console: Console) -> Iterator[Notify]:
 
 
 def show_export(console: Console, exported: Exported, out: Path) -> None:
-    """Prints what INT8 cost and what it is worth; nothing where there is none."""
+    """Prints what INT8 costs in accuracy and gains in speed; nothing without INT8."""
     if exported.calibration is None:
         return
     calibration = exported.calibration
@@ -119,7 +119,7 @@ def _show_calibration(
 
 
 def _show_trials(console: Console, target: str, result: SearchResult, classes: Sequence[str]) -> None:
-    """A line a trial, in the order they were made; the chosen one is marked."""
+    """Prints one line for each trial, in the order of measurement; the chosen one is marked."""
     table = Table(
         title=f"\nint8-{target}: what was tried", title_justify="left", title_style="bold",
         box=None, pad_edge=False, padding=(0, 2, 0, 0),
@@ -162,7 +162,7 @@ def _advice(latencies: Latencies) -> str:
 
 
 def show_verification(console: Console, verification: Verification) -> None:
-    """Prints a line a variant: its size, the pixels that differ, what it loses, and its verdict. 80 columns wide."""
+    """Prints one line for each variant: size, pixels that differ, loss and verdict. 80 columns wide."""
     truth = not verification.note
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("variant", no_wrap=True)

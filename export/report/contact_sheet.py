@@ -1,4 +1,4 @@
-"""A contact sheet: labelled frames in rows, each as frame, truth, mask and overlay, on one image."""
+"""A contact sheet: one image with a row for each labelled frame: frame, truth, mask and overlay."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ContactRow:
-    """One frame's row.
+    """The row of one frame.
 
     Attributes:
         frame: with its mask.
-        classes: uint8 [H, W], what the bundle made of it.
-        truth: whether the frame's mask speaks of the network's classes.
+        classes: uint8 [H, W], the bundle's class map.
+        truth: whether the frame's mask has the network's classes.
     """
 
     frame: LabelledFrame
@@ -45,13 +45,13 @@ class ContactRow:
 
 
 def write_contact_sheet(path: Path, bundle: Bundle, frames: LabelledFrames, rows: int = 5) -> None:
-    """Runs a bundle's default variant on a few frames, spread evenly, and writes the sheet as a PNG.
+    """Runs a bundle's default variant on a few evenly spaced frames, and writes the sheet as a PNG.
 
     Args:
-        path: the file, replaced where it is there.
+        path: the file; an existing one is replaced.
         bundle: checked and open.
-        frames: where their classes are not the network's, the column of the truth is left out.
-        rows: how many frames at most.
+        frames: if their classes are not the network's, the column of the truth is left out.
+        rows: the largest number of frames.
 
     Raises:
         OutputError: the file cannot be written.
@@ -74,9 +74,9 @@ def draw_contact_sheet(rows: Sequence[ContactRow], labels: LabelMap, title: str,
     """Draws the sheet.
 
     Args:
-        rows: at least one; those of the first one's kind, with or without truth.
+        rows: at least one; only rows like the first, with or without truth, are drawn.
         labels: the classes, for the colours and the legend.
-        title: its heading.
+        title: the heading.
         note: a line below the heading.
 
     Returns:
@@ -121,7 +121,7 @@ def _spread(frames: LabelledFrames, count: int) -> Iterator[LabelledFrame]:
 
 
 def _tiles(row: ContactRow, labels: LabelMap) -> list[_Picture]:
-    """The row's images at the frame's own size, RGB."""
+    """Returns the row's images at the frame's own size, RGB."""
     palette_rgb = labels.palette_rgb()
     frame = row.frame.frame_bgr
     overlay = Overlay(labels).blend(frame, row.classes)
@@ -149,7 +149,7 @@ def _caption(row: ContactRow, num_classes: int) -> str:
 
 
 def _legend_lines(labels: LabelMap, width: int) -> list[list[tuple[int, int]]]:
-    """Sets the classes in lines: the left edge and the class id of each."""
+    """Arranges the legend's classes in lines: the left edge and the class id of each."""
     font = _font(15)
     lines: list[list[tuple[int, int]]] = [[]]
     left = 0
@@ -164,6 +164,6 @@ def _legend_lines(labels: LabelMap, width: int) -> list[list[tuple[int, int]]]:
 
 
 def _font(size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    # Matplotlib brings these letters along, so that the sheet looks the same on every machine.
+    # Matplotlib ships this font, so the sheet looks the same on every machine.
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     return ImageFont.truetype(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size_px)

@@ -1,4 +1,4 @@
-"""The images of a verification report, rendered and encoded as the frames pass by."""
+"""The images of a verification report, rendered and encoded frame by frame."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class VariantPictures:
-    """What one variant made of a frame.
+    """The images of one variant's class map of a frame.
 
     Attributes:
         mask_png: its class map in the label map's colours.
-        difference_png: where it differs from the reference, over the darkened frame.
+        difference_png: the pixels that differ from the reference, over the darkened frame.
         tie_share, real_share: shares of the frame's pixels.
     """
 
@@ -45,7 +45,7 @@ class FramePictures:
         id: of the frame.
         frame_jpeg: the frame.
         reference_png: PyTorch's class map.
-        truth_png, wrong_png: the labels, and where PyTorch departs from them; None without truth.
+        truth_png, wrong_png: the labels, and the pixels where PyTorch differs from them; None without truth.
         variants: by name.
     """
 
@@ -66,11 +66,11 @@ class ComparedMask:
 
 
 class Gallery:
-    """Keeps the images of the frames that differ most, and of the first; a fixed number of them.
+    """The images of the first frame and of the frames that differ most; a fixed number of frames.
 
     Args:
         labels: the network's classes, for their colours.
-        size: how many frames at most.
+        size: the largest number of frames.
     """
 
     def __init__(self, labels: LabelMap, size: int = 6) -> None:
@@ -87,16 +87,16 @@ class Gallery:
         *,
         has_truth: bool,
     ) -> None:
-        """Shows one frame to the gallery, which keeps it or not.
+        """Keeps the images of a frame if it differs enough.
 
         Args:
             frame: the frame with its mask.
             reference: uint8 [H, W], the reference's class map.
             variants: by name.
-            has_truth: whether the frame's mask speaks of the network's classes.
+            has_truth: whether the frame's mask has the network's classes.
         """
         shares = {name: _shares(mask.kinds) for name, mask in variants.items()}
-        # The first frame stays whatever comes, so that the report also shows an ordinary one.
+        # The first frame always stays, so that the report also shows an ordinary one.
         rank = (2.0, 0.0) if self._seen == 0 else max(shares.values(), default=(0.0, 0.0))
         order = (rank, -self._seen)
         self._seen += 1
@@ -122,7 +122,7 @@ class Gallery:
         push(self._kept, (*order, pictures))
 
     def frames(self) -> tuple[FramePictures, ...]:
-        """The frames kept: the first of all, then those that differ most."""
+        """The frames that were kept: the first one, then those that differ most."""
         return tuple(entry[2] for entry in sorted(self._kept, key=lambda entry: entry[:2], reverse=True))
 
     def _mask_png(self, classes: npt.NDArray[np.uint8]) -> bytes:
@@ -134,7 +134,7 @@ def difference_map(frame_bgr: _Picture, kinds: npt.NDArray[np.uint8]) -> _Pictur
     """Paints ties and real disagreements over the darkened frame: uint8 [H, W, 3], BGR, at most 480 wide."""
     picture = _backdrop(frame_bgr)
     for kind, rgb in ((TIE, TIE_RGB), (REAL, REAL_RGB)):
-        # Three pixels wide, so that one that differs is seen however small the image is made.
+        # Three pixels wide, so that a single pixel stays visible in a small image.
         _paint(picture, np.equal(kinds, kind), rgb, width=3)
     return picture
 

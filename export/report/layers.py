@@ -1,4 +1,4 @@
-"""``edgeseg verify --layers``: a bundle's variants against FP32, operator by operator, on a terminal."""
+"""``edgeseg verify --layers``: a bundle's variants compared with FP32, operator by operator, on a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..verification.layers import LayerComparison, compare_layers, percent
 from ..verification.stepwise import Array
 
 FRAMES = 3
-"""Enough: an operator that is wrong is wrong on every frame, and a range that is too narrow on most."""
+"""A few are enough: a wrong operator is wrong on every frame, and a range that is too narrow on most frames."""
 
 
 def compare_bundle(
@@ -31,14 +31,14 @@ def compare_bundle(
     """Compares variants with FP32, one after another.
 
     Args:
-        bundle: checked and open. Where it has no fp32 variant, its checkpoint is exported again, in memory.
-        frames: what to look at.
-        variants: which; all but fp32 where empty.
+        bundle: checked and open. Without an fp32 variant, its checkpoint is exported again, in memory.
+        frames: the frames to compare on.
+        variants: their names; all but fp32 if empty.
         on_frame: called after each frame of each variant.
 
     Raises:
         BundleError: the bundle has no such variant.
-        VerificationError: there is no variant to compare, or one's operators are not called what FP32's are.
+        VerificationError: there is no variant to compare, or the operators' names differ from those of FP32.
     """
     chosen = chosen_variants(bundle, variants)
     reference = _reference(bundle)
@@ -56,11 +56,11 @@ def compare_bundle(
 
 
 def chosen_variants(bundle: Bundle, variants: Sequence[str] = ()) -> tuple[str, ...]:
-    """The variants to compare with FP32: those named, or all but fp32.
+    """Returns the variants to compare with FP32: the named ones, or all but fp32.
 
     Raises:
         BundleError: the bundle has no such variant.
-        VerificationError: fp32 alone is there.
+        VerificationError: the bundle has only fp32.
     """
     named = [bundle.variant(name) for name in variants or tuple(bundle.variants)]
     chosen = tuple(variant.name for variant in named if variant.precision != "fp32")
@@ -73,7 +73,7 @@ def chosen_variants(bundle: Bundle, variants: Sequence[str] = ()) -> tuple[str, 
 
 
 def show_layers(console: Console, comparison: LayerComparison) -> None:
-    """Prints a line an operator, in the graph's order, and the verdict; the first that departs is marked."""
+    """Prints one line for each operator, in the graph's order, and the verdict; the first that departs is marked."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("operator", no_wrap=True)

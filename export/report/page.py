@@ -1,4 +1,4 @@
-"""The verification page: ``verification.json`` made readable, with images; one HTML file that needs nothing else."""
+"""The verification page: ``verification.json`` for people, with images, in one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def render(verification: Mapping[str, Any], pictures: Sequence[FramePictures]) -
 
     Args:
         verification: the content of ``verification.json``.
-        pictures: frames to show.
+        pictures: images of the frames to show.
 
     Returns:
         HTML, with the images inside.
@@ -63,12 +63,12 @@ def _variant(name: str, variant: Mapping[str, Any], labels: Sequence[Mapping[str
 
 
 def _note(text: str) -> str:
-    """What stands beside a verdict."""
+    """Renders the note beside a verdict."""
     return f'<p class="note">{escape(_upper(text))}.</p>' if text else ""
 
 
 def _calibration(calibration: Mapping[str, Any] | None) -> str:
-    """One line on how an INT8 variant was made; nothing for the others."""
+    """Renders one line on the calibration of an INT8 variant; nothing for others."""
     if calibration is None:
         return ""
     in_float = len(calibration["excluded"])
@@ -236,7 +236,7 @@ def _frame(picture: FramePictures) -> str:
         shares = f"{_percent(variant.tie_share, 3)} ties, {_percent(variant.real_share, 3)} real"
         upper.append(_figure(variant.mask_png, "png", name))
         lower.append(_figure(variant.difference_png, "png", f"{name} differs from PyTorch: {shares}"))
-    # Narrow screens show the columns one below the other, so each keeps its two images together.
+    # Narrow screens show the columns one below the other, so each column keeps its two images together.
     columns = "".join(f"<div>{top}{bottom}</div>" for top, bottom in zip(upper, lower, strict=True))
     return (
         f'<section class="card frame"><h4>{escape(picture.id)}</h4><div class="row">{columns}</div></section>'
@@ -268,7 +268,7 @@ def _pill(passed: bool) -> str:
 
 
 def _percent(share: float, digits: int) -> str:
-    """A share of 1 in per cent, with ``digits`` decimals but no zeros that say nothing."""
+    """Formats a share of 1 in per cent, with ``digits`` decimals and without trailing zeros."""
     text = f"{100 * share:.{digits}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) + " %"
 

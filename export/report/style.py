@@ -1,4 +1,4 @@
-"""The look of the verification page: one style sheet, light and dark, with no outside resource."""
+"""The style sheet of the verification page, light and dark, without external resources."""
 
 STYLE = """
 :root {

@@ -1,1 +1,1 @@
-"""Every variant against the PyTorch reference, and the gates that refuse it."""
+"""Verification: every variant compared with the PyTorch reference, and the gates that may refuse it."""

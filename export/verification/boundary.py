@@ -1,7 +1,7 @@
 """Boundary IoU (Cheng et al. 2021, "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation").
 
-Plain IoU forgives an edge that is off by a few pixels on a large object. Boundary IoU compares only the band of each
-mask within a distance of its own contour: 2 % of the image's diagonal, as in the paper.
+Plain IoU hardly changes if the edge of a large object is wrong by a few pixels. Boundary IoU compares only the band of
+each mask within a distance of its own contour: 2 % of the image's diagonal, as in the paper.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BAND_SHARE = 0.02
 
 
 class BoundaryIou:
-    """Boundary IoU of each class, over all images shown to it.
+    """Boundary IoU of each class, over all added images.
 
     Args:
         num_classes: C.
@@ -40,21 +40,21 @@ class BoundaryIou:
 
     @property
     def per_class(self) -> npt.NDArray[np.float64]:
-        """float64 [C], 0 to 1; NaN for a class that was in neither."""
+        """Returns float64 [C], 0 to 1; NaN for a class that is in neither map."""
         result = np.full(self._union.shape, np.nan)
         np.divide(self._intersection, self._union, out=result, where=self._union > 0)
         return result
 
     @property
     def mean(self) -> float:
-        """The mean over the classes that were there; NaN where none was."""
+        """Returns the mean over the classes that are present; NaN if none is."""
         present = self.per_class[self._union > 0]
         return float(present.mean()) if present.size else float("nan")
 
 
 def _band(mask: npt.NDArray[np.bool_], distance: int) -> npt.NDArray[np.bool_]:
-    """The pixels of a mask that lie within ``distance`` of its contour; the image's border is part of it."""
-    # The border counts as outside, as in the authors' code: there the object's true contour is unknown.
+    """Returns the mask's pixels within ``distance`` of its contour; the image's border is part of the contour."""
+    # The border counts as outside, as in the authors' code: the object's true contour there is unknown.
     eroded = cv2.erode(
         mask.astype(np.uint8),
         np.ones((3, 3), np.uint8),

@@ -1,4 +1,4 @@
-"""The labelled frames that verification looks at: a split of a data set, or the aerial world."""
+"""The labelled frames of a verification: a split of a data set, or the aerial world."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class LabelledFrames(ABC):
     """Frames with their masks, read one at a time.
 
     Attributes:
-        name: where they come from, for the report.
-        labels: the classes that the masks speak of.
+        name: their source, for the report.
+        labels: the classes of the masks.
     """
 
     name: str
@@ -47,23 +47,23 @@ class LabelledFrames(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many frames there are."""
+        """Returns the number of frames."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[LabelledFrame]:
         """Reads them in order."""
 
     def truth_fits(self, labels: LabelMap) -> bool:
-        """Whether the masks' class ids mean what a network of these classes means by them."""
+        """Returns True if the masks' class ids mean the same as those of a network with these classes."""
         return self.labels.names == labels.names
 
 
 class PictureFrames(LabelledFrames):
-    """Up to ``limit`` of some images, spread evenly over them.
+    """Up to ``limit`` images of a set, evenly spaced.
 
     Args:
-        pictures: where from.
-        limit: how many at most; all where None.
+        pictures: the set.
+        limit: the largest number; all if None.
     """
 
     def __init__(self, pictures: Pictures, limit: int | None = None) -> None:
@@ -81,7 +81,7 @@ class PictureFrames(LabelledFrames):
 
 
 class VocFrames(PictureFrames):
-    """Up to ``limit`` frames of a split in VOC layout, spread evenly over it.
+    """Up to ``limit`` frames of a split in VOC layout, evenly spaced.
 
     Raises:
         DataError: the data set, the split or a pair is missing or malformed.
@@ -97,7 +97,7 @@ class AerialFrames(PictureFrames):
     Args:
         seed: of the world.
         size_hw: size of the frames.
-        count: how many.
+        count: the number of views.
     """
 
     def __init__(self, seed: int, size_hw: tuple[int, int], count: int) -> None:
@@ -107,17 +107,17 @@ class AerialFrames(PictureFrames):
 def open_frames(
     data: Path | None, split: str, source: str | None, count: int | None, size_hw: tuple[int, int]
 ) -> LabelledFrames:
-    """Opens what the command line asks for: a data set where ``data`` is given, else the aerial world.
+    """Opens the frames that the command line names: a data set if ``data`` is given, else the aerial world.
 
     Args:
         data: folder of a data set in VOC layout.
         split: its split.
         source: ``aerial:SEED``; None means ``aerial:7``.
-        count: frames at most; None means a whole split, or 50 views.
+        count: the largest number of frames; None means a whole split, or 50 views.
         size_hw: size of the aerial frames.
 
     Raises:
-        UsageError: both are given, the source is another one, or the count is out of range.
+        UsageError: both are given, the source is not an aerial one, or the count is out of range.
         DataError: the data set is missing or malformed.
     """
     if count is not None and count < 1:
@@ -138,7 +138,7 @@ def open_frames(
 
 
 def class_note(frames: LabelledFrames, labels: LabelMap) -> str:
-    """Why the frames' masks are left out as truth; empty where they are used."""
+    """Returns the reason why the frames' masks are not used as truth; empty if they are used."""
     if frames.truth_fits(labels):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The gates: how far a variant may depart from the PyTorch reference before it is refused."""
+"""The gates: limits on a variant's differences from the PyTorch reference, beyond which it is refused."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gates:
-    """Limits on what parity measures. Shares are of 1: 0.001 is 0.1 %.
+    """Limits on the figures of parity. Shares are of 1: 0.001 is 0.1 %.
 
-    What rounding may do in each precision, and what a tie is, is reasoned in :class:`runtime.backends.limits.Limits`.
+    :class:`runtime.backends.limits.Limits` explains ties, and the rounding that each precision allows.
 
-    **INT8** is judged by what it costs against the labels, within the budgets it was calibrated for, not by how many
-    pixels move. Without labels no budget can be judged. One wide gate on moved pixels catches what is broken also where
-    no budget can see it: without labels, or where the network itself knows nothing that could be lost.
+    **INT8** is judged by its loss against the labels, within the budgets of its calibration, not by the number of
+    pixels that change. Without labels no budget can be judged. One wide gate on changed pixels finds a broken variant
+    when no budget can: without labels, or with a network that has no accuracy to lose.
 
-    **Small classes.** A class of n pixels loses 100 / n points of IoU by one pixel. Below ``min_class_pixels`` the
-    class gate would judge single pixels on one object's edge: at 2000, half a point is 10 pixels. Such classes are
+    **Small classes.** One pixel costs a class of n pixels 100 / n points of IoU. Below ``min_class_pixels`` the class
+    gate would judge single pixels on one object's edge: at 2000, half a point is 10 pixels. Such classes are
     reported, not judged.
 
     Attributes:
-        real_disagreement: share of all pixels that may differ where the reference is no tie.
-        logit_error: largest difference of a logit, as a share of the logits' root mean square. It sees what
-            no pixel shows, such as a class that the frames do not have. None judges none.
+        real_disagreement: share of all pixels that may differ although the reference is no tie.
+        logit_error: largest difference of a logit, as a share of the logits' root mean square. It also finds errors
+            that change no pixel, such as in a class that the frames do not have. None turns this gate off.
         class_drop: IoU that any class may lose.
-        miou_drop: mean IoU that may be lost; None judges none.
-        only_with_truth: judge losses of IoU only where there is truth.
+        miou_drop: mean IoU that may be lost; None turns this gate off.
+        only_with_truth: judge losses of IoU only if there is truth.
         tie_margin: the reference margin, as a share of the logits' root mean square, up to which a pixel is a tie.
-        min_class_pixels: pixels that a class needs in the frames to be judged on its own.
+        min_class_pixels: pixels that a class needs in the frames to be judged by itself.
     """
 
     real_disagreement: float
@@ -48,10 +48,10 @@ class Gates:
 
     @classmethod
     def for_precision(cls, precision: str, calibration: Mapping[str, Any] | None = None) -> Gates:
-        """The defaults of a precision.
+        """Returns the default gates of a precision.
 
         Args:
-            precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``: what the numbers were rounded to.
+            precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``: the format that numbers were rounded to.
             calibration: the manifest's, for ``int8``: its budgets, in points of 100, are the gates.
         """
         if calibration is None:
@@ -63,7 +63,7 @@ class Gates:
         )
 
     def judge(self, summary: ParitySummary) -> tuple[GateResult, ...]:
-        """Holds a measurement against every gate that applies, in a fixed order."""
+        """Compares a measurement with every gate that applies, in a fixed order."""
         results = [self._finite(summary), self._disagreement(summary)]
         if summary.has_truth and self.miou_drop is not None:
             results.append(self._mean(summary, self.miou_drop))
@@ -130,7 +130,7 @@ class Gates:
 
 
 def judge_headroom(headroom: Headroom, limit: float) -> GateResult:
-    """Refuses a graph that has a float16 activation above ``limit``."""
+    """Judges the largest float16 activation of a graph: it must not exceed ``limit``."""
     without = headroom.without
     which = (
         f"{without[0]} and {len(without) - 1} more give" if len(without) > 1 else f"{headroom.operator} gives"
@@ -152,15 +152,15 @@ _DEFAULTS["int8"] = replace(_DEFAULTS["int8"], class_drop=0.01, miou_drop=0.005,
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate's verdict.
+    """The verdict of one gate.
 
     Attributes:
-        gate: its name.
+        gate: the name of the gate.
         passed: whether the measurement is within the limit.
         measured, limit: both in the gate's own unit.
-        text: what is wrong, for a message; meant for where it did not pass.
-        label: the class it hangs on, or empty.
-        operator: the operator it hangs on, or empty.
+        text: the problem, for a message if it did not pass.
+        label: the class that decided, or empty.
+        operator: the operator that decided, or empty.
     """
 
     gate: str
@@ -173,7 +173,7 @@ class GateResult:
 
 
 def note_of(summary: ParitySummary) -> str:
-    """What every gate lets pass and is worth knowing: parity judges a network that has learned nothing as any other."""
+    """Returns a note on what no gate refuses: a network that has learned nothing passes parity like any other."""
     if summary.only_class is None:
         return ""
     frames = "the one frame" if summary.frames == 1 else f"all {summary.frames} frames"
@@ -181,7 +181,7 @@ def note_of(summary: ParitySummary) -> str:
 
 
 def failures(results: Sequence[GateResult]) -> str:
-    """One sentence on the gates that did not pass; empty where all did."""
+    """Returns one sentence on the gates that did not pass; empty if all did."""
     return "; ".join(f"{result.gate}: {result.text}" for result in results if not result.passed)
 
 

@@ -1,9 +1,9 @@
-"""Holds the activations of a float16 graph against float16's range, with room for what kernels do on the way.
+"""Headroom: the activations of a float16 graph compared with float16's range, with room for a kernel's sums.
 
-A GPU's float16 kernel need not keep its sums in float32: which kernel runs, the builder decides by time. A sum on its
-way to a result may be larger than the result. So every float16 tensor must stay below a quarter of float16's range.
+A float16 kernel of a GPU need not keep its sums in float32: the builder chooses the kernel by time. A partial sum may
+be larger than the result. So every float16 tensor must stay below a quarter of float16's range.
 
-The values are those of the variant's own graph computed in float32, where nothing overflows, with ONNX Runtime.
+ONNX Runtime computes the values from the variant's own graph in float32, where nothing overflows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...runtime.checked_files import read_checked
 FLOAT16_LARGEST = 65504.0
 LIMIT = FLOAT16_LARGEST / 4
 FRAMES = 4
-"""How many frames are looked at: each costs as much as the network does once more."""
+"""The number of frames that are measured: each costs another run of the network."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Headroom:
     """The largest values of a graph's float16 tensors.
 
     Attributes:
-        largest: the greatest absolute value; infinite where one is not finite.
-        operator: the node that gives it; empty where the graph has no float16 tensor.
-        without: the nodes that pass ``LIMIT``, in the graph's order.
-        frames: how many were looked at.
+        largest: the greatest absolute value; infinite if one is not finite.
+        operator: the node that gives it; empty if the graph has no float16 tensor.
+        without: the nodes that exceed ``LIMIT``, in the graph's order.
+        frames: the number of measured frames.
     """
 
     largest: float
@@ -44,7 +44,7 @@ class Headroom:
 
 
 class HeadroomMeter:
-    """Looks at frame after frame.
+    """Measures headroom frame by frame.
 
     Args:
         model: a graph with float16 in it.
@@ -60,13 +60,13 @@ class HeadroomMeter:
         self._frames = 0
 
     def add(self, frame: npt.NDArray[np.uint8]) -> None:
-        """Takes a frame, uint8 [1, H, W, 3]; what comes after the first ``FRAMES`` is not looked at."""
+        """Adds a frame, uint8 [1, H, W, 3]; frames after the first ``FRAMES`` are ignored."""
         if self._frames < FRAMES:
             self._frames += 1
             self._extremes.add(frame)
 
     def result(self) -> Headroom:
-        """What was found so far."""
+        """Returns the headroom of the frames so far."""
         values = np.maximum(np.abs(self._extremes.low), np.abs(self._extremes.high))
         values = np.where(np.isfinite(values), values, np.inf)
         nodes = [self._producers[name] for name in self._extremes.names]
@@ -77,10 +77,10 @@ class HeadroomMeter:
 
 
 def meter_of(variant: Variant) -> HeadroomMeter | None:
-    """A meter for a variant; None where its graph holds no float16.
+    """Returns a meter for a variant; None if its graph has no float16.
 
     Raises:
-        BundleError: the file is gone, or not the one that the bundle was made with.
+        BundleError: the file is missing, or not the one that the bundle was made with.
     """
     model = onnx.load_from_string(read_checked(variant.path, variant.sha256))
     kinds = {item.data_type for item in model.graph.initializer}
@@ -95,7 +95,7 @@ def _half_tensors(model: onnx.ModelProto) -> set[str]:
 
 
 def _in_float32(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with every float16 widened; names and values stay."""
+    """Returns the same graph with every float16 widened; names and values stay."""
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     del wide.graph.value_info[:]

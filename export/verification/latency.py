@@ -1,4 +1,4 @@
-"""FP32 and INT8 on this machine's CPU, timed in turn: whether INT8 is worth it is measured, not assumed."""
+"""Latency of FP32 and INT8 on this machine's CPU, timed in turn: the gain of INT8 is measured, not assumed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Latencies:
 
     @property
     def speed_up(self) -> float:
-        """How many times as fast ``int8-cpu`` is as ``fp32``."""
+        """The speed of ``int8-cpu`` divided by that of ``fp32``."""
         return self.milliseconds["fp32"] / self.milliseconds["int8-cpu"]
 
 
@@ -41,9 +41,9 @@ def latencies_in_turn(graph: onnx.ModelProto, bundle: Bundle, rounds: int = _ROU
     """Times ``fp32`` and ``int8-cpu`` with ONNX Runtime, one frame of each in turn.
 
     Args:
-        graph: float32, for the bundle may have no such variant.
+        graph: float32, because the bundle may have no such variant.
         bundle: with a variant ``int8-cpu``.
-        rounds: how many frames of each.
+        rounds: the number of frames of each.
     """
     height, width = bundle.input_size_hw
     frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)

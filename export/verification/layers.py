@@ -1,21 +1,22 @@
-"""Finds the first operator of a variant that departs from FP32 by more than its rounding explains.
+"""A search for the first operator of a variant that departs from FP32 by more than its rounding explains.
 
-Errors grow on their way through a network, so that the operator that goes wrong is seldom the one that shows it.
-Here each operator is judged by itself: it gets the inputs that FP32 has at that place, in the form in which the
-variant reads them (through its Cast, Q and DQ), and nothing of what went wrong before it. Two things are measured,
-as root mean squares over all frames, both relative to the operator's output in FP32:
+Errors grow on their way through a network, so the operator that shows an error is seldom its cause. Here each operator
+is judged by itself: it gets FP32's inputs at that place, in the form in which the variant reads them (through its
+Cast, Q and DQ), without the errors of earlier operators. Two errors are measured, as root mean squares over all frames,
+both relative to the operator's output in FP32:
 
-* its *own error*: the variant's operator against the FP32 operator with FP32's weights, on the same inputs. What it
-  may be is computed, not guessed: the answer of the FP32 operator to noise on its weights, plus the rounding of the
-  output. The noise is uniform and as wide as the variant's steps: a step of the scale for what is quantized, the
-  spacing of float16 for what is float16, none for what is neither. So the operator's own gain is in the figure.
-* the *error of its range*, where its output is quantized for its readers: Q and DQ against what went in. It may be
-  step / sqrt(12). Values outside the range are not excused: they are what this finds.
+* its *own error*: the variant's operator against the FP32 operator with FP32's weights, on the same inputs. The
+  expected error is computed, not guessed: the FP32 operator's response to noise on its weights, plus the rounding of
+  the output.
+  The noise is uniform and as wide as the variant's steps: one step of the scale for a quantized tensor, the spacing of
+  float16 for a float16 tensor, none otherwise. So the figure includes the operator's own gain.
+* the *error of its range*, if its output is quantized for its readers: the values after Q and DQ against those before.
+  The expected error is step / sqrt(12). Values outside the range count: this error exists to find them.
 
-An error departs where it passes ``TOLERANCE`` times what it may be, a range's ``RANGE_TOLERANCE`` times. An operator
-whose steps are wide and honest is not named; its error is there to be seen. Where calibration moved a bias to make up
-for errors before it, the mean of each channel says nothing and is taken out of the own error. Besides, the *total
-error* is what has gathered up to an operator with the variant running on its own.
+An error departs if it exceeds ``TOLERANCE`` times the expected error, that of a range ``RANGE_TOLERANCE`` times. An
+operator with wide but correct steps does not depart; its error is still reported. If calibration moved a bias to
+compensate earlier errors, the mean of each channel has no meaning and is removed from the own error. The *total error*
+is the error at an operator when the whole variant runs.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ from .routes import MatchedGraphs, Route, half_spacing
 from .stepwise import Array, Operator, initializers, last_readers
 
 TOLERANCE = 3.0
-"""LR-ASPP in float16 and in Q/DQ stays below 1.3: rounding errors are nearly independent; of a bias there are few."""
+"""LR-ASPP in float16 and in Q/DQ stays below 1.3: rounding errors are nearly independent, and few form a bias."""
 
 RANGE_TOLERANCE = 6.0
-"""Images that the calibration has not seen pass its ranges by a little: min-max over 8 images, up to 4.2 on others.
-Ranges at 0.3 of their width are past 10 for three tensors in four."""
+"""Images that calibration has not seen exceed its ranges a little: with min-max over 8 images, up to 4.2 on others.
+Ranges at 0.3 of their width exceed 10 for three tensors in four."""
 
 _LEAST_SHOWN = 0.001
 _FLOAT32_ROUNDING = 1e-6
-"""Relative: sums of some thousand products, in another order."""
+"""Relative, for sums of some thousand products in another order."""
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Deviation:
 
     Attributes:
         error: of the difference.
-        expected: of what rounding explains.
+        expected: of the error that rounding explains.
         signal: of the FP32 tensor.
     """
 
@@ -57,24 +58,24 @@ class Deviation:
     signal: float = 0.0
 
     def add(self, error: Array, expected: float, signal: Array) -> None:
-        """Adds one frame: the difference, the sum of squares expected, and the FP32 tensor."""
+        """Adds one frame: the difference, the expected sum of squares, and the FP32 tensor."""
         self.error += _power(error)
         self.expected += expected + _FLOAT32_ROUNDING**2 * _power(signal)
         self.signal += _power(signal)
 
     @property
     def relative(self) -> float:
-        """The error as a share of the signal; infinite where it is not finite."""
+        """The error as a share of the signal; infinite if it is not finite."""
         return self._share(self.error)
 
     @property
     def relative_expected(self) -> float:
-        """What it may be, as a share of the signal."""
+        """The expected error as a share of the signal."""
         return self._share(self.expected)
 
     @property
     def excess(self) -> float:
-        """How many times what it may be the error is."""
+        """The error divided by the expected error."""
         if not np.isfinite(self.error) or (self.error and not self.expected):
             return float("inf")
         return float(np.sqrt(self.error / self.expected)) if self.error else 0.0
@@ -87,18 +88,18 @@ class Deviation:
 
 @dataclass
 class OperatorResult:
-    """What was measured of one operator.
+    """The measurements of one operator.
 
     Attributes:
         name: of its node.
         kind: its ONNX operator.
-        weight: the name of its first constant of more than one dimension; empty where it has none.
+        weight: the name of its first constant of more than one dimension; empty if it has none.
         output: the name of its tensor in FP32.
-        total: the error that has gathered up to there.
-        own: its own.
-        range: that of its output's Q/DQ; None where its output is not quantized.
-        outside: of the values of its output, how many lie outside that range.
-        values: how many there are.
+        total: the error up to here when the whole variant runs.
+        own: its own error.
+        range: the error of its output's Q/DQ; None if its output is not quantized.
+        outside: the number of its output's values outside that range.
+        values: the number of its output's values.
     """
 
     name: str
@@ -113,28 +114,28 @@ class OperatorResult:
 
     @property
     def clipped(self) -> float:
-        """The share of its output outside the range."""
+        """The share of its output that is outside the range."""
         return self.outside / self.values if self.values else 0.0
 
     @property
     def departs(self) -> bool:
-        """Whether either error is more than it may be."""
+        """True if either error exceeds its limit."""
         return self.own.excess > TOLERANCE or self.range_departs
 
     @property
     def range_departs(self) -> bool:
-        """Whether the range is what departs."""
+        """True if the error of the range exceeds its limit."""
         return self.range is not None and self.range.excess > RANGE_TOLERANCE
 
 
 @dataclass(frozen=True)
 class LayerComparison:
-    """A variant against FP32, operator by operator.
+    """A variant compared with FP32, operator by operator.
 
     Attributes:
         variant: its name.
         precision: of the variant.
-        frames: how many were looked at.
+        frames: the number of compared frames.
         operators: in the graph's order.
     """
 
@@ -145,11 +146,11 @@ class LayerComparison:
 
     @property
     def first(self) -> OperatorResult | None:
-        """The first operator that departs; None where none does."""
+        """The first operator that departs; None if none does."""
         return next((operator for operator in self.operators if operator.departs), None)
 
     def verdict(self) -> str:
-        """One sentence: who departs and what to do, or that none does."""
+        """Returns one sentence: the operator that departs and what to do, or that none departs."""
         found = self.first
         if found is None:
             last = self.operators[-1]
@@ -188,10 +189,10 @@ def compare_layers(
 
     Args:
         reference: the FP32 graph.
-        variant: float16 or with Q/DQ, its nodes named as FP32's are.
-        frames: uint8 [1, H, W, 3], one after another; one frame's tensors are held at a time.
-        name: the variant's.
-        precision: the variant's.
+        variant: float16 or with Q/DQ; its nodes have the names of FP32's.
+        frames: uint8 [1, H, W, 3], one after another; only one frame's tensors are in memory.
+        name: of the variant.
+        precision: of the variant.
         corrected: the operators whose bias calibration moved.
 
     Raises:
@@ -245,7 +246,7 @@ class _Comparison:
         twin, routes = self.graph.twins[node.name], self.graph.routes[node.name]
         plain = [exact.get(name, self.constants.get(name)) for name in node.input]
         read = [_through(route, exact, running) for route in routes]
-        # FP32's operator on what the variant reads: activations through Q/DQ, weights as they were.
+        # The limit needs FP32's operator on the variant's inputs: activations through Q/DQ, weights unchanged.
         same = [
             weight if name in self.constants else _like(value, weight)
             for name, value, weight in zip(node.input, read, plain, strict=True)
@@ -283,7 +284,7 @@ class _Comparison:
 
 
 def _through(route: Route | None, values: dict[str, Array], variant: dict[str, Array]) -> Array | None:
-    """What the variant's operator reads where the source has a value: the source in the variant's type first."""
+    """Returns an input of the variant's operator, with the source in the variant's type."""
     if route is None or not route.source:
         return None if route is None else route()
     with np.errstate(over="ignore"):
@@ -295,12 +296,12 @@ def _like(value: Array | None, model: Array | None) -> Array | None:
 
 
 def _difference(value: Array, wanted: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # infinite less infinite: not a number, and so not finite
+    with np.errstate(invalid="ignore"):  # infinite minus infinite is not a number, and so not finite
         return value.astype(np.float64) - wanted.astype(np.float64)
 
 
 def _rounding(value: Array) -> float:
-    """The sum of squares of what storing a tensor in float16 rounds away: uniform between two neighbours."""
+    """Returns the sum of squares of a tensor's rounding errors in float16: uniform between two neighbours."""
     if value.dtype != np.float16:
         return 0.0
     return _power(half_spacing(value[np.isfinite(value)])) / 12
@@ -308,11 +309,11 @@ def _rounding(value: Array) -> float:
 
 def _power(value: Array) -> float:
     wide = value.astype(np.float64, copy=False).ravel()
-    return float(np.einsum("i,i->", wide, wide))  # a dot product would wait for BLAS's threads
+    return float(np.einsum("i,i->", wide, wide))  # a dot product would wait for BLAS threads
 
 
 def percent(share: float) -> str:
-    """A share in points of 100, in as few digits as say something."""
+    """Formats a share in points of 100, with as few digits as are needed."""
     points = 100 * share
     if not np.isfinite(points):
         return "infinite"

@@ -1,6 +1,6 @@
-"""Parity: how a variant's masks and logits compare with the PyTorch reference on the same frames.
+"""Parity: a variant's masks and logits compared with the PyTorch reference on the same frames.
 
-Everything is counted as frames pass by; memory does not grow with their number.
+Everything is counted frame by frame; memory does not grow with the number of frames.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...data.metrics import ConfusionMatrix
 from .boundary import BoundaryIou
 
 AGREES, TIE, REAL = 0, 1, 2
-"""The kinds of a pixel: both choose one class; they differ where the reference is a tie, or where it is not."""
+"""The kinds of a pixel: same class; different and the reference is a tie; different and it is no tie."""
 
 Classes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -24,12 +24,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Reference:
-    """What PyTorch makes of one frame.
+    """PyTorch's results for one frame.
 
     Attributes:
         logits: float32 [C, h, w], before the last upsampling.
         classes: uint8 [H, W], at the frame's size.
-        margin: float32 [H, W], best minus second-best upsampled logit; infinite for a single class.
+        margin: float32 [H, W], best minus second-best upsampled logit; infinite with a single class.
     """
 
     logits: Floats
@@ -39,14 +39,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class ClassParity:
-    """One class over all frames. Shares are of 1; None where there was nothing to measure.
+    """One class over all frames. Shares are of 1; None if there was nothing to measure.
 
     Attributes:
         name: of the class.
-        pixels: how many the truth has; without truth, the reference's masks.
+        pixels: its number of pixels in the truth; without truth, in the reference's masks.
         iou_reference, iou_variant: against the truth; without truth None and the variant against the reference,
             ties left out.
-        drop: what the variant loses; without truth, what ``iou_variant`` lacks of 1.
+        drop: the variant's loss; without truth, 1 minus ``iou_variant``.
         boundary_iou: of the variant against the reference.
         boundary_iou_reference, boundary_iou_variant: against the truth.
         judged: whether it has enough pixels for the class gate.
@@ -65,18 +65,18 @@ class ClassParity:
 
 @dataclass(frozen=True)
 class ParitySummary:
-    """A variant against the reference over all frames. Shares are of 1.
+    """A variant compared with the reference over all frames. Shares are of 1.
 
     Attributes:
-        frames: how many were compared.
+        frames: the number of compared frames.
         has_truth: whether they had labels in the network's classes.
-        pixel_agreement: share of pixels of the same class; with ``tie_share`` and ``real_disagreement`` it makes 1.
-        tie_share: share of pixels that differ where the reference is a tie.
-        real_disagreement: share of pixels that differ where it is not.
-        worst_frame: id of the frame with most real disagreement, or else most ties.
+        pixel_agreement: share of pixels of the same class; the sum with ``tie_share`` and ``real_disagreement`` is 1.
+        tie_share: share of pixels that differ and where the reference is a tie.
+        real_disagreement: share of pixels that differ and where it is no tie.
+        worst_frame: id of the frame with most real disagreement; without any, with most ties.
         max_logit_error: largest difference of a coarse logit.
         relative_logit_error: the same as a share of the frame's logits' root mean square, at its largest.
-        worst_logit_class: the class it was found in.
+        worst_logit_class: the class of that difference.
         only_class: the class that the variant gives every pixel of every frame, where it could give others; else None.
         non_finite_frames: frames whose logits were not all finite; their pixels count as real disagreement.
         miou_reference, miou_variant: against the truth, or None.
@@ -108,7 +108,7 @@ class ParitySummary:
 
     @property
     def worst_class(self) -> ClassParity | None:
-        """The judged class that loses most; None where no class had enough pixels."""
+        """The judged class that loses most; None if no class had enough pixels."""
         judged = [row for row in self.classes if row.judged and row.drop is not None]
         return max(judged, key=lambda row: row.drop or 0.0, default=None)
 
@@ -120,7 +120,7 @@ class Parity:
         labels: the classes.
         tie_margin: as in ``Gates``.
         min_class_pixels: as in ``Gates``.
-        has_truth: whether every frame will come with its mask.
+        has_truth: whether every frame has a mask.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Parity:
 
         Args:
             frame_id: its name, for the report.
-            reference: what PyTorch made of it.
+            reference: PyTorch's results for it.
             classes: the variant's class map, uint8 [H, W].
             logits: the variant's coarse logits, float32 [C, h, w].
             truth: the label mask, uint8 [H, W], 255 is void; given for every frame or for none.
@@ -168,7 +168,7 @@ class Parity:
             raise VerificationError(
                 f"the variant gives logits {list(logits.shape)} where PyTorch gives {list(reference.logits.shape)}"
             )
-        # A network of zeros alone has no scale of its own.
+        # A network of zeros has no scale.
         scale = float(np.sqrt(np.mean(np.square(reference.logits, dtype=np.float64)))) or 1.0
         differs = classes != reference.classes
         kinds: Classes = np.where(differs, np.uint8(REAL), np.uint8(AGREES))
@@ -205,7 +205,7 @@ class Parity:
                 self._truth_boundary[side].update(truth, mask)
 
     def summary(self) -> ParitySummary:
-        """What was measured so far.
+        """Returns the figures of the frames so far.
 
         Raises:
             VerificationError: no frame was compared.
@@ -246,7 +246,7 @@ class Parity:
             pixels = int(self._truth["reference"].counts[index].sum())
             iou_reference = _finite(self._truth["reference"].per_class_iou[index])
             iou_variant = _finite(self._truth["variant"].per_class_iou[index])
-            # Absent from truth and reference, yet predicted by the variant: nothing to lose.
+            # The variant predicts a class that truth and reference do not have: there is nothing to lose.
             drop = None if iou_reference is None or iou_variant is None else iou_reference - iou_variant
         else:
             pixels = int(self._agreement.counts[index].sum())
@@ -270,5 +270,5 @@ class Parity:
 
 
 def _finite(value: float) -> float | None:
-    """A number for JSON, which has no NaN: None where there was nothing to measure."""
+    """Returns a number for JSON, which has no NaN: None if there was nothing to measure."""
     return float(value) if np.isfinite(value) else None

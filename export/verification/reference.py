@@ -1,4 +1,4 @@
-"""The reference's masks: PyTorch's coarse logits, decoded as the definition says. It needs PyTorch and nothing else."""
+"""The reference's masks: PyTorch's coarse logits, decoded by the definition. It needs only PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .parity import Reference
 
 
 def reference_masks(logits_nchw: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> Reference:
-    """Decodes as the definition says: upsample every class to the frame's size, then take the best.
+    """Decodes by the definition: upsample every class to the frame's size, then choose the best.
 
     Args:
         logits_nchw: float32 [1, C, h, w].

@@ -1,6 +1,6 @@
-"""How a variant's operators are wired, seen from FP32's: which operator is which, and what stands between two of them.
+"""The match between a variant's operators and FP32's, and the operators that a variant adds between two of them.
 
-Between two operators of FP32 a variant may have Cast, QuantizeLinear and DequantizeLinear: a *route*.
+A variant may have Cast, QuantizeLinear and DequantizeLinear between two operators of FP32: a *route*.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _ROUTE = ("Cast", "QuantizeLinear", "DequantizeLinear")
 
 
 def half_spacing(value: Array) -> Array:
-    """The distance of each value's neighbours in float16: float64 of its shape. Beyond 65504 as if it went on."""
+    """Returns the spacing of float16 at each value: float64 of its shape. Beyond 65504 the format is continued."""
     exponent = np.frexp(value.astype(np.float64))[1] - 11
     return np.ldexp(1.0, np.where(value == 0, -24, np.maximum(exponent, -24)))
 
 
 class Route:
-    """What lies between a tensor and the operator that reads it.
+    """The operators between a tensor and the operator that reads it.
 
     Attributes:
-        source: the name of FP32's tensor that it starts from; empty where it starts from a constant.
+        source: the name of FP32's tensor that it starts from; empty if it starts from a constant.
 
     Args:
         source: as above.
-        start: the constant, where it starts from one.
+        start: the constant, if it starts from one.
         nodes: in order from the source.
-        graph: where they stand.
+        graph: contains the nodes.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Route:
 
     @property
     def quantizes(self) -> bool:
-        """Whether it turns a float tensor into an 8-bit one and back."""
+        """True if it turns a float tensor into an 8-bit one and back."""
         return any(node.op_type == "QuantizeLinear" for node in self._nodes)
 
     def __call__(self, value: Array | None = None) -> Array:
-        """What the reader gets for a value of the source; a constant needs none."""
+        """Returns the reader's input for a value of the source; a constant needs no value."""
         result = self._start if self._start is not None else value
         assert result is not None
         for node in self._nodes:
@@ -61,7 +61,7 @@ class Route:
         return result
 
     def steps(self, value: Array) -> Array:
-        """The width of the steps in which a tensor is stored, by element: float64 of its shape; 0 where it is not."""
+        """Returns the width of a tensor's storage steps, by element: float64 of its shape; 0 without steps."""
         widths = np.zeros(value.shape)
         for node in self._nodes:
             if node.op_type == "DequantizeLinear":
@@ -71,7 +71,7 @@ class Route:
         return widths
 
     def with_noise(self, value: Array | None, random: np.random.Generator) -> Array | None:
-        """A constant with as much noise as its storing may cost; the very array where it costs nothing."""
+        """Returns a constant with the noise of its storage steps; the same array if there are none."""
         if value is None or value.dtype.kind != "f":
             return value
         widths = self.steps(value)
@@ -80,11 +80,11 @@ class Route:
         return (value + widths * random.uniform(-0.5, 0.5, value.shape)).astype(value.dtype)
 
     def step_power(self, value: Array) -> float:
-        """The sum of squares that a tensor loses to its steps: width^2 / 12 an element."""
+        """Returns the sum of squares of a tensor's rounding errors: width^2 / 12 for each element."""
         return float(np.square(self.steps(value)).sum() / 12)
 
     def outside(self, value: Array) -> int:
-        """How many values lie outside what Q can store, by more than the half step that it rounds."""
+        """Returns the number of values outside the range of Q by more than the half step that it rounds."""
         for node in self._nodes:
             if node.op_type == "QuantizeLinear":
                 scale = self._along(node, 1, value)
@@ -107,7 +107,7 @@ class Route:
         return bool(kinds) and kinds[-1]
 
     def _along(self, node: onnx.NodeProto, position: int, value: Array) -> Array:
-        """A scale or zero point in the shape in which it meets a tensor: float64."""
+        """Returns a scale or zero point in a shape that broadcasts with the tensor: float64."""
         numbers = self._graph.constants[node.input[position]].astype(np.float64)
         if numbers.ndim == 0 or numbers.size == 1:
             return numbers.reshape(())
@@ -116,14 +116,14 @@ class Route:
 
 
 class MatchedGraphs:
-    """A variant's graph, matched to FP32's by the names of the nodes.
+    """A variant's graph, matched to the FP32 graph by the names of the nodes.
 
     Attributes:
         reference: the FP32 graph.
-        variant: the other.
+        variant: the variant's graph.
         constants: of the variant, by name.
-        twins: by the name of FP32's node, the variant's.
-        routes: by the name of FP32's node, what each input of its twin comes from; None for one left out.
+        twins: by the name of FP32's node, the variant's node.
+        routes: by the name of FP32's node, the route of each input of its twin; None for an input left out.
 
     Raises:
         VerificationError: an operator of FP32 is missing, is another one, or reads something else.
@@ -156,7 +156,7 @@ class MatchedGraphs:
                     self._ranges.setdefault(route.source, {})[route.key] = route
 
     def ranges(self, tensor: str) -> tuple[Route, ...]:
-        """The ways in which a tensor of FP32 is quantized for its readers."""
+        """Returns the routes that quantize a tensor of FP32 for its readers."""
         return tuple(self._ranges.get(tensor, {}).values())
 
     def _inputs(self, node: onnx.NodeProto) -> list[Route | None]:

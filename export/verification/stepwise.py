@@ -1,8 +1,8 @@
-"""Runs a graph one operator at a time, so that every tensor really has the type that the graph says.
+"""A graph run one operator at a time, so that every tensor really has the type in the graph.
 
-ONNX Runtime on the CPU computes a float16 graph in float32 and leaves out the casts between two operators: no
-activation is rounded, none overflows, and what a GPU would do is not seen. Each operator in a session of its own keeps
-every rounding, holds no more than the tensors that are still to be read, and fuses nothing.
+ONNX Runtime on the CPU computes a float16 graph in float32 and removes the casts between two operators: no activation
+is rounded and none overflows, unlike on a GPU. With one session for each operator every rounding is kept, nothing is
+fused, and only the tensors that are still needed are in memory.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Array = npt.NDArray[Any]
 
 
 class Operator:
-    """One node of a graph, ready to run on arrays; it fits the arrays' types, so keep them the same.
+    """One node of a graph, ready to run on arrays of fixed types.
 
     Args:
-        node: what to run.
-        model: whose opset it has.
-        kinds: the element type of each input, in order; None for one that is left out.
+        node: the node to run.
+        model: gives the opset.
+        kinds: the element type of each input, in order; None for an input that is left out.
     """
 
     def __init__(self, node: onnx.NodeProto, model: onnx.ModelProto, kinds: Sequence[Any]) -> None:
         onnxruntime = load_onnxruntime()
 
-        # Inputs by position: a node may read one tensor twice.
+        # Inputs are named by position, because a node may read one tensor twice.
         names = [f"in_{i}" if kind is not None else "" for i, kind in enumerate(kinds)]
         alone = onnx.NodeProto()
         alone.CopyFrom(node)
@@ -57,7 +57,7 @@ class Operator:
         )
 
     def __call__(self, inputs: Sequence[Array | None]) -> list[Array]:
-        """Runs it; None stands for an input that is left out."""
+        """Runs it; None is an input that is left out."""
         feeds = {name: value for name, value in zip(self._names, inputs, strict=True) if value is not None}
         results: list[Array] = self._session.run(None, feeds)
         return results
@@ -69,12 +69,12 @@ def run_node(node: onnx.NodeProto, model: onnx.ModelProto, inputs: Sequence[Arra
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, Array]:
-    """The constants of a graph by name."""
+    """Returns the constants of a graph by name."""
     return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
 
 
 def last_readers(nodes: Sequence[onnx.NodeProto]) -> dict[str, int]:
-    """By tensor, the position of the last node that reads it."""
+    """Returns, by tensor, the position of the last node that reads it."""
     return {name: position for position, node in enumerate(nodes) for name in node.input}
 
 
@@ -103,7 +103,7 @@ def walk(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> Iterator[tuple[o
 
 
 def first_infinite(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> onnx.NodeProto | None:
-    """The first node that gives a value that is not finite, each operator computed in the graph's own types."""
+    """Returns the first node with a value that is not finite, each operator computed in the graph's own types."""
     for node, outputs in walk(model, feeds):
         if any(value.dtype.kind == "f" and not np.isfinite(value).all() for value in outputs):
             return node

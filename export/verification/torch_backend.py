@@ -1,4 +1,4 @@
-"""The reference: the network as PyTorch computes it, from the bundle's own checkpoint, in float32, nothing folded."""
+"""The reference: the network in PyTorch, from the bundle's own checkpoint, in float32, without folding."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class TorchBackend(Backend):
     """Runs a checkpoint in PyTorch on the CPU, by the contract of every backend.
 
     Args:
-        variant: whose file is a checkpoint.
+        variant: its file is a checkpoint.
         input_size_hw: height and width of the frames.
         device: ``cpu``.
-        threads: sets PyTorch's own, for the whole process.
+        threads: sets PyTorch's number of threads, for the whole process.
 
     Raises:
         BackendError: another device was asked for.
@@ -47,7 +47,7 @@ class TorchBackend(Backend):
 
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> TorchBackend:
-        """The reference of a bundle."""
+        """Returns the reference of a bundle."""
         sha256 = str(bundle.manifest["weights"]["sha256"])
         variant = Variant(
             "torch", bundle.checkpoint_path, sha256, precision="fp32", target="any", parity=None
@@ -56,7 +56,7 @@ class TorchBackend(Backend):
 
     @classmethod
     def why_unavailable(cls, device: str) -> str:
-        """Why it cannot run on a device; empty where it can."""
+        """Returns the reason why it cannot run on a device; empty if it can."""
         return "" if device == "cpu" else f"the torch reference runs on cpu alone, not on {device!r}"
 
     def _infer(self, frame_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

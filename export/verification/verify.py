@@ -1,7 +1,7 @@
-"""Verification: PyTorch and every variant of a bundle on the same frames, measured and held against the gates.
+"""Verification: PyTorch and every variant of a bundle on the same frames, measured and judged by the gates.
 
-The reference is rebuilt from the bundle's own checkpoint. A variant goes through the runtime's own resize, backend
-and decode, so that what flies is what is measured.
+The reference is rebuilt from the bundle's own checkpoint. A variant runs through the runtime's own resize, backend and
+decode, so that the deployed code is the code that is measured.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _CALIBRATION_SHOWN = (
 
 @dataclass(frozen=True)
 class VariantResult:
-    """One variant's measurement and verdict.
+    """The measurement and verdict of one variant.
 
     Attributes:
         name: of the variant.
         precision: of the variant.
         bytes: size of its ONNX file.
-        backend: what ran it.
+        backend: the backend that ran it.
         gates: the limits.
-        calibration: of INT8, the manifest's.
-        summary: what was measured.
-        headroom: of its float16 activations; None where it has none.
-        verdicts: each gate's.
+        calibration: of INT8, as in the manifest.
+        summary: the measured figures.
+        headroom: of its float16 activations; None if it has none.
+        verdicts: one for each gate.
     """
 
     name: str
@@ -60,16 +60,16 @@ class VariantResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate did."""
+        """True if every gate passed."""
         return all(verdict.passed for verdict in self.verdicts)
 
     @property
     def note(self) -> str:
-        """What the verdict does not say and its reader should know; empty where there is nothing."""
+        """A note that the reader of the verdict needs; empty if there is none."""
         return note_of(self.summary)
 
     def manifest_parity(self) -> dict[str, Any]:
-        """The ``parity`` of the manifest: the few figures that a runtime shows."""
+        """Returns ``parity`` for the manifest: the few figures that a runtime shows."""
         worst = self.summary.worst_class
         return {
             "passed": self.passed,
@@ -81,7 +81,7 @@ class VariantResult:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """The variant's part of ``verification.json``."""
+        """Returns the variant's part of ``verification.json``."""
         return {
             "precision": self.precision,
             "bytes": self.bytes,
@@ -114,11 +114,11 @@ class Verification:
     """A bundle's verification.
 
     Attributes:
-        bundle: which one.
-        frames_name: where the frames come from.
-        note: why there is no truth; empty where there is.
-        variants: the results, in the order they were asked for.
-        pictures: some frames to look at.
+        bundle: the verified bundle.
+        frames_name: the source of the frames.
+        note: why there is no truth; empty if there is.
+        variants: the results, in the requested order.
+        pictures: images of some frames.
     """
 
     bundle: Bundle
@@ -129,15 +129,15 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every variant passed every gate."""
+        """True if every variant passed every gate."""
         return all(variant.passed for variant in self.variants)
 
     def failures(self) -> str:
-        """What did not pass, by variant; empty where all did."""
+        """Returns the gates that did not pass, by variant; empty if all did."""
         return "; ".join(f"{v.name}: {failures(v.verdicts)}" for v in self.variants if not v.passed)
 
     def as_json(self) -> dict[str, Any]:
-        """The content of ``verification.json``: no dates and no paths, so that it is the same for the same inputs."""
+        """Returns the content of ``verification.json``, without dates and paths: the same for the same inputs."""
         manifest = self.bundle.manifest
         return {
             "schema": REPORT_SCHEMA,
@@ -168,23 +168,23 @@ def verify(
     device: str | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Verification:
-    """Measures a bundle against PyTorch.
+    """Compares a bundle with PyTorch.
 
     Args:
         bundle: checked and open.
-        frames: what to look at; where their classes are not the network's, they serve without truth.
-        variants: which; where empty, all that the backend takes. ONNX Runtime on a CPU takes all, for measuring.
-        gates: by variant, where others are wanted than the defaults of the precision that it runs in.
-        backend: what runs the variants.
-        device: one that the backend knows; its own choice where None.
+        frames: the frames to compare on; if their classes are not the network's, their masks are not used.
+        variants: their names; if empty, all that the backend accepts. ONNX Runtime on a CPU accepts all, for measuring.
+        gates: by variant, to replace the defaults of the precision that it runs in.
+        backend: runs the variants.
+        device: one that the backend knows; its own choice if None.
         on_frame: called after each frame, for a progress bar.
 
     Raises:
-        BackendError: the backend or its device is not there, or does not take a variant.
+        BackendError: the backend or its device is not available, or does not accept a variant.
         BundleError: the bundle has no such variant.
         CheckpointError: the bundle's checkpoint does not fit its architecture.
         DataError: an INT8 variant was calibrated on one of the frames.
-        VerificationError: PyTorch itself gives logits that are not finite. Gates that do not pass raise nothing.
+        VerificationError: PyTorch itself gives logits that are not finite. A gate that does not pass raises nothing.
     """
     kind = backend_class(backend)
     on = device or kind.default_device
@@ -255,14 +255,14 @@ def verify(
 
 
 def _described(segmenter: Segmenter) -> str:
-    """What ran a variant, for a reader."""
+    """Describes the backend that ran a variant, for people."""
     backend = segmenter.backend
     coarser = "" if backend.precision == segmenter.variant.precision else f", in {backend.precision}"
     return f"{backend.name}, {backend.device}{coarser}"
 
 
 def _taken_by(backend: type[Backend], device: str, bundle: Bundle) -> tuple[str, ...]:
-    """The variants that a backend takes, in the bundle's order."""
+    """Returns the variants that a backend accepts, in the bundle's order."""
     if (backend.name, device) == ("onnxruntime", "cpu"):
         return tuple(bundle.variants)
     targets = backend.targets(device)
