@@ -1,4 +1,4 @@
-"""From a labelled image to training tensors, through torchvision's transforms v2."""
+"""Augmentation: from a labelled image to training tensors, by torchvision's transforms v2."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .voc import Sample
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What a training image goes through.
+    """The random changes of a training image.
 
     Attributes:
-        crop_hw: size of the random crop; None trains on whole images, as the FCN paper does.
+        crop_hw: size of the random crop; None trains on whole images, as in the FCN paper.
         scale: range of the random rescaling before the crop.
         flip: chance of a left-right flip.
         vertical: whether up-down flips and quarter turns are natural too (a view from above).
@@ -51,7 +51,7 @@ class Augmentation:
             height, width = image.shape[-2:]
             factor = float(torch.empty(1).uniform_(*self.scale))
             size = [max(1, round(height * factor)), max(1, round(width * factor))]
-            # Cropping first what the rescaling will show spares most of its work.
+            # The part that stays visible is cropped before the rescaling, which saves most of the work.
             source_hw = [
                 min(height, max(1, round(self.crop_hw[0] / factor))),
                 min(width, max(1, round(self.crop_hw[1] / factor))),
@@ -76,6 +76,6 @@ class Augmentation:
 
 
 def to_tensors(sample: Sample) -> tuple[Tensor, Tensor]:
-    """A sample as tensors: uint8 [3, H, W] RGB and uint8 [H, W]."""
+    """Returns a sample as tensors: uint8 [3, H, W] RGB and uint8 [H, W]."""
     image_rgb = torch.from_numpy(np.ascontiguousarray(sample.frame_bgr[..., ::-1].transpose(2, 0, 1)))
     return image_rgb, torch.from_numpy(sample.mask.copy())

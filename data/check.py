@@ -1,4 +1,4 @@
-"""Looking a data set over before hours go into it: ``edgeseg data check``."""
+"""The check of a data set before a long training: ``edgeseg data check``."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from .masks import read_frame, read_mask
 from .voc import find_root, why_turned
 
 _WHOLE = ("trainval", "default", "all")
-"""Lists of what others name too."""
+"""Lists that repeat the ids of other lists."""
 
 
 @dataclass
 class SplitReport:
-    """What one split holds.
+    """The content of one split.
 
     Attributes:
-        pictures: how many ids it names.
-        sizes: how many images there are of each (width, height).
+        pictures: the number of its ids.
+        sizes: the number of images of each (width, height).
         pixels: labelled pixels of each class id, and of 255.
-        pictures_with: in how many images each class id appears.
+        pictures_with: the number of images with each class id.
     """
 
     pictures: int = 0
@@ -42,14 +42,14 @@ class SplitReport:
 
 @dataclass
 class DatasetReport:
-    """What a check found.
+    """The results of a check.
 
     Attributes:
         root: the folder that holds ``JPEGImages``.
         labels: the label map.
         splits: by name.
-        problems: what must be mended, a line each.
-        notes: what may be meant but deserves a look, a line each.
+        problems: errors that must be corrected, one line each.
+        notes: possible errors, one line each.
         unknown: pixels of each colour that no class has, over all masks without JPEG noise.
     """
 
@@ -61,7 +61,7 @@ class DatasetReport:
     unknown: Counter[Rgb] = field(default_factory=Counter)
 
     def lines_to_add(self) -> list[str]:
-        """Lines that ``labelmap.txt`` lacks, those of the most pixels first; the names are to be replaced."""
+        """Returns the lines that ``labelmap.txt`` lacks, those with most pixels first; the user replaces the names."""
         return lines_for(self.unknown)
 
 
@@ -69,7 +69,7 @@ def check_dataset(root: Path) -> DatasetReport:
     """Reads every pair of every split, and reports what is missing, malformed, uncovered or leaking.
 
     Raises:
-        DataError: the folder is not in VOC layout at all, or has no images.
+        DataError: the folder is not in VOC layout, or has no images.
     """
     root = find_root(root)
     report = DatasetReport(root, read_labels(root))
@@ -148,7 +148,7 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
 
 
 def _find_leaks(report: DatasetReport, digests: dict[str, dict[str, str]]) -> None:
-    """The same image in two splits, by its pixels, whatever it is called. Some lists are made of others."""
+    """Finds images that are in two splits, by their pixels and not by name. Some lists are made of others."""
     names = [name for name in digests if name.lower() not in _WHOLE]
     for position, first in enumerate(names):
         for second in names[position + 1 :]:

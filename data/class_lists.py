@@ -1,4 +1,4 @@
-"""Lists of classes as tools write them beside their masks, and what to do where ``labelmap.txt`` is missing."""
+"""Lists of classes that tools write beside their masks, and the error for a missing ``labelmap.txt``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = (
     "class_dict.csv", "classes.csv", "label_colors.txt", "label_colours.txt", "class_names.txt", "classes.txt",
     "labels.txt", "obj.names",
 )  # fmt: skip
-"""Files that name classes, those with colours first."""
+"""The files that name classes; those with colours come first."""
 
 _MOST_BYTES = 1 << 20
 _MOST_LOOKED_AT = 20
@@ -37,8 +37,8 @@ class NamedClass:
 
     Attributes:
         name: as written.
-        rgb: its colour; None where the list has none.
-        value: what its pixels hold in a grey mask; None where the list does not say.
+        rgb: its colour; None if the list has none.
+        value: the value of its pixels in a grey mask; None if the list has none.
     """
 
     name: str
@@ -49,10 +49,10 @@ class NamedClass:
 def read_labels(root: Path) -> LabelMap:
     """Reads the ``labelmap.txt`` of a data set in VOC layout.
 
-    A folder of PASCAL VOC itself, ``VOC2012``, has none, and the 21 classes.
+    A folder of PASCAL VOC itself, ``VOC2012``, has no such file; its 21 classes are known.
 
     Raises:
-        DataError: it is missing or malformed. Where it is missing the message offers one from what lies there.
+        DataError: it is missing or malformed. If it is missing, the message suggests one from the folder's content.
     """
     path = root / "labelmap.txt"
     if os.path.lexists(path):
@@ -76,18 +76,18 @@ def read_labels(root: Path) -> LabelMap:
 
 
 def find_list(folder: Path) -> Path | None:
-    """The file that names the classes in a folder; None where there is none."""
+    """Returns the file that names the classes in a folder; None if there is none."""
     return next((path for name in NAMES if (path := folder / name).is_file()), None)
 
 
 def read_list(path: Path) -> list[NamedClass]:
-    """Reads a list of classes: names alone, or with a colour or a value each.
+    """Reads a list of classes: only names, or names with a colour or a value each.
 
-    The forms are ``labelmap.txt``, ``name``, ``name,r,g,b``, ``r g b name`` and ``value,name``, a line a class. A first
-    line that is a heading is left out.
+    The forms are ``labelmap.txt``, ``name``, ``name,r,g,b``, ``r g b name`` and ``value,name``, with one line for each
+    class. A heading in the first line is left out.
 
     Raises:
-        DataError: the file is no UTF-8 text, or names no class.
+        DataError: the file is not UTF-8 text, or names no class.
     """
     text = read_text(path, "the list of classes", most_bytes=_MOST_BYTES)
     found = []
@@ -130,7 +130,7 @@ def _rgb(cells: list[str]) -> Rgb | None:
 
 
 def _lines_from_masks(root: Path) -> list[str]:
-    """Lines of a label map for what the first masks hold: their colours, or their values with PASCAL VOC's colours."""
+    """Returns label map lines for the first masks: with their colours, or their values and PASCAL VOC's colours."""
     colours: Counter[Rgb] = Counter()
     values: set[int] = set()
     masks = (root / "SegmentationClass").rglob("*")
@@ -142,7 +142,7 @@ def _lines_from_masks(root: Path) -> list[str]:
         try:
             stored, palette_rgb = open_mask(path)
         except DataError:
-            continue  # it is named when it is read
+            continue  # the error is reported when the mask is read later
         counts = np.bincount(stored.ravel(), minlength=256) if stored.ndim == 2 else np.zeros(256, int)
         used = [value for value in np.flatnonzero(counts).tolist() if value != VOID]
         if palette_rgb is not None:

@@ -1,4 +1,4 @@
-"""Colours of masks: looked up fast, and those that no class has told as lines to paste."""
+"""The colours of masks: a fast look-up, and lines to paste for colours that no class has."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Rgb = tuple[int, int, int]
 _COLOURS = 1 << 24
 _MOST_TOLD = 12
 _NEAR = 40
-"""A channel of a JPEG's pixel, away from edges, differs by less from what was saved."""
+"""Away from edges, a channel of a JPEG's pixel differs by less from the saved value."""
 _FEW = 24
-"""More unknown colours than these, most of them near a class's, are noise and no classes."""
+"""More unknown colours than this, most of them near a class's colour, are noise and not classes."""
 
 
 class UnknownColoursError(DataError):
@@ -30,7 +30,7 @@ class UnknownColoursError(DataError):
 
     Attributes:
         unknown: as given.
-        lossy: whether they are noise around the classes' colours.
+        lossy: whether they are noise around the colours of the classes.
     """
 
     def __init__(self, path: Path, unknown: Mapping[Rgb, int], known_rgb: npt.NDArray[np.uint8]) -> None:
@@ -54,7 +54,7 @@ class UnknownColoursError(DataError):
 
 
 def lines_for(colours: Mapping[Rgb, int]) -> list[str]:
-    """Lines of a ``labelmap.txt`` for colours, those of the most pixels first; the names are to be replaced."""
+    """Returns lines of a ``labelmap.txt`` for colours, those with most pixels first; the user replaces the names."""
     ordered = sorted(colours, key=lambda rgb: (-colours[rgb], rgb))
     return [f"colour_{r}_{g}_{b}:{r},{g},{b}::" for r, g, b in ordered]
 
@@ -69,7 +69,7 @@ def pack(colours_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
 
 
 def unpack(colour: int) -> Rgb:
-    """The channels of a colour that :func:`pack` packed."""
+    """Returns the channels of a colour from :func:`pack`."""
     return colour >> 16, (colour >> 8) & 255, colour & 255
 
 
@@ -80,13 +80,13 @@ def look_up(
 
     Args:
         pixels_rgb: uint8 [H, W, 3].
-        by_colour: ids 0 to 255, by colours as :func:`pack` packs them.
+        by_colour: ids 0 to 255, by colours as :func:`pack` returns them.
 
     Returns:
-        The ids, uint8 [H, W], and how many pixels there are of each colour without one; those have the id 255.
+        The ids, uint8 [H, W], and the number of pixels of each colour without an id; those pixels get 255.
     """
     packed = pack(pixels_rgb)
-    # One place a colour. The system gives zeros without writing them, so that only the places in use take memory.
+    # One entry for each colour. The system gives zeros without writing them, so only used entries need memory.
     table = np.zeros(_COLOURS, np.uint16)
     for colour, class_id in by_colour.items():
         table[colour] = class_id + 1
@@ -104,7 +104,7 @@ def look_up(
 
 
 def nearest(pixels_rgb: npt.NDArray[np.uint8], known_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Gives each pixel the position of the colour that is nearest to its own.
+    """Gives each pixel the position of the colour nearest to its own.
 
     Args:
         pixels_rgb: uint8 [H, W, 3].
@@ -126,7 +126,7 @@ def nearest(pixels_rgb: npt.NDArray[np.uint8], known_rgb: npt.NDArray[np.uint8])
 
 
 def why_lossy(values: npt.NDArray[np.uint8], path: Path) -> str:
-    """Says that a grey mask holds black and white with a JPEG's noise around them; else empty."""
+    """Returns a sentence if a grey mask is black and white with a JPEG's noise around them; else empty."""
     used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
     if len(used) < 4 or not is_two_valued(values):
         return ""
@@ -137,11 +137,11 @@ def why_lossy(values: npt.NDArray[np.uint8], path: Path) -> str:
 
 
 def is_two_valued(values: npt.NDArray[np.uint8], *, noisy: bool = True) -> bool:
-    """Whether nearly all pixels are black or white, give or take a JPEG's noise, and both are there.
+    """Returns True if nearly all pixels are black or white, within a JPEG's noise, and both are present.
 
     Args:
         values: uint8, any shape.
-        noisy: whether there must be noise near white. Small ids beside 255, which is void, are no noise.
+        noisy: whether there must be noise near white. Small ids beside 255, which is void, are not noise.
     """
     counts = np.bincount(values.ravel(), minlength=256)
     dark, light = int(counts[:_NEAR].sum()), int(counts[256 - _NEAR :].sum())
@@ -150,7 +150,7 @@ def is_two_valued(values: npt.NDArray[np.uint8], *, noisy: bool = True) -> bool:
 
 
 def _share_near(unknown: Mapping[Rgb, int], known_rgb: npt.NDArray[np.uint8]) -> float:
-    """The share of unknown colours that are near a class's."""
+    """Returns the share of unknown colours that are near a class's colour."""
     colours = np.array(list(unknown), np.int16)
     near = np.zeros(len(colours), bool)
     for known in known_rgb.astype(np.int16):

@@ -1,4 +1,4 @@
-"""The pixels of each class in a split, and what cannot be learnt or measured from them."""
+"""The coverage of a split: the pixels of each class, and the limits for training and measuring."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .voc import VocDataset
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a split holds.
+    """The content of a split.
 
     Attributes:
         pixels: int64 [256], pixels of each class id, and of 255.
         smallest_hw: height and width of the image with the fewest pixels.
-        digest: of the images' ids and of their classes' pixels; another split has another.
+        digest: of the images' ids and of their classes' pixels; it differs between splits.
     """
 
     pixels: npt.NDArray[np.int64]
@@ -30,13 +30,13 @@ class Coverage:
 
     @property
     def frequency(self) -> npt.NDArray[np.float64]:
-        """Each id's share of the labelled pixels, float64 [255]."""
+        """Returns each id's share of the labelled pixels, float64 [255]."""
         labelled = self.pixels[:VOID]
         return labelled / max(1, int(labelled.sum()))
 
 
 def read_coverage(dataset: VocDataset) -> Coverage:
-    """Reads every pair of a split, so that one that is missing or malformed shows at once.
+    """Reads every pair of a split, so that a missing or malformed one is found early.
 
     Raises:
         DataError: a pair is missing or malformed, or differs in size.
@@ -55,14 +55,14 @@ def read_coverage(dataset: VocDataset) -> Coverage:
 
 
 def why_nothing_can_be_learnt(labels: LabelMap, pixels: Sequence[int] | npt.NDArray[np.int64]) -> str:
-    """Says what keeps a network from learning anything: classes are told apart, and that takes two.
+    """Returns the reason why a network cannot learn from a split: learning needs two classes.
 
     Args:
         labels: the classes.
         pixels: of each class id and of 255, [256].
 
     Returns:
-        What is wrong and what to do, in one line; empty where nothing is.
+        The problem and the remedy, in one line; empty if there is none.
     """
     if len(labels) == 1:
         return (

@@ -1,4 +1,4 @@
-"""Splitting images into train and val, so that what belongs together does not straddle."""
+"""The split of images into train and val, which keeps images of one group together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import UsageError
 
 GroupOf = Callable[[str], str]
-"""Gives the group of an image by its id."""
+"""A function from an image's id to its group."""
 
 _PREFIX = re.compile(r"prefix:([1-9]\d{0,2})", re.ASCII)
 _MOST_PATTERN = 1000
@@ -21,7 +21,7 @@ _MOST_PATTERN = 1000
 def parse_group(text: str) -> GroupOf:
     """Reads ``folder``, ``prefix:N`` or a regular expression.
 
-    A regular expression groups images by what its first parenthesis matches, else by what it matches.
+    A regular expression groups images by the match of its first parentheses, or else by its whole match.
 
     Raises:
         UsageError: it is none of them.
@@ -65,12 +65,12 @@ def choose_val(names: Sequence[str], share: float, group_of: GroupOf | None, see
     Args:
         names: ids of all images.
         share: of them that go to val.
-        group_of: images of a group stay together, and groups are drawn at random. Where None, the last ones by name
-            are taken: neighbours in a video show the same, so a random choice would measure what was trained on.
+        group_of: images of a group stay together, and groups are drawn at random. If None, the last images by name are
+            chosen: neighbours in a video are similar, so a random choice would measure on images like those of train.
         seed: of the draw.
 
     Returns:
-        The ids for val: at least one, and not all.
+        The ids for val: at least one, but not all.
 
     Raises:
         UsageError: there are fewer than two images, or groups.

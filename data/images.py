@@ -10,11 +10,11 @@ from .voc import Sample, VocDataset
 
 
 class Pictures(ABC):
-    """Labelled images by position, made or read when they are asked for.
+    """Labelled images by position, made or read on request.
 
     Attributes:
-        name: where they come from, for people.
-        labels: the classes their masks speak of.
+        name: their source, for people.
+        labels: the classes of the masks.
     """
 
     name: str
@@ -22,11 +22,11 @@ class Pictures(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many there are."""
+        """Returns the number of images."""
 
     @abstractmethod
     def read(self, index: int) -> Sample:
-        """Gives one image with its mask.
+        """Returns one image with its mask.
 
         Raises:
             DataError: a file is missing or malformed.
@@ -58,7 +58,7 @@ class AerialPictures(Pictures):
     Args:
         seed: of the world.
         size_hw: of the images.
-        count: how many.
+        count: the number of views.
     """
 
     def __init__(self, seed: int, size_hw: tuple[int, int], count: int) -> None:
@@ -78,9 +78,9 @@ class AerialPictures(Pictures):
 
 
 def spread(available: int, limit: int | None) -> list[int]:
-    """Up to ``limit`` of so many positions, evenly; all where None.
+    """Returns up to ``limit`` evenly spaced positions of the available ones; all if None.
 
-    Neighbours in a list are often neighbours in a video, and say the same thing twice.
+    Neighbours in a list are often neighbours in a video, and so nearly the same.
     """
     wanted = available if limit is None else min(limit, available)
     return [position * available // wanted for position in range(wanted)]

@@ -1,4 +1,4 @@
-"""The lists of a data set in VOC layout, as VOC, CVAT and other tools write them: which images a split names."""
+"""The lists of images of a data set in VOC layout, as VOC, CVAT and other tools write them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..core.errors import DataError
 from ..core.files import is_hidden_copy, read_text
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-"""Of images, in lower case."""
+"""The suffixes of images, in lower case."""
 
 _ORDER = tuple(each for suffix in PICTURE_SUFFIXES for each in (suffix, suffix.upper()))
 _MASK_SUFFIXES = (".png", ".PNG", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
-"""Those of JPEG to be refused by name, not as missing."""
+"""The suffixes of masks. JPEG's are included so that such a mask is refused by its format, not as missing."""
 _MOST_ID = 200
 _MEANT = {
     "train": ("train", "training"),
@@ -23,26 +23,26 @@ _MEANT = {
 
 
 def split_names(root: Path) -> list[str]:
-    """The names of the splits there are, sorted."""
+    """Returns the names of all splits, sorted."""
     lists = (root / "ImageSets" / "Segmentation").glob("*.txt")
     return sorted(path.stem for path in lists if not is_hidden_copy(path.name))
 
 
 def usual_name(split: str) -> str:
-    """The usual name of a split that a tool calls otherwise: ``train`` for ``Training``; else the name as it is."""
+    """Returns the usual name of a split with a tool's own name: ``train`` for ``Training``; else the same name."""
     lowered = split.lower()
     return next((usual for usual, names in _MEANT.items() if lowered in names), split)
 
 
 def find_split(root: Path, split: str) -> str | None:
-    """Finds the list of a split: the one of this name, or the only one that means the same, as ``Validation`` does.
+    """Finds the list of a split: the one of this name, or the only one with the same meaning, such as ``Validation``.
 
     Args:
         root: the folder that holds ``JPEGImages``.
-        split: the name asked for.
+        split: the requested name.
 
     Returns:
-        The list's name; None where there is none.
+        The list's name; None if there is none.
     """
     known = split_names(root)
     if split in known:
@@ -54,11 +54,11 @@ def find_split(root: Path, split: str) -> str | None:
 def read_split(root: Path, split: str) -> list[str]:
     """Reads the ids of one split.
 
-    A line is an id, with or without the image's suffix and folder; more may follow it. ``#`` begins a comment.
+    A line is an id, with or without the image's suffix and folder; other text may follow. ``#`` begins a comment.
 
     Raises:
-        DataError: there is no such split (the message lists those there are), or its list is no UTF-8 text, names
-            no image, or leads out of the data set.
+        DataError: there is no such split (the message lists the existing ones), or its list is not UTF-8 text, names no
+            image, or leads out of the data set.
     """
     name = find_split(root, split)
     if name is None:
@@ -86,12 +86,12 @@ def read_split(root: Path, split: str) -> list[str]:
 
 
 def find_picture(root: Path, name: str) -> Path | None:
-    """The path of an image by its id; None where there is none."""
+    """Returns the path of an image by its id; None if there is none."""
     return _first(root / "JPEGImages", name, _ORDER)
 
 
 def picture_path(root: Path, name: str) -> Path:
-    """The path of an image by its id.
+    """Returns the path of an image by its id.
 
     Raises:
         DataError: there is no image of that id.
@@ -105,13 +105,13 @@ def picture_path(root: Path, name: str) -> Path:
 
 
 def mask_path(root: Path, name: str) -> Path:
-    """The path of a mask by its image's id; that of a PNG where there is none."""
+    """Returns the path of a mask by its image's id; that of a PNG if there is no mask."""
     folder = root / "SegmentationClass"
     return _first(folder, name, _MASK_SUFFIXES) or folder / f"{name}.png"
 
 
 def stored_ids(root: Path) -> set[str]:
-    """The ids of all images there are, those in folders below ``JPEGImages`` too."""
+    """Returns the ids of all images, including those in folders below ``JPEGImages``."""
     top = root / "JPEGImages"
     return {
         (Path(folder) / name).relative_to(top).with_suffix("").as_posix()
@@ -122,7 +122,7 @@ def stored_ids(root: Path) -> set[str]:
 
 
 def _id_of(root: Path, line: str) -> str:
-    """The id that a line names: the first reading of which there is an image; else its first word."""
+    """Returns the id in a line: the first reading for which there is an image; else the first word."""
     first = line.split()[0]
     if line == first and "/" not in line and not line.lower().endswith(PICTURE_SUFFIXES):
         return line
@@ -136,7 +136,7 @@ def _id_of(root: Path, line: str) -> str:
 
 
 def _without_folder(name: str) -> list[str]:
-    """A name without what leads to JPEGImages, and as it is."""
+    """Returns a name without the folders up to JPEGImages, and the name unchanged."""
     _, found, rest = name.rpartition("JPEGImages/")
     return [rest, name.lstrip("/")] if found else [name.lstrip("/")]
 

@@ -1,4 +1,4 @@
-"""Reading label masks: palette PNGs as PASCAL VOC has them, and RGB ones as annotation tools write them."""
+"""The reading of label masks: palette PNGs, as in PASCAL VOC, and RGB ones, as annotation tools write them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .colours import UnknownColoursError, look_up, pack, unpack, why_lossy
 
 _MOST_BYTES = 1 << 30
 _FORMATS = ("PNG", "BMP", "TIFF", "GIF")
-"""Of Pillow's: those without loss, in which a class is not blurred into others."""
+"""Pillow's lossless formats, which do not blur a class into others."""
 _LOSSY_FORMATS = (*_FORMATS, "JPEG")
 
 
@@ -25,7 +25,7 @@ def read_frame(path: Path) -> npt.NDArray[np.uint8]:
     """Reads an image as uint8 [H, W, 3], BGR.
 
     Raises:
-        DataError: the file is missing, damaged, or not an image.
+        DataError: the file is missing, damaged or not an image.
     """
     return reader.read_picture(path)
 
@@ -33,12 +33,12 @@ def read_frame(path: Path) -> npt.NDArray[np.uint8]:
 def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
     """Reads a mask as class ids, uint8 [H, W]; 255 is void.
 
-    A palette PNG holds the ids themselves wherever its colours are those of the label map; with another palette,
-    as with an RGB mask, each pixel's colour is looked up in the label map. A grey mask holds the positions of
-    lines in the label map: the ids, where none of the lines is for void.
+    A palette PNG contains the ids themselves if its colours are those of the label map. With another palette, as with an
+    RGB mask, each pixel's colour is looked up in the label map. A grey mask contains the positions of lines in the label
+    map; these are the ids if no line is for void.
 
     Raises:
-        DataError: the file is missing or not an image, or holds a class or colour that the label map lacks.
+        DataError: the file is missing or not an image, or has a class or colour that the label map lacks.
     """
     stored, palette_rgb = open_mask(path)
     if stored.ndim == 3:
@@ -77,18 +77,18 @@ def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
 def open_mask(
     path: Path, *, lossy: bool = False
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    """Reads what a mask stores, whatever it means.
+    """Reads the stored values of a mask, without their meaning.
 
     Args:
         path: of the file.
-        lossy: whether it may be a JPEG, whose values must be thresholded.
+        lossy: whether it may be a JPEG, whose values must then be thresholded.
 
     Returns:
-        The stored values, uint8 [H, W], with the palette, uint8 [256, 3], where there is one; or the RGB pixels,
-        uint8 [H, W, 3], and None. A mask of one bit a pixel has the values 0 and 1.
+        The stored values, uint8 [H, W], with the palette, uint8 [256, 3], if there is one; or the RGB pixels,
+        uint8 [H, W, 3], and None. A mask with one bit for each pixel has the values 0 and 1.
 
     Raises:
-        DataError: the file is missing, damaged, or of a form that holds no classes.
+        DataError: the file is missing, damaged, or of a form that cannot contain classes.
     """
     try:
         from PIL import Image, UnidentifiedImageError
@@ -122,7 +122,7 @@ def open_mask(
 
 
 def _why_too_deep(values: npt.NDArray[np.generic], path: Path) -> str:
-    """Says what a mask of more than 8 bits a pixel most likely is."""
+    """Describes the most likely content of a mask with more than 8 bits for each pixel."""
     told = f"the mask {path} has more than 8 bits a pixel"
     distinct = np.unique(values)
     if values.dtype.kind in "ui" and distinct.max() > VOID:
@@ -135,7 +135,7 @@ def _why_too_deep(values: npt.NDArray[np.generic], path: Path) -> str:
 
 
 def _ids_by_colour(labels: LabelMap) -> dict[int, int]:
-    """The class id of each colour, packed as by :func:`pack`."""
+    """Returns the class id of each colour, packed by :func:`pack`."""
     by_colour = {label.rgb: index for index, label in enumerate(labels.labels)}
     by_colour |= {line.label.rgb: VOID for line in labels.void}
     by_colour.setdefault(VOID_RGB, VOID)

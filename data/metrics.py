@@ -1,4 +1,4 @@
-"""The figures of the FCN paper (Long et al. 2015, section 5), all from one confusion matrix."""
+"""The metrics of the FCN paper (Long et al. 2015, section 5), all from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..core.labels import VOID
 class ConfusionMatrix:
     """Counts of pixels by true and predicted class; void pixels do not count.
 
-    A class that is neither in the truth nor predicted is *absent*: it has no IoU (NaN) and no say in a mean.
+    A class that is neither in the truth nor predicted is *absent*: it has no IoU (NaN) and is not part of a mean.
 
     Args:
         num_classes: C.
 
     Attributes:
-        counts: int64 [C, C], rows the truth, columns the prediction.
+        counts: int64 [C, C]; rows are the truth, columns the prediction.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -49,33 +49,33 @@ class ConfusionMatrix:
 
     @property
     def per_class_iou(self) -> npt.NDArray[np.float64]:
-        """Intersection over union of each class, float64 [C], 0 to 1; NaN for an absent class."""
+        """Returns the intersection over union of each class, float64 [C], 0 to 1; NaN for an absent class."""
         return _ratio(np.diag(self.counts), self.counts.sum(0) + self.counts.sum(1) - np.diag(self.counts))
 
     @property
     def per_class_accuracy(self) -> npt.NDArray[np.float64]:
-        """The share of each class's true pixels that was found, float64 [C]; NaN where it has none."""
+        """Returns the share of each class's true pixels that was found, float64 [C]; NaN if it has none."""
         return _ratio(np.diag(self.counts), self.counts.sum(1))
 
     @property
     def miou(self) -> float:
-        """Mean IoU over the classes that are present."""
+        """Returns the mean IoU over the classes that are present."""
         return _mean(self.per_class_iou)
 
     @property
     def mean_accuracy(self) -> float:
-        """Mean accuracy over the classes that the truth has."""
+        """Returns the mean accuracy over the classes in the truth."""
         return _mean(self.per_class_accuracy)
 
     @property
     def pixel_accuracy(self) -> float:
-        """The share of labelled pixels that got their class."""
+        """Returns the share of labelled pixels with the correct class."""
         total = self.counts.sum()
         return float(np.trace(self.counts) / total) if total else float("nan")
 
     @property
     def frequency_weighted_iou(self) -> float:
-        """IoU weighted by how often the truth has each class."""
+        """Returns the IoU, weighted by the frequency of each class in the truth."""
         frequency = self.counts.sum(1)
         total = frequency.sum()
         return float(np.nansum(self.per_class_iou * frequency) / total) if total else float("nan")

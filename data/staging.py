@@ -1,4 +1,4 @@
-"""Writing a data set so that its folder appears whole or not at all."""
+"""The staging of a data set, so that its folder appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ..core.reads import NOTHING, Reads
 
 @contextmanager
 def new_dataset(out: Path, force: bool, reads: Reads = NOTHING) -> Iterator[Path]:
-    """Gives a hidden folder beside ``out`` to write into; when the block ends well, it gets the name ``out``.
+    """Yields a hidden folder beside ``out`` to write into; when the block ends without an error, it is renamed to ``out``.
 
-    The folders of VOC layout are in it.
+    It contains the folders of VOC layout.
 
     Args:
         out: folder to create.
         force: replace ``out`` if it is a data set.
-        reads: what the job reads.
+        reads: the inputs of the job.
 
     Raises:
-        OutputError: ``out`` may not be written, exists without ``force``, holds something else than a data set, or is
-            being written by another process; or the disk is full. Nothing is kept then.
+        OutputError: ``out`` may not be written, exists without ``force``, is not a data set, or is being written by
+            another process; or the disk is full. Then nothing is kept.
     """
     _check(out, force, reads)
     with claimed(out):
-        _check(out, force, reads)  # whoever had the claim may have made it
+        _check(out, force, reads)  # the process that had the claim before may have made it
         try:
             building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Data sets in PASCAL VOC's layout, as VOC itself and CVAT's "segmentation mask" export have it.
+"""Data sets in PASCAL VOC's layout, as in VOC itself and in CVAT's "segmentation mask" export.
 
 ::
 
@@ -7,7 +7,7 @@
     DIR/ImageSets/Segmentation/SPLIT.txt   one id a line
     DIR/labelmap.txt                  the classes; of PASCAL VOC's own folders alone they are known without
 
-What macOS leaves beside its files (``._NAME``, ``__MACOSX``) is no part of a data set.
+The extra files of macOS (``._NAME``, ``__MACOSX``) are not part of a data set.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class VocDataset:
 
 
 def why_turned(picture: Path, mask_hw: tuple[int, ...], frame_hw: tuple[int, ...]) -> str:
-    """Says that an image's EXIF orientation is why its mask has another size; empty where it is not."""
+    """Returns a sentence if an image's EXIF orientation explains another size of its mask; else empty."""
     if mask_hw[:2] != frame_hw[1::-1] or orientation(picture) < 5:
         return ""
     return (
@@ -101,7 +101,7 @@ def find_root(root: Path) -> Path:
         raise DataError(
             f"{root} is a zip archive; unpack and read it with `edgeseg data import {root} --out DIR`"
         )
-    if not os.path.isdir(root):  # Path.is_dir raises where the name is too long for the file system
+    if not os.path.isdir(root):  # Path.is_dir raises if the name is too long for the file system
         raise DataError(f"there is no data set folder {root}")
     if (root / "JPEGImages").is_dir():
         return root
@@ -117,7 +117,7 @@ def find_root(root: Path) -> Path:
         raise DataError(
             f"{root} holds several data sets ({', '.join(p.name for p in inner)}); name one of them"
         )
-    from .imports.registry import looks_like  # which needs this module's neighbours
+    from .imports.registry import looks_like  # imported here, because it needs this module's neighbours
 
     raise DataError(
         f"{root} is not in VOC layout: expected JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/"

@@ -80,7 +80,8 @@ def start_from(
 
     Tensors are found by the network's own names, or by the names of the same layers in torchvision, timm,
     segmentation_models.pytorch and mmsegmentation. In tensors that depend on the classes, the rows of classes with the
-    same name are copied, and the others stay fresh. As in the paper, FCN-16s starts from FCN-32s and FCN-8s from FCN-16s.
+    same name are copied, and the others stay fresh. FCN-16s starts from FCN-32s and FCN-8s from FCN-16s as in the
+    paper.
 
     Args:
         network: fresh; changed in place, with its normalization if the weights store theirs.

@@ -58,7 +58,7 @@ def _cause(error: Exception) -> str:
 
 
 def _is_compilers(error: Exception) -> bool:
-    """Returns True if torch.compile raised it. The errors' base class is in a module that training rarely loads."""
+    """True if torch.compile raised it. The errors' base class is in a module that plain training never loads."""
     return any(base.__name__ == "TorchDynamoException" for base in type(error).__mro__)
 
 

@@ -18,7 +18,7 @@ Plane = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Building:
-    """One roof. Sizes are in metres; ``angle`` is the direction of its length. ``kind``: gabled, hipped, flat, awning."""
+    """One roof. Sizes are metres; ``angle`` is the direction of its length. ``kind``: gabled, hipped, flat, awning."""
 
     centre_xy: Points
     angle: float

@@ -96,7 +96,7 @@ def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
 
 
 def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, look: Look) -> None:
-    """Paints shoulders, carriageways, repairs and markings, each for all streets before the next, for correct junctions."""
+    """Paints shoulders, carriageways, repairs, markings: each for all streets at once, so that junctions fit."""
     dirt = spread(blend(look.soil_bgr, (150, 182, 200), 0.4), 0.28)
     strips = [
         (street, Ribbon.along(street.curve, street.half_m + street.pavement_m + 1.5))

@@ -1,1 +1,1 @@
-"""Data sets of other forms, read so that they can be written in VOC layout: a module a form."""
+"""The import of data sets in other forms, to write them in VOC layout: one module for each form."""

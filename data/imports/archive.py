@@ -1,4 +1,4 @@
-"""Zip archives, unpacked into a folder that goes afterwards, with bounds on what they may hold."""
+"""Zip archives, unpacked into a temporary folder, with limits on their content."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _MOST_PATH = 1000
 
 @contextmanager
 def unpacked(path: Path, beside: Path) -> Iterator[Path]:
-    """Unpacks an archive while the block runs. Links and names that lead out of it are refused.
+    """Unpacks an archive while the block runs. Links, and names that lead out of the folder, are not unpacked.
 
     Args:
         path: of the archive.
-        beside: a folder on the disk that takes what is unpacked.
+        beside: a folder on the disk for the unpacked files.
 
     Raises:
-        DataError: it is damaged, encrypted, or larger than the room on the disk.
+        DataError: it is damaged, encrypted, or larger than the free space on the disk.
     """
     folder = Path(tempfile.mkdtemp(prefix=".edgeseg-unpacked.", dir=beside))
     try:
@@ -39,7 +39,7 @@ def unpacked(path: Path, beside: Path) -> Iterator[Path]:
             *_DAMAGED,
             OSError,
             ValueError,
-        ) as error:  # zipfile raises RuntimeError where a password is needed
+        ) as error:  # zipfile raises RuntimeError if a password is needed
             raise DataError(f"cannot unpack {path}: {error}; pack it again, without a password") from error
         yield folder
     finally:

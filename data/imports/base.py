@@ -1,4 +1,4 @@
-"""The shape that every form is read into, before it is written in VOC layout."""
+"""The common structure into which every form is read, before it is written in VOC layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..lists import PICTURE_SUFFIXES
 Mask = npt.NDArray[np.uint8]
 
 SUFFIXES = (*PICTURE_SUFFIXES, ".gif", ".ppm", ".pgm", ".jp2")
-"""Of files that may hold images or masks, in lower case."""
+"""The suffixes of files that may be images or masks, in lower case."""
 
 _MOST_FILES = 5_000_000
 _MOST_JSON_BYTES = 2 << 30
@@ -29,14 +29,14 @@ _SKIPPED_FOLDERS = ("__MACOSX", "@eaDir")
 
 @dataclass(frozen=True)
 class Item:
-    """One image with what draws its mask.
+    """One image with the function that draws its mask.
 
     Attributes:
-        id: its name without suffix, with folders that are worth keeping.
+        id: its name without suffix, with the folders that distinguish it.
         picture: its file, or the file's content.
-        split: the list that it is in; empty where the form has none.
-        mask: gives the mask for the image's (height, width): positions among the classes, uint8, 255 for void. It
-            raises DataError where it cannot.
+        split: its list; empty if the form has none.
+        mask: returns the mask for the image's (height, width): positions among the classes, uint8, 255 for void. It
+            raises DataError if it cannot.
     """
 
     id: str
@@ -47,13 +47,13 @@ class Item:
 
 @dataclass
 class Found:
-    """What a data set holds.
+    """The content of a data set.
 
     Attributes:
-        classes: in order of the values that the masks have.
+        classes: in order of their values in the masks.
         items: the images.
-        left_out: names of what is not taken, by the reason.
-        notes: what a user should know, a line each.
+        left_out: names of files that are left out, by the reason.
+        notes: facts for the user, one line each.
     """
 
     classes: list[NamedClass]
@@ -62,17 +62,17 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
     def leave_out(self, reason: str, name: str) -> None:
-        """Notes that something is not taken."""
+        """Records that a file is left out."""
         self.left_out.setdefault(reason, []).append(name)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user says of a data set.
+    """The user's options for a data set.
 
     Attributes:
         images, masks: patterns of paths, for the form ``globs``.
-        classes: the classes; None where the set is to name them.
+        classes: the classes; None if the data set names them.
     """
 
     images: str | None = None
@@ -86,7 +86,7 @@ class Tree:
 
     Attributes:
         root: the folder.
-        files: their paths below it, sorted; no hidden ones.
+        files: their paths below it, sorted, without hidden ones.
     """
 
     root: Path
@@ -94,7 +94,7 @@ class Tree:
 
     @classmethod
     def of(cls, root: Path, most: int = _MOST_FILES) -> Tree:
-        """Lists a folder, at most so many files of it."""
+        """Lists at most ``most`` files of a folder."""
         found: list[PurePosixPath] = []
         for folder, folders, names in os.walk(root):
             folders[:] = sorted(
@@ -107,19 +107,19 @@ class Tree:
         return cls(root, tuple(sorted(found[:most])))
 
     def named(self, *names: str) -> list[PurePosixPath]:
-        """The files of one of these names, wherever they lie."""
+        """Returns the files with one of these names, in any folder."""
         return [path for path in self.files if path.name in names]
 
     def ending(self, *ends: str) -> list[PurePosixPath]:
-        """The files whose names end so, in any case of letters."""
+        """Returns the files whose names have one of these endings, in upper or lower case."""
         return [path for path in self.files if path.name.lower().endswith(ends)]
 
     def pictures(self) -> list[PurePosixPath]:
-        """The files that may hold images or masks."""
+        """Returns the files that may be images or masks."""
         return self.ending(*SUFFIXES)
 
     def has_folder(self, *names: str) -> bool:
-        """Whether a folder of one of these names is there."""
+        """Returns True if there is a folder with one of these names."""
         return any(part in names for path in self.files for part in path.parts[:-1])
 
 
@@ -127,7 +127,7 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file of annotations.
 
     Raises:
-        DataError: it is missing, no text, or no JSON.
+        DataError: it is missing, or is not text or not JSON.
     """
     text = read_text(path, "the annotations", most_bytes=_MOST_JSON_BYTES)
     try:
@@ -137,10 +137,10 @@ def read_json(path: Path) -> Any:
 
 
 def objects(value: Any, what: str) -> list[dict[str, Any]]:
-    """The JSON objects of a list.
+    """Returns the JSON objects of a list.
 
     Raises:
-        DataError: it is no list of objects.
+        DataError: it is not a list of objects.
     """
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise DataError(f"{what} is no list of objects; see that the file is the tool's own export")
@@ -148,7 +148,7 @@ def objects(value: Any, what: str) -> list[dict[str, Any]]:
 
 
 def field_of(entry: dict[str, Any], key: str, kind: type, what: str) -> Any:
-    """A field of a JSON object, of the kind that it must have.
+    """Returns a field of a JSON object, which must be of this kind.
 
     Raises:
         DataError: it is missing or of another kind.
@@ -162,5 +162,5 @@ def field_of(entry: dict[str, Any], key: str, kind: type, what: str) -> Any:
 
 
 def folders_of(paths: Iterable[PurePosixPath]) -> set[PurePosixPath]:
-    """The folders that files lie in."""
+    """Returns the folders of files."""
     return {path.parent for path in paths}

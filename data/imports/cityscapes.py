@@ -1,4 +1,4 @@
-"""Cityscapes: ``leftImg8bit`` beside ``gtFine``, whose labelIds become the 19 classes that are trained on."""
+"""Cityscapes: ``leftImg8bit`` beside ``gtFine``, whose labelIds become the 19 classes for training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRAINED = (
     (27, "truck", 0, 0, 70), (28, "bus", 0, 60, 100), (31, "train", 0, 80, 100), (32, "motorcycle", 0, 0, 230),
     (33, "bicycle", 119, 11, 32),
 )  # fmt: skip
-"""labelId, name and colour of each class that is trained on, in order of their trainIds (Cordts et al. 2016)."""
+"""labelId, name and colour of each class for training, in order of their trainIds (Cordts et al. 2016)."""
 
 LABEL_IDS = "labelids.png"
 TRAIN_IDS = "labeltrainids.png"

@@ -1,4 +1,4 @@
-"""COCO's instances: polygons and run lengths in one JSON file a split."""
+"""COCO's instances: polygons and run lengths in one JSON file for each split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .labelme import stated_size
 
 
 def read(tree: Tree, asked: Asked) -> Found:
-    """Reads all files of annotations. What nothing covers is background; small objects lie over large ones.
+    """Reads all files of annotations. Uncovered pixels are background; small objects cover large ones.
 
     Raises:
         DataError: a file is malformed, or two name different categories.
@@ -55,12 +55,12 @@ def read(tree: Tree, asked: Asked) -> Found:
 
 
 def is_coco(entry: Any) -> bool:
-    """Whether a JSON value is a file of COCO's instances."""
+    """Returns True if a JSON value is the content of a file of COCO's instances."""
     return isinstance(entry, dict) and {"images", "annotations", "categories"} <= entry.keys()
 
 
 def _first(named: dict[int, str]) -> int:
-    """The position of the first category: 0 where it is background itself."""
+    """Returns the position of the first category: 0 if that category is the background."""
     return 0 if named[min(named)].strip("_").lower() == "background" else 1
 
 
@@ -102,7 +102,7 @@ def _read_file(
 
 
 def _split(path: PurePosixPath) -> str:
-    """The split that a file's name or folder says: ``instances_val2017.json``, ``valid/_annotations.coco.json``."""
+    """Returns the split in a file's name or folder: ``instances_val2017.json``, ``valid/_annotations.coco.json``."""
     words = [path.parent.name.lower(), *path.stem.lower().replace("-", "_").split("_")]
     for word in words:
         name = usual_name(word.rstrip("0123456789"))
@@ -140,7 +140,7 @@ class _Layer:
 
 
 class _Drawn:
-    """Draws the objects of one image.
+    """The drawing of the objects of one image.
 
     Args:
         image: the image's entry.

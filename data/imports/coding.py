@@ -1,4 +1,4 @@
-"""The coding of masks: which class a value or a colour stands for, found from the masks and a list of classes."""
+"""The coding of masks: the class of each value or colour, derived from the masks and a list of classes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LOSSY_SUFFIXES = (".jpg", ".jpeg")
 
 @dataclass
 class Coding:
-    """How masks are read.
+    """The meaning of masks, and their reader.
 
     Attributes:
         classes: in order of the positions that ``read`` gives.
         read: reads one mask as positions, uint8 [H, W], 255 for void.
-        notes: what was assumed.
+        notes: the assumptions.
     """
 
     classes: list[NamedClass]
@@ -40,7 +40,7 @@ class Coding:
 
 @dataclass
 class _Seen:
-    """What all masks hold together."""
+    """The values and colours of all masks together."""
 
     values: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
     colours: Counter[Rgb] = field(default_factory=Counter)
@@ -50,14 +50,14 @@ class _Seen:
 
 
 def find_coding(paths: Sequence[Path], named: list[NamedClass] | None) -> Coding:
-    """Looks at all masks, and decides what they mean.
+    """Reads all masks, and decides their meaning.
 
     Args:
-        paths: of the masks; those that cannot be read are passed over here.
-        named: the classes, in order of their values where they have none; None where nobody names them.
+        paths: of the masks; those that cannot be read are ignored here.
+        named: the classes, in order of their values if they have none; None if they are not named.
 
     Raises:
-        DataError: the masks hold nothing that can be told apart, or what the list does not name.
+        DataError: the masks have no distinguishable classes, or classes that the list does not name.
     """
     seen = _look(paths)
     with_colours = named is not None and all(each.rgb is not None for each in named)
@@ -72,7 +72,7 @@ def find_coding(paths: Sequence[Path], named: list[NamedClass] | None) -> Coding
 
 
 def by_values(classes: list[NamedClass], ids: dict[int, int]) -> Callable[[Path], Mask]:
-    """A reader of masks whose values stand for positions among the classes; others are void."""
+    """Returns a reader of masks whose values map to positions among the classes; others are void."""
     table = np.full(256, VOID, np.uint8)
     for value, position in ids.items():
         table[value] = position
@@ -94,7 +94,7 @@ def _look(paths: Sequence[Path]) -> _Seen:
         try:
             stored, palette_rgb = open_mask(path, lossy=True)
         except DataError:
-            continue  # left out with its reason when it is read
+            continue  # left out with a reason when it is read later
         seen.lossy |= path.suffix.lower() in _LOSSY_SUFFIXES
         if stored.ndim == 3 and _is_grey(stored, seen.lossy):
             stored = np.ascontiguousarray(stored[..., 0])
@@ -107,7 +107,7 @@ def _look(paths: Sequence[Path]) -> _Seen:
             continue
         seen.coloured = True
         if len(seen.colours) <= _MOST_COUNTED:
-            # Those that were seen need no sorting again: a mask of known colours takes hundredths of a second.
+            # Known colours are not sorted again: then a mask needs only hundredths of a second.
             known = {(r << 16) | (g << 8) | b: 0 for r, g, b in seen.colours}
             seen.colours.update(look_up(stored, known)[1])
     if not seen.coloured and not seen.values.any():
@@ -116,7 +116,7 @@ def _look(paths: Sequence[Path]) -> _Seen:
 
 
 def _is_grey(pixels_rgb: npt.NDArray[np.uint8], lossy: bool) -> bool:
-    """Whether the three channels are the same; in a JPEG nearly."""
+    """Returns True if the three channels are the same; in a JPEG, nearly the same."""
     spread = pixels_rgb.max(axis=2).astype(np.int16) - pixels_rgb.min(axis=2)
     return bool(spread.max(initial=0) <= (12 if lossy else 0))
 
@@ -189,7 +189,7 @@ def _by_value(seen: _Seen, named: list[NamedClass] | None) -> Coding:
 
 
 def is_two_valued_counts(counts: npt.NDArray[np.int64], lossy: bool) -> bool:
-    """As :func:`is_two_valued`, for the pixels of each value; a JPEG needs no noise near white."""
+    """Like :func:`is_two_valued`, for pixel counts of each value; a JPEG needs no noise near white."""
     used = np.flatnonzero(counts)
     sample = np.repeat(used, np.maximum(1, counts[used] * 10_000 // max(1, int(counts.sum())))).astype(
         np.uint8

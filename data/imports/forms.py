@@ -1,4 +1,4 @@
-"""Forms whose masks are images: pairs of folders, and what ADE20K, CamVid, Roboflow and Cityscapes make of them."""
+"""Forms whose masks are image files: pairs of folders, patterns, ADE20K, CamVid and Roboflow."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _CAMVID = (
     ("Pavement", 60, 40, 222), ("Tree", 128, 128, 0), ("SignSymbol", 192, 128, 128), ("Fence", 64, 64, 128),
     ("Car", 64, 0, 128), ("Pedestrian", 64, 64, 0), ("Bicyclist", 0, 128, 192), ("void", 0, 0, 0),
 )  # fmt: skip
-"""The classes of SegNet's authors, in order of their values. They call the last Unlabelled, and leave it out."""
+"""The classes of SegNet's authors, in order of their values. Their last one is Unlabelled, and they leave it out."""
 
 
 def read_pairs(tree: Tree, asked: Asked) -> Found:
-    """Reads pairs of folders; the classes are named by a list beside them, or are what the masks hold."""
+    """Reads pairs of folders; the classes come from a list beside them, or from the masks."""
     paired = pair_up(tree.pictures())
     return _from_pairs(tree, paired.pairs, paired.left_out, asked.classes or _listed(tree))
 
 
 def read_globs(tree: Tree, asked: Asked) -> Found:
-    """Reads images and masks that two patterns name.
+    """Reads the images and masks of two patterns.
 
     Raises:
         UsageError: a pattern is missing, or matches nothing.
@@ -55,7 +55,7 @@ def read_globs(tree: Tree, asked: Asked) -> Found:
 
 
 def read_ade20k(tree: Tree, asked: Asked) -> Found:
-    """Reads ADE20K as its scene-parsing challenge has it: value 0 is void, and class k has the value k."""
+    """Reads ADE20K in the form of its scene-parsing challenge: value 0 is void, and class k has the value k."""
     paired = pair_up(tree.pictures())
     classes = asked.classes or _ade_classes(tree)
     ids = {at + 1: at for at in range(len(classes))}
@@ -65,7 +65,7 @@ def read_ade20k(tree: Tree, asked: Asked) -> Found:
 
 
 def read_camvid(tree: Tree, asked: Asked) -> Found:
-    """Reads CamVid as SegNet's authors lay it out, and as CVAT exports that form, with its own classes and colours."""
+    """Reads CamVid in the layout of SegNet's authors, and CVAT's export of that form, with its own classes and colours."""
     paired = pair_up(tree.pictures())
     classes = asked.classes or _listed(tree)
     if classes is not None:
@@ -120,7 +120,7 @@ def _ade_classes(tree: Tree) -> list[NamedClass]:
 
 
 def _listed(tree: Tree) -> list[NamedClass] | None:
-    """The classes of the first list that lies there, those with colours first."""
+    """Returns the classes of the first list in the folder; lists with colours come first."""
     for name in ("labelmap.txt", *NAMES):
         paths = tree.named(name)
         if paths:
@@ -157,12 +157,12 @@ def _items(
 
 
 def reader_of(read: Callable[[Path], Mask], path: Path) -> Callable[[tuple[int, int]], Mask]:
-    """What draws an item's mask, where that is a file."""
+    """Returns the function that draws an item's mask from a file."""
     return lambda size_hw: read(path)
 
 
 def split_of(path: PurePosixPath) -> str:
-    """The split that a file's folders name; else empty."""
+    """Returns the split that a file's folders name; else empty."""
     return next(
         (usual_name(part) for part in path.parts[:-1] if usual_name(part) in ("train", "val", "test")), ""
     )

@@ -20,7 +20,7 @@ _DRAWN = ("polygon", "rectangle", "circle", "mask")
 
 
 def read(tree: Tree, asked: Asked) -> Found:
-    """Reads all files of a folder. What no shape covers is background; later shapes lie over earlier ones."""
+    """Reads all files of a folder. Uncovered pixels are background; later shapes cover earlier ones."""
     entries: list[tuple[PurePosixPath, dict[str, Any]]] = []
     found = Found([])
     for path in tree.ending(".json"):
@@ -62,12 +62,12 @@ def _classes(tree: Tree, asked: Asked, entries: list[dict[str, Any]]) -> list[Na
 
 
 def _picture(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | bytes:
-    """The image: the file that the JSON names, one of the same name, or the copy in the JSON."""
+    """Returns the image: the file that the JSON names, a file of the same name, or the copy in the JSON."""
     named = entry.get("imagePath")
     candidates = [] if not isinstance(named, str) else [PureWindowsPath(named).name]
     candidates += [path.stem + suffix for suffix in SUFFIXES]
     for name in candidates:
-        if name and os.path.isfile(tree.root / path.parent / name):  # Path's raises where a name is too long
+        if name and os.path.isfile(tree.root / path.parent / name):  # Path.is_file raises if a name is too long
             return tree.root / path.parent / name
     if isinstance(entry.get("imageData"), str):
         try:
@@ -78,7 +78,7 @@ def _picture(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | b
 
 
 class _Drawn:
-    """Draws one file's shapes.
+    """The drawing of one file's shapes.
 
     Args:
         shown: the shapes.
@@ -121,10 +121,10 @@ class _Drawn:
 
 
 def stated_size(stated_hw: tuple[Any, Any], size_hw: tuple[int, int]) -> tuple[int, int]:
-    """The size that annotations are for: the image's, or the image's before EXIF turned it.
+    """Returns the size of the annotated image: the image's, or that before EXIF turned it.
 
     Raises:
-        DataError: they are for another.
+        DataError: it is another size.
     """
     if None in stated_hw or stated_hw == size_hw:
         return size_hw

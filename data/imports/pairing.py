@@ -1,4 +1,4 @@
-"""Images and masks that lie apart, brought together by their folders and names."""
+"""Pairs of images and masks from separate folders, matched by their folders and names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _AFFIXES = frozenset((
     "test", "image", "img", "l", "color", "rgb", "annotation", "annot", "sat", "original",
 ))  # fmt: skip
 _LEFT_WITH_MANUAL = ("mask", "masks", "2nd_manual")
-"""Of DRIVE: the field of view, and a second opinion."""
+"""In DRIVE: the field of view, and a second annotator's masks."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Paired:
-    """What was brought together, and what has no partner, by the reason."""
+    """The pairs, and the files without a partner, by the reason."""
 
     pairs: list[Pair]
     left_out: dict[str, list[str]]
 
 
 def pair_up(files: Iterable[PurePosixPath]) -> Paired:
-    """Pairs images and masks: the same folders but for words such as ``images`` and ``masks``, the same name but for
-    endings such as ``_mask``.
+    """Pairs images and masks: the same folders apart from words such as ``images`` and ``masks``, and the same name
+    apart from endings such as ``_mask``.
 
     Args:
-        files: those that may be one or the other.
+        files: those that may be images or masks.
     """
     files = list(files)
     manual = any("1st_manual" in path.parts for path in files)
@@ -86,7 +86,7 @@ def pair_up(files: Iterable[PurePosixPath]) -> Paired:
 
 
 def _kind(path: PurePosixPath) -> tuple[bool, tuple[str, ...]]:
-    """Whether a file is a mask, and its folders without the words that say so."""
+    """Returns True for a mask, and the file's folders without the words that show its kind."""
     is_mask, decided, kept = False, False, []
     for part in path.parts[:-1]:
         low = part.lower()
@@ -107,7 +107,7 @@ def _kind(path: PurePosixPath) -> tuple[bool, tuple[str, ...]]:
 def join(
     pictures: list[PurePosixPath], masks: list[PurePosixPath]
 ) -> tuple[list[tuple[PurePosixPath, PurePosixPath]], list[PurePosixPath]]:
-    """Pairs two lists by name alone; gives those without a partner, or with several, too."""
+    """Pairs two lists only by name; also returns the files without a partner, or with several."""
     joined: list[tuple[PurePosixPath, PurePosixPath]] = []
     for key in (_plain, _reduced):
         by_key: dict[tuple[str, ...], list[PurePosixPath]] = {}
@@ -131,6 +131,6 @@ def _plain(path: PurePosixPath) -> tuple[str, ...]:
 
 
 def _reduced(path: PurePosixPath) -> tuple[str, ...]:
-    """The words of a name without those that say what kind of file it is."""
+    """Returns the words of a name without those that show the kind of file."""
     words = tuple(word for word in re.split(r"[_\-. ]+", path.stem.lower()) if word and word not in _AFFIXES)
     return tuple(word.lstrip("0") or "0" if word.isdigit() else word for word in words)

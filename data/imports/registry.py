@@ -1,4 +1,4 @@
-"""The forms that are known, and the one that lies in a folder."""
+"""The registry of forms, and the detection of the form in a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...core.files import open_regular
 from .base import Asked, Found, Tree
 
 _LOOKED_AT = 20_000
-"""Files of a folder that was not given to be imported."""
+"""The number of files that are listed of a folder that is not being imported."""
 _HEAD_BYTES = 1 << 16
 _TAIL_BYTES = 1 << 16
 
@@ -23,9 +23,9 @@ class Form:
     """A form of data sets.
 
     Attributes:
-        title: what people call it.
+        title: its name for people.
         target: ``module:function`` that reads it.
-        fits: tells it by the files that lie there.
+        fits: recognises it by the files.
     """
 
     title: str
@@ -34,7 +34,7 @@ class Form:
 
 
 def _json_with(tree: Tree, *keys: bytes) -> bool:
-    """Whether a JSON file holds these keys near its beginning or its end; one of the first few says it of all."""
+    """Returns True if one of the first few JSON files has these keys near its beginning or its end."""
     for path in tree.ending(".json")[:8]:
         try:
             with open_regular(tree.root / path) as file:
@@ -83,7 +83,7 @@ FORMS: dict[str, Form] = {
     "pairs": Form("folders of pictures and masks", ".forms:read_pairs", _is_pairs),
     "globs": Form("pictures and masks by pattern", ".forms:read_globs", lambda tree: False),
 }  # fmt: skip
-"""By name; the first that fits is taken."""
+"""The forms by name; the first that fits is used."""
 
 
 def _coco(tree: Tree) -> bool:
@@ -101,12 +101,12 @@ def _is_ade(tree: Tree) -> bool:
 
 
 def detect(tree: Tree) -> str:
-    """The name of the form that lies there; empty where none is recognised."""
+    """Returns the name of the form in a folder; empty if none is recognised."""
     return next((name for name, form in FORMS.items() if form.fits(tree)), "")
 
 
 def looks_like(root: Path) -> str:
-    """Says what a folder looks like, and the line that imports it, to end an error with; else empty."""
+    """Returns the form of a folder and the line that imports it, for the end of an error; else empty."""
     try:
         tree = Tree.of(root, _LOOKED_AT)
         name = detect(tree)
@@ -123,11 +123,11 @@ def read(tree: Tree, name: str | None, asked: Asked) -> tuple[Form, Found]:
     Args:
         tree: its files.
         name: of its form; None to recognise it.
-        asked: what the user says of it.
+        asked: the user's options.
 
     Raises:
         UsageError: there is no form of this name.
-        DataError: none is recognised, or the set is malformed.
+        DataError: no form is recognised, or the data set is malformed.
     """
     if name is not None and name not in FORMS:
         raise UsageError(f"--format {name!r}: expected one of {', '.join(FORMS)}")

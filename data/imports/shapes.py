@@ -1,4 +1,4 @@
-"""Shapes that annotation tools draw, filled into masks: polygons, bitmaps and run lengths."""
+"""Shapes of annotation tools, filled into masks: polygons, bitmaps and run lengths."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ...core.images import reader
 from .base import Mask
 
 _FURTHEST = 32_000
-"""OpenCV fills with 16 bits for a pixel's place."""
+"""OpenCV's fill has 16 bits for a pixel's position."""
 _MOST_BITMAP_BYTES = 64 << 20
 
 
 def points_of(value: Any) -> npt.NDArray[np.float64]:
-    """Points from JSON, float64 [N, 2] as (x, y): pairs, or one list in which x and y take turns.
+    """Returns points from JSON, float64 [N, 2] as (x, y): from pairs, or from one list with x and y in turn.
 
     Raises:
-        DataError: they are none.
+        DataError: the value is not a list of points.
     """
     try:
         points = np.asarray(value, np.float64).reshape(-1, 2)
@@ -38,7 +38,7 @@ def points_of(value: Any) -> npt.NDArray[np.float64]:
 
 
 def fill(mask: Mask, rings: Sequence[npt.NDArray[np.float64]], value: int) -> None:
-    """Fills a polygon: the first ring without the others, which are its holes."""
+    """Fills a polygon: the first ring without the other rings, which are its holes."""
     whole = [np.floor(ring).astype(np.int32) for ring in rings]
     if len(whole) == 1:
         cv2.fillPoly(mask, whole, value)
@@ -51,13 +51,13 @@ def fill(mask: Mask, rings: Sequence[npt.NDArray[np.float64]], value: int) -> No
 
 
 def rectangle(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The ring of a rectangle between two corners."""
+    """Returns the ring of a rectangle between two corners."""
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
 def circle(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The ring of a circle given by its centre and a point on it."""
+    """Returns the ring of a circle from its centre and a point on it."""
     radius = float(np.hypot(*(points[1] - points[0])))
     angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     ring: npt.NDArray[np.float64] = points[0] + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -68,10 +68,10 @@ def bitmap(text: Any, *, deflated: bool) -> npt.NDArray[np.bool_]:
     """Decodes a bitmap in base 64, a PNG with or without deflate around it.
 
     Returns:
-        Whether each of its pixels belongs to the object, [h, w].
+        For each pixel True if it belongs to the object, [h, w].
 
     Raises:
-        DataError: it is none.
+        DataError: the text is not a bitmap.
     """
     try:
         data = base64.b64decode(str(text), validate=False)
@@ -86,7 +86,7 @@ def bitmap(text: Any, *, deflated: bool) -> npt.NDArray[np.bool_]:
 
 
 def paste(mask: Mask, inside: npt.NDArray[np.bool_], left: int, top: int, value: int) -> None:
-    """Fills a bitmap whose upper left corner has this place."""
+    """Fills a bitmap with its upper left corner at this position."""
     height, width = mask.shape
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + inside.shape[1], width), min(top + inside.shape[0], height)
@@ -101,10 +101,10 @@ def run_lengths(value: Any, size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
     Args:
         value: the ``counts``: a list of numbers, or the text that COCO's own tools pack them into, six bits a
             character.
-        size_hw: height and width that they are for.
+        size_hw: height and width of the annotated image.
 
     Returns:
-        Whether each pixel belongs to the object, [H, W].
+        For each pixel True if it belongs to the object, [H, W].
 
     Raises:
         DataError: they are malformed, or for another size.
@@ -125,7 +125,8 @@ def run_lengths(value: Any, size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 def _unpacked(text: str) -> list[int]:
-    """Numbers in groups of five bits, the lowest first; from the fourth on less the one two before."""
+    """Unpacks numbers from groups of five bits, the lowest first. From the fourth number on, each is stored as the
+    difference from the number two places before."""
     counts: list[int] = []
     value = shift = 0
     for character in text:

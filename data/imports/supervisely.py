@@ -19,7 +19,7 @@ _DRAWN = ("polygon", "rectangle", "bitmap")
 
 
 def read(tree: Tree, asked: Asked) -> Found:
-    """Reads a project. What nothing covers is background; later objects lie over earlier ones.
+    """Reads a project. Uncovered pixels are background; later objects cover earlier ones.
 
     Raises:
         DataError: ``meta.json`` is missing or malformed.
@@ -89,11 +89,11 @@ def _rgb(text: Any) -> tuple[int, int, int] | None:
 
 
 class _Drawn:
-    """Draws the objects of one image.
+    """The drawing of the objects of one image.
 
     Args:
         shown: the objects.
-        size: ``height`` and ``width`` that they are for.
+        size: ``height`` and ``width`` of the annotated image.
         ids: position of each class, by name.
     """
 

@@ -1,4 +1,4 @@
-"""The classes that an import writes: those of the source, cleaned, merged and left out as the user says."""
+"""The classes that an import writes: those of the source, cleaned, merged or ignored by the user's options."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MOST_NAME = 100
 
 @dataclass(frozen=True)
 class Target:
-    """What masks become.
+    """The classes to write, and the conversion of masks to them.
 
     Attributes:
         labels: the classes to write.
         table: uint8 [256]: the id to write for each position among the source's classes.
-        notes: what became of names.
+        notes: the changes of names.
     """
 
     labels: LabelMap
@@ -57,12 +57,12 @@ def make_target(classes: Sequence[NamedClass], merge: Sequence[str], ignore: Seq
     """Decides the classes to write.
 
     Args:
-        classes: of the source, in order of their positions in masks. What is named ``void`` or ``ignore`` is void.
+        classes: of the source, in order of their positions in masks. Classes named ``void`` or ``ignore`` are void.
         merge: as :func:`parse_merge` reads them.
-        ignore: names whose pixels are to be void, each one or several with commas between.
+        ignore: names whose pixels become void; each text is one name, or several separated by commas.
 
     Raises:
-        UsageError: a name is none of the source's.
+        UsageError: a name is not in the source.
         DataError: there are too many classes, or none is left.
     """
     names = [_clean(each.name) for each in classes]
@@ -95,7 +95,7 @@ def make_target(classes: Sequence[NamedClass], merge: Sequence[str], ignore: Seq
 
 
 def _clean(name: str) -> str:
-    """A name that ``labelmap.txt`` can hold, and ``background`` for what labelme calls ``_background_``."""
+    """Returns a valid name for ``labelmap.txt``, and ``background`` for labelme's ``_background_``."""
     if name.strip().lower() in ("_background_", "__background__"):
         return "background"
     kept = "".join(each if each.isprintable() else " " for each in name.replace(":", "-"))
@@ -103,7 +103,7 @@ def _clean(name: str) -> str:
 
 
 def _coloured(chosen: dict[str, Rgb | None]) -> list[tuple[str, Rgb]]:
-    """Each class with its colour: its own, or the first of PASCAL VOC's that is free."""
+    """Returns each class with its colour: its own, or the first free one of PASCAL VOC's."""
     taken: set[Rgb] = set()
     found: dict[str, Rgb] = {}
     for name, rgb in chosen.items():

@@ -1,4 +1,4 @@
-"""VOC layout that cannot be taken as it is: CVAT's and labelme's exports, with or without lists and label map."""
+"""VOC layout that needs changes: exports of CVAT and labelme, with or without lists and label map."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .coding import Coding, find_coding
 from .forms import reader_of
 
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassPNG")
-"""labelme's older releases write the second."""
+"""Older releases of labelme write the second."""
 
 
 def read(tree: Tree, asked: Asked) -> Found:
-    """Reads the set in a folder or below it.
+    """Reads the data set in a folder or below it.
 
     Raises:
-        DataError: there is none, or there are several; or its classes cannot be told.
+        DataError: there is none, or there are several; or its classes cannot be determined.
     """
     root = _root(tree)
     pictures = _by_id(tree, root / "JPEGImages")
@@ -72,7 +72,7 @@ def _by_id(tree: Tree, folder: PurePosixPath) -> dict[str, PurePosixPath]:
 
 
 def _coding(base: Path, masks: list[Path], asked: Asked) -> Coding:
-    """The label map's coding where there is one; else what a list of classes, or the masks themselves, say."""
+    """Returns the coding of the label map if there is one; else that of a list of classes or of the masks."""
     if asked.classes is None and (base / "labelmap.txt").exists():
         return _with_labels(read_labels(base))
     named = asked.classes
@@ -91,7 +91,7 @@ def _with_labels(labels: LabelMap) -> Coding:
 
 
 def _read(path: Path, labels: LabelMap, coding: Coding) -> Mask:
-    """Reads a mask; one with loss is thresholded, which is noted once."""
+    """Reads a mask; a lossy one is thresholded, with one note for all."""
     try:
         return read_mask(path, labels)
     except DataError as error:
@@ -110,5 +110,5 @@ def _read(path: Path, labels: LabelMap, coding: Coding) -> Mask:
 
 
 def has_layout(tree: Tree) -> bool:
-    """Whether the folders are there."""
+    """Returns True if the folders of VOC layout are there."""
     return tree.has_folder("JPEGImages") and tree.has_folder(*MASK_FOLDERS)

@@ -1,4 +1,4 @@
-"""A data set of another form, written in VOC layout."""
+"""The writing of an imported data set in VOC layout."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .base import Found, Item, Mask
 from .target import Target
 
 _MOST_ID = 150
-"""Bytes. A list can hold more, and a file system too, but a split's name may come before it."""
+"""In bytes. Lists and file systems allow more, but the name of a split may come before it."""
 _TURNS: dict[int, Callable[[Mask], Mask]] = {
     5: lambda mask: mask.T,
     6: lambda mask: np.rot90(mask, -1),
     7: lambda mask: np.rot90(mask, 2).T,
     8: lambda mask: np.rot90(mask, 1),
 }
-"""What an EXIF orientation does to an image whose sides it exchanges."""
+"""The EXIF orientations that exchange the sides of an image, and their transformations."""
 
 _SPLIT_NAME = re.compile(r"[^\w.-]+")
 _DEFAULT_SHARE = 0.2
@@ -39,10 +39,10 @@ _MOST_LINES = 32
 
 @dataclass(frozen=True)
 class Splitting:
-    """How images are shared out.
+    """The division of images into splits.
 
     Attributes:
-        share: of images for val; None keeps the source's lists, and takes 0.2 where it has no val.
+        share: of images for val; None keeps the source's lists, with 0.2 if the source has no val.
         group_of: keeps groups together.
         seed: of the draw among groups.
     """
@@ -54,14 +54,14 @@ class Splitting:
 
 @dataclass
 class Imported:
-    """What was written.
+    """The written data set.
 
     Attributes:
         labels: the classes.
         splits: ids in each list.
         pixels: of each class id, and of 255.
-        left_out: names of what was not taken, by the reason.
-        notes: what was assumed, a line each.
+        left_out: names of files that were left out, by the reason.
+        notes: the assumptions, one line each.
     """
 
     labels: LabelMap
@@ -77,14 +77,14 @@ def write_items(
     """Writes all images, masks, lists and the label map.
 
     Args:
-        building: a folder with the folders of VOC layout.
+        building: the folder with the folders of VOC layout.
         found: the source.
         target: the classes to write.
-        splitting: how images are shared out.
-        progress: called with the number of images done and all, after each.
+        splitting: the division into splits.
+        progress: called after each image with the number of finished images and of all images.
 
     Raises:
-        DataError: no image could be taken.
+        DataError: no image could be used.
         OSError: the disk failed.
     """
     result = Imported(target.labels, left_out=found.left_out)
@@ -114,7 +114,7 @@ def write_items(
             counts = np.bincount(ids.ravel(), minlength=256)
             result.pixels.update({i: int(counts[i]) for i in np.flatnonzero(counts).tolist()})
         progress(done, len(found.items))
-    result.notes += [*found.notes, *target.notes]  # some are known once the masks are read
+    result.notes += [*found.notes, *target.notes]  # some notes exist only after the masks are read
     if unknown:
         result.notes.append(f"lines that the label map lacks: {' '.join(lines_for(unknown)[:_MOST_LINES])}")
     if not taken:
@@ -136,7 +136,7 @@ def write_items(
 
 
 def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
-    """The image's bytes and suffix as they are written, its mask, and whether that was turned."""
+    """Returns the image's bytes and suffix for writing, its mask, and whether the mask was turned."""
     name = "the picture in the annotations"
     if isinstance(item.picture, Path):
         data, suffix, name = (
@@ -161,7 +161,7 @@ def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
 
 
 def _free_name(item: Item, taken: dict[str, str]) -> str:
-    """An id that a list can hold, and that no other image has."""
+    """Returns a valid id for a list that no other image has."""
     name = "/".join(_SPLIT_NAME.sub("_", part).lstrip(".") or "_" for part in item.id.split("/") if part)
     written = name.encode("utf-8", "replace")
     if len(written) > _MOST_ID:
@@ -176,7 +176,7 @@ def _free_name(item: Item, taken: dict[str, str]) -> str:
 
 
 def _share_out(taken: dict[str, str], splitting: Splitting, notes: list[str]) -> dict[str, list[str]]:
-    """The ids of each list."""
+    """Returns the ids of each list."""
     splits: dict[str, list[str]] = {}
     for name, split in taken.items():
         splits.setdefault(_SPLIT_NAME.sub("_", split).strip(".") or "train", []).append(name)
@@ -199,7 +199,7 @@ def _share_out(taken: dict[str, str], splitting: Splitting, notes: list[str]) ->
 
 
 def shares(result: Imported) -> list[tuple[str, float]]:
-    """Each class's share of all pixels, then that of void where there is some."""
+    """Returns each class's share of all pixels, then that of void if there is any."""
     total = max(1, sum(result.pixels.values()))
     rows = [(name, result.pixels[at] / total) for at, name in enumerate(result.labels.names)]
     return [*rows, ("void", result.pixels[VOID] / total)] if result.pixels[VOID] else rows
