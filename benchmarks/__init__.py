@@ -1,1 +1,1 @@
-"""Measurements against labels, clocks and peers; what they print is committed under docs/results/."""
+"""Measurements of accuracy and speed, ours and our peers'; their results are committed under docs/results/."""

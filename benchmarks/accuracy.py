@@ -41,12 +41,12 @@ _LEAST_SPAN = 2.0
 _VERIFIED_ON = "onnxruntime"
 
 Score = Callable[[Bundle, Variant, str], float]
-"""Mean IoU, 0 to 1, of a variant of a bundle, by one of our contenders."""
+"""A function that returns the mean IoU, 0 to 1, of a bundle's variant on one of our contenders."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One variant of one bundle on one backend, and what it computes in. ``miou`` is 0 to 1, the rest ms and MB."""
+    """One variant of one bundle on one backend, with its number format. ``miou`` is 0 to 1, the rest is ms and MB."""
 
     bundle: str
     network: str
@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> None:
             for variant in bundle.variants.values():
                 verified_miou(
                     bundle, variant, _VERIFIED_ON
-                )  # what is missing is told before anything is measured
+                )  # so that a missing verification is reported before anything is measured
         score, pictures_bgr, origin = (
             verified_miou,
             list(read_frames(None, None)[0]),
@@ -121,14 +121,14 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _ours(text: str | None) -> list[str]:
-    """The contenders of ours that run here, or those on the named backends."""
-    # How threads wait changes no mask.
+    """Returns our contenders that run here, or those on the named backends."""
+    # The way in which threads wait does not change a mask.
     ours = [name for name in names() if group_of(name) == OURS and not name.endswith(SPIN)]
     if text is None:
         return [name for name in ours if not peer_class(name).why_unavailable(name)]
     chosen = []
     for backend in filter(None, map(str.strip, text.split(","))):
-        backend_class(backend)  # which knows the names
+        backend_class(backend)  # raises for an unknown name
         on_it = [name for name in ours if place(name)[0] == backend]
         if reason := peer_class(on_it[0]).why_unavailable(on_it[0]):
             raise BackendError(f"--backend {backend}: {reason}")
@@ -144,15 +144,15 @@ def measure(
     threads: int,
     rounds: int,
 ) -> list[Point]:
-    """Measures every variant on every backend that it is made for.
+    """Measures every variant on every backend for which it is made.
 
     Args:
         bundles: of any networks.
-        pictures_bgr: frames to be timed on, uint8 [H, W, 3].
-        score: gives mean IoU.
-        ours: contenders.
-        threads: of each.
-        rounds: turns of each.
+        pictures_bgr: frames for the timing, uint8 [H, W, 3].
+        score: returns mean IoU.
+        ours: our contenders.
+        threads: of each contender.
+        rounds: turns of each contender.
     """
     todo = [
         (bundle, variant, name)
@@ -203,7 +203,7 @@ def _measured_on(frames: VocFrames, threads: int) -> Score:
 
 
 def verified_miou(bundle: Bundle, variant: Variant, name: str) -> float:
-    """Mean IoU of a variant as its bundle's verification measured it, on its own backend.
+    """Returns a variant's mean IoU from its bundle's verification, on the verification's backend.
 
     Raises:
         BundleError: the bundle was not verified, or on frames without truth.
@@ -219,7 +219,7 @@ def verified_miou(bundle: Bundle, variant: Variant, name: str) -> float:
 
 
 def table(points: Sequence[Point]) -> Table:
-    """A row a point, the most accurate first."""
+    """Returns a table with one row for each point, the most accurate first."""
     return Table(
         ["network", "bundle", "variant", "backend", "in", "mIoU", "p50 ms", "p90", "p99", "MB", "nothing beats it"],
         [
@@ -235,7 +235,7 @@ def table(points: Sequence[Point]) -> Table:
 
 
 def front_of(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats in both, by growing latency."""
+    """Returns the points that no other beats in both accuracy and latency, by growing latency."""
     front: list[Point] = []
     for point in sorted(points, key=lambda point: (point.p50, -point.miou)):
         if not front or point.miou > front[-1].miou:
@@ -244,7 +244,7 @@ def front_of(points: Sequence[Point]) -> list[Point]:
 
 
 def read_out(points: Sequence[Point]) -> list[str]:
-    """What the figures say."""
+    """Returns the conclusions from the figures."""
     best = ", ".join(
         f"{p.network} {p.variant} on {p.backend} ({100 * p.miou:.2f} in {p.p50:.1f} ms)"
         for p in front_of(points)
@@ -264,7 +264,7 @@ def read_out(points: Sequence[Point]) -> list[str]:
 
 
 def plot(points: Sequence[Point], title: str) -> bytes:
-    """Mean IoU over latency; a colour a network, a form a backend, and the line of what nothing beats."""
+    """Plots mean IoU over latency: a colour for each network, a marker for each backend, and the Pareto line."""
     figure = new_figure(8.6, 4.8)
     axes = figure.add_subplot()
     networks = list(dict.fromkeys(point.network for point in points))
@@ -287,7 +287,7 @@ def plot(points: Sequence[Point], title: str) -> bytes:
     plain_axes(axes, grid="both")
     axes.margins(x=0.12, y=0.15)
     axes.ticklabel_format(useOffset=False)
-    # Hundredths of a point would otherwise look like all the difference in the world.
+    # Otherwise hundredths of a point would look like a large difference.
     low, high = (100 * end(point.miou for point in points) for end in (min, max))
     if high - low < _LEAST_SPAN:
         axes.set_ylim((low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2)

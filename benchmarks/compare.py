@@ -33,15 +33,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be compared.
+    """The request for a comparison.
 
     Attributes:
         bundle: the bundle.
-        variant: that edgeseg runs; the bundle's default where None.
-        backends: of edgeseg; all that are installed where None.
-        against: groups or single contenders; all that are installed where None. One that is named must run.
+        variant: the variant for edgeseg; the bundle's default if None.
+        backends: of edgeseg; all that are installed if None.
+        against: groups or single contenders; all that are installed if None. A named one must run.
         frames: uint8 [n, H, W, 3].
-        source: where they come from.
+        source: their origin.
         threads: for each contender.
         rounds: turns of each.
     """
@@ -57,18 +57,18 @@ class Wish:
 
 
 def choose(named: Sequence[str] | None, against: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
-    """Picks the contenders.
+    """Chooses the contenders.
 
     Args:
-        named: backends of edgeseg; all where None.
-        against: groups and single contenders; all where None.
+        named: backends of edgeseg; all if None.
+        against: groups and single contenders; all if None.
 
     Returns:
-        The names of those that run, ours first, and of the others why they do not.
+        The names of those that run, ours first, and for each of the others the reason why it does not.
 
     Raises:
         UsageError: a group, contender or backend is unknown.
-        BackendError: one that is named cannot run here, or none of ours can.
+        BackendError: a named one cannot run here, or none of ours can.
     """
     ours = [name for name in peers.names() if peers.group_of(name) == peers.OURS]
     if named is not None:
@@ -97,7 +97,7 @@ def choose(named: Sequence[str] | None, against: Sequence[str] | None) -> tuple[
 
 
 def _insist(named: Sequence[str] | None, against: Sequence[str] | None, absent: Mapping[str, str]) -> None:
-    """Refuses where what was named cannot run: a group as a whole, or one contender."""
+    """Raises an error if a named contender, or a whole named group, cannot run."""
     for word in against or ():
         members = [name for name in peers.names() if word in (name, peers.group_of(name))]
         if all(name in absent for name in members):
@@ -108,10 +108,10 @@ def _insist(named: Sequence[str] | None, against: Sequence[str] | None, absent: 
 
 
 def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
-    """Measures, and gives all that was measured, ready for JSON.
+    """Runs the comparison, and returns all results, ready for JSON.
 
     Raises:
-        EdgesegError: as :func:`choose`, the bundle has no float graph, or a contender that was named failed.
+        EdgesegError: as :func:`choose`; or the bundle has no float graph, or a named contender failed.
     """
     machine = describe_machine()
     names, absent = choose(wish.backends, wish.against)
@@ -167,7 +167,7 @@ def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
 
 
 def reference_maps(bundle: Bundle, frames: Frame) -> ClassMap | None:
-    """What PyTorch says, from the bundle's own checkpoint: uint8 [n, H, W]; None where it is not installed."""
+    """Returns PyTorch's class maps, from the bundle's own checkpoint: uint8 [n, H, W]; None if it is not installed."""
     if find_spec("torch") is None:
         return None
     from ..export.verification.reference import reference_masks
@@ -186,7 +186,7 @@ def _agreement(maps: ClassMap, reference: ClassMap | None) -> float | None:
 
 
 def _limits(contenders: Any) -> dict[str, Contender]:
-    """One contender for each bare network. Ours come first, and are what the peers' limit is taken from."""
+    """Returns one contender for each bare network. Ours come first, so that they also give the peers' limit."""
     limits: dict[str, Contender] = {}
     for each in contenders:
         limits.setdefault(each.limit, each)

@@ -1,4 +1,4 @@
-"""A contender as the benchmark sees it: a child process that is asked, in turn with the others, to take some frames."""
+"""A contender as a child process, which the benchmark asks, in turn with others, to process some frames."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from .peers.base import ClassMap, Setting
 
 
 class Contender:
-    """Starts a contender and waits for its first mask. Its memory and its start are its own.
+    """A started contender that has made its first mask. In its own process, its memory and start-up are separate.
 
     Attributes:
-        name: that it is registered under.
-        precision: what its network computes in.
-        limit: names its bare network.
+        name: its registered name.
+        precision: the number format of its network.
+        limit: the name of its bare network.
         start_ms: milliseconds of ``python``, ``imports``, ``open``, ``first mask``, and their ``total``.
-        memory_mb, peak_memory_mb: resident after some frames, and at most.
+        memory_mb, peak_memory_mb: resident memory after some frames, and the peak.
 
     Args:
         name: a registered contender.
-        setting: what all are given alike.
+        setting: the same for all contenders.
         frames: an ``.npy`` file, uint8 [n, H, W, 3].
-        cpus: the processors it may use.
-        cache: an empty folder for what it compiles and keeps; the user's own where None.
+        cpus: the processors that it may use.
+        cache: an empty folder for its compiled files; the user's own cache if None.
 
     Raises:
-        BackendError: it could not start or take a frame; the message has the last line it said.
+        BackendError: it could not start or process a frame; the message has its last line of output.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Contender:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         environment = dict(os.environ)
         if cache is not None:
-            # Everyone's first start: nothing is found that was compiled or optimized before.
+            # With an empty cache every contender has a first start, without earlier compiled files.
             environment |= {"TORCHINDUCTOR_CACHE_DIR": str(cache), "EDGESEG_CACHE": str(cache)}
         spawned_at = time.monotonic()
         self._process = subprocess.Popen(
@@ -78,17 +78,17 @@ class Contender:
         self.peak_memory_mb = float(hello["peak_memory_mb"])
 
     def frames_ms(self, first: int, count: int) -> list[float]:
-        """Takes frames, from the ``first`` on, around and around; milliseconds of each from frame to class map."""
+        """Processes frames from ``first`` on, in a loop; returns the milliseconds of each from frame to class map."""
         times: list[float] = self._ask({"do": "frames", "first": first, "count": count})["ms"]
         return times
 
     def bare_ms(self, first: int, count: int) -> list[float]:
-        """Runs the bare network so many times; milliseconds of each."""
+        """Runs the bare network ``count`` times; returns the milliseconds of each."""
         times: list[float] = self._ask({"do": "bare", "first": first, "count": count})["ms"]
         return times
 
     def maps(self, folder: Path) -> ClassMap:
-        """The class maps of all frames, uint8 [n, H, W]."""
+        """Returns the class maps of all frames, uint8 [n, H, W]."""
         path = folder / f"{self.name}.npy"
         self._ask({"do": "maps", "to": str(path)})
         maps: ClassMap = np.load(path)

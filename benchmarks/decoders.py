@@ -1,4 +1,4 @@
-"""The decode alone: from coarse logits to the class map at the frame's size, against other ways to do it."""
+"""Decoding alone: from coarse logits to the class map at the frame's size, compared with other methods."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Decode = Callable[[Logits], ClassMap]
 def decoders(
     classes: int, coarse_hw: tuple[int, int], size_hw: tuple[int, int], threads: int
 ) -> dict[str, Decode]:
-    """The ways there are here, by name; each takes float32 [C, h, w] and gives uint8 [H, W]."""
+    """Returns the available methods by name; each takes float32 [C, h, w] and returns uint8 [H, W]."""
     cv2.setNumThreads(threads)
     ways: dict[str, Decode] = {
         "edgeseg": _ours(size_hw, threads),
@@ -39,11 +39,11 @@ def decoders(
 def time_decoders(
     logits: list[Logits], size_hw: tuple[int, int], threads: int, rounds: int
 ) -> dict[str, Any]:
-    """Times every way on the frames' logits, in turn.
+    """Times every method on the frames' logits, in turn.
 
     Returns:
-        For each: percentiles in milliseconds, ``agreement`` with the definition (0 to 1), and ``times``, how many times
-        as long it takes as edgeseg.
+        For each: percentiles in milliseconds, ``agreement`` with the definition (0 to 1), and ``times``, its time as a
+        multiple of edgeseg's.
     """
     classes, height, width = logits[0].shape
     ways = decoders(classes, (height, width), size_hw, threads)
@@ -69,7 +69,7 @@ def time_decoders(
 
 
 def mixed_share(logits: Logits) -> float:
-    """The share of cells, each between four coarse positions, whose corners do not all have the same class."""
+    """Returns the share of cells between four coarse positions whose corners do not all have the same class."""
     best = logits.argmax(0)  # [h, w]
     corners = np.stack([best[:-1, :-1], best[:-1, 1:], best[1:, :-1], best[1:, 1:]])
     return float((corners != corners[0]).any(0).mean()) if corners.size else 0.0

@@ -1,4 +1,4 @@
-"""What a measurement was made on: processor, memory, system, versions, and how busy the machine was."""
+"""The machine of a measurement: processor, memory, system, versions and load."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _PACKAGES = (
 )  # fmt: skip
 _LOOK_SECONDS = 0.5
 _IDLE = 0.1
-"""Share of the processors' time, in a look before the start, up to which the machine is called idle. Its load average
-would tell of the minute before, such as of the measurement that came before this one."""
+"""The share of the processors' time, in a sample before the start, up to which the machine counts as idle. The load
+average would include the minute before, such as an earlier measurement."""
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
-    """Describes the machine, ready for JSON. Nothing in it names the machine or its user.
+    """Describes the machine, ready for JSON, without the names of the machine and its user.
 
     Args:
-        root: where the file system starts.
+        root: the root of the file system.
     """
     cpuinfo = _text(root / "proc/cpuinfo")
     model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
@@ -58,7 +58,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def machine_lines(machine: dict[str, Any]) -> list[str]:
-    """The description for people, a line a subject."""
+    """Returns the description for people, with one line for each subject."""
     lines = [
         f"{machine['cpu']}, {machine['cpus']} {'virtual ' if machine['virtual'] else ''}cores"
         f" ({', '.join(machine['flags']) or machine['arch']}), {machine['memory_gib']} GiB;"
@@ -73,12 +73,12 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
 
 
 def _busy_share(stat: Path) -> float:
-    """The share of all processors' time that was used while we looked; 0 where the system does not tell."""
+    """Returns the used share of all processors' time during a sample; 0 if the system does not report it."""
     before = _ticks(stat)
     time.sleep(_LOOK_SECONDS)
     after = _ticks(stat)
     total = sum(after) - sum(before)
-    idle = sum(after[3:5]) - sum(before[3:5])  # idle, and waiting for a disk
+    idle = sum(after[3:5]) - sum(before[3:5])  # both idle and waiting for a disk count as idle
     return 1 - idle / total if total > 0 else 0.0
 
 
@@ -88,7 +88,7 @@ def _ticks(stat: Path) -> list[int]:
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Returns the version of each package that is installed."""
+    """Returns the version of each installed package."""
     versions = {}
     for package in packages:
         try:

@@ -1,4 +1,4 @@
-"""Energy, where the platform tells it: RAPL on PCs, the power monitors that tegrastats reads on a Jetson."""
+"""Energy, if the platform reports it: RAPL on PCs, the power monitors of tegrastats on a Jetson."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RaplMeter:
         self._total_uj = 0
 
     def joules(self) -> float:
-        """Since the meter was made. The counters start again from zero at times, which is taken into account."""
+        """Returns the energy since the meter was made. It allows for counters that start again from zero."""
         for index, zone in enumerate(self._zones):
             now = self._read(zone)
             self._total_uj += (now - self._last[index]) % (self._spans[index] + 1)
@@ -44,7 +44,7 @@ class RaplMeter:
 
 
 class InaMeter:
-    """A Jetson's INA3221: power of the whole board, sampled and summed up.
+    """A Jetson's INA3221: power of the whole board, sampled and summed.
 
     Args:
         rail: folder of the monitor, and the channel's number.
@@ -57,12 +57,12 @@ class InaMeter:
         self._files = folder / f"in{channel}_input", folder / f"curr{channel}_input"
         self._total_j = 0.0
         self._ending = threading.Event()
-        self._watts()  # what cannot be read is found out before anything is measured
+        self._watts()  # so that an unreadable monitor is found before anything is measured
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
     def joules(self) -> float:
-        """Since the meter was made."""
+        """Returns the energy since the meter was made."""
         return self._total_j
 
     def close(self) -> None:
@@ -83,10 +83,10 @@ class InaMeter:
 
 
 def find_meter(root: Path = Path("/")) -> tuple[RaplMeter | InaMeter | None, str]:
-    """The machine's energy meter and what it measures, or None and why there is none.
+    """Returns the machine's energy meter and its subject, or None and the reason why there is none.
 
     Args:
-        root: where the file system starts.
+        root: the root of the file system.
     """
     zones = [zone for zone in sorted((root / _RAPL).glob("*-rapl:*")) if zone.name.count(":") == 1]
     rail = _board_rail(root)

@@ -1,4 +1,4 @@
-"""The frames that everyone is timed on: real ones, or views of the aerial world."""
+"""The frames for the timing of all contenders: real ones, or views of the aerial world."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .peers.base import Frame
 DEFAULT_FRAME = "1280x720"
 COUNT = 8
 _SPACING = 12
-"""Frames of a video from one that is taken to the next: neighbours are nearly the same."""
+"""The step between frames of a video, because neighbours are nearly the same."""
 
 
 def parse_frame(text: str) -> tuple[int, int]:
-    """Reads ``WIDTHxHEIGHT``, as cameras and videos are spoken of, such as ``1280x720``.
+    """Reads ``WIDTHxHEIGHT``, the usual order for cameras and videos, such as ``1280x720``.
 
     Returns:
         Height and width.
@@ -39,12 +39,12 @@ def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int 
     """Reads up to ``count`` frames.
 
     Args:
-        source: what ``edgeseg run --source`` takes, but a camera; the aerial world where None.
-        size_hw: what the frames are resized to; their own size where None, or 720 x 1280 of the aerial world.
-        count: how many at most; a short video or a small folder gives fewer.
+        source: as for ``edgeseg run --source``, but not a camera; the aerial world if None.
+        size_hw: the size of the resized frames; if None their own size, or 720 x 1280 for the aerial world.
+        count: the largest number; a short video or a small folder gives fewer.
 
     Returns:
-        uint8 [n, H, W, 3], and where they come from.
+        uint8 [n, H, W, 3], and their origin.
 
     Raises:
         SourceError: the source cannot be opened or read, or is a camera.
@@ -58,7 +58,7 @@ def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int 
             raise SourceError(f"--source {uri} is a camera: no two runs would see the same; give a file")
         number = 0
         while len(frames) < count and (frame := opened.read()) is not None:
-            # Images have names, and are no neighbours in time.
+            # Images have names, and are not neighbours in time.
             if getattr(opened, "frame_name", "") or number % _SPACING == 0:
                 if size_hw is not None and frame.shape[:2] != size_hw:
                     frame = np.asarray(

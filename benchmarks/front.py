@@ -1,4 +1,4 @@
-"""What the measurements that have no verb share: their front door, and what they leave behind."""
+"""The common parts of the measurements without a verb: the command line, and the outputs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def run_front(
     run: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
 ) -> int:
-    """Parses, runs, and returns the exit status; a user's mistake is one line on stderr.
+    """Parses the command line, runs the measurement, and returns the exit status; a user's error is one line on stderr.
 
     Args:
         name: of the module under ``edgeseg.benchmarks``.
-        doc: whose first line describes it.
-        configure: adds its own options; ``--out``, ``--force`` and ``--threads`` are here.
-        run: does it.
-        argv: the command line; the program's own where None.
+        doc: its first line is the description.
+        configure: adds the measurement's own options to ``--out``, ``--force`` and ``--threads``.
+        run: runs the measurement.
+        argv: the command line; the program's own if None.
     """
     prog = f"python -m edgeseg.benchmarks.{name}"
     parser = argparse.ArgumentParser(prog=prog, description=doc.splitlines()[0])
@@ -67,16 +67,16 @@ def conclude(
     words: Sequence[str],
     pictures: Mapping[str, tuple[str, Callable[[], bytes]]],
 ) -> None:
-    """Prints what was measured, and writes it where ``--out`` says.
+    """Prints the results, and writes them to the folder of ``--out``.
 
     Args:
         args: of :func:`run_front`.
         name: of the files.
         title: of the page.
         result: ready for JSON, with the ``machine``.
-        tables: what was measured.
-        words: what that says.
-        pictures: by file name: what they show, and what draws them.
+        tables: the figures.
+        words: the conclusions.
+        pictures: by file name, the plots' captions and the functions that draw them.
     """
     machine = machine_lines(result["machine"])
     print("\n".join([title, *machine, ""]))

@@ -41,14 +41,14 @@ class Row:
     """One form of one network.
 
     Attributes:
-        network, target, form: which.
-        miou: on the split, 0 to 1; of the float graph in ``reference``.
+        network, target, form: identify it.
+        miou: on the split, 0 to 1; in ``reference`` that of the float graph.
         miou_lost, worst_class_lost: points of 100 against the float graph.
-        worst_class: which loses most.
+        worst_class: the class that loses most.
         in_float: convolutions that stay in float.
         corrected: whether biases were corrected.
         int8_macs: share of the work in INT8.
-        megabytes: of the ONNX file; of the two forms that are not written, none.
+        megabytes: of the ONNX file; none for the two forms that are not written.
     """
 
     network: str
@@ -95,7 +95,7 @@ def _measured(name: str, weights: str, args: argparse.Namespace, work: Path) -> 
     calibration = calibrate(graph, labels, request, work)
     pictures = VocPictures(args.data, "val")
     val = survey(pictures, labels, max(2, len(pictures)))
-    # All of it judges; none of it was calibrated on.
+    # The whole split judges, because none of it was used for calibration.
     val = replace(val, held_back=tuple(val.hashes), for_ranges=())
     with tempfile.TemporaryDirectory() as folder:
         bundle = _bundle(Path(folder), checkpoint, calibration, graph)

@@ -1,4 +1,4 @@
-"""What a measurement leaves in a folder: the figures, the page and the images, all of them or none."""
+"""The output folder of a measurement: the figures, the page and the plots, all of them or none."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def check_folder(folder: Path, force: bool, reads: Reads = NOTHING) -> None:
     """Refuses an output that exists or cannot be written, before anything is measured.
 
     Args:
-        folder: to make.
+        folder: the folder to make.
         force: whether it may exist.
-        reads: what is measured with, which must not be replaced.
+        reads: the inputs of the measurement, which must not be replaced.
 
     Raises:
-        OutputError: as said.
+        OutputError: the output is refused.
     """
     check_output(folder, folder=True, reads=reads)
     prepare_output(folder, force, folder=True)
@@ -35,7 +35,7 @@ def write_folder(
     name: str,
     force: bool,
 ) -> None:
-    """Writes ``NAME.json``, ``NAME.md`` and the images into a folder that appears whole.
+    """Writes ``NAME.json``, ``NAME.md`` and the plots into a folder that appears whole.
 
     Raises:
         OutputError: it exists and ``force`` is false, or cannot be written.

@@ -1,4 +1,4 @@
-"""The images of the results, all with one look."""
+"""The plots of the results, in one common style."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERIES = ("#1f6feb", "#d1570c", "#1a7f5a", "#8250df", "#8d96a3", "#bf3989")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches.
+    """Returns an empty figure of this size in inches.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -33,7 +33,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def plain_axes(axes: Axes, grid: str = "x") -> None:
-    """Takes away what says nothing, and puts a faint grid behind."""
+    """Removes unneeded lines, and draws a faint grid behind the data."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     axes.grid(axis="x" if grid == "x" else "both", color=GRID, linewidth=0.8)
@@ -42,14 +42,14 @@ def plain_axes(axes: Axes, grid: str = "x") -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a file, the same bytes every time."""
+    """Returns the figure as a PNG file, the same bytes every time."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 
 
 def latency_plot(result: Mapping[str, Any]) -> bytes:
-    """A bar a contender: the median, whiskers to p90 and p99, and its bare network as a red mark."""
+    """Plots a bar for each contender: the median, whiskers to p90 and p99, and its bare network as a red mark."""
     rows = sorted(result["contenders"], key=lambda row: float(row["ms"]["p50"]), reverse=True)
     figure = new_figure(9.2, 1.5 + 0.36 * len(rows))
     axes = figure.add_subplot()
@@ -85,7 +85,7 @@ def latency_plot(result: Mapping[str, Any]) -> bytes:
 
 
 def _right_edge(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Room for the figures; a single wild p99 may leave the image rather than squeeze all else."""
+    """Returns the right limit of the axis; a single extreme p99 may be outside, so that the rest stays readable."""
     medians = [float(row["ms"]["p50"]) for row in rows]
     tails = [float(row["ms"]["p99"]) for row in rows]
     return min(1.12 * max(tails), 1.6 * max(medians))

@@ -1,4 +1,4 @@
-"""A comparison as people read it: tables for the terminal and as a page."""
+"""The report of a comparison for people: tables for the terminal, and a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 def contenders_table(result: Mapping[str, Any]) -> Table:
-    """A row a contender, the fastest first."""
+    """Returns a table with one row for each contender, the fastest first."""
     rows = sorted(result["contenders"], key=lambda row: float(row["ms"]["p50"]))
     with_energy = any(row["joules_per_frame"] is not None for row in rows)
     heads = [
@@ -47,7 +47,7 @@ def contenders_table(result: Mapping[str, Any]) -> Table:
 
 
 def decode_table(result: Mapping[str, Any]) -> Table:
-    """A row a way to decode."""
+    """Returns a table with one row for each way to decode."""
     ways = sorted(result["decode"]["ways"].items(), key=lambda item: float(item[1]["p50"]))
     return Table(
         ["decode alone", "p50 ms", "p90", "p99", "times edgeseg's", "agrees %"],
@@ -64,7 +64,7 @@ def decode_table(result: Mapping[str, Any]) -> Table:
 
 
 def head_line(result: Mapping[str, Any]) -> str:
-    """What was compared, in one line."""
+    """Returns the subject of the comparison in one line."""
     bundle, frames = result["bundle"], result["frames"]
     height, width = frames["size_hw"]
     input_h, input_w = bundle["input_size_hw"]
@@ -77,7 +77,7 @@ def head_line(result: Mapping[str, Any]) -> str:
 
 
 def plain_text(result: Mapping[str, Any]) -> str:
-    """For the terminal."""
+    """Returns the report for the terminal."""
     parts = [
         head_line(result),
         *machine_lines(result["machine"]),
@@ -93,12 +93,12 @@ def plain_text(result: Mapping[str, Any]) -> str:
 
 
 def markdown(result: Mapping[str, Any], command: str, plot: str) -> str:
-    """As a page.
+    """Returns the report as a page.
 
     Args:
         result: of the comparison.
-        command: that made it.
-        plot: the image's file name.
+        command: the command line that made it.
+        plot: the file name of the plot.
     """
     bundle, frames = result["bundle"], result["frames"]
     height, width = frames["size_hw"]

@@ -1,4 +1,4 @@
-"""Times contenders in turn, so that whatever else the machine does falls on all of them alike."""
+"""Timing of contenders in turn, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Protocol
 import numpy as np
 
 TURN_FRAMES = 4
-"""Frames that count in each turn. One before them does not: in its own pipeline a contender's caches are its own."""
+"""Counted frames in each turn. One frame before them is not counted: alone, a contender would have warm caches."""
 
 _PAUSE_SECONDS = 0.02
-"""Between turns, so that the threads of the one before have stopped spinning for work."""
+"""The pause between turns, in which the threads of the previous contender stop waiting actively."""
 
 _WARM_UP_FRAMES = 5
 
 Take = Callable[[int, int], Sequence[float]]
-"""Takes so many frames from a position on; milliseconds of each."""
+"""A function that processes a number of frames from a position on, and returns the milliseconds of each."""
 
 
 class EnergyMeter(Protocol):
-    """Tells how much was used since it was made."""
+    """A meter of the energy since it was made."""
 
     def joules(self) -> float: ...
 
 
 @dataclass
 class Timed:
-    """What the rounds measured of one contender.
+    """The measurements of one contender.
 
     Attributes:
-        ms: milliseconds of each frame that counts, in order.
-        joules: what the whole machine used in its turns; None where the platform does not tell.
-        frames: that were taken in those turns, all of them.
+        ms: milliseconds of each counted frame, in order.
+        joules: the energy of the whole machine in its turns; None if the platform does not report it.
+        frames: the number of all frames in those turns.
     """
 
     ms: list[float] = field(default_factory=list)
@@ -42,13 +42,13 @@ class Timed:
     frames: int = 0
 
     def percentiles(self) -> dict[str, float]:
-        """Milliseconds: ``p50``, ``p90``, ``p99``."""
+        """Returns ``p50``, ``p90``, ``p99`` in milliseconds."""
         p50, p90, p99 = np.percentile(self.ms, (50, 90, 99))
         return {"p50": float(p50), "p90": float(p90), "p99": float(p99)}
 
     @property
     def joules_per_frame(self) -> float | None:
-        """Of the whole machine; None where the platform does not tell."""
+        """Returns the joules of the whole machine for each frame; None if the platform does not report energy."""
         return None if self.joules is None else self.joules / max(1, self.frames)
 
 
@@ -60,14 +60,14 @@ def run_rounds(
     turn_frames: int = TURN_FRAMES,
     pause_s: float = _PAUSE_SECONDS,
 ) -> dict[str, Timed]:
-    """Lets every contender take a turn in every round. Each round starts with another one.
+    """Gives every contender a turn in every round. Each round starts with another contender.
 
     Args:
         contenders: by name.
-        rounds: how many turns each has.
-        meter: of energy, where there is one.
-        on_round: is told how many rounds are done.
-        turn_frames: frames that count in a turn.
+        rounds: the number of turns of each.
+        meter: of energy, if there is one.
+        on_round: called with the number of finished rounds.
+        turn_frames: counted frames in a turn.
         pause_s: seconds between turns.
     """
     timed = {name: Timed(joules=0.0 if meter else None) for name in contenders}
@@ -90,7 +90,7 @@ def run_rounds(
 
 
 def clocked(run: Callable[[int], object]) -> Take:
-    """Times a function in this process; it is given the running number of the frame."""
+    """Returns a timed form of a function in this process; the function gets the running number of the frame."""
 
     def take(first: int, count: int) -> list[float]:
         times = []

@@ -125,7 +125,7 @@ def _scaled(frame: Frame, size_hw: tuple[int, int]) -> Frame:
 
 
 def _measure(bundle: Bundle, frame: Frame, args: argparse.Namespace) -> dict[str, Any]:
-    """Ours, the usual ways, the bare network, and the decode on real and on random logits; in milliseconds."""
+    """Measures ours, the usual ways, the bare network, and the decode on real and random logits; in milliseconds."""
     size_hw = frame.shape[0], frame.shape[1]
     cpus = sorted(os.sched_getaffinity(0))[: args.threads]
     with ExitStack() as stack:
@@ -185,12 +185,12 @@ def _table(head: str, rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _usual(row: dict[str, Any]) -> float:
-    """The faster of the usual ways, in milliseconds."""
+    """Returns the time of the faster usual way, in milliseconds."""
     return float(min(row["pipeline_ms"][name]["p50"] for name in _USUAL))
 
 
 def read_out(by_size: Sequence[dict[str, Any]], by_classes: Sequence[dict[str, Any]]) -> list[str]:
-    """What the figures say."""
+    """Returns the conclusions from the figures."""
     lines = []
     for what, rows in (("frames", by_size), ("numbers of classes", by_classes)):
         gains = [_usual(row) / row["pipeline_ms"][_OURS]["p50"] for row in rows]
@@ -216,7 +216,7 @@ def read_out(by_size: Sequence[dict[str, Any]], by_classes: Sequence[dict[str, A
 
 
 def plot(result: dict[str, Any]) -> bytes:
-    """Two images side by side: by the frame's megapixels, and by classes."""
+    """Draws two plots side by side: over the frame's megapixels, and over the classes."""
     figure = new_figure(10.4, 4.4)
     left, right = figure.subplots(1, 2)
     sides = (

@@ -36,17 +36,17 @@ from .worker import memory_mb
 _SAMPLE_SECONDS = 0.5
 _MOST_FRAMES_A_SECOND = 1000
 _FEWEST_FRAMES = 10
-"""Of a stretch: on a machine too slow for them it is longer than was asked for."""
+"""Of a stretch. On a slow machine a stretch is longer than requested, so that it has this many frames."""
 
 _SLOWER = 1.05
-"""Above this factor the last minute is called slower."""
+"""Above this factor the last minute counts as slower."""
 
 _LEAK_MB_PER_HOUR, _LEAK_MB = 20.0, 2.0
-"""A slope below the one, or growth below the other, is the allocator's noise; a class map lost a frame is gigabytes."""
+"""A slope or a growth below these is the allocator's noise; a leak of one class map for each frame is gigabytes."""
 
 
 class LoopSource(Source):
-    """The same frames around and around, as fast as they are taken, until the time is over and there are enough."""
+    """The same frames in a loop, as fast as they are read, until the time is over and there are enough."""
 
     def __init__(self, frames: Frame, seconds: float) -> None:
         self.name = "soak"
@@ -63,13 +63,13 @@ class LoopSource(Source):
         return frame
 
     def close(self) -> None:
-        """Does nothing: there is nothing open."""
+        """Does nothing, because nothing is open."""
 
 
 class ClockSink(Sink):
-    """Notes when each result came, in memory taken beforehand, so that measuring does not look like a leak.
+    """A sink that records the time of each result, in preallocated memory, so that measuring does not look like a leak.
 
-    The time of a frame is what it took in its stages, not its wait: with a source this fast the queues are always full.
+    The time of a frame is its time in the stages, without the wait: with such a fast source the queues are always full.
     """
 
     name = "clock"
@@ -87,22 +87,22 @@ class ClockSink(Sink):
             self._count += 1
 
     def close(self, commit: bool) -> None:
-        """Does nothing: there is nothing open."""
+        """Does nothing, because nothing is open."""
 
     @property
     def seconds(self) -> npt.NDArray[np.float32]:
-        """When each result came."""
+        """The times of the results, in seconds."""
         return self._at[: self._count]
 
     @property
     def milliseconds(self) -> npt.NDArray[np.float32]:
-        """What each frame took in its stages together."""
+        """The time of each frame in all stages together."""
         return self._ms[: self._count]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One stretch of the soak: frames a second, and milliseconds a frame."""
+    """One stretch of the soak: frames per second, and milliseconds for each frame."""
 
     fps: float
     p50: float
@@ -167,7 +167,7 @@ def _run(args: argparse.Namespace) -> None:
 def soak(
     bundle: Bundle, frames: Frame, args: argparse.Namespace
 ) -> tuple[ClockSink, npt.NDArray[np.float64], int]:
-    """Runs the pipeline; gives the clock, (seconds, MB) by sample, and how many results were not valid."""
+    """Runs the pipeline; returns the clock, (seconds, MB) by sample, and the number of results that were not valid."""
     seconds = 60 * args.minutes
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     cv2.setNumThreads(args.threads)
@@ -182,7 +182,7 @@ def soak(
 
 
 class MemoryLog:
-    """Samples this process's resident memory in a thread, into memory taken beforehand."""
+    """A log of this process's resident memory, sampled by a thread into memory allocated before."""
 
     def __init__(self, seconds: float) -> None:
         self._samples = np.ones((int(seconds / _SAMPLE_SECONDS) + 1000, 2), np.float64)
@@ -200,7 +200,7 @@ class MemoryLog:
 
     @property
     def samples(self) -> npt.NDArray[np.float64]:
-        """float64 [n, 2]: seconds, and MB."""
+        """Returns float64 [n, 2]: seconds, and MB."""
         return self._samples[: self._count]
 
     def _sample(self) -> None:
@@ -215,7 +215,7 @@ class MemoryLog:
 def first_and_last(
     seconds: npt.NDArray[Any], milliseconds: npt.NDArray[Any], stretch_s: float
 ) -> tuple[Part, Part]:
-    """The first stretch and the last, each of ten frames or more."""
+    """Returns the first stretch and the last, each with ten frames or more."""
     begins, ends = float(seconds[_FEWEST_FRAMES - 1]), float(seconds[-_FEWEST_FRAMES])
     parts = []
     for inside in (
@@ -230,7 +230,7 @@ def first_and_last(
 
 
 def slope_mb_per_hour(samples: npt.NDArray[np.float64]) -> float:
-    """The slope of memory over time by least squares; of samples (seconds, MB)."""
+    """Returns the slope of memory over time by least squares, from samples (seconds, MB)."""
     seconds = samples[:, 0] - samples[:, 0].mean()
     spread = float((seconds**2).sum())
     return 3600 * float((seconds * samples[:, 1]).sum()) / spread if spread else 0.0
@@ -239,7 +239,7 @@ def slope_mb_per_hour(samples: npt.NDArray[np.float64]) -> float:
 def verdict(
     parts: tuple[Part, Part], slope: float, span_s: float, stretch_s: float, invalid: int
 ) -> list[str]:
-    """What the soak says, in words."""
+    """Returns the conclusions from the soak, in words."""
     first, last = parts
     ratio = last.p50 / first.p50
     pace = "slower than" if ratio > _SLOWER else "faster than" if ratio < 1 / _SLOWER else "as fast as"
@@ -256,12 +256,12 @@ def verdict(
 
 
 def grows(slope: float, span_s: float) -> bool:
-    """Whether memory grows: a slope in MB an hour, over so many seconds, that is more than an allocator's noise."""
+    """Returns True if memory grows: a slope in MB per hour, over ``span_s``, that exceeds an allocator's noise."""
     return slope > _LEAK_MB_PER_HOUR and slope * span_s / 3600 > _LEAK_MB
 
 
 def plot(clock: ClockSink, memory: npt.NDArray[np.float64], title: str) -> bytes:
-    """Milliseconds a frame above, memory below."""
+    """Plots milliseconds for each frame above, and memory below."""
     figure = new_figure(8.6, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     minutes, taken = clock.seconds / 60, clock.milliseconds

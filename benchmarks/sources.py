@@ -35,12 +35,12 @@ _FIGURES = ("files_fps", "live_fps", "live_dropped", "p50_ms", "p90_ms", "p99_ms
 
 
 class Looped(Source):
-    """A video that begins again at its end, as a file or as a camera.
+    """A video in an endless loop, as a file or as a camera.
 
     Args:
         path: of the video.
-        fps: the pace of the camera; a file where None.
-        phase: how much later than others its frames come, as a share of the time between two.
+        fps: the frame rate of the camera; a file if None.
+        phase: the delay of its frames against other sources, as a share of the time between two frames.
     """
 
     def __init__(self, path: Path, fps: float | None = None, phase: float = 0.0) -> None:
@@ -50,7 +50,7 @@ class Looped(Source):
         self._due = time.monotonic() + phase * self._pause
 
     def read(self) -> npt.NDArray[np.uint8] | None:
-        """The next frame, uint8 [H, W, 3] BGR."""
+        """Returns the next frame, uint8 [H, W, 3] BGR."""
         frame_bgr = self._video.read()
         if frame_bgr is None:
             self._video.close()
@@ -105,7 +105,7 @@ def _run(args: argparse.Namespace) -> None:
             args.bundle, args.variant, args.backend, threads=args.threads, decode_threads=beside
         ) as segmenter:
             for turn in range(args.rounds):
-                # Each round begins elsewhere, so that no case always follows the same one.
+                # Each round begins with another case, so that no case always follows the same one.
                 for case in cases[turn % len(cases) :] + cases[: turn % len(cases)]:
                     measured[case].append(_measure(segmenter, args.source, *case, args.fps, args.seconds))
             variant, device = segmenter.variant.name, segmenter.backend.device
@@ -139,12 +139,12 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def counts(most: int) -> list[int]:
-    """How many sources are tried: 1, 2, 4 and so on, and the most."""
+    """Returns the numbers of sources to try: 1, 2, 4 and so on, and ``most``."""
     return sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {most})
 
 
 def read_out(rows: Sequence[dict[str, Any]], fps: float) -> list[str]:
-    """What the figures say."""
+    """Returns the conclusions from the figures."""
     single, many = [row for row in rows if row["batch"] == 1], [row for row in rows if row["batch"] > 1]
     first, last = single[0], single[-1]
     words = [

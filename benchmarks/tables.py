@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """Heads, and rows of as many cells; the first ``left`` columns are aligned to the left."""
+    """A table: heads, and rows with the same number of cells; the first ``left`` columns are aligned to the left."""
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     left: int = 1
 
     def plain(self) -> str:
-        """With spaces between the columns."""
+        """Returns the table with spaces between the columns."""
         lines = [self.heads, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.heads))]
         return "\n".join(
@@ -27,11 +27,11 @@ class Table:
         )
 
     def markdown(self) -> str:
-        """With pipes."""
+        """Returns the table in Markdown."""
         rule = ["---" if column < self.left else "---:" for column in range(len(self.heads))]
         return "\n".join(f"| {' | '.join(line)} |" for line in (self.heads, rule, *self.rows))
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """A number, or a dash where there is none."""
+    """Formats a number, or returns a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"

@@ -1,7 +1,7 @@
-"""One contender in a process of its own: it starts, shows its first mask, and is timed whenever it is asked.
+"""One contender in its own process: it starts, makes its first mask, and is then timed on request.
 
-``python -m edgeseg.benchmarks.worker`` is started by :mod:`edgeseg.benchmarks.contender`.
-Both speak JSON, a line a message.
+:mod:`edgeseg.benchmarks.contender` starts ``python -m edgeseg.benchmarks.worker``.
+The two exchange JSON, with one message on each line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STEADY_FRAMES = 10
 
 def main() -> int:
     """Serves one contender until stdin ends; returns the exit status."""
-    # Whatever a library prints must not mix with the answers.
+    # The output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     order = json.loads(sys.stdin.readline())
@@ -36,7 +36,7 @@ def main() -> int:
 
     setting = Setting.from_json(order["setting"])
     cv2.setNumThreads(setting.threads)
-    # The first alone: the others would count as this contender's memory.
+    # Only the first frame is loaded: the others would count as this contender's memory.
     first = np.load(order["frames"], mmap_mode="r")[0].copy()
     imported = time.monotonic()
     peer = peer_class(order["name"])(order["name"], setting)
@@ -85,13 +85,13 @@ def main() -> int:
 
 
 def memory_mb() -> dict[str, float]:
-    """What this process holds, and the most that it ever held, in MB (10^6 bytes) of resident memory."""
+    """Returns the resident memory of this process, current and peak, in MB (10^6 bytes)."""
     fields = dict(
         line.split(":", 1)
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         if ":" in line
     )
-    # Not getrusage: its peak is inherited from the process that started this one.
+    # Not getrusage, because its peak is inherited from the parent process.
     return {
         key: int(fields[name].split()[0]) * 1024 / 1e6
         for key, name in (("memory_mb", "VmRSS"), ("peak_memory_mb", "VmHWM"))

@@ -33,9 +33,9 @@ def read_frame(path: Path) -> npt.NDArray[np.uint8]:
 def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:
     """Reads a mask as class ids, uint8 [H, W]; 255 is void.
 
-    A palette PNG contains the ids themselves if its colours are those of the label map. With another palette, as with an
-    RGB mask, each pixel's colour is looked up in the label map. A grey mask contains the positions of lines in the label
-    map; these are the ids if no line is for void.
+    A palette PNG contains the ids themselves if its colours are those of the label map. With another palette, as with
+    an RGB mask, each pixel's colour is looked up in the label map. A grey mask contains the positions of lines in the
+    label map; these are the ids if no line is for void.
 
     Raises:
         DataError: the file is missing or not an image, or has a class or colour that the label map lacks.

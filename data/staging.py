@@ -16,7 +16,7 @@ from ..core.reads import NOTHING, Reads
 
 @contextmanager
 def new_dataset(out: Path, force: bool, reads: Reads = NOTHING) -> Iterator[Path]:
-    """Yields a hidden folder beside ``out`` to write into; when the block ends without an error, it is renamed to ``out``.
+    """Yields a hidden folder beside ``out`` to write into; it is renamed to ``out`` if the block raises no error.
 
     It contains the folders of VOC layout.
 

@@ -1,1 +1,1 @@
-"""The proof on a GPU: everything that edgeseg claims of TensorRT and CUDA, tried out by one command."""
+"""The proof on a GPU: one command that tries everything that edgeseg claims about TensorRT and CUDA."""

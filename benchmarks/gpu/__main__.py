@@ -1,4 +1,4 @@
-"""``python -m edgeseg.benchmarks.gpu``."""
+"""The entry point of ``python -m edgeseg.benchmarks.gpu``."""
 
 from __future__ import annotations
 

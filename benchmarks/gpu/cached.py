@@ -1,4 +1,4 @@
-"""The engine cache on a real GPU: what was built is found, what was altered or is otherwise is built."""
+"""The engine cache on a real GPU: a stored engine is found; an altered one, or one with other options, is built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OTHER_BATCH = (2, 2)
 
 
 def hit_and_rebuilt(order: Order, note: Note) -> None:
-    """Asks for one engine again and again: as it was, with a byte altered, and with other options."""
+    """Requests one engine several times: unchanged, with an altered byte, and with other options."""
     subject = Subject(order)
     said: list[str] = []
 

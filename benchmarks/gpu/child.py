@@ -1,6 +1,6 @@
-"""One step in a process of its own: ``python -m edgeseg.benchmarks.gpu.child ORDER RESULT``.
+"""One step in its own process: ``python -m edgeseg.benchmarks.gpu.child ORDER RESULT``.
 
-The result is written whenever the step has something to tell, so that it is there also where the process is killed.
+The result is written each time the step adds facts, so that it exists even if the process is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNKNOWN = 3
 
 
 def run_order(order: Order, result: Path) -> dict[str, Any]:
-    """Runs a step here, writes what came of it, and returns that."""
+    """Runs a step in this process, writes its outcome, and returns it."""
     told: dict[str, Any] = {"outcome": FAILED, "why": "it has not ended", "result": {}}
 
     def note(**facts: Any) -> None:
@@ -51,7 +51,7 @@ def run_order(order: Order, result: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs the order; returns 0 where it came to an outcome, whatever that is."""
+    """Runs the order; returns 0 if there is an outcome, passed or not."""
     if len(sys.argv) != 3:
         print("usage: python -m edgeseg.benchmarks.gpu.child ORDER RESULT", file=sys.stderr)
         return _UNKNOWN

@@ -26,7 +26,7 @@ _INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prepares, or proves; returns the exit status: 1 where a step failed, 2 where there is no GPU or TensorRT."""
+    """Prepares or runs the proof; returns the exit status: 1 if a step failed, 2 without a GPU or TensorRT."""
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(words)
     try:
@@ -129,7 +129,7 @@ def _prove(args: argparse.Namespace, command: str) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP end the proof as Ctrl-C does: the step that runs is killed, and the report written."""
+    """Makes SIGTERM and SIGHUP end the proof like Ctrl-C: the running step is killed, and the report is written."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Faults on a real GPU: an illegal address in a run, two processes on one GPU, a build that is cancelled."""
+"""Faults on a real GPU: an illegal address in a run, two processes on one GPU, a cancelled build."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .order import Note, NotRunError, Order, check, first_line
 from .supervise import read_result, started
 
 _NOWHERE = 1 << 16
-"""An aligned address that nobody has allocated, on the device or on the host."""
+"""An aligned address that is not allocated, on the device or on the host."""
 
 _GOOD_FRAMES, _REFUSED_FRAMES = 3, 3
 _MEMBERS = ("first", "second")
@@ -33,14 +33,14 @@ _CANCELLED_BATCH = (1, 3)
 _BUILDING = "building: "
 _INTERRUPTED = 130
 _BUILD = (
-    # Who starts the proof in the background has Ctrl-C ignored, and so would this.
+    # A proof that was started in the background ignores Ctrl-C, and so would this process.
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
     " from edgeseg.cli.main import main; sys.exit(main())"
 )
 
 
 def cuda_error(order: Order, note: Note) -> None:
-    """Lets the engine write where nothing is, CUDA's error 700: every later frame is refused with that error's name."""
+    """Makes the engine write to an illegal address, CUDA's error 700: each later frame is refused with its name."""
     subject = Subject(order)
     inputs, refused = subject.inputs(), []
     with subject.opened("fp16", subject.options(), {}, graph=False) as backend:
@@ -68,7 +68,7 @@ def cuda_error(order: Order, note: Note) -> None:
 
 
 def two_processes(order: Order, note: Note) -> None:
-    """Two processes run the same frames on one GPU at the same time, and get the same class maps."""
+    """Runs the same frames in two processes on one GPU at the same time; the class maps must be the same."""
     folder = order.folder
     for name in _MEMBERS:
         for kind in ("ready", "begun", "result.json"):
@@ -92,7 +92,7 @@ def two_processes(order: Order, note: Note) -> None:
 
 
 def member(order: Order, note: Note) -> None:
-    """One of two processes: it is ready, waits until the other is, and runs."""
+    """Runs one of the two processes: it is ready, waits until the other is ready, and runs."""
     subject = Subject(order)
     inputs = subject.inputs()
     readies = [order.folder / f"{name}.ready" for name in _MEMBERS]
@@ -113,7 +113,7 @@ def member(order: Order, note: Note) -> None:
 
 
 def cancelled_build(order: Order, note: Note) -> None:
-    """``edgeseg build`` meets Ctrl-C in the middle: nothing half made is left, and the next build works."""
+    """Interrupts ``edgeseg build`` with Ctrl-C: no partial file may be left, and the next build must work."""
     subject = Subject(order)
     variant, tensorrt = subject.variant("fp16"), find_tensorrt(order.backend)
     options = subject.options(_CANCELLED_BATCH)

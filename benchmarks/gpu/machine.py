@@ -1,4 +1,4 @@
-"""The machine under proof: what it has, what ``edgeseg doctor`` says of it, and the tests that want a GPU."""
+"""The machine of the proof: its parts, the output of ``edgeseg doctor``, and the tests that need a GPU."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .order import Note, NotRunError, Order, check
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NO_TESTS = 5
-"""pytest's exit status where it collected none."""
+"""pytest's exit status if it collected no tests."""
 
 
 def device(order: Order, note: Note) -> None:
-    """The GPU, its driver, the way to it and TensorRT; not run where one is missing, or does not fit the other."""
+    """Notes the GPU, its driver, the access to it and TensorRT; not run if one is missing, or they do not fit."""
     nvml = Nvml()
     note(driver=nvml.driver(), nvml=nvml.why or "here")
     if why := why_no_device():
@@ -48,7 +48,7 @@ def device(order: Order, note: Note) -> None:
 
 
 def doctor(order: Order, note: Note) -> None:
-    """Everything that ``edgeseg doctor`` finds."""
+    """Notes everything that ``edgeseg doctor`` finds."""
     from ...apps.doctor.examine import examine
     from ...apps.doctor.host import Host
     from ...apps.doctor.report import as_json
@@ -57,14 +57,14 @@ def doctor(order: Order, note: Note) -> None:
 
 
 def marked_tests(order: Order, note: Note) -> None:
-    """The tests marked ``gpu``; none may be skipped for want of a GPU, for there is one."""
+    """Runs the tests marked ``gpu``; none may be skipped because of a missing GPU, because there is one."""
     if order.minimal:
         raise NotRunError("--minimal leaves pytest out")
     if find_spec("pytest") is None:
         raise NotRunError("pytest is not installed")
     if not (_ROOT / "tests").is_dir():
         raise NotRunError("the tests are in a checkout alone, and edgeseg is installed without one")
-    # Collecting those files alone takes seconds; collecting all of them takes most of the time there is.
+    # Collecting only those files needs seconds; collecting all would need most of the available time.
     files = [str(file) for file in _ROOT.glob("tests/**/test_*.py") if "mark.gpu" in file.read_text("utf-8")]
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "-rs"]
     done = subprocess.run([*command, *sorted(files)], cwd=_ROOT, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""A network on TensorRT: built, run through the raw backend and through ``Segmenter``, with and without CUDA graphs."""
+"""A network on TensorRT: built, run by the raw backend and by ``Segmenter``, with and without CUDA graphs."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from .timing import events_of, percentiles, timed
 
 ALTERNATING = [1, LARGE_BATCH]
 _MOST_MOVED = 0.01
-"""Share of pixels that a batch may give otherwise than single frames: TensorRT may take other kernels for it, whose
-rounding decides ties otherwise. What is mixed up between frames moves far more."""
+"""The share of pixels that may differ between a batch and single frames: TensorRT may use other kernels for a batch,
+whose rounding decides ties differently. Frames that are mixed up change far more pixels."""
 
 
 def fp16(order: Order, note: Note) -> None:
-    """FP16, one frame a call."""
+    """Runs FP16 with one frame in each call."""
     one_at_a_time(order, note, "fp16")
 
 
 def int8(order: Order, note: Note) -> None:
-    """INT8, one frame a call, where it pays and the bundle has it."""
+    """Runs INT8 with one frame in each call, if it is faster here and the bundle has it."""
     refuse_int8(order)
     one_at_a_time(order, note, "int8")
 
 
 def refuse_int8(order: Order) -> None:
-    """Says why INT8 is not run.
+    """Raises an error with the reason why INT8 is not run; returns if INT8 can run.
 
     Raises:
-        NotRunError: it does not pay here, or the bundle has none.
+        NotRunError: INT8 is not faster here, or the bundle has none.
     """
     if "int8" not in order.precisions:
         raise NotRunError("TensorRT for RTX quantizes weights alone, so INT8 does not pay on it")
@@ -49,7 +49,7 @@ def refuse_int8(order: Order) -> None:
 
 
 def one_at_a_time(order: Order, note: Note, precision: str) -> None:
-    """Builds an engine for single frames, and runs it every way; all ways must give the same class maps."""
+    """Builds an engine for single frames, and runs it in every way; all must give the same class maps."""
     subject = Subject(order)
     said: list[str] = []
     note(variant=subject.variant(precision).name, input_size_hw=list(subject.bundle.input_size_hw))
@@ -81,7 +81,7 @@ def one_at_a_time(order: Order, note: Note, precision: str) -> None:
 
 
 def batches(order: Order, note: Note) -> None:
-    """FP16 with one engine for 1 to 4 frames: 1 a call, 4 a call, and the two in turn, as a fleet of cameras does."""
+    """Runs FP16 with one engine for 1 to 4 frames: 1 in each call, 4, and both in turn, as with many cameras."""
     subject = Subject(order)
     options = subject.options((1, LARGE_BATCH))
     obtained = obtained_engine(subject, "fp16", options, lambda line: None)
@@ -109,7 +109,7 @@ def batches(order: Order, note: Note) -> None:
 
 
 def through_segmenter(subject: Subject, order: Order, note: Note) -> None:
-    """Runs batches of four through ``Segmenter``'s steps, as a pipeline with several sources does."""
+    """Runs batches of four through ``Segmenter``'s steps, like a pipeline with several sources."""
     with Segmenter(subject.bundle, subject.variant("fp16").name, subject.backend_name) as segmenter:
         segmenter.keep_frames(2 * LARGE_BATCH)
         segmenter.warmup()
@@ -126,14 +126,14 @@ def through_segmenter(subject: Subject, order: Order, note: Note) -> None:
 
 
 def obtained_engine(subject: Subject, precision: str, options: BuildOptions, say: Say) -> Obtained:
-    """The engine, from the proof's own cache or built; it is then the newest there."""
+    """Returns the engine, from the proof's own cache or newly built; it is then the newest in the cache."""
     tensorrt = find_tensorrt(subject.backend_name)
     variant, size_hw = subject.variant(precision), subject.bundle.input_size_hw
     return obtain(variant, size_hw, tensorrt, gpu_of(), options, say=say, on_warning=say)
 
 
 def _alone(backend: TensorRTBackend, count: int) -> dict[str, float]:
-    """The engine's own time on the GPU, in milliseconds: no copies, and nothing of the host."""
+    """Returns the engine's own time on the GPU, in milliseconds, without copies and the host's work."""
     taken = []
     with backend._cuda.current():
         execution, events = backend._engine.execution(1), events_of(backend._cuda)

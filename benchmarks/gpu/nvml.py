@@ -1,4 +1,4 @@
-"""What the driver's management library tells of a GPU: driver, memory, energy. Through ctypes, without a package."""
+"""The driver's management library: a GPU's driver, memory and energy, through ctypes, without a package."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class _Memory(ctypes.Structure):
 
 
 class Nvml:
-    """The library, open on one GPU; where it is missing or refuses, its answers are None and :attr:`why` says so.
+    """The library, open on one GPU; if it is missing or refuses, its answers are None and :attr:`why` gives the reason.
 
     Attributes:
-        why: why there are no answers; empty where there are.
+        why: the reason why there are no answers; empty if there are.
 
     Args:
-        library: the library; found by its name where None.
+        library: the library; found by its name if None.
     """
 
     def __init__(self, library: Any = None) -> None:
@@ -38,21 +38,21 @@ class Nvml:
             self.why = "NVML does not know the GPU"
 
     def driver(self) -> str | None:
-        """The driver's version, such as ``580.65.06``."""
+        """Returns the driver's version, such as ``580.65.06``."""
         text = ctypes.create_string_buffer(_TEXT_BYTES)
         if self.why or self._library.nvmlSystemGetDriverVersion(text, _TEXT_BYTES):
             return None
         return text.value.decode(errors="replace")
 
     def memory_mb(self) -> float | None:
-        """The device memory in use, everybody's, in MB (10^6 bytes)."""
+        """Returns the device memory in use by all processes, in MB (10^6 bytes)."""
         memory = _Memory()
         if self.why or self._library.nvmlDeviceGetMemoryInfo(self._device, ctypes.byref(memory)):
             return None
         return float(memory.used) / 1e6
 
     def joules(self) -> float | None:
-        """What the GPU has used since its driver was loaded; None where it does not count."""
+        """Returns the GPU's energy since its driver was loaded; None if it is not counted."""
         millijoules = ctypes.c_ulonglong()
         if self.why or self._library.nvmlDeviceGetTotalEnergyConsumption(
             self._device, ctypes.byref(millijoules)
@@ -62,6 +62,6 @@ class Nvml:
 
 
 def _index() -> int:
-    """The GPU that CUDA calls 0, which CUDA_VISIBLE_DEVICES may move; what is no number there counts as 0."""
+    """Returns the GPU that CUDA calls 0, which CUDA_VISIBLE_DEVICES may change; 0 if that is not a number."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
     return int(first) if first.isdecimal() else 0

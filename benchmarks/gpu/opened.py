@@ -1,4 +1,4 @@
-"""What the steps open alike: the prepared network, TensorRT's backend on it, and how frames are run through it."""
+"""The common parts of the steps: the prepared network, TensorRT's backend on it, and the runs of frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .timing import timed
 
 LARGE_BATCH = 4
 WARM_UPS = 3
-"""Runs before any is timed: the first warms up, the second is captured as a CUDA graph, the third replays it."""
+"""The runs before timing: the first warms up, the second is captured as a CUDA graph, the third replays it."""
 
 
 class Subject:
@@ -36,15 +36,15 @@ class Subject:
         self.backend_name = order.backend
 
     def variant(self, precision: str) -> Variant:
-        """The variant of a precision."""
+        """Returns the variant of a precision."""
         return variant_of(self.bundle, precision)
 
     def options(self, batch: tuple[int, int] = (1, 1)) -> BuildOptions:
-        """For an engine that decodes to the frames' size."""
+        """Returns the options of an engine that decodes to the frames' size."""
         return BuildOptions(batch=batch, frame_size_hw=self.frame_size_hw)
 
     def inputs(self) -> list[Frame]:
-        """The frames as the network takes them, uint8 [1, h, w, 3]."""
+        """Returns the frames in the network's input form, uint8 [1, h, w, 3]."""
         preprocess = Preprocessor(self.bundle.input_size_hw)
         return [preprocess(frame).copy() for frame in self.frames]
 
@@ -52,7 +52,7 @@ class Subject:
     def opened(
         self, precision: str, options: BuildOptions, told: dict[str, Any], graph: bool = True
     ) -> Iterator[TensorRTBackend]:
-        """The raw backend, warm; the device memory that it took goes to ``told``."""
+        """Yields the raw backend, warm; the device memory that it uses is written to ``told``."""
         nvml = Nvml()
         before = nvml.memory_mb()
         kind: Any = backend_class(self.backend_name)
@@ -66,7 +66,7 @@ class Subject:
 
 
 def through_backend(backend: TensorRTBackend, frames: list[Frame], count: int, batch: int) -> dict[str, Any]:
-    """Runs so many frames, ``batch`` a call, from the host's memory to class maps in it, and times the calls."""
+    """Runs ``count`` frames, ``batch`` in each call, from host memory to class maps in it, and times the calls."""
     pinned = backend.new_input(batch)
 
     def call(number: int) -> None:
@@ -80,7 +80,7 @@ def through_backend(backend: TensorRTBackend, frames: list[Frame], count: int, b
 
 
 def class_maps(backend: TensorRTBackend, frames: list[Frame], batches: list[int]) -> list[Frame]:
-    """The class map of each frame in turn, run in batches of these sizes around and around."""
+    """Returns the class map of each frame in turn, run in batches of these sizes, in a loop."""
     maps: list[Frame] = []
     turn = 0
     while len(maps) < len(frames):

@@ -1,4 +1,4 @@
-"""What a step is told, and the ways in which it ends."""
+"""The order for a step, and the outcomes of a step."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ...core.errors import EdgesegError
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
 Note = Callable[..., None]
-"""Adds facts to a step's result, which are written at once: a step that is killed leaves them."""
+"""A function that adds facts to a step's result. They are written at once, so that a killed step leaves them."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a step is told.
+    """The order for a step.
 
     Attributes:
-        module, function: what runs: a module by its whole name, and its function.
-        prepared: the prepared folder; empty where the step needs none.
-        out: the folder for what it leaves.
-        network: which network; empty where it is of none.
-        flavour: of TensorRT, as it was asked for; empty for the first that is installed.
-        backend: the flavour that was found, which is the name of its backend too.
-        precisions: the bundle's that pay on this machine.
-        frames: how many are run.
-        seconds: how long what lasts a time lasts.
-        torch_device: where PyTorch runs.
+        module, function: the code to run: the full name of a module, and its function.
+        prepared: the prepared folder; empty if the step needs none.
+        out: the folder for the step's files.
+        network: the network; empty if the step has none.
+        flavour: the requested TensorRT; empty for the first that is installed.
+        backend: the flavour that was found, which is also the name of its backend.
+        precisions: those of the bundle that are useful on this machine.
+        frames: the number of frames to run.
+        seconds: the duration of steps that run for a time.
+        torch_device: the device for PyTorch.
         minimal: whether packages are missing on purpose.
-        extra: of one step alone.
+        extra: options of a single step.
     """
 
     module: str
@@ -51,47 +51,47 @@ class Order:
 
     @property
     def folder(self) -> Path:
-        """The folder for what it leaves, which is there."""
+        """The existing folder for the step's files."""
         folder = Path(self.out)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def to_json(self) -> str:
-        """For another process."""
+        """Returns the order as text for another process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Order:
-        """The order that :meth:`to_json` gave."""
+        """Reads the text of :meth:`to_json`."""
         values = json.loads(text)
         return cls(**{**values, "precisions": tuple(values["precisions"])})
 
 
 class NotRunError(EdgesegError):
-    """The step cannot run here; the message says why."""
+    """The step cannot run here; the message gives the reason."""
 
 
 class CheckFailedError(EdgesegError):
-    """The step ran, and what it saw is not what is promised."""
+    """The step ran, and its result is not the promised one."""
 
 
 def check(holds: bool, text: str) -> None:
-    """Fails the step.
+    """Fails the step if a condition is false.
 
     Raises:
-        CheckFailedError: it does not hold.
+        CheckFailedError: the condition does not hold.
     """
     if not holds:
         raise CheckFailedError(text)
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line."""
+    """Returns an error in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a file that is never seen half written."""
+    """Writes a file atomically, so that no reader sees a part of it."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     partial.replace(path)

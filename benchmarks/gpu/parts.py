@@ -24,7 +24,7 @@ _SCHEMA = 1
 
 
 class PartsError(Exception):
-    """A file, a part or the index is not what it should be."""
+    """A file, a part or the index is not as expected."""
 
 
 def split(
@@ -33,10 +33,10 @@ def split(
     """Writes the parts of some files, and an index of them with their SHA-256.
 
     Args:
-        wheels: what to split; their names must differ.
-        out: a folder, made where it is missing; it must have no index yet.
-        most_bytes: of one part.
-        without: patterns of what is left out of the wheels, such as the kernels of other GPUs.
+        wheels: the files to split; their names must differ.
+        out: a folder, made if it is missing; it must have no index yet.
+        most_bytes: the largest size of one part.
+        without: patterns of the members to leave out of wheels, such as the kernels of other GPUs.
 
     Returns:
         The parts.
@@ -75,13 +75,13 @@ def split(
 
 
 def join(folder: Path, out: Path) -> None:
-    """Joins the parts, checks them, and unpacks wheels and ZIP files into a folder, for ``PYTHONPATH``.
+    """Joins and checks the parts, and unpacks wheels and ZIP files into a folder for ``PYTHONPATH``.
 
-    What is neither is put into the folder as it is.
+    Other files are written to the folder unchanged.
 
     Args:
-        folder: with the parts and their index.
-        out: made where it is missing.
+        folder: has the parts and their index.
+        out: made if it is missing.
 
     Raises:
         PartsError: a part is missing or altered, or a wheel would write outside the folder.
@@ -146,7 +146,7 @@ def _read_index(folder: Path) -> list[dict[str, Any]]:
 
 
 def _without(wheel: Path, smaller: IO[bytes], patterns: Sequence[str]) -> IO[bytes]:
-    """Copies a wheel but for the members that match a pattern."""
+    """Copies a wheel without the members that match a pattern."""
     try:
         with zipfile.ZipFile(wheel) as archive, zipfile.ZipFile(smaller, "w", zipfile.ZIP_DEFLATED) as kept:
             for member in archive.infolist():
@@ -172,7 +172,7 @@ def _pieces(file: IO[bytes], most_bytes: int) -> Iterator[bytes]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Splits or joins; returns the exit status."""
+    """Splits or joins files; returns the exit status."""
     parser = argparse.ArgumentParser(prog="parts", description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     splitting = verbs.add_parser("split", help="wheels into parts")

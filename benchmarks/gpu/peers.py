@@ -1,4 +1,4 @@
-"""Peers on the same GPU, from a frame to its class map: PyTorch eager and compiled in FP16, ONNX Runtime's CUDA."""
+"""Peers on the same GPU, from a frame to its class map: PyTorch in FP16, eager and compiled; ONNX Runtime's CUDA."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .timing import timed
 
 
 def torch_eager(order: Order, note: Note) -> None:
-    """PyTorch as it is: bytes to the GPU, all else there up to the argmax, one byte a pixel back."""
+    """Runs eager PyTorch: bytes go to the GPU, all work up to the argmax is there, one byte for each pixel returns."""
     _run_torch(order, note, compiled=False)
 
 
 def torch_compiled(order: Order, note: Note) -> None:
-    """The same through ``torch.compile``, with CUDA graphs where they can be made."""
+    """Runs the same by ``torch.compile``, with CUDA graphs if they can be made."""
     _run_torch(order, note, compiled=True)
 
 
 def onnxruntime_cuda(order: Order, note: Note) -> None:
-    """ONNX Runtime's CUDA provider on the FP16 graph, through ``Segmenter``."""
+    """Runs ONNX Runtime's CUDA provider on the FP16 graph, by ``Segmenter``."""
     why = _no_onnxruntime()
     if why:
         raise NotRunError(why)
@@ -79,7 +79,7 @@ def _run_torch(order: Order, note: Note, compiled: bool) -> None:
 
 
 def _network(subject: Subject, device: str) -> tuple[Any, Any, str]:
-    """The network on a device, its type of numbers and its origin: the checkpoint, if its packages are here."""
+    """Returns the network on a device, its dtype and its origin: the checkpoint, if its packages are installed."""
     import torch
 
     half = torch.float16 if device == "cuda" else torch.float32
@@ -101,7 +101,7 @@ def _network(subject: Subject, device: str) -> tuple[Any, Any, str]:
 
 
 def _classes(subject: Subject, coarse: Any, dtype: Any, device: str) -> Any:
-    """From an image on the device, uint8 RGB [1, h, w, 3], to classes at the frame's size, uint8 [H, W]."""
+    """Computes from an image on the device, uint8 RGB [1, h, w, 3], the classes at the frame's size, uint8 [H, W]."""
     import torch
     import torch.nn.functional as F
 
@@ -134,7 +134,7 @@ def _segment(bundle: Bundle, classes: Any, device: str) -> Callable[[Frame], Fra
 
 
 def _agreement(subject: Subject, segment: Callable[[Frame], Frame]) -> float:
-    """Share of pixels of the same class as the reference's, so that nobody is timed on something else."""
+    """Returns the share of pixels with the reference's class, so that all are timed on the same task."""
     from ...export.verification.reference import reference_masks
 
     logits = subject.network.reference_logits()

@@ -1,4 +1,4 @@
-"""The steps of the proof, in the order in which they tell most, each with its time limit."""
+"""The steps of the proof, the most informative first, each with its time limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 TOTAL_SECONDS = 530.0
-"""Of the whole proof: what has not begun by then is not run."""
+"""The time limit of the whole proof: a step that has not begun by then is not run."""
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,12 @@ class Step:
     """One step.
 
     Attributes:
-        name: short, and its own.
-        title: what it does, for a reader.
-        module, function: what runs it, under ``edgeseg.benchmarks.gpu``.
-        limit_s: after which it is killed.
-        network: which one; empty where it is of none.
-        about: the group of the report that it belongs to.
+        name: short and unique.
+        title: its action, for people.
+        module, function: its code, under ``edgeseg.benchmarks.gpu``.
+        limit_s: the time in seconds after which it is killed.
+        network: its network; empty if it has none.
+        about: its group in the report.
     """
 
     name: str
@@ -59,12 +59,12 @@ _SOAK = ("soak", "the whole pipeline", "soaking", "soak", 30)
 
 
 def plan(networks: Sequence[str], smallest: str, soak_seconds: float) -> tuple[Step, ...]:
-    """All steps after the device.
+    """Returns all steps after the device.
 
     Args:
-        networks: that are prepared; the first is soaked.
-        smallest: of them, which the faults are tried out on, for it builds soonest.
-        soak_seconds: how long the soak lasts.
+        networks: the prepared ones; the soak runs on the first.
+        smallest: the smallest of them, for the faults, because it builds fastest.
+        soak_seconds: the duration of the soak.
     """
     if not networks:
         return (DOCTOR, TESTS)
@@ -82,7 +82,7 @@ def plan(networks: Sequence[str], smallest: str, soak_seconds: float) -> tuple[S
 
 
 def named(steps: Sequence[Step]) -> Mapping[str, Step]:
-    """The steps by name."""
+    """Returns the steps by name."""
     return {step.name: step for step in steps}
 
 

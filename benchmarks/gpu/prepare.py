@@ -1,4 +1,4 @@
-"""Makes the folder that the proof is run on: it wants the ``export`` extra, and no GPU."""
+"""The preparation of the folder for the proof: it needs the ``export`` extra, but no GPU."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _MADE_WITH = ("edgeseg", "numpy", "torch", "torchvision", "onnx")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is prepared.
+    """The recipe for the preparation of one network.
 
     Attributes:
         name: in the registry.
         weights: as ``models.pretrained`` resolves it.
         num_classes: for random weights.
         arguments: the architecture's own options.
-        size_hw: the input size; the weights' own where None.
+        size_hw: the input size; that of the weights if None.
     """
 
     name: str
@@ -53,19 +53,19 @@ RECIPES = (
     Recipe("unet", "random", 6, {"width": 16}, (256, 320)),
     Recipe("deeplabv3", "random", 6, {"aux": False}, (256, 320)),
 )
-"""Narrow where the paper's form is large, so that the folder is small to carry."""
+"""Narrow where the paper's form is large, so that the folder is small to copy."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What to prepare.
+    """The request for a preparation.
 
     Attributes:
         recipes: the networks.
-        frames: how many.
+        frames: the number of frames.
         frame_size_hw: their height and width.
-        int8: also in INT8, calibrated for TensorRT.
-        pictures: how many to calibrate on.
+        int8: whether to add INT8, calibrated for TensorRT.
+        pictures: the number of calibration images.
     """
 
     recipes: Sequence[Recipe] = RECIPES
@@ -76,7 +76,7 @@ class Preparation:
 
 
 def choose_recipes(names: Sequence[str], weights: Mapping[str, str]) -> tuple[Recipe, ...]:
-    """The recipes of the networks named, all where none is; with weights of one's own where they are given.
+    """Returns the recipes of the named networks, or all; with the user's weights if they are given.
 
     Raises:
         UsageError: a name is unknown.
@@ -94,7 +94,7 @@ def prepare(
 ) -> None:
     """Writes the folder, whole or not at all.
 
-    Every bundle is verified on the CPU before it is taken. INT8 that does not pass its gates is left out with a note.
+    Every bundle is verified on the CPU before it is added. INT8 that does not pass its gates is left out with a note.
 
     Raises:
         VerificationError: a float variant does not pass its gates.
@@ -148,7 +148,7 @@ def _prepare_network(
 
 
 def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str], None]) -> list[str]:
-    """Exports and verifies; INT8 is tried first, and left out where it does not pass."""
+    """Exports and verifies; INT8 is tried first, and left out if it does not pass."""
     from ...calibration.calibrate import CalibrationRequest
     from ...export.pipeline import ExportRequest, export_bundle
     from ...models.pretrained import shipped_calibration
@@ -193,7 +193,7 @@ def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str],
 
 
 def _random_weights(folder: Path, recipe: Recipe) -> Path:
-    """Draws weights, and rounds them to float16, so that the bundle's checkpoint is half as large to carry."""
+    """Draws weights, and rounds them to float16, so that the bundle's checkpoint is half as large."""
     import torch
 
     from ...models.checkpoint import save_checkpoint
@@ -231,7 +231,7 @@ def _write_reference(path: Path, bundle: Bundle, frames: LabelledFrames) -> None
 
 
 def _write_program(path: Path, bundle: Bundle) -> str:
-    """Writes the network without its definition; returns why it could not, which costs the proof PyTorch's timings."""
+    """Writes the network without its definition; returns the reason if it cannot, and then PyTorch is not timed."""
     import torch
 
     from ...models.checkpoint import load_checkpoint
@@ -258,7 +258,7 @@ def _write_program(path: Path, bundle: Bundle) -> str:
 
 
 def _copy_packages(folder: Path) -> None:
-    """Copies the pure packages, for a machine that has neither them nor a way to fetch them."""
+    """Copies the pure Python packages, for a machine that lacks them and cannot download them."""
     for name in PURE_PACKAGES:
         distribution = metadata.distribution(name)
         for file in distribution.files or ():

@@ -1,9 +1,9 @@
-"""What the proof is run on: bundles, frames, and what PyTorch made of them, prepared on any machine and carried.
+"""The prepared input of the proof: bundles, frames and PyTorch's results, from any machine.
 
-A folder holds ``prepared.json``; ``frames/`` and ``masks/``, as PNG; and a folder for each network, with its bundle,
-the logits of the PyTorch reference (``reference.npz``) and the network as an exported program (``program.pt2``),
-which PyTorch runs without the packages that the network is defined with. ``packages/`` has the pure Python packages
-that reading a bundle needs.
+A folder contains ``prepared.json``; ``frames/`` and ``masks/``, as PNG; and a folder for each network, with its bundle,
+the logits of the PyTorch reference (``reference.npz``) and the network as an exported program (``program.pt2``).
+PyTorch runs that program without the packages of the network's definition. ``packages/`` has the pure Python packages
+that are needed to read a bundle.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class PreparedNetwork:
 
     Attributes:
         name: in the registry.
-        folder: with its bundle and reference.
+        folder: has its bundle and reference.
         sha256: of the files beside the bundle, by name.
-        notes: what was left out, and why.
+        notes: the parts that were left out, and the reasons.
     """
 
     name: str
@@ -54,15 +54,15 @@ class PreparedNetwork:
         """Opens the bundle.
 
         Raises:
-            BundleError: it is missing, or altered.
+            BundleError: it is missing or altered.
         """
         return Bundle.load(self.folder / BUNDLE)
 
     def reference_logits(self) -> npt.NDArray[np.float32]:
-        """Reads what PyTorch computed in float32 on a CPU: float32 [frames, C, h, w].
+        """Reads PyTorch's logits, computed in float32 on a CPU: float32 [frames, C, h, w].
 
         Raises:
-            BundleError: the file is missing, or altered.
+            BundleError: the file is missing or altered.
         """
         path = self.folder / REFERENCE
         read_checked(path, self.sha256.get(REFERENCE, ""))
@@ -71,10 +71,10 @@ class PreparedNetwork:
         return logits
 
     def program(self) -> Path | None:
-        """The file of the exported program; None where there is none.
+        """Returns the file of the exported program; None if there is none.
 
         Raises:
-            BundleError: it is missing, or altered.
+            BundleError: it is missing or altered.
         """
         if PROGRAM not in self.sha256:
             return None
@@ -87,10 +87,10 @@ class Prepared:
     """A prepared folder.
 
     Attributes:
-        folder: where it is.
-        source: where the frames come from.
-        truth_names: the classes that the masks speak of, in order of their ids.
-        made_with: the versions that made it, by package.
+        folder: its path.
+        source: the origin of the frames.
+        truth_names: the classes of the masks, in order of their ids.
+        made_with: the versions of the packages that made it, by package.
         networks: by name, in order.
     """
 
@@ -105,7 +105,7 @@ class Prepared:
         """Opens a folder.
 
         Raises:
-            DataError: it is no prepared folder, or of another form.
+            DataError: it is not a prepared folder, or has another form.
         """
         use_packages(folder)
         path = folder / FILE_NAME
@@ -147,7 +147,7 @@ class Prepared:
 
 
 def use_packages(folder: Path) -> None:
-    """Lets the pure packages of a prepared folder be imported, where they are not installed."""
+    """Makes the pure Python packages of a prepared folder importable, if they are not installed."""
     if all(find_spec(name) is not None for name in PURE_PACKAGES):
         return
     sys.path.append(str(folder.resolve() / PACKAGES))
@@ -155,7 +155,7 @@ def use_packages(folder: Path) -> None:
 
 
 def variant_of(bundle: Bundle, precision: str) -> Variant:
-    """The bundle's variant of a precision that TensorRT takes.
+    """Returns the bundle's variant of a precision that TensorRT accepts.
 
     Raises:
         BundleError: there is none.

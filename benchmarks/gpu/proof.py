@@ -1,4 +1,4 @@
-"""One proof: the steps in turn, each in its own process, and the report after each."""
+"""One proof: the steps in turn, each in its own process, with the report after each."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .report import markdown, summary_line
 from .supervise import Outcome, run_step
 
 SCHEMA = 1
-"""Of the JSON. It rises when a key leaves or changes its meaning; new keys may come at any time."""
+"""The version of the JSON. It rises when a key is removed or changes its meaning; new keys may appear at any time."""
 
 JSON_NAME, PAGE_NAME, LOGS = "gpu.json", "gpu.md", "logs"
 NO_GPU = 2
 _LEAST_SECONDS = 5.0
-"""With less time left a step is not begun."""
+"""A step does not begin with less time left."""
 
 _PACKAGES = (
     "tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu12-libs", "tensorrt-rtx-cu13-libs", "cuda-bindings", "pycuda", "torch",
@@ -35,18 +35,18 @@ Runner = Callable[[str, Order, float, Path], Outcome]
 
 @dataclass(frozen=True)
 class ProofOptions:
-    """What the proof is told.
+    """The options of a proof.
 
     Attributes:
         out: the folder for the report and the logs.
-        command: as it was typed.
-        networks: which of the prepared ones.
+        command: the command line.
+        networks: the chosen ones of the prepared networks.
         minimal: packages are missing on purpose.
-        flavour: of TensorRT; the first that is installed where None.
-        frames: that are run each way.
-        soak_seconds: how long the soak lasts.
-        seconds: after which no step begins.
-        torch_device: where PyTorch runs.
+        flavour: of TensorRT; the first that is installed if None.
+        frames: the number of frames in each way of running.
+        soak_seconds: the duration of the soak.
+        seconds: the time after which no step begins.
+        torch_device: the device for PyTorch.
     """
 
     out: Path
@@ -61,17 +61,17 @@ class ProofOptions:
 
 
 class Proof:
-    """Runs all steps.
+    """A run of all steps.
 
     Attributes:
-        report: what ``gpu.json`` has.
-        why_not: why no step was run; empty where they were.
+        report: the content of ``gpu.json``.
+        why_not: the reason why no step was run; empty if they were.
 
     Args:
-        prepared: what is run.
-        options: how.
-        cache: a folder of the proof's own, in which engines are built anew.
-        say: is told of each step.
+        prepared: the input.
+        options: of the proof.
+        cache: the proof's own folder for newly built engines.
+        say: called with a line for each step.
         runner: runs a step.
     """
 
@@ -106,10 +106,10 @@ class Proof:
         self._steps = plan(options.networks, smallest, options.soak_seconds)
 
     def run(self) -> int:
-        """Runs every step; the report is written after each, also where this is ended early.
+        """Runs every step; the report is written after each, even if the proof is ended early.
 
         Returns:
-            0 where none failed, 1 where one did, 2 where there is no GPU or no TensorRT to try.
+            0 if none failed, 1 if one did, 2 without a GPU or TensorRT.
 
         Raises:
             OutputError: the report cannot be written.
@@ -140,7 +140,7 @@ class Proof:
         return int(any(step["outcome"] == FAILED for step in self.report["steps"]))
 
     def summary(self) -> str:
-        """How many steps passed, failed and were not run."""
+        """Returns the numbers of steps that passed, that failed and that were not run."""
         return summary_line(self.report)
 
     def _find_device(self, ends_at: float) -> None:

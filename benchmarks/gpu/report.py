@@ -1,4 +1,4 @@
-"""What the proof found, as a page."""
+"""The report of the proof as a page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LEGEND = (
 
 
 def summary_line(report: Mapping[str, Any]) -> str:
-    """How many steps passed, failed and were not run."""
+    """Returns the numbers of steps that passed, that failed and that were not run."""
     counts = {
         kind: sum(step["outcome"] == kind for step in report["steps"]) for kind in (PASSED, FAILED, NOT_RUN)
     }
@@ -39,7 +39,7 @@ def summary_line(report: Mapping[str, Any]) -> str:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """The page."""
+    """Returns the page."""
     steps = report["steps"]
     lines = [
         "# The proof on a GPU",
@@ -212,5 +212,5 @@ def _words(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text that fits a table's cell."""
+    """Returns a text in a form for a table's cell."""
     return printable(text).replace("|", "\\|")

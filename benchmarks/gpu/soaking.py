@@ -1,4 +1,4 @@
-"""A soak on the GPU: the whole pipeline for a minute, as ``edgeseg run`` has it."""
+"""A soak on the GPU: the whole pipeline for a minute, as in ``edgeseg run``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .opened import Subject
 from .order import Note, Order, check
 
 _ROOM = 8
-"""Times the frames a second that the sink of the CPU's soak has room for."""
+"""The factor of the frame rate for which the sink has room, compared with the CPU's soak."""
 
 
 def soak(order: Order, note: Note) -> None:
-    """Runs it; nothing may fail, no result may be invalid, and neither memory may grow."""
+    """Runs the soak: nothing may fail, no result may be invalid, and neither host nor GPU memory may grow."""
     subject, nvml = Subject(order), Nvml()
     obtained_engine(subject, "fp16", subject.options(), lambda line: None)
     with Segmenter(subject.bundle, subject.variant("fp16").name, order.backend) as segmenter:

@@ -1,4 +1,4 @@
-"""Processes that can be killed: what a step is run in, so that none can stop the next."""
+"""Processes for the steps that can be killed, so that no step can stop the next."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ...core.printable import printable
 from .order import FAILED, Order
 
 _AFTER_KILL_SECONDS = 10.0
-"""A process that waits for a driver may outlive SIGKILL; the next step does not wait for it."""
+"""A process that waits for a driver may survive SIGKILL; the next step does not wait for it."""
 
 _CHILD = (sys.executable, "-m", "edgeseg.benchmarks.gpu.child")
 
 
 @dataclass
 class Outcome:
-    """What came of a step.
+    """The outcome of a step.
 
     Attributes:
         outcome: ``passed``, ``failed`` or ``not run``.
-        why: in one line; empty where it passed.
-        seconds: that it took.
-        result: what it told.
+        why: the reason in one line; empty if it passed.
+        seconds: its duration.
+        result: its facts.
     """
 
     outcome: str
@@ -41,12 +41,12 @@ class Outcome:
 
 
 def run_step(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
-    """Runs a step in a process of its own, and ends it and its children where it takes too long.
+    """Runs a step in its own process, and ends it and its children if it needs too long.
 
     Args:
-        name: of the step, which names its files.
-        order: what it is told.
-        limit_s: how long it may take.
+        name: of the step and its files.
+        order: for the step.
+        limit_s: its time limit in seconds.
         folder: for the order, the result and the log, ``NAME.log``.
     """
     file = name.replace(" ", "-")
@@ -68,7 +68,7 @@ def run_step(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
 
 @contextmanager
 def started(order: Order, folder: Path, file: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts a step; at the end of the block it and all that it started are killed, where they still run."""
+    """Starts a step; at the end of the block, it and all its child processes are killed if they still run."""
     written, result = folder / f"{file}.order.json", folder / f"{file}.result.json"
     written.write_text(order.to_json(), encoding="utf-8")
     with (folder / f"{file}.log").open("wb") as log:
@@ -89,7 +89,7 @@ def started(order: Order, folder: Path, file: str) -> Iterator[subprocess.Popen[
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """What a step has told so far; empty where nothing."""
+    """Returns the facts of a step so far; empty if there are none."""
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

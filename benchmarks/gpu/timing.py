@@ -1,4 +1,4 @@
-"""Timings of a call: on the host's clock, and on the GPU's own."""
+"""Timings of a call: by the host's clock, and by the GPU's own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .nvml import Nvml
 
 
 def percentiles(milliseconds: Iterable[float]) -> dict[str, float]:
-    """p50, p90 and p99 of some times, and how many there are."""
+    """Returns p50, p90 and p99 of some times, and their number."""
     taken = np.fromiter(milliseconds, np.float64)
     p50, p90, p99 = np.percentile(taken, (50, 90, 99))
     return {"p50": round(p50, 4), "p90": round(p90, 4), "p99": round(p99, 4), "n": len(taken)}
 
 
 def timed(calls: int, call: Callable[[int], object], frames_a_call: int = 1) -> dict[str, Any]:
-    """Calls something so many times; milliseconds a call, and joules a frame where the driver counts them."""
+    """Times some calls; returns milliseconds for each call, and joules for each frame if the driver counts them."""
     nvml = Nvml()
     before, taken = nvml.joules(), []
     for number in range(calls):
@@ -35,17 +35,17 @@ def timed(calls: int, call: Callable[[int], object], frames_a_call: int = 1) -> 
 
 
 class Events(Protocol):
-    """Marks on a stream, whose distance the GPU measures."""
+    """Two marks on a stream; the GPU measures the time between them."""
 
     def record(self, index: int) -> None:
         """Puts the first (0) or the second (1) mark on the stream."""
 
     def milliseconds(self) -> float:
-        """Waits for the second mark; gives the time between the two."""
+        """Waits for the second mark; returns the time between the two."""
 
 
 def events_of(cuda: CudaDevice) -> Events:
-    """CUDA events on a device's stream; its context must be current.
+    """Returns CUDA events on a device's stream; its context must be current.
 
     Raises:
         BackendError: CUDA failed.
@@ -76,7 +76,7 @@ class _CudaPythonEvents:
 class _PyCudaEvents:
     def __init__(self, cuda: CudaDevice) -> None:
         driver = importlib.import_module("pycuda.driver")
-        self._stream: Any = vars(cuda)["_stream"]  # pycuda's events want its own object, not the handle
+        self._stream: Any = vars(cuda)["_stream"]  # pycuda's events need its own object, not the handle
         self._events = [driver.Event() for _ in range(2)]
 
     def record(self, index: int) -> None:

@@ -1,4 +1,4 @@
-"""A variant's engine against PyTorch on the same frames, class by class, held to the gates of every bundle."""
+"""A variant's engine compared with PyTorch on the same frames, class by class, with the gates of every bundle."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .order import Note, NotRunError, Order, check
 
 
 def verified(order: Order, note: Note) -> None:
-    """Measures FP16, decoded on the GPU as it flies."""
+    """Measures FP16, decoded on the GPU as in deployment."""
     _verify(order, note, "fp16")
 
 
 def verified_int8(order: Order, note: Note) -> None:
-    """Measures INT8 likewise, where it pays and the bundle has it."""
+    """Measures INT8 in the same way, if it is faster here and the bundle has it."""
     refuse_int8(order)
     _verify(order, note, "int8")
 

@@ -1,4 +1,4 @@
-"""The contenders of the benchmark by name: edgeseg on each backend, and the ways its peers are used."""
+"""The contenders of the benchmark by name: edgeseg on each backend, and the usual ways to use its peers."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from .base import Peer
 
 OURS = "edgeseg"
 _PEERS: Registry[str] = Registry("contender", UsageError)
-"""What it is called; up to the first hyphen that is the name of its group."""
+"""The name of each contender; the part before the first hyphen is the name of its group."""
 
 register, names = _PEERS.register, _PEERS.names
 
 
 def groups() -> tuple[str, ...]:
-    """The projects that edgeseg is held against, in order of registration."""
+    """Returns the projects that edgeseg is compared with, in order of registration."""
     return tuple(dict.fromkeys(group for group in map(group_of, _PEERS) if group != OURS))
 
 
 def group_of(name: str) -> str:
-    """The project that a contender stands for."""
+    """Returns the project of a contender."""
     return name.partition("-")[0]
 
 
 def peer_class(name: str) -> type[Peer]:
-    """Looks a contender up and imports its module, which imports nothing heavy.
+    """Returns a contender's class. Its module imports nothing heavy.
 
     Raises:
-        UsageError: there is none of this name; the message lists those there are.
+        UsageError: there is none of this name; the message lists the known ones.
     """
     return cast("type[Peer]", load(_PEERS.entry(name)))
 

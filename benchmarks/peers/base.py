@@ -1,4 +1,4 @@
-"""The contract of every contender: one way to come from a camera's frame to its class map."""
+"""The contract of every contender: one way from a camera's frame to its class map."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ClassMap = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all contenders are given alike.
+    """The setting that is the same for all contenders.
 
     Attributes:
         bundle: the bundle's folder.
-        variant: that edgeseg runs; its peers run the float graph or the checkpoint.
+        variant: the variant for edgeseg; its peers run the float graph or the checkpoint.
         checkpoint: the weights, for PyTorch.
-        graphs: the folder with the float graphs that :mod:`edgeseg.benchmarks.peers.graphs` writes.
+        graphs: the folder with the float graphs of :mod:`edgeseg.benchmarks.peers.graphs`.
         input_size_hw: height and width of the network's input.
         frame_size_hw: height and width of the frames, and of the class maps.
         mean_rgb, std_rgb: normalization of images scaled to 0..1.
@@ -48,7 +48,7 @@ class Setting:
     def of(
         cls, bundle: Bundle, variant: str | None, frame_size_hw: tuple[int, int], threads: int, graphs: Path
     ) -> Setting:
-        """The setting of a bundle; ``variant`` is the bundle's default where None."""
+        """Returns the setting of a bundle; ``variant`` is the bundle's default if None."""
         entry = bundle.manifest["input"]
         return cls(
             bundle=str(bundle.path.resolve()),
@@ -63,29 +63,30 @@ class Setting:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """For another process."""
+        """Returns the setting as JSON for another process."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Setting:
-        """The setting that :meth:`to_json` gave."""
+        """Reads the output of :meth:`to_json`."""
         restored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**restored)
 
 
 class Peer(ABC):
-    """One contender, ready to take frames once it is made.
+    """One contender, ready for frames once it is made.
 
     Attributes:
-        does: how it works, in words.
-        modules: what must be installed.
-        same_map: it decodes at the frame's size, as the definition says. Otherwise at the network's, and enlarges.
-        precision: what the network computes in.
-        limit: names the bare network that no contender on the same provider can be faster than.
+        does: its method, in words.
+        modules: the modules that must be installed.
+        same_map: whether it decodes at the frame's size, by the definition. Otherwise it decodes at the network's size,
+            and enlarges the map.
+        precision: the number format of the network.
+        limit: the name of the bare network, which is the lower bound in time for contenders on the same provider.
 
     Args:
-        name: that it is registered under.
-        setting: what all contenders are given alike.
+        name: its registered name.
+        setting: the same for all contenders.
     """
 
     does: ClassVar[str]
@@ -100,16 +101,16 @@ class Peer(ABC):
 
     @classmethod
     def why_unavailable(cls, name: str) -> str:
-        """Why this contender cannot run here; empty where it can. It imports nothing heavy."""
+        """Returns the reason why this contender cannot run here; empty if it can. It imports nothing heavy."""
         absent = [module for module in cls.modules if find_spec(module) is None]
         return f"{', '.join(absent)} is not installed" if absent else ""
 
     @abstractmethod
     def __call__(self, frame_bgr: Frame) -> ClassMap:
-        """From a frame to its class map: uint8 [H, W, 3] -> uint8 [H, W]."""
+        """Computes a frame's class map: uint8 [H, W, 3] -> uint8 [H, W]."""
 
     def bare(self, frame_bgr: Frame) -> Callable[[], object]:
-        """The bare network on a frame that is prepared already: no preprocessing, and the coarse logits left alone."""
+        """Returns a function that runs only the network on a prepared frame: no preprocessing, no decoding."""
         return self._bare(
             cv2.resize(frame_bgr, self.setting.input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
         )

@@ -1,7 +1,7 @@
-"""The bundle's float graph as its peers take it: a normalized RGB image in, and what they want out.
+"""The bundle's float graph in the peers' forms: the input is a normalized RGB image, the output differs.
 
-They are the same network with the same weights. What edgeseg's exporter folded into the first convolution (channel
-order and scale) is taken out again, because the usual way to use a network is to do that outside.
+They are the same network with the same weights. Channel order and scale, which edgeseg's exporter folded into the first
+convolution, are removed again, because a network is usually used with these outside.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COARSE = "logits"
 
 
 def graph_path(folder: str | Path, form: str) -> Path:
-    """Where a form of the graph lies: ``coarse``, ``frame``, ``frame-argmax``, ``input`` or ``input-argmax``."""
+    """Returns the path of the graph's form ``coarse``, ``frame``, ``frame-argmax``, ``input`` or ``input-argmax``."""
     return Path(folder) / f"{form}.onnx"
 
 
@@ -33,10 +33,10 @@ def write_graphs(bundle: Bundle, frame_size_hw: tuple[int, int], folder: Path) -
     Args:
         bundle: with a variant of ``fp32``.
         frame_size_hw: height and width of the frames.
-        folder: to write into.
+        folder: the folder to write into.
 
     Raises:
-        BundleError: the bundle has no float variant, or its graph does not begin as edgeseg's do.
+        BundleError: the bundle has no float variant, or its graph does not begin like edgeseg's.
         MissingDependencyError: onnx is not installed.
     """
     try:
@@ -53,7 +53,7 @@ def write_graphs(bundle: Bundle, frame_size_hw: tuple[int, int], folder: Path) -
 
 
 def float_variant(bundle: Bundle) -> str:
-    """The name of the bundle's float32 variant.
+    """Returns the name of the bundle's float32 variant.
 
     Raises:
         BundleError: it has none.
@@ -67,7 +67,7 @@ def float_variant(bundle: Bundle) -> str:
 
 
 def float_graph(bundle: Bundle) -> onnx.ModelProto:
-    """``image`` float32 [1, 3, H, W], RGB, normalized -> ``logits`` float32 [1, C, h, w].
+    """Returns the graph ``image`` float32 [1, 3, H, W], RGB, normalized -> ``logits`` float32 [1, C, h, w].
 
     Raises:
         BundleError: as :func:`write_graphs`.
@@ -149,10 +149,10 @@ def with_argmax(full: onnx.ModelProto, size_hw: tuple[int, int]) -> onnx.ModelPr
 
 
 def decode_graph(classes: int, coarse_hw: tuple[int, int], size_hw: tuple[int, int]) -> onnx.ModelProto:
-    """Resize and ArgMax alone: ``logits`` float32 [1, C, h, w] -> ``classes`` uint8 [1, H, W]."""
+    """Returns Resize and ArgMax alone: ``logits`` float32 [1, C, h, w] -> ``classes`` uint8 [1, H, W]."""
     from onnx import TensorProto, helper
 
-    # The nodes are appended to this one, so that they are those of the whole graphs.
+    # The nodes are appended to this one, so that they are the same as in the whole graphs.
     start = helper.make_node("Identity", ["coarse"], [_COARSE], name="coarse")
     entry = helper.make_tensor_value_info("coarse", TensorProto.FLOAT, [1, classes, *coarse_hw])
     leave = helper.make_tensor_value_info(_COARSE, TensorProto.FLOAT, [1, classes, *coarse_hw])
@@ -162,7 +162,7 @@ def decode_graph(classes: int, coarse_hw: tuple[int, int], size_hw: tuple[int, i
 
 
 def _first_weights(nodes: Sequence[onnx.NodeProto], tensor: str, origin: str) -> list[str]:
-    """The weights of the convolutions that take the image, past zero padding."""
+    """Returns the weights of the convolutions that read the image, directly or after zero padding."""
     found = []
     for node in nodes:
         if tensor not in node.input:

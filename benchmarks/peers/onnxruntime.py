@@ -1,6 +1,6 @@
-"""ONNX Runtime the usual way: image normalized in NumPy, the last upsampling inside the graph, then the argmax.
+"""ONNX Runtime in its usual use: image normalized in NumPy, the last upsampling inside the graph, then the argmax.
 
-Sessions are opened as its documentation says: all graph optimizations, which is the default, and the threads named.
+Sessions are opened as in its documentation: with all graph optimizations, the default, and a number of threads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .graphs import INPUT, graph_path
 
 
 class _OnnxRuntimePeer(Peer):
-    """What all four ways have in common."""
+    """The base of all four ways."""
 
     modules = ("onnxruntime",)
     precision = "fp32"
@@ -55,21 +55,21 @@ class _OnnxRuntimePeer(Peer):
 
 
 class FrameSizedLogits(_OnnxRuntimePeer):
-    """The same map as ours."""
+    """A contender with the same map as ours."""
 
     does = "NumPy normalization, logits upsampled to the frame in the graph, np.argmax"
     form = "frame"
 
 
 class FrameSizedArgMax(_OnnxRuntimePeer):
-    """The same map as ours."""
+    """A contender with the same map as ours."""
 
     does = "NumPy normalization, logits upsampled to the frame and ArgMax in the graph"
     form = "frame-argmax"
 
 
 class InputSizedLogits(_OnnxRuntimePeer):
-    """Another map: blocky where the frame is larger than the network's input."""
+    """A contender with another map, which has blocks if the frame is larger than the network's input."""
 
     does = "NumPy normalization, logits upsampled to the network's input, np.argmax, nearest to the frame"
     form = "input"
@@ -77,7 +77,7 @@ class InputSizedLogits(_OnnxRuntimePeer):
 
 
 class InputSizedArgMax(_OnnxRuntimePeer):
-    """Another map: blocky where the frame is larger than the network's input."""
+    """A contender with another map, which has blocks if the frame is larger than the network's input."""
 
     does = "NumPy normalization, logits upsampled to the network's input and ArgMax in the graph, nearest to the frame"
     form = "input-argmax"

@@ -1,5 +1,5 @@
-"""OpenVINO as its documentation says to use it: resize, colour and normalization in its preprocessing API, the last
-upsampling and the argmax in the graph, one byte a pixel out, tuned for latency.
+"""OpenVINO, used as in its documentation: resize, colour and normalization in its preprocessing API, the last
+upsampling and the argmax in the graph, one byte of output for each pixel, tuned for latency.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHORT = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
 
 
 class _OpenVinoPeer(Peer):
-    """What all four ways have in common."""
+    """The base of all four ways."""
 
     modules = ("openvino",)
     asked: ClassVar[str] = ""
@@ -36,13 +36,13 @@ class _OpenVinoPeer(Peer):
         self.limit = f"openvino {self.precision}"
 
     def __call__(self, frame_bgr: Frame) -> ClassMap:
-        # Neither the frame nor the map is copied; the map is, because the next frame would write over it.
+        # The frame is shared without a copy. The map is copied, because the next frame would overwrite it.
         answer = self._request.infer(frame_bgr[None], share_inputs=True, share_outputs=True)
         classes: ClassMap = answer[0].reshape(answer[0].shape[-2:])
         return classes.copy() if self.same_map else resized(classes, self.setting.frame_size_hw)
 
     def _with_processing(self, size_hw: tuple[int, int]) -> Any:
-        """The float graph from frames of bytes to class maps of bytes."""
+        """Returns the float graph from frames of bytes to class maps of bytes."""
         ov, setting = self._ov, self.setting
         ops = importlib.import_module("openvino.opset13")
         preprocess = importlib.import_module("openvino.preprocess")
@@ -62,7 +62,7 @@ class _OpenVinoPeer(Peer):
         frame.set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         frame.set_color_format(preprocess.ColorFormat.BGR)
         frame.set_spatial_static_shape(*setting.frame_size_hw)
-        # Bytes are resized in a fifth of the time that floats take, and as OpenCV rounds them.
+        # Bytes are resized in a fifth of the time of floats, with OpenCV's rounding.
         steps.resize(preprocess.ResizeAlgorithm.RESIZE_LINEAR).convert_element_type(ov.Type.f32)
         steps.convert_color(preprocess.ColorFormat.RGB)
         steps.mean([255 * value for value in setting.mean_rgb])
@@ -91,27 +91,27 @@ class _OpenVinoPeer(Peer):
 
 
 class FrameSized(_OpenVinoPeer):
-    """The same map as ours, in the precision that OpenVINO chooses."""
+    """A contender with the same map as ours, in OpenVINO's choice of precision."""
 
     does = "its preprocessing API, logits upsampled to the frame and argmax in the graph, its own precision"
 
 
 class FrameSizedFloat32(FrameSized):
-    """The same map as ours, in float32."""
+    """A contender with the same map as ours, in float32."""
 
     does = "its preprocessing API, logits upsampled to the frame and argmax in the graph, float32"
     asked = "f32"
 
 
 class InputSized(_OpenVinoPeer):
-    """Another map: blocky where the frame is larger than the network's input."""
+    """A contender with another map, which has blocks if the frame is larger than the network's input."""
 
     does = "its preprocessing API, argmax in the graph at the network's input, nearest to the frame, its own precision"
     same_map = False
 
 
 class InputSizedFloat32(InputSized):
-    """Another map, in float32."""
+    """A contender with another map, in float32."""
 
     does = "its preprocessing API, argmax in the graph at the network's input, nearest to the frame, float32"
     asked = "f32"

@@ -15,11 +15,11 @@ from .base import ClassMap, Frame, Peer, Setting
 
 SPIN = "-spin"
 _MANNERS = ("-f32", SPIN)
-"""End the name of a device: computing in float32 where it would choose less; waiting at full speed."""
+"""Endings of a device's name: float32 even if it would choose a lower precision; threads that wait actively."""
 
 
 class EdgesegPeer(Peer):
-    """The segmenter as its users call it; the backend is the name's second half."""
+    """The segmenter as its users call it; the second part of the name is the backend."""
 
     does = "bytes resized into the network's input, coarse logits out, exact decode"
 
@@ -33,7 +33,7 @@ class EdgesegPeer(Peer):
 
     @classmethod
     def why_unavailable(cls, name: str) -> str:
-        """Why the backend cannot run here; empty where it can."""
+        """Returns the reason why the backend cannot run here; empty if it can."""
         try:
             backend, device = place(name)
             return backend_class(backend).why_unavailable(device)
@@ -49,7 +49,7 @@ class EdgesegPeer(Peer):
 
 
 def place(name: str) -> tuple[str, str]:
-    """Backend and device of a contender of ours: ``edgeseg-openvino-f32`` -> ``openvino`` on ``cpu-f32``.
+    """Returns backend and device of one of our contenders: ``edgeseg-openvino-f32`` -> ``openvino``, ``cpu-f32``.
 
     Raises:
         BackendError: there is no such backend.

@@ -1,4 +1,4 @@
-"""PyTorch on the CPU as its tuning guide says: channels last, inference mode, bfloat16, and compiled."""
+"""PyTorch on the CPU, as in its tuning guide: channels last, inference mode, bfloat16, and compiled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Eager(Peer):
-    """The checkpoint as it is."""
+    """The checkpoint without changes."""
 
     does = "eager, channels last, logits upsampled to the frame, argmax"
     modules = ("torch", "safetensors")
@@ -41,7 +41,7 @@ class Eager(Peer):
         std = torch.tensor(setting.std_rgb).view(1, 3, 1, 1)
 
         def normalized(picture_rgb: Tensor) -> Tensor:
-            # Of an image [1, h, w, 3] this is a view in channels last.
+            # For an image [1, h, w, 3] this is a view in channels last, without a copy.
             return (picture_rgb.permute(0, 3, 1, 2).float() / 255 - mean) / std  # [1, 3, h, w]
 
         def coarse(image: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Eager(Peer):
 
     @classmethod
     def why_unavailable(cls, name: str) -> str:
-        """Also names a missing C++ compiler, which ``torch.compile`` needs on the CPU."""
+        """Also returns a missing C++ compiler as the reason, because ``torch.compile`` needs one on the CPU."""
         missing = super().why_unavailable(name)
         if missing or not cls.compiled:
             return missing
@@ -93,26 +93,26 @@ class Eager(Peer):
 
 
 class EagerBfloat16(Eager):
-    """With autocast to bfloat16, on processors that compute in it."""
+    """The checkpoint with autocast to bfloat16, on processors that compute in it."""
 
     does = "eager, channels last, autocast to bfloat16, logits upsampled to the frame, argmax"
     precision = "bf16"
 
     @classmethod
     def why_unavailable(cls, name: str) -> str:
-        """Also says where the processor does not compute in bfloat16."""
+        """Also returns a processor that does not compute in bfloat16 as the reason."""
         return super().why_unavailable(name) or _why_no_bfloat16()
 
 
 class Compiled(Eager):
-    """Normalization, network, upsampling and argmax compiled as one, with frozen weights."""
+    """Normalization, network, upsampling and argmax, compiled together with frozen weights."""
 
     does = "torch.compile from bytes to classes, weights frozen"
     compiled = True
 
 
 class CompiledBfloat16(EagerBfloat16):
-    """Compiled, with autocast to bfloat16."""
+    """The compiled form with autocast to bfloat16."""
 
     does = "torch.compile from bytes to classes, weights frozen, autocast to bfloat16"
     compiled = True

@@ -170,7 +170,7 @@ def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, loo
     worn = np.clip(
         noise + 16 * np.exp(-(((distance - street.half_m / 2) / 0.9) ** 2)) + (cloud - 128.0) * 0.25, 0, 255
     )
-    worn[np.abs(distance - street.half_m / 2) < 0.15] -= 14  # oil along the middle of each lane
+    worn[np.abs(distance - street.half_m / 2) < 0.15] -= 14  # oil stains along the middle of each lane
     ribbon.put(canvas, distance < street.half_m, _ASPHALT, np.clip(worn, 0, 255).astype(np.uint8), ROAD)
     gutter = (distance < street.half_m) & (distance > street.half_m - 0.3)
     ribbon.put(canvas, gutter, spread((84, 84, 84), 0.2), noise, None)

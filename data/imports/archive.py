@@ -21,7 +21,7 @@ _MOST_PATH = 1000
 
 @contextmanager
 def unpacked(path: Path, beside: Path) -> Iterator[Path]:
-    """Unpacks an archive while the block runs. Links, and names that lead out of the folder, are not unpacked.
+    """Unpacks an archive while the block runs. Links are skipped; names that lead out of the folder are refused.
 
     Args:
         path: of the archive.

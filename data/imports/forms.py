@@ -65,7 +65,7 @@ def read_ade20k(tree: Tree, asked: Asked) -> Found:
 
 
 def read_camvid(tree: Tree, asked: Asked) -> Found:
-    """Reads CamVid in the layout of SegNet's authors, and CVAT's export of that form, with its own classes and colours."""
+    """Reads CamVid in the layout of SegNet's authors, and CVAT's export of it, with its own classes and colours."""
     paired = pair_up(tree.pictures())
     classes = asked.classes or _listed(tree)
     if classes is not None:
