@@ -242,7 +242,10 @@ def verdict(
     """Returns the conclusions from the soak, in words."""
     first, last = parts
     ratio = last.p50 / first.p50
-    pace = "slower than" if ratio > _SLOWER else "faster than" if ratio < 1 / _SLOWER else "as fast as"
+    if ratio > _SLOWER:
+        pace = "slower than"
+    else:
+        pace = "faster than" if ratio < 1 / _SLOWER else "as fast as"
     grown = slope * span_s / 3600
     does = "grows" if grows(slope, span_s) else "does not grow"
     return [

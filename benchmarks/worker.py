@@ -63,19 +63,19 @@ def main() -> int:
     frames = list(np.load(order["frames"]))
     bare: Callable[[], object] | None = None
     for line in sys.stdin:
-        wish = json.loads(line)
-        if wish["do"] == "maps":
-            np.save(wish["to"], np.stack([peer(frame) for frame in frames]))
+        request = json.loads(line)
+        if request["do"] == "maps":
+            np.save(request["to"], np.stack([peer(frame) for frame in frames]))
             _answer(answers, {})
             continue
-        if wish["do"] == "bare" and bare is None:
+        if request["do"] == "bare" and bare is None:
             bare = peer.bare(frames[0])
             bare()
         times = []
-        for number in range(wish["first"], wish["first"] + wish["count"]):
+        for number in range(request["first"], request["first"] + request["count"]):
             frame = frames[number % len(frames)]
             start = time.perf_counter()
-            if wish["do"] == "frames" or bare is None:
+            if request["do"] == "frames" or bare is None:
                 peer(frame)
             else:
                 bare()

@@ -331,7 +331,9 @@ def _given_plan(
     graph: Graph, record: Record, request: CalibrationRequest, target: str, excluded: tuple[str, ...]
 ) -> Plan:
     known = record.plans.get(target)
-    method = request.method if request.method != "auto" else known.method if known else _BLIND_METHOD
+    method = request.method
+    if method == "auto":
+        method = known.method if known else _BLIND_METHOD
     return _unmeasured(graph, record, request, target, method, excluded)
 
 

@@ -42,7 +42,11 @@ class Operator:
     def description(self) -> str:
         """A description for people: ``classifier.cbr.0, 1 x 1``."""
         height, width = self.kernel_hw
-        form = ", depthwise" if self.depthwise else ", transposed" if self.kind == "ConvTranspose" else ""
+        form = ""
+        if self.depthwise:
+            form = ", depthwise"
+        elif self.kind == "ConvTranspose":
+            form = ", transposed"
         return f"{self.weight.removesuffix('.weight')}, {height} x {width}{form}"
 
 

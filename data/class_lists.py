@@ -60,19 +60,19 @@ def read_labels(root: Path) -> LabelMap:
     named = find_list(root)
     if named is None and _OFFICIAL.fullmatch(root.resolve().name):
         return voc_labels()
-    told = f"{root} has no labelmap.txt, and what its masks hold is not guessed"
+    problem = f"{root} has no labelmap.txt, and what its masks hold is not guessed"
     voc = (
         f"where the classes are PASCAL VOC's, `edgeseg data import {root} --out DIR --classes voc` writes it"
     )
     if named is not None:
         raise DataError(
-            f"{told}: `edgeseg data import {root} --out DIR` takes the {len(read_list(named))} classes of "
+            f"{problem}: `edgeseg data import {root} --out DIR` takes the {len(read_list(named))} classes of "
             f"{named.name}; {voc}"
         )
     lines = _lines_from_masks(root)
     if lines:
-        told += f": write one, names of your own instead of these: {' '.join(lines)}"
-    raise DataError(f"{told}; {voc}")
+        problem += f": write one, names of your own instead of these: {' '.join(lines)}"
+    raise DataError(f"{problem}; {voc}")
 
 
 def find_list(folder: Path) -> Path | None:

@@ -48,9 +48,9 @@ class UnknownColoursError(DataError):
         first = next(iter(self.unknown))
         several = len(self.unknown) > 1
         what = f"{len(self.unknown)} colours that" if several else f"the colour {first}, which"
-        told = " ".join(lines_for(self.unknown)[:_MOST_TOLD])
+        shown = " ".join(lines_for(self.unknown)[:_MOST_TOLD])
         more = f" and {len(self.unknown) - _MOST_TOLD} more" if len(self.unknown) > _MOST_TOLD else ""
-        return f"{path} holds {what} no class of the label map has; add to labelmap.txt: {told}{more}"
+        return f"{path} holds {what} no class of the label map has; add to labelmap.txt: {shown}{more}"
 
 
 def lines_for(colours: Mapping[Rgb, int]) -> list[str]:

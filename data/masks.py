@@ -123,15 +123,15 @@ def open_mask(
 
 def _why_too_deep(values: npt.NDArray[np.generic], path: Path) -> str:
     """Describes the most likely content of a mask with more than 8 bits for each pixel."""
-    told = f"the mask {path} has more than 8 bits a pixel"
+    problem = f"the mask {path} has more than 8 bits a pixel"
     distinct = np.unique(values)
     if values.dtype.kind in "ui" and distinct.max() > VOID:
         return (
-            f"{told} and values up to {distinct.max()}: instance ids, as Cityscapes' instanceIds or COCO's panoptic "
+            f"{problem} and values up to {distinct.max()}: instance ids, as Cityscapes' instanceIds or COCO's panoptic "
             "masks have them, and no class ids; expected one value a class: take the set's class masks, or write "
             "the class of each instance"
         )
-    return f"{told}; expected class ids or colours: save it in 8 bits"
+    return f"{problem}; expected class ids or colours: save it in 8 bits"
 
 
 def _ids_by_colour(labels: LabelMap) -> dict[int, int]:

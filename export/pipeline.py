@@ -153,13 +153,13 @@ def _check_outputs(request: ExportRequest) -> None:
     """
     asked = request.calibration
     reads = Reads().add_dataset(request.data)
-    for told, name in (
+    for role, name in (
         ("the weights", request.weights),
         ("the ranges", asked and asked.ranges),
         ("the exclusions", asked and asked.exclude),
     ):
         if name and Path(name).is_file():
-            reads.add(f"{told} {name}", Path(name))
+            reads.add(f"{role} {name}", Path(name))
     if asked is not None and asked.source and Path(asked.source).is_dir():
         reads.add_dataset(Path(asked.source))
     check_output(request.out, folder=True, reads=reads, replaces_bundle=True)

@@ -20,11 +20,11 @@ _UNKNOWN = 3
 
 def run_order(order: Order, result: Path) -> dict[str, Any]:
     """Runs a step in this process, writes its outcome, and returns it."""
-    told: dict[str, Any] = {"outcome": FAILED, "why": "it has not ended", "result": {}}
+    record: dict[str, Any] = {"outcome": FAILED, "why": "it has not ended", "result": {}}
 
     def note(**facts: Any) -> None:
-        told["result"].update(facts)
-        write_json(result, told)
+        record["result"].update(facts)
+        write_json(result, record)
 
     try:
         note()
@@ -32,22 +32,21 @@ def run_order(order: Order, result: Path) -> dict[str, Any]:
             use_packages(Path(order.prepared))
         step = getattr(importlib.import_module(order.module), order.function)
         step(order, note)
-        told.update(outcome=PASSED, why="")
+        record.update(outcome=PASSED, why="")
     except NotRunError as error:
-        told.update(outcome=NOT_RUN, why=first_line(error))
+        record.update(outcome=NOT_RUN, why=first_line(error))
     except EdgesegError as error:
-        told.update(outcome=FAILED, why=first_line(error))
-    except (
-        Exception
-    ) as error:  # a fault of ours, or of a library: the report tells it, and the log has all of it
+        record.update(outcome=FAILED, why=first_line(error))
+    except Exception as error:
+        # A fault in our code or in a library: the report has one line, and the log has the traceback.
         traceback.print_exc()
         place = traceback.extract_tb(error.__traceback__)[-1]
-        told.update(
+        record.update(
             outcome=FAILED,
             why=f"{type(error).__name__}: {first_line(error)} ({Path(place.filename).name}:{place.lineno})",
         )
     note()
-    return told
+    return record
 
 
 def main() -> int:

@@ -80,11 +80,11 @@ def two_processes(order: Order, note: Note) -> None:
     ):
         first.wait()
         second.wait()
-    told = [read_result(folder / f"{name}.result.json") for name in _MEMBERS]
-    for name, each in zip(_MEMBERS, told, strict=True):
+    facts = [read_result(folder / f"{name}.result.json") for name in _MEMBERS]
+    for name, each in zip(_MEMBERS, facts, strict=True):
         note(**{name: each.get("result", {})})
         check(each.get("outcome") == "passed", f"the {name} process: {each.get('why', 'it left no result')}")
-    results = [each["result"] for each in told]
+    results = [each["result"] for each in facts]
     overlap = min(r["ended_at"] for r in results) - max(r["began_at"] for r in results)
     note(overlap_seconds=round(overlap, 3))
     check(overlap > 0, "the two did not run at the same time")
@@ -147,8 +147,8 @@ def cancelled_build(order: Order, note: Note) -> None:
     obtained = obtain(variant, size_hw, tensorrt, gpu_of(), options, cache=cache)
     note(built_again_seconds=obtained.seconds)
     check(obtained.seconds is not None, "the second build found an engine that nobody had built")
-    told: dict[str, Any] = {}
-    with subject.opened("fp16", options, told) as backend:
+    facts: dict[str, Any] = {}
+    with subject.opened("fp16", options, facts) as backend:
         maps = class_maps(backend, subject.inputs(), [1])
     check(all(np.asarray(each).size for each in maps), "the engine gives no class maps")
 

@@ -62,12 +62,12 @@ def one_at_a_time(order: Order, note: Note, precision: str) -> None:
     )
     inputs, maps = subject.inputs(), {}
     for graph in (True, False):
-        told: dict[str, Any] = {}
-        with subject.opened(precision, subject.options(), told, graph) as backend:
-            told |= through_backend(backend, inputs, order.frames, 1)
-            told["why_no_graph"] = backend.why_no_graph
+        facts: dict[str, Any] = {}
+        with subject.opened(precision, subject.options(), facts, graph) as backend:
+            facts |= through_backend(backend, inputs, order.frames, 1)
+            facts["why_no_graph"] = backend.why_no_graph
             maps[f"backend, graph {graph}"] = class_maps(backend, inputs, [1])
-            note(**{_named("backend", graph): told})
+            note(**{_named("backend", graph): facts})
             if graph:
                 note(engine_alone=_alone(backend, order.frames))
         with Segmenter(subject.bundle, subject.variant(precision).name, subject.backend_name) as segmenter:
@@ -75,8 +75,8 @@ def one_at_a_time(order: Order, note: Note, precision: str) -> None:
             segmenter.backend.cuda_graph = graph
             segmenter.warmup()
             maps[f"Segmenter, graph {graph}"] = [segmenter(frame).classes.copy() for frame in subject.frames]
-            told = timed(order.frames, lambda i: segmenter(subject.frames[i % len(subject.frames)]))
-            note(**{_named("segmenter", graph): told})
+            facts = timed(order.frames, lambda i: segmenter(subject.frames[i % len(subject.frames)]))
+            note(**{_named("segmenter", graph): facts})
     _check_same(maps)
 
 
@@ -88,18 +88,18 @@ def batches(order: Order, note: Note) -> None:
     note(build_seconds=None if obtained.seconds is None else round(obtained.seconds, 1))
     inputs = subject.inputs()
     for graph in (True, False):
-        told: dict[str, Any] = {}
-        with subject.opened("fp16", options, told, graph) as backend:
+        facts: dict[str, Any] = {}
+        with subject.opened("fp16", options, facts, graph) as backend:
             for batch in (1, LARGE_BATCH):
-                told[f"batch_{batch}"] = through_backend(backend, inputs, order.frames, batch)
-            told["alternating"] = _alternating(backend, inputs, order.frames)
-            told["why_no_graph"] = backend.why_no_graph
+                facts[f"batch_{batch}"] = through_backend(backend, inputs, order.frames, batch)
+            facts["alternating"] = _alternating(backend, inputs, order.frames)
+            facts["why_no_graph"] = backend.why_no_graph
             single = class_maps(backend, inputs, [1])
             moved = {
                 name: round(_moved(single, class_maps(backend, inputs, sizes)), 6)
                 for name, sizes in (("batch_4", [LARGE_BATCH]), ("alternating", ALTERNATING))
             }
-        note(**{_named("backend", graph): told, _named("moved_pixels", graph): moved})
+        note(**{_named("backend", graph): facts, _named("moved_pixels", graph): moved})
         for name, share in moved.items():
             check(
                 share <= _MOST_MOVED,

@@ -73,9 +73,9 @@ def _run_torch(order: Order, note: Note, compiled: bool) -> None:
     note(first_frame_seconds=round(time.perf_counter() - start, 2))
     for frame in frames[:WARM_UPS]:
         segment(frame)
-    told = timed(order.frames, lambda i: segment(frames[i % len(frames)]))
+    facts = timed(order.frames, lambda i: segment(frames[i % len(frames)]))
     memory = round(torch.cuda.max_memory_reserved() / 1e6, 1) if on_gpu else None
-    note(**told, device_memory_mb=memory, agreement=_agreement(subject, segment))
+    note(**facts, device_memory_mb=memory, agreement=_agreement(subject, segment))
 
 
 def _network(subject: Subject, device: str) -> tuple[Any, Any, str]:

@@ -249,9 +249,8 @@ def _write_program(path: Path, bundle: Bundle) -> str:
     try:
         picture = torch.zeros(1, 3, *bundle.input_size_hw, dtype=torch.float16)
         torch.export.save(torch.export.export(Coarse().half().eval(), (picture,)), str(path))
-    except (
-        Exception
-    ) as error:  # a compiler's error may be of any kind, and the rest of the proof does without
+    except Exception as error:
+        # A compiler's error may be of any kind, and the rest of the proof does not need the program.
         path.unlink(missing_ok=True)
         return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
     return ""

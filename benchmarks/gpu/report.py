@@ -122,14 +122,14 @@ def _speed_table(steps: Iterable[Mapping[str, Any]]) -> Table:
     return Table(["network", "way", "p50 ms", "p90", "p99", "MB", "J a frame"], rows, left=2)
 
 
-def _speed_row(network: str, title: str, told: Mapping[str, Any]) -> list[str]:
-    ms = told["ms"]
+def _speed_row(network: str, title: str, facts: Mapping[str, Any]) -> list[str]:
+    ms = facts["ms"]
     return [
         network,
         title,
         *(number(ms[key], 3) for key in ("p50", "p90", "p99")),
-        number(told.get("device_memory_mb"), 0),
-        number(told.get("joules_per_frame"), 4),
+        number(facts.get("device_memory_mb"), 0),
+        number(facts.get("joules_per_frame"), 4),
     ]
 
 
@@ -137,13 +137,13 @@ def _batch_table(steps: Iterable[Mapping[str, Any]]) -> Table:
     rows = []
     for step in steps:
         for key, title in (("backend_graph", "CUDA graph"), ("backend_no_graph", "no graph")):
-            told = step["result"].get(key)
-            if step["about"] != "batches" or told is None:
+            facts = step["result"].get(key)
+            if step["about"] != "batches" or facts is None:
                 continue
             moved = step["result"].get(key.replace("backend", "moved_pixels"), {})
             for batch, frames in (("batch_1", "1"), ("batch_4", "4"), ("alternating", "1, 4 in turn")):
-                if batch in told:
-                    ms = told[batch]["ms"]
+                if batch in facts:
+                    ms = facts[batch]["ms"]
                     rows.append(
                         [
                             step["network"],
@@ -159,24 +159,24 @@ def _batch_table(steps: Iterable[Mapping[str, Any]]) -> Table:
 def _parity_table(steps: Iterable[Mapping[str, Any]]) -> Table:
     rows = []
     for step in steps:
-        told = step["result"]
-        if not step["about"].startswith("verify") or "gates" not in told:
+        facts = step["result"]
+        if not step["about"].startswith("verify") or "gates" not in facts:
             continue
         judged = {
-            name: c["drop"] for name, c in told["classes"].items() if c["judged"] and c["drop"] is not None
+            name: c["drop"] for name, c in facts["classes"].items() if c["judged"] and c["drop"] is not None
         }
         worst = max(judged, key=lambda name: judged[name], default="")
-        refused = [gate["gate"] for gate in told["gates"] if not gate["passed"]]
+        refused = [gate["gate"] for gate in facts["gates"] if not gate["passed"]]
         rows.append(
             [
                 step["network"],
-                told["precision"],
+                facts["precision"],
                 "all" if not refused else f"not {', '.join(refused)}",
-                str(told["frames"]),
-                number(100 * told["pixel_agreement"], 3),
-                number(100 * told["tie_share"], 3),
-                number(100 * told["real_disagreement"], 4),
-                number(100 * told["relative_logit_error"], 3),
+                str(facts["frames"]),
+                number(100 * facts["pixel_agreement"], 3),
+                number(100 * facts["tie_share"], 3),
+                number(100 * facts["real_disagreement"], 4),
+                number(100 * facts["relative_logit_error"], 3),
                 f"{_cell(worst)} {number(100 * judged[worst], 2)}" if worst else "–",
             ]
         )

@@ -59,11 +59,11 @@ def run_step(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
         except subprocess.TimeoutExpired:
             status = None
     seconds = time.monotonic() - start
-    told = read_result(result)
-    if status == 0 and told:
-        return Outcome(told["outcome"], told["why"], seconds, told["result"])
+    answer = read_result(result)
+    if status == 0 and answer:
+        return Outcome(answer["outcome"], answer["why"], seconds, answer["result"])
     why = f"it took longer than its limit of {limit_s:.0f} s" if status is None else _death(status, log)
-    return Outcome(FAILED, why, seconds, told.get("result", {}))
+    return Outcome(FAILED, why, seconds, answer.get("result", {}))
 
 
 @contextmanager
@@ -91,10 +91,10 @@ def started(order: Order, folder: Path, file: str) -> Iterator[subprocess.Popen[
 def read_result(path: Path) -> dict[str, Any]:
     """Returns the facts of a step so far; empty if there are none."""
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return told
+    return answer
 
 
 def _death(status: int, log: Path) -> str:

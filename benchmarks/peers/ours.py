@@ -14,7 +14,7 @@ from ...runtime.segmenter import Segmenter
 from .base import ClassMap, Frame, Peer, Setting
 
 SPIN = "-spin"
-_MANNERS = ("-f32", SPIN)
+_SUFFIXES = ("-f32", SPIN)
 """Endings of a device's name: float32 even if it would choose a lower precision; threads that wait actively."""
 
 
@@ -55,6 +55,6 @@ def place(name: str) -> tuple[str, str]:
         BackendError: there is no such backend.
     """
     backend = name.partition("-")[2]
-    manner = next((manner for manner in _MANNERS if backend.endswith(manner)), "")
-    backend = backend.removesuffix(manner)
-    return backend, backend_class(backend).default_device + manner
+    suffix = next((suffix for suffix in _SUFFIXES if backend.endswith(suffix)), "")
+    backend = backend.removesuffix(suffix)
+    return backend, backend_class(backend).default_device + suffix

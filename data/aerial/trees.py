@@ -102,7 +102,7 @@ class Tree:
 def cast_shadow(canvas: Canvas, tree: Tree, look: Look) -> None:
     """Draws the crown's shadow on everything below: ground, parking places, roofs."""
     fall = look.shadow_xy * tree.height_m * PX_PER_M
-    for share in (0.3, 0.55, 0.8):  # a crown is deep, so its lower, middle and upper parts have separate shadows
+    for share in (0.3, 0.55, 0.8):  # a crown is deep: one shadow each for its lower, middle and upper part
         corner = np.rint(tree.centre_xy + fall * share - tree.crown.size / 2).astype(int)
         with canvas.window(int(corner[0]), int(corner[1]), tree.crown.size, tree.crown.size) as patch:
             np.minimum(patch.light, 255 - (tree.crown.alpha // 10) * 8, out=patch.light)

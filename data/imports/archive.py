@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from ...core.errors import DataError
 from ...core.files import open_regular
 
+# zipfile raises RuntimeError if a password is needed.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _MOST_MEMBERS = 2_000_000
 _BLOCK_BYTES = 1 << 20
@@ -35,11 +36,7 @@ def unpacked(path: Path, beside: Path) -> Iterator[Path]:
         try:
             with open_regular(path) as file, zipfile.ZipFile(file) as archive:
                 _unpack(archive, folder, path)
-        except (
-            *_DAMAGED,
-            OSError,
-            ValueError,
-        ) as error:  # zipfile raises RuntimeError if a password is needed
+        except (*_DAMAGED, OSError, ValueError) as error:
             raise DataError(f"cannot unpack {path}: {error}; pack it again, without a password") from error
         yield folder
     finally:

@@ -67,7 +67,7 @@ def _picture(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | b
     candidates = [] if not isinstance(named, str) else [PureWindowsPath(named).name]
     candidates += [path.stem + suffix for suffix in SUFFIXES]
     for name in candidates:
-        if name and os.path.isfile(tree.root / path.parent / name):  # Path.is_file raises if a name is too long
+        if name and os.path.isfile(tree.root / path.parent / name):  # Path.is_file raises for a long name
             return tree.root / path.parent / name
     if isinstance(entry.get("imageData"), str):
         try:

@@ -81,7 +81,10 @@ def show_layers(console: Console, comparison: LayerComparison) -> None:
     for head in ("total %", "own %", "may be %", "clipped %"):
         table.add_column(head, justify="right", no_wrap=True)
     for operator in comparison.operators:
-        mark = "first" if operator is comparison.first else "departs" if operator.departs else ""
+        if operator is comparison.first:
+            mark = "first"
+        else:
+            mark = "departs" if operator.departs else ""
         style = {"first": "bold red", "departs": "red"}.get(mark)
         table.add_row(
             mark,

@@ -111,7 +111,10 @@ def _gates(variant: Mapping[str, Any]) -> str:
     for gate in variant["gates"]:
         form, factor, meaning = _GATE_UNITS[gate["gate"]]
         measured, limit = gate["measured"] * factor, gate["limit"] * factor
-        share = (1.0 if measured > 0 else 0.0) if limit == 0 else max(0.0, measured / limit)
+        if limit == 0:
+            share = 1.0 if measured > 0 else 0.0
+        else:
+            share = max(0.0, measured / limit)
         kind = "good" if gate["passed"] else "bad"
         hangs_on = gate["class"] or gate["operator"]
         whose = f" ({escape(hangs_on)})" if hangs_on else ""

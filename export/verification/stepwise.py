@@ -90,10 +90,12 @@ def walk(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> Iterator[tuple[o
     constants = initializers(model)
     values = dict(feeds)
     for position, node in enumerate(nodes):
-        inputs = [
-            None if not name else constants[name] if name in constants else values[name]
-            for name in node.input
-        ]
+        inputs: list[Array | None] = []
+        for name in node.input:
+            if not name:
+                inputs.append(None)
+            else:
+                inputs.append(constants[name] if name in constants else values[name])
         outputs = run_node(node, model, inputs)
         yield node, outputs
         values.update(zip(filter(None, node.output), outputs, strict=True))
