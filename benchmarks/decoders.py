@@ -23,7 +23,7 @@ Decode = Callable[[Logits], ClassMap]
 def decoders(
     classes: int, coarse_hw: tuple[int, int], size_hw: tuple[int, int], threads: int
 ) -> dict[str, Decode]:
-    """Returns the available methods by name; each takes float32 [C, h, w] and returns uint8 [H, W]."""
+    """Returns the available methods by name; each decodes float32 [C, h, w] to uint8 [H, W]."""
     cv2.setNumThreads(threads)
     ways: dict[str, Decode] = {
         "edgeseg": _ours(size_hw, threads),

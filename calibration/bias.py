@@ -38,7 +38,7 @@ def bias_shifts(
 
     Args:
         graph: float32.
-        ranges: by activation, as :func:`~.quantize.quantize` takes them.
+        ranges: by activation, as for :func:`~.quantize.quantize`.
         target: ``tensorrt`` or ``cpu``.
         excluded: convolutions that stay in float.
         frames: a few frames, uint8 [1, H, W, 3] at the graph's size.

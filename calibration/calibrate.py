@@ -58,7 +58,7 @@ class CalibrationRequest:
     targets: tuple[str, ...] = TARGETS
 
     def check(self) -> None:
-        """Finds what cannot work early, before a network is exported.
+        """Checks the values early, before a network is exported.
 
         Raises:
             UsageError: a value is unknown or out of range.

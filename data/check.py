@@ -66,7 +66,7 @@ class DatasetReport:
 
 
 def check_dataset(root: Path) -> DatasetReport:
-    """Reads every pair of every split, and reports what is missing, malformed, uncovered or leaking.
+    """Reads every pair of every split, and reports missing, malformed, uncovered and leaking data.
 
     Raises:
         DataError: the folder is not in VOC layout, or has no images.

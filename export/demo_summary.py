@@ -1,4 +1,4 @@
-"""The closing lines of ``make demo``: what was measured, and where the results are."""
+"""The closing lines of ``make demo``: the measured figures and the paths of the results."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ExportRequest:
         arguments: the architecture's own options.
         precisions: the variants; the first is the default.
         size_hw: the input size, (H, W); None for that of the weights.
-        data, split, source, frames: as ``export.frames.open_frames`` takes them.
+        data, split, source, frames: the arguments of ``export.verification.frames.open_frames``.
         calibration: how to calibrate; None if ``int8`` is not among the precisions.
         force: replace an existing bundle.
         labels: the classes of weights from elsewhere; None for weights that name their classes.

@@ -108,14 +108,14 @@ def _unpickle(path: Path) -> object:
         text = str(error)
         if "weights_only" in text or "Unsupported" in text:
             raise CheckpointError(
-                f"{path} holds more than tensors, which could run code when read ({_refused(text)}); where you trust it, "
+                f"{path} holds more than tensors, which could run code when read ({_named(text)}); where you trust it, "
                 "load it yourself and keep its state dict alone, with safetensors.torch.save_file"
             ) from error
         first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
         raise CheckpointError(f"{path} is damaged or no file of weights ({first}); fetch it again") from error
 
 
-def _refused(text: str) -> str:
+def _named(text: str) -> str:
     """Returns the part of PyTorch's refusal that names the refused object."""
     match = re.search(r"(?:GLOBAL|Unsupported class) (\S+)", text)
     return match[1].rstrip(",.") if match else "an object"

@@ -16,7 +16,7 @@ class NetworkSpec:
     """A network's entry in the registry, readable without building the network.
 
     Attributes:
-        target: ``package.module:Class`` of the network; the class takes ``num_classes`` and ``arguments``.
+        target: ``package.module:Class`` of the network; the class accepts ``num_classes`` and ``arguments``.
         summary: one line for people.
         paper: its publication.
         official: name of torchvision's builder whose VOC weights fit, or empty; ``{option}`` in it is replaced with the

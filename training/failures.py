@@ -63,7 +63,7 @@ def _is_compilers(error: Exception) -> bool:
 
 
 def check_loss(loss: float, where: str, learning_rate: float, amp: str) -> None:
-    """Stops a training whose loss is not finite: every weight that it changed is lost.
+    """Stops a training if the loss is not finite: every weight that it changed is lost.
 
     Raises:
         TrainingError: the loss is not finite.

@@ -25,7 +25,7 @@ class Pose:
         x, y: map pixels.
         height_m: above the ground.
         yaw: direction of the frame's right edge on the map, radians.
-        pitch: 0 looks straight down; positive looks ahead, to where the frame's upper edge points.
+        pitch: 0 is straight down; positive is ahead, in the direction of the frame's upper edge.
         roll: positive lowers the right side.
     """
 

@@ -21,7 +21,7 @@ _SIZES = 3
 def write_constant_scales(model: onnx.ModelProto) -> None:
     """Gives every Resize of fixed height and width constant scales, in place, and removes nodes that are now unused.
 
-    A Resize that changes N or channels, or whose sizes are not fixed, stays as it is.
+    A Resize that changes N or channels, or that has no fixed sizes, stays unchanged.
 
     Args:
         model: as the exporter gives it.

@@ -17,7 +17,7 @@ MIN_SIDE = 32
 
 
 class Deployable(nn.Module):
-    """A network that takes a frame as a camera gives it; normalization and channel order are inside.
+    """A network whose input is a camera's frame; normalization and channel order are inside.
 
     The first operator is a cast, because TensorRT accepts no other operator on uint8.
 

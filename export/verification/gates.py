@@ -93,7 +93,7 @@ class Gates:
         )
 
     def _mean(self, summary: ParitySummary, limit: float) -> GateResult:
-        # A variant whose logits are never finite has no IoU at all.
+        # A variant without any finite logits has no IoU.
         lost = (summary.miou_reference or 0.0) - (summary.miou_variant or 0.0)
         return GateResult(
             "mean IoU",

@@ -193,7 +193,7 @@ def compare_layers(
         frames: uint8 [1, H, W, 3], one after another; only one frame's tensors are in memory.
         name: of the variant.
         precision: of the variant.
-        corrected: the operators whose bias calibration moved.
+        corrected: the operators with a bias that calibration corrected.
 
     Raises:
         VerificationError: the variant's graph does not have FP32's operators, or there are no frames.
