@@ -1,7 +1,7 @@
 """Accuracy against latency: every variant of every given bundle, on every backend that runs it.
 
 ``python -m edgeseg.benchmarks.accuracy BUNDLE … --data DIR`` measures mean IoU on a labelled split and the latency from
-frame to class map, all in turn. Without ``--data`` mean IoU is what the bundles' own verification found.
+frame to class map, all in turn. Without ``--data``, mean IoU comes from the bundles' own verification.
 """
 
 from __future__ import annotations
@@ -90,9 +90,8 @@ def _run(args: argparse.Namespace) -> None:
             )
         for bundle in bundles:
             for variant in bundle.variants.values():
-                verified_miou(
-                    bundle, variant, _VERIFIED_ON
-                )  # so that a missing verification is reported before anything is measured
+                # So that a missing verification is reported before anything is measured.
+                verified_miou(bundle, variant, _VERIFIED_ON)
         score, pictures_bgr, origin = (
             verified_miou,
             list(read_frames(None, None)[0]),

@@ -1,6 +1,6 @@
 """A soak: the pipeline for some minutes, its first minute against its last, and the slope of its memory.
 
-``python -m edgeseg.benchmarks.soak BUNDLE`` runs capture, inference and decode as ``edgeseg run`` does.
+``python -m edgeseg.benchmarks.soak BUNDLE`` runs capture, inference and decode like ``edgeseg run``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How rate and latency grow with the number of sources that share one network, batched and not.
 
-``python -m edgeseg.benchmarks.sources BUNDLE --source FILE.mp4`` plays a video so many times at once. As files, as fast
-as they go: the rate. As cameras, which give so many frames a second and drop what is not taken in time: the latency
-from capture to mask. Every case is run in turn, and its figures are the medians over the rounds.
+``python -m edgeseg.benchmarks.sources BUNDLE --source FILE.mp4`` plays a video several times at once. As files, which
+are read as fast as possible, they give the rate. As cameras, which have a fixed frame rate and drop late frames, they
+give the latency from capture to mask. Every case is run in turn, and its figures are the medians over the rounds.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
     DIR/JPEGImages/ID.jpg             images (.png too)
     DIR/SegmentationClass/ID.png      masks
-    DIR/ImageSets/Segmentation/SPLIT.txt   one id a line
-    DIR/labelmap.txt                  the classes; of PASCAL VOC's own folders alone they are known without
+    DIR/ImageSets/Segmentation/SPLIT.txt   one id on each line
+    DIR/labelmap.txt                  the classes; only PASCAL VOC's own folders do not need it
 
 The extra files of macOS (``._NAME``, ``__MACOSX``) are not part of a data set.
 """

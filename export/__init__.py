@@ -1,1 +1,1 @@
-"""PyTorch to ONNX to a verified bundle."""
+"""The export from PyTorch to ONNX to a verified bundle."""

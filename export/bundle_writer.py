@@ -1,4 +1,4 @@
-"""Writes a bundle's folder whole or not at all."""
+"""The writer of a bundle's folder, which appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
 
     Args:
         target: the folder to make.
-        force: replace it where it exists.
+        force: replace it if it exists.
 
     Raises:
         OutputError: it may not be written, it exists without ``force``, another process is making it, or the disk is

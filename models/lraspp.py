@@ -16,7 +16,7 @@ _FINE, _LOW, _HIGH = (
     24,
     40,
     960,
-)  # channels at stride 4, 8 and 16 of MobileNetV3-Large, its last stage dilated
+)  # channels at stride 4, 8 and 16 of MobileNetV3-Large with a dilated last stage
 
 
 class LRASPP(SegmentationNetwork):

@@ -1,4 +1,4 @@
-"""The training loop: one process or torchrun, resumable after any epoch."""
+"""The training loop: in one process or under torchrun, resumable after any epoch."""
 
 from __future__ import annotations
 

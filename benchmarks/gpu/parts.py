@@ -1,7 +1,7 @@
 """Splits wheels and other files into parts that fit through a narrow door, and joins them, every byte checked.
 
-``python -m edgeseg.benchmarks.gpu.parts split WHEEL... --out DIR`` and ``... join DIR --out SITE``. It needs Python's
-standard library alone, and runs as a file by itself, too.
+``python -m edgeseg.benchmarks.gpu.parts split WHEEL... --out DIR`` and ``... join DIR --out SITE``. It needs only
+Python's standard library, and also runs as a single file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""edgeseg itself, on one of its backends."""
+"""The contender edgeseg, on each of its backends."""
 
 from __future__ import annotations
 

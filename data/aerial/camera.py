@@ -1,4 +1,4 @@
-"""The camera: a pinhole above the map, its lens, its sensor."""
+"""The camera: a pinhole above the map, with its lens and sensor."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from .noise import Gray, NoiseBank, Ramp
 
 MAP_PX = 4096
-"""Side of the square map in pixels; its edges meet."""
+"""The side of the square map in pixels; opposite edges are connected."""
 
 PX_PER_M = 12.5
-"""Map pixels per metre: 8 cm a pixel, 328 m a side."""
+"""Map pixels per metre: 8 cm for each pixel, 328 m for each side."""
 
 Points = npt.NDArray[np.float64]
 Layer = npt.NDArray[np.uint8]

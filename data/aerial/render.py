@@ -1,4 +1,4 @@
-"""One view of a world: ground, moving things and their labels, before the sensor."""
+"""The view of a world: ground, moving objects and their labels, before the sensor."""
 
 from __future__ import annotations
 

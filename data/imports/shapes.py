@@ -99,8 +99,7 @@ def run_lengths(value: Any, size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Decodes COCO's run lengths: pixels column by column, runs outside and inside in turn.
 
     Args:
-        value: the ``counts``: a list of numbers, or the text that COCO's own tools pack them into, six bits a
-            character.
+        value: the ``counts``: a list of numbers, or COCO's packed text with six bits in each character.
         size_hw: height and width of the annotated image.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The module that becomes the ONNX graph: a camera's bytes in, coarse logits out."""
+"""The module that becomes the ONNX graph, from a camera's bytes to coarse logits."""
 
 from __future__ import annotations
 

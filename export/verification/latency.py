@@ -27,7 +27,7 @@ _WARM_UP = 3
 
 @dataclass(frozen=True)
 class Latencies:
-    """Milliseconds a frame from the network's input to its logits, by variant: the median over the rounds."""
+    """Milliseconds for each frame from the network's input to its logits, by variant: the median over the rounds."""
 
     milliseconds: Mapping[str, float]
 

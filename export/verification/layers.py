@@ -266,7 +266,7 @@ class _Comparison:
         turned = Operator(twin, self.graph.variant, [None if v is None else v.dtype for v in read])
         own = turned(read)[0]
         free = turned([_through(route, running, running) for route in routes])[0]
-        difference = _difference(own, wanted)  # [N, C, H, W] of whatever has a bias
+        difference = _difference(own, wanted)  # [N, C, H, W] for an operator with a bias
         if node.name in self.corrected:
             difference -= difference.mean(axis=(0, 2, 3), keepdims=True)
         result.own.add(difference, noise + _rounding(own), wanted)

@@ -77,7 +77,8 @@ class ParitySummary:
         max_logit_error: largest difference of a coarse logit.
         relative_logit_error: the same as a share of the frame's logits' root mean square, at its largest.
         worst_logit_class: the class of that difference.
-        only_class: the class that the variant gives every pixel of every frame, where it could give others; else None.
+        only_class: the class of every pixel of every frame, if the variant has several classes but uses only one; else
+            None.
         non_finite_frames: frames whose logits were not all finite; their pixels count as real disagreement.
         miou_reference, miou_variant: against the truth, or None.
         pixel_accuracy_reference, pixel_accuracy_variant: against the truth, or None.
