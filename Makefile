@@ -52,7 +52,7 @@ demo: $(INSTALLED)
 	@echo; echo "3/3  python run_camera.py --bundle $(DEMO)/lraspp --source aerial:7"; echo
 	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "aerial:7?size=720x720" --frames 250 \
 		--save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force
-	@$(BIN)/python -m edgeseg.export.demo_summary $(DEMO)
+	@$(BIN)/python examples/demo_summary.py $(DEMO)
 
 # A process a core and one more, for many tests wait. Each has one thread: libraries that start a thread a core in each
 # of them would only get in the way.

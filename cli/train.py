@@ -108,13 +108,13 @@ def run(args: argparse.Namespace) -> int:
         import torch
     except ImportError as error:
         raise MissingDependencyError("torch", "export", "training") from error
+    from ..core.memory import keep_freed_blocks
     from ..core.reads import Reads
     from ..core.sizes import parse_size
     from ..data.voc import VocDataset
     from ..models.initial import initial_weights
     from ..training import distributed, folder, known
     from ..training.failures import told
-    from ..training.memory import keep_freed_blocks
     from ..training.trainer import Job, Trainer
     from .network_options import parse_options
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OutputError
@@ -114,8 +116,24 @@ def write_atomically(path: Path, data: bytes, force: bool) -> None:
         OutputError: as :func:`prepare_output`, or the disk is full.
     """
     partial = prepare_output(path, force)
-    try:
+    with replacing(path, partial):
         partial.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path, partial: Path | None = None) -> Iterator[Path]:
+    """Gives a name to write to while the block runs, and then moves that file to ``path``: whole or not at all.
+
+    Args:
+        path: the file that will be.
+        partial: the name to write to; None for a hidden one beside ``path``.
+
+    Raises:
+        OutputError: the file cannot be written. What was there stays.
+    """
+    partial = partial or path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    try:
+        yield partial
         os.replace(partial, path)
     except OSError as error:
         discard(partial)

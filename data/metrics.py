@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..core.counting import confusion_counts
 from ..core.errors import DataError
 from ..core.labels import VOID
 
@@ -40,10 +41,9 @@ class ConfusionMatrix:
                 f"the truth is {truth.shape}, the prediction {predicted.shape}; expected the same size"
             )
         labelled = truth != VOID
-        joint = truth[labelled].astype(np.int64) * 256 + predicted[labelled]
-        counts = np.bincount(joint, minlength=256 * 256).reshape(256, 256)
+        counts = confusion_counts(truth[labelled], predicted[labelled], 256)
         inside = counts[: self.num_classes, : self.num_classes]
-        if inside.sum() != joint.size:
+        if inside.sum() != counts.sum():
             raise DataError(f"a mask holds a class id above {self.num_classes - 1} that is not void (255)")
         self.counts += inside
 

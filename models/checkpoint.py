@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor
 from ..core.errors import CheckpointError, DataError, OutputError
 from ..core.files import open_regular
 from ..core.labels import LabelMap
-from ..core.outputs import check_output
+from ..core.outputs import check_output, discard, replacing
 from . import registry
 from .base import IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork
 
@@ -178,17 +177,13 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         OutputError: the file may not be written, the folder cannot be made, or the disk is full.
     """
     check_output(path)
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        save_file(dict(tensors), temporary, dict(metadata))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error}") from error
+    with replacing(path) as partial:
+        try:
+            save_file(dict(tensors), partial, dict(metadata))
+            os.chmod(partial, 0o644)
+        except SafetensorError as error:
+            discard(partial)
+            raise OutputError(f"cannot write {path}: {error}") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -7,14 +7,13 @@ schema cannot express: every named file is in the bundle's folder, and the defau
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from ..core.errors import BundleError, OutputError
-from ..core.outputs import MANIFEST_NAME
+from ..core.errors import BundleError
+from ..core.outputs import MANIFEST_NAME, replacing
 from .checked_files import open_own
 
 SCHEMA_VERSION = 1
@@ -136,13 +135,8 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """
     path = folder / MANIFEST_NAME
     check_manifest(dict(manifest), origin=str(path))
-    partial = folder / f".{MANIFEST_NAME}.partial"
-    try:
+    with replacing(path) as partial:
         partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.errors import CheckpointError, MissingDependencyError, OutputError
 from ..core.files import read_text
 from ..core.labels import LabelMap
+from ..core.outputs import replacing
 from ..data.metrics import ConfusionMatrix
 
 
@@ -70,20 +69,8 @@ def truncate(path: Path, epochs: int) -> None:
         OutputError: it cannot be written.
     """
     kept = [entry for entry in read(path) if int(str(entry["epoch"])) <= epochs]
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside ``path`` to write to, and moves it to ``path`` if no error occurred."""
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def draw_curves(entries: list[dict[str, object]], path: Path, title: str) -> None:
@@ -121,5 +108,5 @@ def draw_curves(entries: list[dict[str, object]], path: Path, title: str) -> Non
     if measured:
         score_axes.legend(loc="lower right")
     figure.suptitle(title)
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         figure.savefig(partial, dpi=110)

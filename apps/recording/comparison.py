@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core.counting import confusion_counts
 from ...runtime.preprocess import Frame
 
 ClassMap = npt.NDArray[np.uint8]
@@ -97,12 +98,7 @@ class Comparison:
         return of_each
 
     def _count(self, before: ClassMap, after: ClassMap) -> None:
-        width = self._classes + 1
-        rows = np.minimum(before, self._classes).astype(np.int64)
-        pairs = np.bincount(
-            (rows * width + np.minimum(after, self._classes)).ravel(), minlength=width * width
-        )
-        self._pairs += pairs.reshape(width, width)
+        self._pairs += confusion_counts(before, after, self._classes + 1)
 
 
 class Milliseconds:

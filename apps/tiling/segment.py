@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.counting import class_counts
 from ...core.labels import VOID, LabelMap
 from ...runtime.decode import is_finite
 from ...runtime.preprocess import resize_into
@@ -24,8 +25,6 @@ from .mosaic import Mosaic
 from .plan import Tiling
 from .sources import Picture
 from .targets import ClassMapFile
-
-_EXACT_COUNT = 1 << 24
 
 
 @dataclass
@@ -55,11 +54,7 @@ class TilingReport:
 
     def count(self, classes: npt.NDArray[np.uint8]) -> None:
         """Counts the class ids of some rows, uint8 [rows, W]."""
-        # np.bincount first widens every class id to eight bytes. These counts are float32, exact up to 2^24.
-        rows = max(1, _EXACT_COUNT // classes.shape[1])
-        for top in range(0, len(classes), rows):
-            counts = cv2.calcHist([classes[top : top + rows]], [0], None, [256], [0, 256])
-            self.pixels_of += counts.ravel().astype(np.int64)
+        self.pixels_of += class_counts(classes)
 
     def summary(self, labels: LabelMap) -> dict[str, Any]:
         """All measurements, ready for JSON. Shares are of all pixels, from 0 to 1."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import EdgesegError
+from ...core.outputs import replacing
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
@@ -91,7 +92,6 @@ def first_line(error: BaseException) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a file atomically, so that no reader sees a part of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    """Writes a file that is never seen half written."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

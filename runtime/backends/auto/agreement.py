@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ....core.counting import confusion_counts
 from ....core.errors import BackendError
 from ...decode import decode_margin
 from .limits import CLASS_DROP, LIMITS, MIN_CLASS_PIXELS
@@ -80,8 +81,7 @@ class Agreement:
         self._real += int(np.count_nonzero((classes != reference.classes) & ~tie))
         self._logit_error = max(self._logit_error, float(np.abs(logits - reference.logits).max()) / scale)
         count = len(self._confusion)
-        pairs = reference.classes[~tie].astype(np.int64) * count + np.minimum(classes[~tie], count - 1)
-        self._confusion += np.bincount(pairs, minlength=count * count).reshape(count, count)
+        self._confusion += confusion_counts(reference.classes[~tie], classes[~tie], count)
 
     def why_not(self) -> str:
         """Returns what exceeds its limit, in one line; empty if nothing does."""
