@@ -104,15 +104,22 @@ def test_a_front_door_answers_under_its_own_name(door: str) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_users_mistake_is_one_line_and_exit_2(args: list[str], told: str, tmp_path: Path) -> None:
-    done = edgeseg_command(*args, cwd=tmp_path)
-    assert done.returncode == 2
-    assert not done.stdout.strip()
-    assert done.stderr.startswith(f"edgeseg {args[0]}: error: ")
-    assert told in done.stderr
-    assert "heim" not in done.stderr
-    assert "joe" not in done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
+def test_a_users_mistake_is_one_line_and_exit_2(
+    args: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(args) == 2
+    out, err = capsys.readouterr()
+    assert not out.strip()
+    assert err.startswith(f"edgeseg {args[0]}: error: ")
+    assert told in err
+    assert "heim" not in err
+    assert "joe" not in err
+    assert err.count("\n") == 1, err
     assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
 
 
@@ -153,7 +160,7 @@ def test_pictures_are_bounded_before_opencv_is_loaded(tmp_path: Path) -> None:
 def test_a_full_disk_behind_standard_output_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "edgeseg.cli", "models"],
+            [sys.executable, "-m", "edgeseg.cli", "cameras"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -161,7 +168,7 @@ def test_a_full_disk_behind_standard_output_is_one_line() -> None:
         )
     assert done.returncode == 2
     assert done.stderr == (
-        "edgeseg models: error: cannot write what there is to say: No space left on device;"
+        "edgeseg cameras: error: cannot write what there is to say: No space left on device;"
         " make room, or write elsewhere\n"
     )
 

@@ -252,6 +252,7 @@ def test_bad_input_is_one_clear_line(
     assert not Path("bundle").exists()
 
 
+@pytest.mark.slow
 def test_without_truth_int8_is_judged_by_the_pixels_that_move(place: Path) -> None:
     assert int8("--target", "cpu") == 0
     bundle = Bundle.load("bundle")
@@ -293,6 +294,7 @@ def test_the_advice_goes_both_ways() -> None:
         assert "INT8 is not faster for this network here. Run fp32" in slower
 
 
+@pytest.mark.slow
 def test_a_backend_verifies_the_variants_it_takes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert int8() == 0
     bundle = Bundle.load("bundle")

@@ -37,6 +37,7 @@ def test_random_weights_are_carried_in_half_the_bytes(prepared_folder: Path) -> 
     assert {kernel.dtype for kernel in kernels} == {np.dtype(np.float16)}
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_form_is_refused(prepared_folder: Path, tmp_path: Path) -> None:
     entry = json.loads((prepared_folder / "prepared.json").read_text())
     (tmp_path / "prepared.json").write_text(json.dumps({**entry, "schema": 99}))

@@ -24,7 +24,12 @@ from edgeseg.runtime.bundle import Bundle
 from onnx import helper, numpy_helper
 
 Array = npt.NDArray[np.generic]
-FORMS = ("fp16", "tensorrt", "cpu", "tensorrt, half")
+FORMS = [
+    "fp16",
+    "tensorrt",
+    pytest.param("cpu", marks=pytest.mark.slow),
+    pytest.param("tensorrt, half", marks=pytest.mark.slow),
+]
 MIDDLE = "Conv_15"
 
 

@@ -43,7 +43,7 @@ def main() -> None:
         for library, target in (("PyAV", "pyav:AvCapture"), ("OpenCV", "opencv:RtspCapture")):
             if library == "PyAV" and importlib.util.find_spec("av") is None:
                 continue
-            rtsp._capture_target = lambda target=target: f"edgeseg.runtime.sources.{target}"
+            rtsp._capture_target = lambda target=target: f"edgeseg.runtime.sources.process.{target}"
             recovers(
                 f"RTSP connection dropped, until the next frame ({library})", server.url, server.drop, times
             )
