@@ -40,6 +40,7 @@ LONG = {
     for page in (
         "backends",
         "benchmarks",
+        "bring-your-own-data",
         "export-and-verify",
         "int8",
         "networks",

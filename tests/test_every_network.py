@@ -54,6 +54,8 @@ FORMS = [
 AKIN = [
     ("lraspp", {"backbone": "efficientnet_lite0", "fine_skip": True}),
     ("deeplabv3", {"backbone": "efficientnet_lite0"}),
+    ("fcn32s", {"backbone": "alexnet", "width": 8}),
+    ("fcn16s", THIN["fcn16s"]),
     ("unet", {"width": 8, "depth": 2, "up": "bilinear"}),
 ]
 """Forms whose parts other forms have too."""

@@ -61,6 +61,7 @@ def wall_clock(bench: Bench) -> Outcome:
     "telemetry",
     "a run that Linux kills at its first socket of the internet (seccomp), with an empty home",
     "it ends well, and the home holds nothing but edgeseg's own cache",
+    slow=True,
 )
 def telemetry(bench: Bench) -> Outcome:
     """Libraries that would tell their makers of it, with each backend that is installed."""

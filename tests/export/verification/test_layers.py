@@ -26,7 +26,7 @@ from onnx import helper, numpy_helper
 Array = npt.NDArray[np.generic]
 FORMS = [
     "fp16",
-    "tensorrt",
+    pytest.param("tensorrt", marks=pytest.mark.slow),
     pytest.param("cpu", marks=pytest.mark.slow),
     pytest.param("tensorrt, half", marks=pytest.mark.slow),
 ]
@@ -219,6 +219,7 @@ def test_no_frames(fp32: onnx.ModelProto) -> None:
         compare_layers(fp32, fp32, [], name="fp32", precision="fp32")
 
 
+@pytest.mark.slow
 def test_onnxruntimes_own_quantizer_is_understood(fp32: onnx.ModelProto, tmp_path: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -247,6 +248,7 @@ def test_onnxruntimes_own_quantizer_is_understood(fp32: onnx.ModelProto, tmp_pat
     assert sum(operator.range is not None for operator in comparison.operators) > 5
 
 
+@pytest.mark.slow
 def test_without_an_fp32_variant_the_checkpoint_is_exported_again(
     bundle: Bundle, tmp_path: Path, noise: object, checkpoint: Checkpoint
 ) -> None:
