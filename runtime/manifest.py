@@ -83,7 +83,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST_NAME
     if not folder.is_dir():
-        raise BundleError(f"there is no bundle at {folder}: no such folder")
+        raise BundleError(f"there is no bundle at {folder}: no such folder; `edgeseg export` makes one")
     try:
         with open_own(path) as file:
             data = file.read(_MOST_BYTES + 1)
