@@ -66,7 +66,9 @@ def test_a_bundle_with_nothing_for_the_device_says_what_it_has(
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"there is no bundle at .*nowhere: no such folder; `edgeseg export` makes one"):
+    with pytest.raises(
+        BundleError, match=r"there is no bundle at .*nowhere: no such folder; `edgeseg export` makes one"
+    ):
         Bundle.load(tmp_path / "nowhere")
 
 
