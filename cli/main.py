@@ -172,10 +172,10 @@ def _interrupted_by_signals(came: list[int]) -> Iterator[None]:
         came.append(number)
         raise KeyboardInterrupt
 
-    numbers = [*ending_signals(), signal.SIGINT]
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        numbers.remove(signal.SIGINT)
-    previous = {number: signal.signal(number, interrupt) for number in dict.fromkeys(numbers)}
+    numbers = ending_signals()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        numbers.append(signal.SIGINT)
+    previous = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

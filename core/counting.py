@@ -44,6 +44,7 @@ def confusion_counts(rows: ClassMap, columns: ClassMap, size: int) -> Counts:
     Returns:
         int64 [size, size].
     """
-    last = size - 1
-    pairs = np.minimum(rows, last).astype(np.int64).ravel() * size + np.minimum(columns, last).ravel()
+    if size < _IDS:
+        rows, columns = np.minimum(rows, size - 1), np.minimum(columns, size - 1)
+    pairs = rows.astype(np.int64).ravel() * size + columns.ravel()
     return np.bincount(pairs, minlength=size * size).reshape(size, size).astype(np.int64, copy=False)

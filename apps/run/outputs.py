@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ...core.reads import Reads
 from ...core.source import Source
 from ...runtime.sinks.base import Sink
 from ...runtime.sinks.series import names_of
-from .request import NPZ, SinkOptions
+from .request import NPZ, RunRequest, SinkOptions
 
 NUMBER = "{source}"
 """Placeholder for the source's number, from 1, in an output's name."""
@@ -28,31 +27,6 @@ _FOLDERS = ("--masks", "--record")
 _FALLBACK_VIDEO = "edgeseg-overlay.mp4"
 _FALLBACK_RECORDING = Path("edgeseg-recording")
 _FALLBACK_FPS = 25.0
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The requested outputs, the same for each source.
-
-    Attributes:
-        save: a video.
-        masks: a folder.
-        show: a window.
-        needed: whether something must be shown or saved, because no other output is requested.
-        force: whether outputs may replace existing ones.
-        options: of the other sinks.
-        head: gives the head of the recording of a source, by the source's name.
-        recordable: whether each source has a recording that can be switched on, even if none was requested.
-    """
-
-    save: Path | None
-    masks: Path | None
-    show: bool
-    needed: bool
-    force: bool
-    options: SinkOptions = field(default_factory=SinkOptions)
-    head: Callable[[str], Mapping[str, Any]] = lambda source: {}
-    recordable: bool = False
 
 
 def name_of(path: Path, number: int, sources: int) -> Path:
@@ -156,14 +130,19 @@ def _names_of(option: str, path: Path, sources: int) -> list[Path]:
 
 
 def open_sinks(
-    outputs: Outputs, sources: Sequence[Source], labels: LabelMap, say: Callable[[str], None]
+    request: RunRequest,
+    sources: Sequence[Source],
+    labels: LabelMap,
+    head: Callable[[str], Mapping[str, Any]],
+    say: Callable[[str], None],
 ) -> list[list[Sink]]:
     """Opens each source's sinks.
 
     Args:
-        outputs: as requested.
+        request: of the run.
         sources: open.
         labels: the classes.
+        head: gives the head of the recording of a source, by the source's name.
         say: prints a line if an output differs from the request.
 
     Raises:
@@ -173,7 +152,7 @@ def open_sinks(
     from ..recording.sink import RecordingSink
 
     count = len(sources)
-    show, save = outputs.show or outputs.needed, outputs.save
+    show, save = request.show or request.has_no_output, request.save
     if show and (reason := why_no_window()):
         show = False
         if save is not None:
@@ -192,18 +171,18 @@ def open_sinks(
                 sinks.append(WindowSink("" if count == 1 else f"{number}: {source.name}"))
             if save is not None:
                 fps = source.fps or _FALLBACK_FPS
-                sinks.append(open_video(outputs.options, named(save), fps, source.live, outputs.force))
-            if outputs.masks is not None:
-                folder = named(outputs.masks)
-                sinks.append(open_masks(outputs.options, folder, labels, source.live, outputs.force))
+                sinks.append(open_video(request.sinks, named(save), fps, source.live, request.force))
+            if request.masks is not None:
+                folder = named(request.masks)
+                sinks.append(open_masks(request.sinks, folder, labels, source.live, request.force))
             order = 0 if count == 1 else number
-            head = outputs.head(source.name)
-            sinks += open_others(outputs.options, labels, head, order, named)
-            if outputs.recordable and outputs.options.record is None:
-                most_bytes = outputs.options.record_limit_bytes
+            its_head = head(source.name)
+            sinks += open_others(request.sinks, labels, its_head, order, named)
+            if request.preview is not None and request.sinks.record is None:
+                most_bytes = request.sinks.record_limit_bytes
                 sinks.append(
                     RecordingSink(
-                        named(_FALLBACK_RECORDING), labels, head, most_bytes=most_bytes, active=False
+                        named(_FALLBACK_RECORDING), labels, its_head, most_bytes=most_bytes, active=False
                     )
                 )
     except BaseException:

@@ -118,6 +118,12 @@ class RunRequest:
     log_json: bool = False
 
     @property
+    def has_no_output(self) -> bool:
+        """True if the results go nowhere, except perhaps to a window."""
+        others = (self.save, self.masks, self.stats, self.trace, self.preview)
+        return not any(others) and not self.sinks.any_asked
+
+    @property
     def outputs(self) -> dict[str, Path | list[Path] | None]:
         """The paths of all outputs, by option."""
         return {

@@ -37,7 +37,7 @@ from .opening import (
     read_names,
     reads_of,
 )
-from .outputs import Outputs, check_all, check_apart, claim_all, open_sinks
+from .outputs import check_all, check_apart, claim_all, open_sinks
 from .recordings import Recordings
 from .request import RunRequest
 from .stop import Stop
@@ -176,21 +176,8 @@ class Session:
 
     def _run(self, stack: ExitStack, opened: Opened) -> RunReport:
         segmenter, sources, request = opened.segmenter, opened.sources, self._request
-        asked = (
-            request.save, request.masks, request.stats, request.trace, request.preview, request.sinks.any_asked
-        )  # fmt: skip
         head = partial(head_of_run, segmenter, threads=opened.threads.threads)
-        outputs = Outputs(
-            request.save,
-            request.masks,
-            request.show,
-            needed=not any(asked),
-            force=request.force,
-            options=request.sinks,
-            head=head,
-            recordable=request.preview is not None,
-        )
-        sinks = open_sinks(outputs, sources, segmenter.labels, self._say)
+        sinks = open_sinks(request, sources, segmenter.labels, head, self._say)
         try:
             page = self._open_page(segmenter, sinks, lambda: pipeline.status()) if request.preview else None
             pipeline = Pipeline(

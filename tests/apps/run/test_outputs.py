@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edgeseg.apps.run.outputs import (
-    Outputs,
     check_all,
     check_apart,
     name_of,
@@ -16,7 +14,7 @@ from edgeseg.apps.run.outputs import (
     open_sinks,
     open_video,
 )
-from edgeseg.apps.run.request import SinkOptions
+from edgeseg.apps.run.request import RunRequest, SinkOptions
 from edgeseg.core.errors import OutputError, UsageError
 from edgeseg.core.labels import LabelMap
 from edgeseg.core.reads import Reads
@@ -64,38 +62,34 @@ def test_no_two_outputs_have_one_name() -> None:
         check_apart({"--stats": Path("x/../t.json"), "--trace": Path("t.json")}, 1)
 
 
-@pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outputs]:
+def no_head(source: str) -> dict[str, object]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def make(**options: object) -> Outputs:
-        nothing = {"save": None, "masks": None, "show": False, "needed": False, "force": False}
-        return Outputs(**{**nothing, **options})  # type: ignore[arg-type]
 
-    return make
-
-
-def test_each_source_has_a_window_of_its_own(
-    labels: LabelMap, asked: Callable[..., Outputs], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_source_has_a_window_of_its_own(labels: LabelMap, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window, "why_no_window", lambda: "")
-    several = open_sinks(asked(show=True), [Still("a"), Still("b")], labels, print)
+    several = open_sinks(RunRequest(show=True), [Still("a"), Still("b")], labels, no_head, print)
     assert [[sink.name for sink in sinks] for sinks in several] == [["window 1: a"], ["window 2: b"]]
-    alone = open_sinks(asked(needed=True), [Still("a")], labels, print)
+    alone = open_sinks(RunRequest(), [Still("a")], labels, no_head, print)
     assert [sink.name for sink in alone[0]] == ["window"]
 
 
 def test_without_a_display_it_saves_under_free_names(
-    labels: LabelMap, asked: Callable[..., Outputs], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    labels: LabelMap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(window, "why_no_window", lambda: "the screen is gone")
     (tmp_path / "edgeseg-overlay-2.mp4").touch()
     told: list[str] = []
-    sinks = open_sinks(asked(needed=True), [Still("a"), Still("b")], labels, told.append)
+    sinks = open_sinks(RunRequest(), [Still("a"), Still("b")], labels, no_head, told.append)
     names = ["edgeseg-overlay-2-1.mp4", "edgeseg-overlay-2-2.mp4"]
     assert [sink.name for each in sinks for sink in each] == [f"video {name}" for name in names]
     assert told == [f"not showing: the screen is gone; saving to {', '.join(names)} instead"]
-    open_sinks(asked(show=True, masks=Path("m")), [Still("a")], labels, told.append)
+    open_sinks(RunRequest(show=True, masks=Path("m")), [Still("a")], labels, no_head, told.append)
     assert told[-1] == "not showing: the screen is gone; saving to edgeseg-overlay.mp4 instead"
 
 
