@@ -1,4 +1,4 @@
-"""How the cost grows with the frame's size and with the number of classes, ours against the usual way.
+"""The cost by the frame's size and by the number of classes, ours against the usual way.
 
 ``python -m edgeseg.benchmarks.scaling`` exports a network with random weights for each number of classes. The decode is
 timed twice: on that network's logits, and on random logits. In random logits nearly every cell is mixed, which is the

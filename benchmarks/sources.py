@@ -1,4 +1,4 @@
-"""How rate and latency grow with the number of sources that share one network, batched and not.
+"""Rate and latency by the number of sources that share one network, batched and not.
 
 ``python -m edgeseg.benchmarks.sources BUNDLE --source FILE.mp4`` plays a video several times at once. As files, which
 are read as fast as possible, they give the rate. As cameras, which have a fixed frame rate and drop late frames, they

@@ -1,4 +1,4 @@
-"""What is installed: the wheel's content, and that the core install alone runs a bundle."""
+"""The installation: the wheel's content, and a bundle that runs with the core install alone."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def state_of(root: Path) -> dict[str, tuple[int, int, int]]:
-    """What is there, so that a change shows."""
+    """The state of a folder, so that a change shows."""
     files = [path for name in MUST_BE_LEFT for path in (root / name, *(root / name).rglob("*"))]
     found = {str(path): path.stat() for path in files if path.is_file()}
     return {name: (status.st_ino, status.st_size, status.st_mtime_ns) for name, status in found.items()}

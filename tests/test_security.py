@@ -1,4 +1,4 @@
-"""What edgeseg reads is not trusted: nothing that it reads may choose what it runs. And nothing phones home.
+"""Inputs are not trusted: nothing that edgeseg reads may choose the code that it runs. And nothing phones home.
 
 Read from the source, as in test_house: nowhere does a module unpickle, evaluate text, or start a shell. Each
 exception stands here with its reason.
@@ -103,7 +103,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def full_names(module: ast.Module) -> dict[str, str]:
-    """What the names of a module stand for: ``np`` for ``numpy``, ``run`` for ``subprocess.run``."""
+    """The meanings of a module's names: ``np`` for ``numpy``, ``run`` for ``subprocess.run``."""
     names = {}
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
@@ -137,7 +137,7 @@ def imports(module: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def sins(module: ast.Module) -> Iterator[tuple[int, str, str]]:
-    """What a module may not do: the line, what, and why not."""
+    """The forbidden things that a module does: the line, the thing, and the reason."""
     for line, name in imports(module):
         for banned, why in BANNED_MODULES.items():
             if name == banned or name.startswith(f"{banned}."):

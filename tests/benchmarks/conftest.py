@@ -21,7 +21,7 @@ FRAME_HW = (120, 200)
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What backends keep is kept with the test."""
+    """Keeps the backends' caches with the test."""
     monkeypatch.setenv("EDGESEG_CACHE", str(tmp_path / "cache"))
 
 

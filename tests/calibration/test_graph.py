@@ -1,4 +1,4 @@
-"""What calibration reads out of a graph: the work of each convolution, the gates, and what tells two graphs apart."""
+"""The graph as calibration reads it: the work of each convolution, the gates, and the identity of the graph."""
 
 from __future__ import annotations
 

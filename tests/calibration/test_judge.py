@@ -1,4 +1,4 @@
-"""What a quantized graph costs: which classes are judged, and how a loss is held against the budgets."""
+"""The cost of a quantized graph: the classes that are judged, and each loss against the budgets."""
 
 from __future__ import annotations
 

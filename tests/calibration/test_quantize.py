@@ -37,7 +37,7 @@ class Reader:
         return [node.input[0] for node in self.nodes.values() if node.op_type == "QuantizeLinear"]
 
     def dequantized(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """What a constant's DQ reads: stored values, scale, zero point, axis."""
+        """The inputs of a constant's DQ: stored values, scale, zero point, axis."""
         node = self.producers[name]
         assert node.op_type == "DequantizeLinear"
         (axis,) = (item.i for item in node.attribute if item.name == "axis")
@@ -263,7 +263,7 @@ class TestCpu:
     def test_a_channel_of_next_to_no_weights_keeps_its_bias(
         self, weights: Weights, ranges: Ranges, frame: np.ndarray
     ) -> None:
-        """What weight decay leaves of a channel that training has switched off; its bias does all the work."""
+        """A channel that training has switched off: almost no weights are left, and its bias does all the work."""
         faint, bias = weights["point.weight"].copy(), weights["point.bias"].copy()
         faint[2], bias[2] = 1e-12, 40.0
         graph = Graph(build({**weights, "point.weight": faint, "point.bias": bias}))
@@ -283,7 +283,7 @@ def with_output(model: onnx.ModelProto, *names: str) -> onnx.ModelProto:
 
 
 def optimized(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """What ONNX Runtime makes of a model with the options that edgeseg runs it with."""
+    """Returns the graph that ONNX Runtime makes of a model with edgeseg's options."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""What may be written: never a device, a pipe, a socket, what is read, or anything within a bundle."""
+"""The decision about outputs: never a device, a pipe, a socket, an input, or anything within a bundle."""
 
 from __future__ import annotations
 

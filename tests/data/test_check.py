@@ -1,4 +1,4 @@
-"""What ``edgeseg data check`` finds."""
+"""The findings of ``edgeseg data check``."""
 
 from __future__ import annotations
 

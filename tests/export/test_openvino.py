@@ -22,7 +22,7 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 @pytest.fixture(scope="module")
 def native(bundle: Bundle) -> str:
-    """What OpenVINO computes in by itself, here."""
+    """The precision that OpenVINO chooses by itself on this machine."""
     with OpenVinoBackend(bundle.variant("fp32"), bundle.input_size_hw) as backend:
         return backend.precision
 

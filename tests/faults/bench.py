@@ -1,4 +1,4 @@
-"""Where faults are tried out: a folder, a bundle, and what most of them have in common."""
+"""The bench for faults: a folder, a bundle, and the steps that most faults share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What befalls the run of a soak: one fault at a time, drawn at random from a seed, and what it may say meanwhile."""
+"""The disturbances of a soak: one fault at a time, drawn from a seed, and the reasons that are allowed meanwhile."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def drawn(disturbances: Sequence[Disturbance], generator: random.Random) -> Iter
 def disturbances(
     server: Any, flight: Flight, port: int, frozen_after_s: float, max_age_s: float
 ) -> list[Disturbance]:
-    """What may befall a run over an MJPEG server, with masks and a preview page.
+    """The disturbances of a run over an MJPEG server, with masks and a preview page.
 
     Args:
         server: that it watches.

@@ -30,7 +30,7 @@ _CHILD_SECONDS = 10.0
 
 
 def threads(bundle: str) -> dict[str, Any]:
-    """How many masks were another frame's, and what was raised."""
+    """Counts the masks of other frames, and collects the errors."""
     random = np.random.Generator(np.random.PCG64(0))
     blocks = [random.integers(0, 256, (6, 8, 3), np.uint8) for _ in range(THREADS)]
     frames = [each.repeat(_BLOCK, 0).repeat(_BLOCK, 1) for each in blocks]
@@ -49,7 +49,7 @@ def threads(bundle: str) -> dict[str, Any]:
 
 
 def fork(bundle: str, backend: str) -> dict[str, Any]:
-    """What children did, and whether the parent's segmenter still gives the mask of before."""
+    """Reports what each child did, and if the parent's segmenter still gives its earlier mask."""
     frame = np.full((*_SIZE_HW, 3), 90, np.uint8)
     held = [Segmenter(bundle, backend=backend, threads=2)]
     expected = held[0](frame).classes.copy()

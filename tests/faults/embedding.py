@@ -1,4 +1,4 @@
-"""What befalls a segmenter in an embedder's own program: several threads, and forks."""
+"""Faults of a segmenter in an embedder's own program: several threads, and forks."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def altered_bundle(bench: Bench) -> Outcome:
     f"{_REFUSED}; the next run with the right file gives valid results, from a graph that is optimized anew",
 )
 def exchanged_file(bench: Bench) -> Outcome:
-    """What was hashed is what runs, and what is kept for the next start."""
+    """The bytes that were hashed run, and are kept for the next start."""
     folder = bench.new_folder()
     bundle, cache = folder / "bundle", {"EDGESEG_CACHE": str(folder / "own-cache")}
     shutil.copytree(bench.bundle, bundle)

@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How old a result may be, and how often a run speaks, in these runs.
+    """The greatest age of a result and the rate of heartbeats in these runs.
 
     Attributes:
         max_age_s: ``--max-age``.
@@ -126,7 +126,7 @@ class Flight:
 
     @property
     def log(self) -> str:
-        """What it has printed."""
+        """The text that the run has printed."""
         return b"".join(self._printed).decode("utf-8", "replace")
 
     def poll(self) -> None:
@@ -254,7 +254,7 @@ class Flight:
                 self._printed.append(data)
 
     def _open(self, events: str) -> int:
-        """Where the events are read; those of an earlier run are not."""
+        """Opens the events for reading; events of an earlier run are skipped."""
         if events == "pipe":
             os.mkfifo(self._events_path)
             number = os.open(self._events_path, os.O_RDONLY | os.O_NONBLOCK)
@@ -266,7 +266,7 @@ class Flight:
 
 
 def verdict_of(event: Event) -> tuple[bool, str] | None:
-    """Whether an event calls the newest result valid, and why not; None where it says nothing of that."""
+    """An event's verdict on the newest result: valid or not, and the reason; None if the event has none."""
     if event["type"] in ("result", "heartbeat"):
         return event["valid"], event["reason"]
     if event["what"] == "validity":

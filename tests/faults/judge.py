@@ -18,7 +18,7 @@ _UNDER_WAY_S = 0.2
 
 @dataclass(frozen=True)
 class Judgement:
-    """What came of the seconds of a soak.
+    """The judgement on a soak's seconds.
 
     Attributes:
         seconds: judged.
@@ -37,7 +37,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class _Known:
-    """What an event says: when, whether valid, why not, and when the frame of the valid result was captured."""
+    """An event's content: its time, valid or not, the reason, and the capture time of the valid result's frame."""
 
     at: float
     valid: bool

@@ -90,12 +90,12 @@ class Soak:
 
     @property
     def grown_mb(self) -> float:
-        """What that slope comes to over the time that it was measured."""
+        """The growth of memory over the measured time, by that slope."""
         return self.slope * float(self.settled[-1, 0] - self.settled[0, 0]) / 3600
 
     @property
     def leaks(self) -> bool:
-        """Whether memory grows."""
+        """True if memory grows."""
         return self.slope > _LEAK_MB_PER_HOUR and self.grown_mb > _LEAK_MB
 
 
@@ -267,7 +267,7 @@ class _Viewers:
 
     @property
     def pictures(self) -> int:
-        """That they all were sent."""
+        """The number of images that were sent to all watchers."""
         return self._sent + sum(each.pictures for each in self._here)
 
     def come_and_go(self) -> None:
@@ -302,7 +302,7 @@ def resident_mb(pid: int) -> float:
 
 
 def table(done: Soak) -> Table:
-    """What befell it, how often, and how soon valid results were back."""
+    """A table of the disturbances: their number, and the time until results were valid again."""
     rows = []
     for name in sorted({each.what.name for each in done.happenings}):
         times = [each for each in done.happenings if each.what.name == name]
@@ -316,7 +316,7 @@ def table(done: Soak) -> Table:
 
 
 def read_out(done: Soak, pace: Pace) -> list[str]:
-    """What the soak says, in words."""
+    """The soak's findings as sentences."""
     judgement = done.judgement
     told = ", ".join(f"{reason} {count}" for reason, count in sorted(judgement.reasons.items()))
     minutes = float(done.settled[-1, 0] - done.settled[0, 0]) / 60

@@ -34,12 +34,12 @@ class UnexpectedOutcomeError(EdgesegError):
 
 
 class NotHereError(EdgesegError):
-    """What a fault needs is not on this machine."""
+    """This machine lacks something that a fault needs."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did under a fault. What was expected of it has been checked.
+    """The behaviour of a run under a fault. The expectations have been checked.
 
     Attributes:
         observed: the reason that it gave, the exit status, what was kept; for people.

@@ -202,7 +202,7 @@ def _limit_files(pid: int, most_bytes: int) -> None:
 
 
 def frames_of(video: Path) -> int:
-    """How many frames of a video can be read."""
+    """Counts the frames of a video that can be read."""
     capture, frames = cv2.VideoCapture(str(video)), 0
     while capture.read()[0]:
         frames += 1
@@ -211,5 +211,5 @@ def frames_of(video: Path) -> int:
 
 
 def recorded(folder: Path) -> int:
-    """How many frames of a recording can be read."""
+    """Counts the frames of a recording that can be read."""
     return sum(1 for _ in Recording(folder).frames())

@@ -1,4 +1,4 @@
-"""Where the suite is, and the environment of the processes that it starts."""
+"""The suite's folder, and the environment of the processes that it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What befalls the whole process: kills, and clocks that are set."""
+"""Faults of the whole process: kills, and clocks that are set."""
 
 from __future__ import annotations
 

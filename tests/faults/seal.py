@@ -126,7 +126,7 @@ def sealed_run(bundle: Path, home: Path, backend: str, source: str) -> tuple[int
 
 
 def foreign_files(home: Path) -> list[str]:
-    """What :func:`sealed_run` left in a home beside its masks and edgeseg's own cache."""
+    """The files that :func:`sealed_run` left in a home beside its masks and edgeseg's own cache."""
     own = (home / _MASKS, home / ".cache" / "edgeseg")
     files = [path for path in home.rglob("*") if not path.is_dir()]
     return sorted(

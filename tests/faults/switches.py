@@ -36,20 +36,20 @@ class Switches:
         (self._folder / name).unlink(missing_ok=True)
 
     def value(self, name: str) -> float:
-        """How much of a fault is on; 0 for none."""
+        """The strength of a fault; 0 if it is off."""
         try:
             return float((self._folder / name).read_text())
         except FileNotFoundError:
             return 0.0
 
     def hang(self, name: str) -> None:
-        """Where a switch is on, says so and never returns, inside the C library, where Python reaches no thread."""
+        """If a switch is on, reports it and never returns from the C library, where Python cannot stop a thread."""
         if self.value(name):
             self.on(reached(name))
             ctypes.CDLL(None).sleep(100_000)
 
     def is_reached(self, name: str) -> bool:
-        """Whether something hangs because of a switch."""
+        """True if something hangs because of a switch."""
         return bool(self.value(reached(name)))
 
 

@@ -1,4 +1,4 @@
-"""What every network promises, whatever it is inside. A new one joins with a line in ``FORMS``."""
+"""The contract of every network. A new network joins with a line in ``FORMS``."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _SAME_KIND = ("max", "min", "round", "float", "int")
 
 
 def mixtures(path: Path) -> list[str]:
-    """Where a module subtracts or compares moments of two clocks, or keeps both under one name."""
+    """Finds the places where a module mixes moments of two clocks, or keeps both under one name."""
     reader = _Reader(path)
     reader.read(ast.parse(path.read_text("utf-8")))
     return reader.found

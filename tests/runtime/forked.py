@@ -13,7 +13,7 @@ _SECONDS = 20
 
 
 def in_child(do: Callable[[], object]) -> str:
-    """What a function returns or raises in a forked child, as text; ``hangs`` where it does not come back."""
+    """Runs a function in a forked child; returns its result or error as text, ``hangs`` if it does not come back."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Of a fork beside threads, which is what is tried out.

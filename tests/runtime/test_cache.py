@@ -1,4 +1,4 @@
-"""What the engine's cache does not show of the store beneath it: tests/runtime/tensorrt/test_cache.py has the rest."""
+"""The store beneath the engines' cache; tests/runtime/tensorrt/test_cache.py has the rest."""
 
 from __future__ import annotations
 

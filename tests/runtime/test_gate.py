@@ -1,4 +1,4 @@
-"""What several threads share: one at a time uses it, and whoever closes it neither crashes nor waits."""
+"""An object that several threads share: one at a time uses it, and closing it neither crashes nor waits."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def times_of(path: Path) -> list[float]:
 
 
 def seconds_of(path: Path) -> float:
-    """How long a film lasts by its header."""
+    """The duration of a film by its header."""
     av = pytest.importorskip("av")
     with av.open(str(path)) as container:
         return float(container.duration / av.time_base)

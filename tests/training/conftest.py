@@ -53,5 +53,5 @@ def data(small_set: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trained(_trained_once: Path, tmp_path: Path) -> Path:
-    """What a training of one epoch on ``data`` left, this test's own."""
+    """A copy of the output of a training of one epoch on ``data``, for this test alone."""
     return Path(shutil.copytree(_trained_once, tmp_path / "run"))

@@ -1,4 +1,4 @@
-"""What is told before a training starts, in one line, instead of after it."""
+"""Mistakes that are reported in one line before a training starts, not after it."""
 
 from __future__ import annotations
 

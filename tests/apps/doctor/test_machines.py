@@ -1,4 +1,4 @@
-"""What the doctor says of machines that work, and of the ways in which they do not."""
+"""The doctor's findings on machines that work and on machines that do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may see the preview, over real connections."""
+"""The preview's gate, tried over real connections."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def wait_for_text(page: Any, selector: str, text: str) -> None:
 
 
 def canvas_of(page: Any) -> np.ndarray:
-    """What the canvas holds, [H, W, 3] RGB: the picture alone."""
+    """The canvas's content, [H, W, 3] RGB: the image alone."""
     pixels = page.evaluate(
         """() => { const canvas = document.getElementById("canvas");
         return [canvas.width, canvas.height,
@@ -80,7 +80,7 @@ def canvas_of(page: Any) -> np.ndarray:
 
 
 def screenshot_of(page: Any) -> np.ndarray:
-    """What a person sees of the picture, [H, W, 3] RGB."""
+    """A screenshot of the image, [H, W, 3] RGB."""
     data = page.locator("#screen").screenshot()
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 

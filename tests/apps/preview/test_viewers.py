@@ -28,7 +28,7 @@ def watch(url: str, source: str = "") -> Any:
 
 
 class Page:
-    """What a browser's page does, without drawing."""
+    """A browser's page, without drawing."""
 
     def __init__(self, url: str, source: str = "") -> None:
         self._connecting = watch(url, source)

@@ -89,7 +89,7 @@ def test_the_whole_road(run: Run, pictures: Path, capfd: pytest.CaptureFixture[s
 
 
 def refused(code: int, capfd: pytest.CaptureFixture[str]) -> str:
-    """What was said by a run that must have been refused in one line, without a traceback."""
+    """The one line of a run that was refused; there must be no traceback."""
     err = capfd.readouterr().err
     assert code == 2
     assert err.count("\n") == 1

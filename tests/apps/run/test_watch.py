@@ -1,4 +1,4 @@
-"""What systemd and the log are told of a run."""
+"""The messages of a run to systemd and to the log."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def read(path: Path, *argv: str) -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace) -> None:
-    """What `edgeseg run` checks before it opens anything."""
+    """Does the checks of `edgeseg run` that come before anything is opened."""
     limits_of(args)
     steps_of(args.degrade)
     sink_options(args)

@@ -1,4 +1,4 @@
-"""What becomes of log records: their form, how many pass, what never passes, and what a stuck reader costs."""
+"""Log records: their form, their rate, the secrets that never pass, and the cost of a stuck reader."""
 
 from __future__ import annotations
 

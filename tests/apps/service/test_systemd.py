@@ -1,4 +1,4 @@
-"""What systemd would be told, on sockets of the tests' own; and the unit in examples/, as systemd reads it."""
+"""The messages to systemd, on sockets of the tests; and the unit in examples/, as systemd reads it."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 
 def has_bytes(path: Path) -> bool:
-    """Whether something has been written; a name that is only tried out is gone again at once."""
+    """Returns True if something has been written; a name that is only tried is gone again at once."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:

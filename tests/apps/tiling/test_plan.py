@@ -1,4 +1,4 @@
-"""Where tiles lie: all logits on one lattice, every pixel covered, weights that sum to one."""
+"""The places of tiles: all logits on one lattice, every pixel covered, weights that sum to one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 
 class Shape:
-    """What a tiling asks of a bundle."""
+    """A bundle with the attributes that a tiling reads."""
 
     def __init__(self, input_size_hw: tuple[int, int], stride: int) -> None:
         self.stride = stride

@@ -1,4 +1,4 @@
-"""What NVML tells, from a library that a test answers for, and where there is none."""
+"""Readings of NVML, from a library that a test plays, and without any library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is prepared and carried: small, whole, and readable without the packages that made it."""
+"""The prepared folder: small, whole, and readable without the packages that made it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the frames of a verification come from."""
+"""The sources of a verification's frames."""
 
 from __future__ import annotations
 

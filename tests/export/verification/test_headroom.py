@@ -122,7 +122,7 @@ def test_float32_has_no_meter(bundle: Bundle) -> None:
 
 
 def test_the_values_are_those_of_float32(graph: onnx.ModelProto, largest: float, noise: NoiseFrames) -> None:
-    """Where float16 itself would overflow, the true value is told."""
+    """The true value is reported, even if float16 itself would overflow."""
     found = measured(scaled(graph, 2.0**18 / largest), noise)
     assert found.largest == pytest.approx(2.0**18, rel=1e-2)
     assert found.without[:2] == (NODE, "Relu_14")

@@ -1,4 +1,4 @@
-"""What parity counts, on masks small enough to count by hand."""
+"""The counts of parity, on masks small enough to count by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a graph may not have, and may not hide from the one reader behind a form that another reads otherwise."""
+"""The forms that a graph must not have, and must not hide from a reader that reads it otherwise."""
 
 from __future__ import annotations
 

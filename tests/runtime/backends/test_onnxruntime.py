@@ -272,7 +272,7 @@ def test_bytes_of_its_own_format_are_not_taken_for_such(variant: Variant) -> Non
 
 
 class Session:
-    """What a GPU's session answers; there is no GPU here."""
+    """Plays the session of a GPU; there is no GPU here."""
 
     def __init__(self, graph: bytes, options: object, providers: list[object], **more: object) -> None:
         self.providers = providers

@@ -1,4 +1,4 @@
-"""What holds of the newest result as time goes by."""
+"""The validity of the newest result as time goes by."""
 
 from __future__ import annotations
 

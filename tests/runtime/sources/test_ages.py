@@ -38,7 +38,7 @@ def doubted(frames: list[Any]) -> list[Any]:
 
 
 def hiccup(streams: Any, parts: Any, since: float, until: float, keeps: bool) -> Any:
-    """What arrives where nothing does for a while: then all at once, or as fast as the link goes on to carry it."""
+    """Arrivals after a gap: all at once, or as fast as the link carries them."""
     if keeps:
         return streams.held(streams.over(parts), since, until)
     return streams.over(parts, room=lambda at: not since <= at < until)
@@ -268,7 +268,7 @@ def numbered(mjpeg_server: Any) -> Any:
 
 
 def ages_of(source: Any, taken: list[float], frame: np.ndarray) -> tuple[float, bool]:
-    """How old a frame is, and whether it is believed."""
+    """The age of a frame, and the verdict on it."""
     now = clock.now()
     number = sum(int(bit) << place for place, bit in enumerate(frame[8::16, 8::16, 0].ravel() > 127))
     return now - taken[number], not source.frame_fault and now - source.frame_at <= MAX_AGE

@@ -25,7 +25,7 @@ TWO_SIZES = Path(__file__).resolve().parents[2] / "support" / "servers" / "two-s
 
 @pytest.fixture(params=["av", "opencv"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Who captures."""
+    """The library that captures."""
     if request.param == "opencv":
         monkeypatch.setattr(
             rtsp, "_capture_target", lambda: "edgeseg.runtime.sources.process.opencv:RtspCapture"

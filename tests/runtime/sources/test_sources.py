@@ -66,7 +66,7 @@ LIVE = [make_mjpeg, make_rtsp, make_camera]
 
 @pytest.fixture
 def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """What a maker makes, ready to be opened."""
+    """A source's URI, ready to be opened."""
     return request.param(request, tmp_path) if request.param in LIVE else request.param(tmp_path)
 
 

@@ -25,7 +25,7 @@ VERSIONS = {"10.3.0", "10.16.1", "11.4.0", "rtx-1.7.1"}
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value of TensorRT's is: the ``module``, a ``class``, an ``instance`` of one, or ``many`` of these."""
+    """The kind of a value of TensorRT's: the ``module``, a ``class``, an ``instance`` of one, or ``many`` of these."""
 
     form: str
     name: str = ""
@@ -188,7 +188,7 @@ class Reader(ast.NodeVisitor):
     # Expressions
 
     def kind(self, node: ast.expr) -> Kind | None:
-        """What an expression is, after checking all that is read in it."""
+        """Returns the kind of an expression, after checking all that is read in it."""
         if isinstance(node, ast.Name):
             return self._env.get(node.id)
         if isinstance(node, ast.Attribute):
@@ -327,7 +327,7 @@ def element(kind: Kind | None) -> Kind | None:
 
 
 def is_any(annotation: ast.expr | None) -> bool:
-    """Whether a type is, or holds, anything. An array of anything is NumPy's."""
+    """Returns True if a type is, or holds, anything. An array of anything is NumPy's."""
     if annotation is None or (
         isinstance(annotation, ast.Subscript) and "NDArray" in ast.unparse(annotation.value)
     ):

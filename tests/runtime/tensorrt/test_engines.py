@@ -148,7 +148,7 @@ def test_an_engine_in_the_bundle_is_never_looked_at(ask: Asker) -> None:
 
 
 class TestWithoutOptions:
-    """What ``edgeseg build`` made by hand is what runs."""
+    """The engine that ``edgeseg build`` made by hand runs."""
 
     def test_the_newest_that_fits_is_taken_and_told(self, ask: Asker) -> None:
         ask(BuildOptions())

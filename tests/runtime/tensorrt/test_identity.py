@@ -1,4 +1,4 @@
-"""What makes two engines different, and how that is said."""
+"""The differences between two engines, and their messages."""
 
 from __future__ import annotations
 

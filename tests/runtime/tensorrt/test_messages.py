@@ -1,4 +1,4 @@
-"""What is kept of all that TensorRT says."""
+"""The part of TensorRT's messages that is kept."""
 
 from __future__ import annotations
 

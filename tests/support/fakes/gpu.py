@@ -23,7 +23,7 @@ class GpuError(Exception):
 
 
 class FakeGpu:
-    """What all fakes of CUDA stand on.
+    """The fake GPU beneath all fakes of CUDA.
 
     Attributes:
         calls: the kinds of all calls, in order.
@@ -49,12 +49,12 @@ class FakeGpu:
         self._plans[call] = (after, name, sticky)
 
     def alive(self) -> int:
-        """How many things are still held on the device."""
+        """The number of objects that are still held on the device."""
         return len(self.memory) + len(self.graphs) + len(self.streams)
 
     @property
     def pushed(self) -> int:
-        """How often the context is pushed in this thread."""
+        """The number of times that the context is pushed in this thread."""
         return getattr(self._here, "pushed", 0)
 
     def push(self) -> None:
@@ -137,11 +137,11 @@ class FakeGpu:
         del self.graphs[handle]
 
     def kernel(self) -> None:
-        """What work calls when it runs, so that a test can let it fail there."""
+        """Called by work when it runs, so that a test can let it fail there."""
         self._call("kernel", anywhere=True)
 
     def touch(self, address: int) -> None:
-        """What work calls before it reads or writes: an address that nobody allocated ends it, as it would there."""
+        """Called by work before it reads or writes: an address that nobody allocated raises an error, as on a GPU."""
         if not any(start <= address < start + block.nbytes for start, block in self.memory.items()):
             raise GpuError("IllegalAddress")
 

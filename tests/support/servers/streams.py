@@ -48,7 +48,7 @@ def over(
     packet: int = PACKET,
     room: Callable[[float], bool] = lambda at: True,
 ) -> list[Sent]:
-    """What arrives over a link of so many bytes a second that keeps all that waits, and stands still without room."""
+    """Arrivals over a link of so many bytes a second that keeps all that waits, and stands still without room."""
     arrives, free_at = [], 0.0
     for at, data in parts:
         for start in range(0, len(data), packet):
@@ -73,7 +73,7 @@ def in_blocks(parts: list[Sent], rate: float, size: int) -> list[Sent]:
 
 
 def held(arrives: list[Sent], since: float, until: float) -> list[Sent]:
-    """What arrives where the network holds everything back for a while, then gives it at once."""
+    """Arrivals over a network that holds everything back for a while, then delivers it at once."""
     return [(until if since <= at < until else at, data) for at, data in arrives]
 
 
@@ -90,7 +90,7 @@ class Now:
 
 
 class Body:
-    """What an HTTP answer's body would give, as time goes by on a clock that is set."""
+    """Plays the body of an HTTP answer on a clock that is set."""
 
     def __init__(self, arrives: list[Sent], now: Now) -> None:
         self.headers = Message()

@@ -1,4 +1,4 @@
-"""How long sources take to be lost, to be reported and to come back: the figures of docs/sources.md."""
+"""Measures the times until sources are lost, reported and back: the figures of docs/sources.md."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def open_child(options: LiveOptions = PATIENT, **spec: object) -> ChildSource:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process has gone, or is a zombie that its parent may still want."""
+    """Returns True if a process has ended, or is a zombie that its parent has not yet collected."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:

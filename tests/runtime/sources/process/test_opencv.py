@@ -1,4 +1,4 @@
-"""What the child makes of OpenCV's V4L2 captures, with a camera that is played."""
+"""OpenCV's V4L2 captures in the child, with a fake camera."""
 
 from __future__ import annotations
 

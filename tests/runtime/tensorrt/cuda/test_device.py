@@ -166,7 +166,7 @@ class TestContract(Contract):
 
 @pytest.mark.parametrize("kind", FAKE_KINDS)
 class TestOnAFake(Contract):
-    """What can be seen, and made to fail, on a fake alone."""
+    """Behaviour that only a fake can show, or make fail."""
 
     def test_the_context_is_current_only_while_it_is_needed(self, device: CudaDevice, fake: Any) -> None:
         device.synchronize()
