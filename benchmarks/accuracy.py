@@ -71,7 +71,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="a data set in VOC layout; default: the verification"
     )
     parser.add_argument("--split", default="val", help="default: %(default)s")
-    parser.add_argument("--frames", type=int, metavar="N", help="up to N of its pictures; default: all")
+    parser.add_argument("--frames", type=int, metavar="N", help="up to N of its images; default: all")
     parser.add_argument("--backend", metavar="NAMES", help="with commas; default: all that run here")
     parser.add_argument("--rounds", type=int, default=25, metavar="N", help="default: %(default)s")
 
@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> None:
             for variant in bundle.variants.values():
                 # So that a missing verification is reported before anything is measured.
                 verified_miou(bundle, variant, _VERIFIED_ON)
-        score, pictures_bgr, origin = (
+        score, images_bgr, origin = (
             verified_miou,
             list(read_frames(None, None)[0]),
             "their own verification",
@@ -104,9 +104,9 @@ def _run(args: argparse.Namespace) -> None:
                 raise DataError(
                     f"the classes of {bundle.path} are not those of {args.data}: no mean IoU follows"
                 )
-        score, origin = _measured_on(frames, args.threads), f"{frames.name} ({len(frames)} pictures)"
-        pictures_bgr = [frame.frame_bgr for _, frame in zip(range(_TIMED_FRAMES), frames, strict=False)]
-    points = measure(bundles, pictures_bgr, score, ours, args.threads, args.rounds)
+        score, origin = _measured_on(frames, args.threads), f"{frames.name} ({len(frames)} images)"
+        images_bgr = [frame.frame_bgr for _, frame in zip(range(_TIMED_FRAMES), frames, strict=False)]
+    points = measure(bundles, images_bgr, score, ours, args.threads, args.rounds)
     result = {
         "benchmark": "accuracy against latency",
         "machine": machine,
@@ -115,8 +115,8 @@ def _run(args: argparse.Namespace) -> None:
         "points": [asdict(point) for point in points],
     }
     title = f"Accuracy against latency: mean IoU by {origin}"
-    pictures = {"accuracy.png": ("Mean IoU against median latency", lambda: plot(points, title))}
-    conclude(args, "accuracy", title, result, [table(points)], read_out(points), pictures)
+    images = {"accuracy.png": ("Mean IoU against median latency", lambda: plot(points, title))}
+    conclude(args, "accuracy", title, result, [table(points)], read_out(points), images)
 
 
 def _ours(text: str | None) -> list[str]:
@@ -137,7 +137,7 @@ def _ours(text: str | None) -> list[str]:
 
 def measure(
     bundles: Sequence[Bundle],
-    pictures_bgr: Sequence[Frame],
+    images_bgr: Sequence[Frame],
     score: Score,
     ours: Sequence[str],
     threads: int,
@@ -147,7 +147,7 @@ def measure(
 
     Args:
         bundles: of any networks.
-        pictures_bgr: frames for the timing, uint8 [H, W, 3].
+        images_bgr: frames for the timing, uint8 [H, W, 3].
         score: returns mean IoU.
         ours: our contenders.
         threads: of each contender.
@@ -163,10 +163,10 @@ def measure(
     cpus = sorted(os.sched_getaffinity(0))[:threads]
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-benchmark-")))
-        if len({picture.shape for picture in pictures_bgr}) > 1:
-            pictures_bgr = pictures_bgr[:1]  # a camera's frames are all of one size
-        np.save(work / "frames.npy", np.stack(pictures_bgr))
-        size_hw = (pictures_bgr[0].shape[0], pictures_bgr[0].shape[1])
+        if len({image.shape for image in images_bgr}) > 1:
+            images_bgr = images_bgr[:1]  # a camera's frames are all of one size
+        np.save(work / "frames.npy", np.stack(images_bgr))
+        size_hw = (images_bgr[0].shape[0], images_bgr[0].shape[1])
         takes: dict[str, Take] = {}
         computes_in: list[str] = []
         for index, (bundle, variant, name) in enumerate(todo):
@@ -212,7 +212,7 @@ def verified_miou(bundle: Bundle, variant: Variant, name: str) -> float:
     miou = report.get("variants", {}).get(variant.name, {}).get("miou_variant")
     if miou is None:
         raise BundleError(
-            f"the verification of {bundle.path} has no mean IoU of {variant.name}; give --data with labelled pictures"
+            f"the verification of {bundle.path} has no mean IoU of {variant.name}; give --data with labelled images"
         )
     return float(miou)
 

@@ -69,7 +69,7 @@ def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int 
     sizes = {frame.shape for frame in frames}
     if len(sizes) > 1:
         raise UsageError(
-            f"the pictures in {uri} are of {len(sizes)} sizes; give --frame, such as --frame {DEFAULT_FRAME}"
+            f"the images in {uri} are of {len(sizes)} sizes; give --frame, such as --frame {DEFAULT_FRAME}"
         )
     name = uri.partition("?")[0]
     return np.stack(frames), name if source is None else "/".join(Path(name).parts[-2:])

@@ -65,7 +65,7 @@ def conclude(
     result: Mapping[str, Any],
     tables: Sequence[Table],
     words: Sequence[str],
-    pictures: Mapping[str, tuple[str, Callable[[], bytes]]],
+    images: Mapping[str, tuple[str, Callable[[], bytes]]],
 ) -> None:
     """Prints the results, and writes them to the folder of ``--out``.
 
@@ -76,7 +76,7 @@ def conclude(
         result: ready for JSON, with the ``machine``.
         tables: the figures.
         words: the conclusions.
-        pictures: by file name, the plots' captions and the functions that draw them.
+        images: by file name, the plots' captions and the functions that draw them.
     """
     machine = machine_lines(result["machine"])
     print("\n".join([title, *machine, ""]))
@@ -84,7 +84,7 @@ def conclude(
     print("\n".join(["", *words]))
     if args.out is None:
         return
-    drawn = {file: draw() for file, (_, draw) in pictures.items()}
+    drawn = {file: draw() for file, (_, draw) in images.items()}
     lines = [
         f"# {title}", "", "<!-- not run: it takes minutes, and its figures are of one machine -->", "```bash",
         args.command, "```", "", *(f"- {line}." for line in machine), "", "## Read", "",
@@ -92,7 +92,7 @@ def conclude(
     ]  # fmt: skip
     for table in tables:
         lines += [table.markdown(), ""]
-    lines += [f"![{text}]({file})\n" for file, (text, _) in pictures.items()]
+    lines += [f"![{text}]({file})\n" for file, (text, _) in images.items()]
     page = "\n".join(lines).rstrip() + "\n"
     write_folder(args.out, {**result, "command": args.command}, page, drawn, name, args.force)
     print(f"\nwrote {args.out}")

@@ -24,7 +24,7 @@ from ..calibration.placement import TARGETS
 from ..calibration.quantize import quantize
 from ..calibration.search import int8_macs
 from ..core.errors import EdgesegError, UsageError
-from ..data.images import VocPictures
+from ..data.images import VocImages
 from ..export.bundle_writer import write_bundle
 from ..export.graph.onnx_file import export_graph
 from ..export.graph.variants import variant_graphs
@@ -93,8 +93,8 @@ def _measured(name: str, weights: str, args: argparse.Namespace, work: Path) -> 
     graph, labels = Graph(model), checkpoint.info.labels
     request = CalibrationRequest(source=str(args.data), budget=args.budget, class_budget=args.class_budget)
     calibration = calibrate(graph, labels, request, work)
-    pictures = VocPictures(args.data, "val")
-    val = survey(pictures, labels, max(2, len(pictures)))
+    images = VocImages(args.data, "val")
+    val = survey(images, labels, max(2, len(images)))
     # The whole split judges, because none of it was used for calibration.
     val = replace(val, held_back=tuple(val.hashes), for_ranges=())
     with tempfile.TemporaryDirectory() as folder:

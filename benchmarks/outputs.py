@@ -31,7 +31,7 @@ def write_folder(
     folder: Path,
     result: Mapping[str, Any],
     page: str,
-    pictures: Mapping[str, bytes],
+    images: Mapping[str, bytes],
     name: str,
     force: bool,
 ) -> None:
@@ -46,7 +46,7 @@ def write_folder(
         partial.mkdir()
         for file, text in files.items():
             (partial / file).write_text(text, encoding="utf-8")
-        for file, data in pictures.items():
+        for file, data in images.items():
             (partial / file).write_bytes(data)
         put_in_place(partial, folder)
     except OSError as error:

@@ -43,9 +43,9 @@ def plain_axes(axes: Axes, grid: str = "x") -> None:
 
 def png(figure: Figure) -> bytes:
     """Returns the figure as a PNG file, the same bytes every time."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+    image = io.BytesIO()
+    figure.savefig(image, format="png", metadata={"Software": None})
+    return image.getvalue()
 
 
 def latency_plot(result: Mapping[str, Any]) -> bytes:

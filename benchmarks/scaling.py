@@ -90,8 +90,8 @@ def _run(args: argparse.Namespace) -> None:
     }
     title = f"How the cost grows: {args.model} at {args.size}"
     tables = [_table("frame", by_size), _table("classes", by_classes)]
-    pictures = {"scaling.png": ("Milliseconds by frame size and by number of classes", lambda: plot(result))}
-    conclude(args, "scaling", title, result, tables, read_out(by_size, by_classes), pictures)
+    images = {"scaling.png": ("Milliseconds by frame size and by number of classes", lambda: plot(result))}
+    conclude(args, "scaling", title, result, tables, read_out(by_size, by_classes), images)
 
 
 def _counts(text: str) -> list[int]:

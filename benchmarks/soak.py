@@ -160,8 +160,8 @@ def _run(args: argparse.Namespace) -> None:
     )
     height, width = frames.shape[1:3]
     title = f"Soak: {bundle.name} for {args.minutes:g} minutes on {width} x {height} frames"
-    pictures = {"soak.png": ("Milliseconds a frame and memory over time", lambda: plot(clock, memory, title))}
-    conclude(args, "soak", title, result, [table], words, pictures)
+    images = {"soak.png": ("Milliseconds a frame and memory over time", lambda: plot(clock, memory, title))}
+    conclude(args, "soak", title, result, [table], words, images)
 
 
 def soak(

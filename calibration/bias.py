@@ -21,7 +21,7 @@ from .placement import candidates
 from .quantize import Range, quantize
 from .session import open_session
 
-PICTURES = 16
+IMAGES = 16
 
 Shifts = Mapping[str, npt.NDArray[np.float32]]
 

@@ -17,7 +17,7 @@ from ..runtime.preprocess import Preprocessor
 from .bias import shifts_as_json, shifts_from_json
 from .exclusions import read_exclusions, write_exclusions
 from .graph import Graph
-from .images import DEFAULT_PICTURES, CalibrationSet, check_source, open_pictures, survey
+from .images import DEFAULT_IMAGES, CalibrationSet, check_source, open_images, survey
 from .judge import Judge
 from .placement import TARGETS, check_target
 from .plot import write_plot
@@ -40,7 +40,7 @@ class CalibrationRequest:
         source: a data set's folder or ``aerial:SEED``; None to use existing ranges.
         ranges: a calibration file to use; None for the one in the working folder, or the one that ships.
         method: one of ``METHODS``, or ``auto`` for the one that measures best.
-        pictures: the number of images; None for ``DEFAULT_PICTURES``.
+        images: the number of images; None for ``DEFAULT_IMAGES``.
         budget, class_budget: points of mean IoU, and of any class, that may be lost.
         correct_biases: whether the search may correct biases.
         exclude: an exclusion list to use unchanged, instead of the search.
@@ -50,7 +50,7 @@ class CalibrationRequest:
     source: str | None = None
     ranges: Path | None = None
     method: str = "auto"
-    pictures: int | None = None
+    images: int | None = None
     budget: float = 0.5
     class_budget: float = 1.0
     correct_biases: bool = True
@@ -71,12 +71,12 @@ class CalibrationRequest:
         for name, value in (("--budget", self.budget), ("--class-budget", self.class_budget)):
             if not value >= 0:
                 raise UsageError(f"{name} {value:g}: expected points of IoU, 0 or more")
-        if self.pictures is not None and self.pictures < 2:
+        if self.images is not None and self.images < 2:
             raise UsageError(
-                f"--pictures {self.pictures}: expected at least 2, one for the ranges and one held back"
+                f"--calibration-images {self.images}: expected at least 2, one for the ranges and one held back"
             )
-        if self.pictures is not None and self.source is None:
-            raise UsageError("--pictures says how many to calibrate on; name them with --calibrate")
+        if self.images is not None and self.source is None:
+            raise UsageError("--calibration-images says how many to calibrate on; name them with --calibrate")
         if self.source is not None:
             check_source(self.source)
         for path in (self.ranges, self.exclude):
@@ -139,11 +139,11 @@ def calibrate(
     """
     request.check()
     excluded = read_exclusions(request.exclude, graph) if request.exclude is not None else None
-    pictures = _survey(graph, labels, request, notify) if request.source is not None else None
-    record = _record(graph, pictures, request, folder, shipped, notify, say)
+    images = _survey(graph, labels, request, notify) if request.source is not None else None
+    record = _record(graph, images, request, folder, shipped, notify, say)
     refuse_overlap(record.picture_hashes, unseen)  # before the search, which may take hours
     say(record.worth)
-    notes = _notes(record, pictures, request)
+    notes = _notes(record, images, request)
     for note in notes:
         say(f"note: {note}")
     _make(folder)
@@ -152,11 +152,11 @@ def calibrate(
     for target in request.targets:
         if excluded is not None:
             plans[target] = _given_plan(graph, record, request, target, excluded)
-        elif pictures is not None and pictures.has_truth:
-            searches[target] = _search(graph, labels, pictures, record, request, target, folder, notify)
+        elif images is not None and images.has_truth:
+            searches[target] = _search(graph, labels, images, record, request, target, folder, notify)
             plans[target] = _searched_plan(searches[target], request)
-        elif pictures is not None:
-            plans[target] = _blind_plan(graph, pictures, record, request, target)
+        elif images is not None:
+            plans[target] = _blind_plan(graph, images, record, request, target)
         else:
             plans[target] = _plan_at_hand(record, request, target)
     record = replace(record, plans={**record.plans, **plans})
@@ -172,20 +172,20 @@ def calibrate(
 
 def _survey(graph: Graph, labels: LabelMap, request: CalibrationRequest, notify: Notify) -> CalibrationSet:
     assert request.source is not None
-    pictures = open_pictures(request.source, graph.input_size_hw, request.pictures)
-    total, done = min(len(pictures), request.pictures or DEFAULT_PICTURES), 0
+    images = open_images(request.source, graph.input_size_hw, request.images)
+    total, done = min(len(images), request.images or DEFAULT_IMAGES), 0
 
     def advance() -> None:
         nonlocal done
         done += 1
-        notify("looking at the calibration pictures", done, total)
+        notify("looking at the calibration images", done, total)
 
-    return survey(pictures, labels, request.pictures, advance)
+    return survey(images, labels, request.images, advance)
 
 
 def _record(
     graph: Graph,
-    pictures: CalibrationSet | None,
+    images: CalibrationSet | None,
     request: CalibrationRequest,
     folder: Path,
     shipped: Record | None,
@@ -196,37 +196,37 @@ def _record(
     wanted = METHODS if request.method == "auto" else (request.method,)
     if request.ranges is not None:
         record = Record.load(request.ranges)
-        if differences := record.differences(graph, pictures):
+        if differences := record.differences(graph, images):
             raise DataError(f"the ranges of {request.ranges} do not hold here: {'; '.join(differences)}")
-        if pictures is not None and not set(wanted) <= set(record.ranges):
+        if images is not None and not set(wanted) <= set(record.ranges):
             raise DataError(
                 f"{request.ranges} has ranges by {', '.join(record.ranges)}, not by {', '.join(wanted)};"
                 " name one of its methods with --method, or leave --ranges out to measure them"
             )
         return record
-    if pictures is None:
+    if images is None:
         if shipped is None:
             raise UsageError(
-                "INT8 needs activation ranges: give labelled pictures with --calibrate DIR, "
+                "INT8 needs activation ranges: give labelled images with --calibrate DIR, "
                 "or a calibration file with --ranges FILE"
             )
         if differences := shipped.differences(graph, None):
             raise DataError(
                 f"the ranges that came with the weights do not hold here: {'; '.join(differences)};"
-                " give labelled pictures with --calibrate DIR"
+                " give labelled images with --calibrate DIR"
             )
         return shipped
     path = folder / RECORD_NAME
     if path.exists():
         record = Record.load(path)
-        differences = record.differences(graph, pictures)
+        differences = record.differences(graph, images)
         if not differences and set(wanted) <= set(record.ranges):
             say(f"reusing the ranges of {path}")
             return record
         say(
             f"measuring new ranges: those of {path} do not hold, {'; '.join(differences) or 'another method'}"
         )
-    record = Record.of(graph, pictures, _measure(graph, pictures, wanted, notify))
+    record = Record.of(graph, images, _measure(graph, images, wanted, notify))
     _make(folder)
     record.save(path)  # so that an interrupted search need not measure them again
     return record
@@ -242,13 +242,13 @@ def _make(folder: Path) -> None:
 
 
 def _measure(
-    graph: Graph, pictures: CalibrationSet, methods: tuple[str, ...], notify: Notify
+    graph: Graph, images: CalibrationSet, methods: tuple[str, ...], notify: Notify
 ) -> dict[str, dict[str, Range]]:
     preprocess = Preprocessor(graph.input_size_hw)
-    total, done = passes(methods) * len(pictures.for_ranges), 0
+    total, done = passes(methods) * len(images.for_ranges), 0
 
     def frames() -> Iterator[npt.NDArray[np.uint8]]:
-        return (preprocess(sample.frame_bgr) for sample in pictures.read(pictures.for_ranges))
+        return (preprocess(sample.frame_bgr) for sample in images.read(images.for_ranges))
 
     def advance() -> None:
         nonlocal done
@@ -258,16 +258,16 @@ def _measure(
     return measure(graph, frames, methods, advance)
 
 
-def _notes(record: Record, pictures: CalibrationSet | None, request: CalibrationRequest) -> tuple[str, ...]:
+def _notes(record: Record, images: CalibrationSet | None, request: CalibrationRequest) -> tuple[str, ...]:
     notes = []
     if record.never_seen:
         notes.append(
-            f"the calibration pictures never show {', '.join(record.never_seen)}: "
+            f"the calibration images never show {', '.join(record.never_seen)}: "
             "what quantization does to these classes is not known"
         )
-    if pictures is not None and not pictures.has_truth:
+    if images is not None and not images.has_truth:
         notes.append(
-            f"the labels of {pictures.pictures.name} are not the network's classes, so that no budget can be "
+            f"the labels of {images.images.name} are not the network's classes, so that no budget can be "
             "searched on them: everything is quantized, and the budgets are judged by verification alone"
         )
     if request.exclude is not None:
@@ -278,7 +278,7 @@ def _notes(record: Record, pictures: CalibrationSet | None, request: Calibration
 def _search(
     graph: Graph,
     labels: LabelMap,
-    pictures: CalibrationSet,
+    images: CalibrationSet,
     record: Record,
     request: CalibrationRequest,
     target: str,
@@ -289,7 +289,7 @@ def _search(
     ranges = {method: record.ranges[method] for method in methods if method in record.ranges}
     return BudgetSearch(
         graph,
-        pictures,
+        images,
         len(labels),
         target,
         ranges,
@@ -338,12 +338,12 @@ def _given_plan(
 
 
 def _blind_plan(
-    graph: Graph, pictures: CalibrationSet, record: Record, request: CalibrationRequest, target: str
+    graph: Graph, images: CalibrationSet, record: Record, request: CalibrationRequest, target: str
 ) -> Plan:
     """Returns a plan without truth: only the logits choose the method, and everything is quantized."""
     methods = METHODS if request.method == "auto" else (request.method,)
-    judge = Judge(graph, pictures, 1, target)
-    samples = list(pictures.read(pictures.held_back[:8]))
+    judge = Judge(graph, images, 1, target)
+    samples = list(images.read(images.held_back[:8]))
     errors = {
         method: judge.logit_error(quantize(graph, record.ranges[method], target), samples)
         for method in methods
@@ -374,15 +374,15 @@ def _unmeasured(
 def _plan_at_hand(record: Record, request: CalibrationRequest, target: str) -> Plan:
     plan = record.plans.get(target)
     if plan is None:
-        raise DataError(f"these ranges come without a plan for {target}; give pictures with --calibrate DIR")
+        raise DataError(f"these ranges come without a plan for {target}; give images with --calibrate DIR")
     if request.method not in ("auto", plan.method):
         raise DataError(
-            f"the plan at hand for {target} takes {plan.method} ranges; for {request.method} ones give pictures"
+            f"the plan at hand for {target} takes {plan.method} ranges; for {request.method} ones give images"
             " with --calibrate DIR"
         )
     if plan.budget > request.budget or plan.class_budget > request.class_budget:
         raise DataError(
             f"the plan at hand for {target} was searched for {plan.budget:g} points of mean IoU and "
-            f"{plan.class_budget:g} of a class; for tighter budgets give pictures with --calibrate DIR"
+            f"{plan.class_budget:g} of a class; for tighter budgets give images with --calibrate DIR"
         )
     return plan

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from ..core.errors import DataError, UsageError
 from ..core.labels import LabelMap
-from ..data.images import AerialPictures, Pictures, VocPictures, spread
+from ..data.images import AerialImages, Images, VocImages, spread
 from ..data.voc import Sample
 
-DEFAULT_PICTURES = 160
+DEFAULT_IMAGES = 160
 _HELD_BACK_EVERY = 2
 """Every second image is held out, so equal numbers of images give the ranges and judge the budget."""
 
@@ -25,11 +25,11 @@ class Coverage:
     """The coverage of the classes by a calibration set.
 
     Attributes:
-        pictures: the number of images, including held-out ones.
+        images: the number of images, including held-out ones.
         class_shares: by class, its share of the labelled pixels; empty if the labels are not the network's.
     """
 
-    pictures: int
+    images: int
     class_shares: dict[str, float]
 
     @property
@@ -43,14 +43,14 @@ class CalibrationSet:
     """Images in two disjoint parts: one for the ranges, one held out to judge the results.
 
     Attributes:
-        pictures: all images.
-        for_ranges, held_back: positions in ``pictures``.
+        images: all images.
+        for_ranges, held_back: positions in ``images``.
         hashes: by used position, the SHA-256 of the image's pixels.
         coverage: how well the set covers the classes.
         has_truth: whether the masks are in the network's classes.
     """
 
-    pictures: Pictures
+    images: Images
     for_ranges: tuple[int, ...]
     held_back: tuple[int, ...]
     hashes: dict[int, str]
@@ -64,10 +64,10 @@ class CalibrationSet:
 
     def read(self, indices: Sequence[int]) -> Iterator[Sample]:
         """Reads images one at a time."""
-        return (self.pictures.read(index) for index in indices)
+        return (self.images.read(index) for index in indices)
 
 
-def picture_sha256(frame_bgr: npt.NDArray[np.uint8]) -> str:
+def image_sha256(frame_bgr: npt.NDArray[np.uint8]) -> str:
     """Returns a digest of an image's pixels: the same under another name or in another lossless file format."""
     digest = hashlib.sha256(repr(frame_bgr.shape).encode())
     digest.update(np.ascontiguousarray(frame_bgr).data)
@@ -85,18 +85,18 @@ def check_source(source: str) -> None:
     if not source:
         raise UsageError("--calibrate is empty: expected a data set's folder, or aerial:SEED")
     if kind != "aerial" or not colon:
-        VocPictures(Path(source))
+        VocImages(Path(source))
     elif not seed.isdecimal():
         raise UsageError(f"--calibrate {source}: expected aerial:SEED with a number, such as aerial:3")
 
 
-def open_pictures(source: str, size_hw: tuple[int, int], count: int | None) -> Pictures:
+def open_images(source: str, size_hw: tuple[int, int], count: int | None) -> Images:
     """Opens the source that ``--calibrate`` names.
 
     Args:
         source: folder of a data set in VOC layout, whose ``train`` split is used, or ``aerial:SEED``.
         size_hw: size of the aerial views.
-        count: the number of aerial views; None for ``DEFAULT_PICTURES``.
+        count: the number of aerial views; None for ``DEFAULT_IMAGES``.
 
     Raises:
         UsageError: an aerial world without a number.
@@ -105,51 +105,53 @@ def open_pictures(source: str, size_hw: tuple[int, int], count: int | None) -> P
     check_source(source)
     kind, colon, seed = source.partition(":")
     if kind == "aerial" and colon:
-        return AerialPictures(int(seed), size_hw, count or DEFAULT_PICTURES)
-    return VocPictures(Path(source))
+        return AerialImages(int(seed), size_hw, count or DEFAULT_IMAGES)
+    return VocImages(Path(source))
 
 
 def survey(
-    pictures: Pictures,
+    images: Images,
     labels: LabelMap,
     count: int | None = None,
-    on_picture: Callable[[], None] = lambda: None,
+    on_image: Callable[[], None] = lambda: None,
 ) -> CalibrationSet:
     """Chooses, hashes and counts the images of a calibration set; each is read once.
 
     Args:
-        pictures: the source.
+        images: the source.
         labels: the network's classes.
-        count: images to use, evenly spaced; None for ``DEFAULT_PICTURES``, or all if there are fewer.
-        on_picture: called after each.
+        count: images to use, evenly spaced; None for ``DEFAULT_IMAGES``, or all if there are fewer.
+        on_image: called after each.
 
     Raises:
         UsageError: ``count`` is below 2: one for the ranges and one to judge.
         DataError: there are fewer than two different images, or one is malformed.
     """
     if count is not None and count < 2:
-        raise UsageError(f"--pictures {count}: expected at least 2, one for the ranges and one held back")
-    chosen = spread(len(pictures), count or DEFAULT_PICTURES)
-    has_truth = pictures.labels.names == labels.names
+        raise UsageError(
+            f"--calibration-images {count}: expected at least 2, one for the ranges and one held back"
+        )
+    chosen = spread(len(images), count or DEFAULT_IMAGES)
+    has_truth = images.labels.names == labels.names
     pixels = np.zeros(256, np.int64)
     hashes: dict[int, str] = {}
     known: set[str] = set()
     for index in chosen:
-        sample = pictures.read(index)
-        digest = picture_sha256(sample.frame_bgr)
+        sample = images.read(index)
+        digest = image_sha256(sample.frame_bgr)
         if digest not in known:  # a duplicate could be in both parts
             known.add(digest)
             hashes[index] = digest
             pixels += np.bincount(sample.mask.ravel(), minlength=256)
-        on_picture()
+        on_image()
     if len(hashes) < 2:
-        raise DataError(f"{pictures.name} has {len(hashes)} different pictures; calibration needs at least 2")
+        raise DataError(f"{images.name} has {len(hashes)} different images; calibration needs at least 2")
     shares = pixels[: len(labels)] / max(1, pixels[: len(labels)].sum())
     coverage = Coverage(
-        pictures=len(hashes),
+        images=len(hashes),
         class_shares=dict(zip(labels.names, shares.tolist(), strict=True)) if has_truth else {},
     )
     used = tuple(hashes)
     held_back = used[1::_HELD_BACK_EVERY]
     for_ranges = tuple(index for index in used if index not in set(held_back))
-    return CalibrationSet(pictures, for_ranges, held_back, hashes, coverage, has_truth)
+    return CalibrationSet(images, for_ranges, held_back, hashes, coverage, has_truth)

@@ -85,13 +85,13 @@ class Judge:
 
     Args:
         graph: the float graph, as the reference.
-        pictures: with masks in the network's classes.
+        images: with masks in the network's classes.
         num_classes: C.
         target: decides the numerics: ``cpu`` runs the INT8 kernels, ``tensorrt`` computes in float between Q and DQ.
     """
 
-    def __init__(self, graph: Graph, pictures: CalibrationSet, num_classes: int, target: str) -> None:
-        self._graph, self._pictures, self._num_classes = graph, pictures, num_classes
+    def __init__(self, graph: Graph, images: CalibrationSet, num_classes: int, target: str) -> None:
+        self._graph, self._images, self._num_classes = graph, images, num_classes
         self._fuse = target == "cpu"
         self._reference = open_session(graph.model)
         self._preprocess = Preprocessor(graph.input_size_hw)
@@ -101,21 +101,21 @@ class Judge:
         """The score of the float graph."""
         return self.score(self._graph.model)
 
-    def score(self, model: onnx.ModelProto, on_picture: Callable[[], None] = lambda: None) -> Score:
+    def score(self, model: onnx.ModelProto, on_image: Callable[[], None] = lambda: None) -> Score:
         """Scores a graph on every held-out image.
 
         Args:
             model: ``frame`` to ``logits``, float32.
-            on_picture: called after each.
+            on_image: called after each.
         """
         matrix = ConfusionMatrix(self._num_classes)
         error = _RelativeError()
-        held_back = self._pictures.read(self._pictures.held_back)
+        held_back = self._images.read(self._images.held_back)
         for sample, logits, reference in self._compared(model, held_back):
             error.add(logits, reference)
             height, width = sample.mask.shape
             matrix.update(sample.mask, decode(logits, (height, width)))
-            on_picture()
+            on_image()
         counts = matrix.counts.sum(axis=1)
         return Score(
             class_iou=tuple(matrix.per_class_iou.tolist()),

@@ -58,7 +58,7 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
     axes.axhline(0, color=_FAINT, linewidth=0.8)
     axes.set_xlim(min(100 * trial.int8_macs for trial in trials) - 1, 100.5)
     axes.set_xlabel("share of the multiply-accumulates in INT8 (%)")
-    axes.set_ylabel("points of IoU lost on held-back pictures")
+    axes.set_ylabel("points of IoU lost on held-back images")
     axes.set_title(
         f"int8-{target}: {len(result.chosen.excluded)} convolutions stay in float,"
         f" {result.chosen.method} ranges{', biases corrected' if result.chosen.shifts else ''}",
@@ -66,9 +66,9 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
     )  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    write_atomically(path, picture.getvalue(), force=True)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", metadata={"Software": None})
+    write_atomically(path, image.getvalue(), force=True)
 
 
 def _point(trial: Trial, lost: float) -> tuple[float, float]:

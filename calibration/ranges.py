@@ -117,10 +117,10 @@ def _extremes(graph: Graph, frames: Frames, on_step: Callable[[], None]) -> dict
     found = Extremes(graph)
     for frame in frames():
         if (name := found.add(frame)) is not None:
-            raise DataError(f"{name} is not finite on a calibration picture; the network cannot be quantized")
+            raise DataError(f"{name} is not finite on a calibration image; the network cannot be quantized")
         on_step()
     if not np.isfinite(found.low).all():
-        raise DataError("there are no calibration pictures; ranges need at least one")
+        raise DataError("there are no calibration images; ranges need at least one")
     return {
         name: (min(0.0, float(least)), max(0.0, float(most)))
         for name, least, most in zip(found.names, found.low, found.high, strict=True)

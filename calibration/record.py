@@ -20,7 +20,7 @@ from ..core.errors import DataError
 from ..core.files import read_text
 from ..core.outputs import write_atomically
 from .graph import Graph
-from .images import CalibrationSet, picture_sha256
+from .images import CalibrationSet, image_sha256
 
 SCHEMA = 1
 _HASH_DIGITS = 16
@@ -82,16 +82,16 @@ class Record:
     plans: Mapping[str, Plan] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, graph: Graph, pictures: CalibrationSet, ranges: Mapping[str, Mapping[str, Range]]) -> Record:
+    def of(cls, graph: Graph, images: CalibrationSet, ranges: Mapping[str, Mapping[str, Range]]) -> Record:
         """Returns a new record, without plans."""
         return cls(
             graph_sha256=graph.sha256,
             preprocessing=PREPROCESSING,
-            source=pictures.pictures.name,
-            pictures_sha256=pictures.sha256,
-            picture_hashes=tuple(sorted(digest[:_HASH_DIGITS] for digest in pictures.hashes.values())),
-            held_back=len(pictures.held_back),
-            class_shares=pictures.coverage.class_shares,
+            source=images.images.name,
+            pictures_sha256=images.sha256,
+            picture_hashes=tuple(sorted(digest[:_HASH_DIGITS] for digest in images.hashes.values())),
+            held_back=len(images.held_back),
+            class_shares=images.coverage.class_shares,
             ranges=_rounded(ranges),
         )
 
@@ -104,7 +104,7 @@ class Record:
     def worth(self) -> str:
         """Returns one sentence on how well the images cover the classes."""
         shares = self.class_shares
-        text = f"{len(self.picture_hashes)} calibration pictures of {self.source}, {self.held_back} of them held back"
+        text = f"{len(self.picture_hashes)} calibration images of {self.source}, {self.held_back} of them held back"
         if not shares:
             return f"{text}; their labels are not the network's classes"
         present = [name for name in shares if name not in self.never_seen]
@@ -115,20 +115,20 @@ class Record:
             f"({100 * shares[rarest]:.2g} % of the pixels)"
         )
 
-    def differences(self, graph: Graph, pictures: CalibrationSet | None) -> list[str]:
+    def differences(self, graph: Graph, images: CalibrationSet | None) -> list[str]:
         """Returns the reasons why the ranges are not valid here; empty if they are.
 
         Args:
             graph: the graph to quantize.
-            pictures: the available calibration images; None if there are none.
+            images: the available calibration images; None if there are none.
         """
         found = []
         if self.graph_sha256 != graph.sha256:
             found.append("they are of another graph (other weights, input size or exporter)")
         if self.preprocessing != PREPROCESSING:
             found.append(f"frames were prepared otherwise ({self.preprocessing!r}, now {PREPROCESSING!r})")
-        if pictures is not None and self.pictures_sha256 != pictures.sha256:
-            found.append(f"they are taken from other pictures ({self.source})")
+        if images is not None and self.pictures_sha256 != images.sha256:
+            found.append(f"they are taken from other images ({self.source})")
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -185,12 +185,12 @@ def refuse_overlap(
         DataError: a frame has a calibration image's pixels; the message names it.
     """
     known = set(picture_hashes)
-    shared = [name for name, frame in frames if picture_sha256(frame)[:_HASH_DIGITS] in known]
+    shared = [name for name, frame in frames if image_sha256(frame)[:_HASH_DIGITS] in known]
     if shared:
         more = " …" if len(shared) > 3 else ""
         raise DataError(
-            f"{len(shared)} of the frames to verify on are calibration pictures ({', '.join(shared[:3])}{more}),"
-            " so that the verdict would flatter; verify on another --split, or calibrate on other pictures"
+            f"{len(shared)} of the frames to verify on are calibration images ({', '.join(shared[:3])}{more}),"
+            " so that the verdict would flatter; verify on another --split, or calibrate on other images"
         )
 
 

@@ -23,7 +23,7 @@ from ..core.errors import OutputError
 from ..core.outputs import check_output
 from ..data.voc import Sample
 from ..runtime.preprocess import Preprocessor
-from .bias import PICTURES, Shifts, bias_shifts, shifts_as_json, shifts_from_json
+from .bias import IMAGES, Shifts, bias_shifts, shifts_as_json, shifts_from_json
 from .graph import Graph
 from .images import CalibrationSet
 from .judge import Judge, Loss, Score
@@ -31,7 +31,7 @@ from .placement import candidates
 from .quantize import quantize
 from .ranges import Range
 
-SENSITIVITY_PICTURES = 8
+SENSITIVITY_IMAGES = 8
 RESERVE = 0.5
 """The share of each budget that the search leaves unspent, because the loss differs between sets of images: LRASPP on
 CamVid lost 0.8 points of a class on 80 held-out images and 1.2 on the 101 of val."""
@@ -91,7 +91,7 @@ class BudgetSearch:
 
     Args:
         graph: float32.
-        pictures: with masks in the network's classes.
+        images: with masks in the network's classes.
         num_classes: C.
         target: ``tensorrt`` or ``cpu``.
         ranges: by method, by tensor.
@@ -104,7 +104,7 @@ class BudgetSearch:
     def __init__(
         self,
         graph: Graph,
-        pictures: CalibrationSet,
+        images: CalibrationSet,
         num_classes: int,
         target: str,
         ranges: Mapping[str, Mapping[str, Range]],
@@ -115,11 +115,11 @@ class BudgetSearch:
         *,
         correct_biases: bool = True,
     ) -> None:
-        self._graph, self._pictures, self._target, self._ranges = graph, pictures, target, ranges
+        self._graph, self._images, self._target, self._ranges = graph, images, target, ranges
         self._budget, self._class_budget = budget, class_budget
         self._correct_biases = correct_biases
         self._notify = notify
-        self._judge = Judge(graph, pictures, num_classes, target)
+        self._judge = Judge(graph, images, num_classes, target)
         self._journal = _Journal(journal)
         self._trials: dict[tuple[str, bool, tuple[str, ...]], Trial] = {}
         self._candidates = candidates(graph, target)
@@ -164,7 +164,7 @@ class BudgetSearch:
 
     def sensitivity(self, method: str) -> dict[str, float]:
         """Quantizes each convolution alone; returns the relative logit error of each, in the graph's order."""
-        samples = self._samples(SENSITIVITY_PICTURES)
+        samples = self._samples(SENSITIVITY_IMAGES)
         errors = {}
         for done, name in enumerate(self._candidates):
             self._notify("sensitivity, one convolution at a time", done, len(self._candidates))
@@ -199,9 +199,9 @@ class BudgetSearch:
 
     def _samples(self, count: int) -> list[Sample]:
         """Returns a few of the images for the ranges, evenly spaced."""
-        positions = self._pictures.for_ranges
+        positions = self._images.for_ranges
         step = max(1, len(positions) // count)
-        return list(self._pictures.read(positions[::step][:count]))
+        return list(self._images.read(positions[::step][:count]))
 
     def _shifts(self, method: str, excluded: Sequence[str]) -> Shifts:
         done, total = 0, len(self._candidates) - len(excluded)
@@ -219,10 +219,10 @@ class BudgetSearch:
 
     def _frames(self) -> list[npt.NDArray[np.uint8]]:
         preprocess = Preprocessor(self._graph.input_size_hw)
-        return [preprocess(sample.frame_bgr).copy() for sample in self._samples(PICTURES)]
+        return [preprocess(sample.frame_bgr).copy() for sample in self._samples(IMAGES)]
 
     def _score(self, what: str, key: str, model: Callable[[], onnx.ModelProto]) -> Score:
-        total, done = len(self._pictures.held_back), 0
+        total, done = len(self._images.held_back), 0
 
         def advance() -> None:
             nonlocal done
@@ -232,9 +232,9 @@ class BudgetSearch:
         return self._journal.score(key, lambda: self._judge.score(model(), advance))
 
     def _key(self, kind: str, method: str = "", names: Sequence[str] = ()) -> str:
-        pictures = sorted(self._pictures.hashes[index] for index in self._pictures.held_back)
+        images = sorted(self._images.hashes[index] for index in self._images.held_back)
         parts = [
-            str(_QUANTIZER), kind, self._graph.sha256, self._pictures.sha256, *pictures, self._target,
+            str(_QUANTIZER), kind, self._graph.sha256, self._images.sha256, *images, self._target,
             json.dumps(sorted(self._ranges.get(method, {}).items())), *sorted(names),
         ]  # fmt: skip
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         metavar="S",
-        help="video file, picture, or folder or glob of pictures; default: the aerial world",
+        help="video file, image, or folder or glob of images; default: the aerial world",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write benchmark.json, benchmark.md and benchmark.png here"

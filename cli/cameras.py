@@ -55,7 +55,7 @@ def table(cameras: Sequence[Camera], sensors: Sequence[Sensor]) -> str:
         if camera.by_id:
             lines.append(f"  stays the same when plugged in again: --source v4l2://{camera.by_id}")
         if camera.driver == _RAW_SENSORS:
-            lines.append("  the sensor's raw pixels; take csi:// for pictures")
+            lines.append("  the sensor's raw pixels; take csi:// for images")
         for form in camera.formats:
             lines.append(f"  {form.fourcc}  {form.text}")
             lines += [f"    {mode}" for mode in _modes(form)]

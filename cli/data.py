@@ -41,13 +41,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     voc.add_argument(
         "--dir", type=Path, default=Path("datasets"), help="where VOCdevkit/ is or goes (default: datasets)"
     )
-    aerial = jobs.add_parser("aerial", help="write pictures of the synthetic aerial world in VOC layout")
+    aerial = jobs.add_parser("aerial", help="write images of the synthetic aerial world in VOC layout")
     aerial.add_argument("--out", type=Path, required=True, metavar="DIR")
-    aerial.add_argument("--count", type=int, required=True, metavar="N", help="pictures, over both splits")
+    aerial.add_argument("--count", type=int, required=True, metavar="N", help="images, over both splits")
     aerial.add_argument("--seed", type=int, default=0, metavar="N")
     aerial.add_argument("--size", default="512x512", metavar="HxW")
     aerial.add_argument(
-        "--val", type=float, default=0.2, metavar="SHARE", help="share of pictures for val (default: 0.2)"
+        "--val", type=float, default=0.2, metavar="SHARE", help="share of images for val (default: 0.2)"
     )
     aerial.add_argument("--force", action="store_true", help="replace an existing DIR")
 
@@ -84,7 +84,7 @@ def _voc(args: argparse.Namespace) -> int:
                 f"there is no {root}; fetch it with `edgeseg data voc --download --dir {args.dir}`"
             )
         for split in ("train", "val"):
-            print(f"{split}: {len(VocDataset(root, split))} pictures in {root}")
+            print(f"{split}: {len(VocDataset(root, split))} images in {root}")
         return 0
     check_output(args.dir, folder=True)
     try:
@@ -108,13 +108,11 @@ def _aerial(args: argparse.Namespace) -> int:
 
     size_hw = parse_size(args.size)
     if size_hw[0] * size_hw[1] > _MOST_PIXELS:
-        raise UsageError(
-            f"--size {args.size}: expected at most {_MOST_PIXELS >> 20} million pixels a picture"
-        )
+        raise UsageError(f"--size {args.size}: expected at most {_MOST_PIXELS >> 20} million pixels an image")
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
-            print(f"\r{done}/{total} pictures", end="" if done < total else "\n", file=sys.stderr, flush=True)
+            print(f"\r{done}/{total} images", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
     write_dataset(
         args.out,
@@ -126,7 +124,7 @@ def _aerial(args: argparse.Namespace) -> int:
         progress=progress,
     )
     print(
-        f"wrote {args.count} pictures to {args.out}; "
+        f"wrote {args.count} images to {args.out}; "
         f"train with `edgeseg train --model lraspp --data {args.out} --out runs/aerial`"
     )
     return 0
@@ -137,14 +135,14 @@ def _print_report(report: DatasetReport) -> None:
     for split, summary in report.splits.items():
         sizes = ", ".join(f"{w} x {h}: {count}" for (w, h), count in summary.sizes.most_common(4))
         rest = f", and {len(summary.sizes) - 4} more sizes" if len(summary.sizes) > 4 else ""
-        print(f"\n{printable(split)}: {summary.pictures} pictures ({sizes}{rest})")
+        print(f"\n{printable(split)}: {summary.images} images ({sizes}{rest})")
         total = max(1, sum(summary.pixels.values()))
         rows = [*enumerate(report.labels.names), (VOID, "void")]
         for class_id, name in rows:
             if class_id == VOID and not summary.pixels[VOID]:
                 continue
             share = 100 * summary.pixels[class_id] / total
-            print(f"  {name:>14}  {share:6.2f} % of pixels, in {summary.pictures_with[class_id]} pictures")
+            print(f"  {name:>14}  {share:6.2f} % of pixels, in {summary.images_with[class_id]} images")
     print()
     if report.unknown:
         print("lines that labelmap.txt lacks, names of your own instead of these:")
@@ -169,10 +167,10 @@ def _as_json(report: DatasetReport) -> dict[str, object]:
         "classes": list(report.labels.names),
         "splits": {
             split: {
-                "pictures": summary.pictures,
+                "pictures": summary.images,
                 "sizes_wh": {f"{w}x{h}": count for (w, h), count in summary.sizes.items()},
                 "pixels": {names[key]: value for key, value in sorted(summary.pixels.items())},
-                "pictures_with": {names[key]: value for key, value in sorted(summary.pictures_with.items())},
+                "pictures_with": {names[key]: value for key, value in sorted(summary.images_with.items())},
             }
             for split, summary in report.splits.items()
         },

@@ -32,7 +32,7 @@ def configure_import(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder to create, in VOC layout"
     )
     parser.add_argument("--format", metavar="F", help="its form; recognised where this is not given")
-    parser.add_argument("--images", metavar="PATTERN", help="the pictures, such as 'rgb/*.png', below SRC")
+    parser.add_argument("--images", metavar="PATTERN", help="the images, such as 'rgb/*.png', below SRC")
     parser.add_argument("--masks", metavar="PATTERN", help="the masks")
     parser.add_argument(
         "--classes",
@@ -64,12 +64,12 @@ def _configure_splitting(parser: argparse.ArgumentParser, default: float | None)
         type=float,
         default=default,
         metavar="SHARE",
-        help=f"share of pictures for val ({default_text})",
+        help=f"share of images for val ({default_text})",
     )
     parser.add_argument(
         "--group",
         metavar="HOW",
-        help="keep pictures together: folder, prefix:N or a regular expression (default: the last by name are val)",
+        help="keep images together: folder, prefix:N or a regular expression (default: the last by name are val)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw among groups")
 
@@ -130,14 +130,14 @@ def run_split(args: argparse.Namespace) -> int:
         if test_split:
             ids -= set(read_split(root, test_split))
         if not ids:
-            raise DataError(f"{root} has no picture to split")
+            raise DataError(f"{root} has no image to split")
         val = choose_val(sorted(ids), splitting.share or 0.2, splitting.group_of, splitting.seed)
         _write_lists(folder, {"train": sorted(ids - val), "val": sorted(val)})
         for name in there:
             if name not in ("train", "val"):
                 check_output(folder / f"{name}.txt")
                 discard(folder / f"{name}.txt")
-    print(f"wrote {len(ids - val)} pictures to train and {len(val)} to val in {printable(str(folder))}")
+    print(f"wrote {len(ids - val)} images to train and {len(val)} to val in {printable(str(folder))}")
     return 0
 
 
@@ -182,7 +182,7 @@ def _classes(path: Path | None) -> list[NamedClass] | None:
 
 def _progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{done}/{total} pictures", end="" if done < total else "\n", file=sys.stderr, flush=True)
+        print(f"\r{done}/{total} images", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
 
 def _report(out: Path, form: Form, result: Imported) -> None:
@@ -190,7 +190,7 @@ def _report(out: Path, form: Form, result: Imported) -> None:
 
     count = sum(len(names) for names in result.splits.values())
     lists = ", ".join(f"{name} {len(names)}" for name, names in result.splits.items())
-    print(f"{form.title}: {count} pictures ({printable(lists)}), {len(result.labels)} classes")
+    print(f"{form.title}: {count} images ({printable(lists)}), {len(result.labels)} classes")
     for name, share in shares(result):
         print(f"  {printable(name):>20}  {100 * share:6.2f} % of pixels")
     reasons = sorted(result.left_out.items(), key=lambda each: -len(each[1]))

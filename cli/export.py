@@ -62,7 +62,7 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--calibrate",
         metavar="DIR|aerial:SEED",
-        help="labelled pictures to calibrate on: a data set's train split, or views of an aerial world; "
+        help="labelled images to calibrate on: a data set's train split, or views of an aerial world; "
         "default: the ranges that came with the weights",
     )
     add("--budget", type=float, metavar="POINTS", help="mean IoU that INT8 may lose; default: 0.5")
@@ -79,7 +79,7 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
         help="let the search leave convolutions in float without trying to correct biases first",
     )
     add(
-        "--pictures",
+        "--calibration-images",
         type=int,
         metavar="N",
         help="how many to calibrate on, half of them held back; default: 160",
@@ -174,7 +174,7 @@ def _calibration(args: argparse.Namespace) -> CalibrationRequest | None:
         "class_budget": args.class_budget,
         "targets": None if args.target is None else parse_names("--target", args.target),
         "method": args.method,
-        "pictures": args.pictures,
+        "images": args.calibration_images,
         "ranges": args.ranges,
         "exclude": args.exclude,
         "correct_biases": args.correct_biases,

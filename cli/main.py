@@ -37,7 +37,7 @@ VERBS = {
         "edgeseg.cli.build",
         "build a TensorRT engine from a bundle, on the machine that runs it",
     ),
-    "run": ("edgeseg.cli.run", "run a bundle on a camera, a video or pictures"),
+    "run": ("edgeseg.cli.run", "run a bundle on a camera, a video or images"),
     "replay": ("edgeseg.cli.replay", "run a recording again, and say what changed"),
     "cameras": ("edgeseg.cli.cameras", "list the cameras of this machine, and what they can"),
     "benchmark": ("edgeseg.cli.benchmark", "time a bundle beside other ways to run it"),

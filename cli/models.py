@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--card", metavar="NAME|FILE", help="print a checkpoint's card instead, such as lraspp-aerial"
     )
     parser.add_argument(
-        "--curves", default="", metavar="PNG", help="a picture of the curves for the card to show"
+        "--curves", default="", metavar="PNG", help="an image of the curves for the card to show"
     )
 
 
@@ -89,7 +89,7 @@ def _print_table(facts: list[NetworkFacts], size_hw: tuple[int, int], num_classe
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        f"\nGFLOPs: the coarse logits of one {height}x{width} picture with {num_classes} classes, "
+        f"\nGFLOPs: the coarse logits of one {height}x{width} image with {num_classes} classes, "
         "a multiply-add counted as two.\nOptions and their defaults:",
         markup=False,
     )

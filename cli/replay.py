@@ -44,9 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--against-variant", metavar="V", help="precision of --against; default: the bundle's own"
     )
     parser.add_argument("--against-backend", metavar="B", help="backend of --against; default: as --backend")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write pictures of the frames that differ most"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write images of the frames that differ most")
     parser.add_argument(
         "--worst", type=int, default=8, metavar="N", help="how many such frames; default: %(default)s"
     )
@@ -123,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     print(head)
     print(printable_lines(table(summary)))
     if args.out is not None:
-        _write_pictures(args, recording.labels, report, summary)
+        _write_images(args, recording.labels, report, summary)
     if args.json is not None:
         write_atomically(args.json, (json.dumps(summary, indent=2) + "\n").encode(), args.force)
         print(f"wrote {printable(str(args.json))}")
@@ -190,28 +188,28 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--threads {threads}: expected {_MOST_THREADS} at most")
 
 
-def _write_pictures(
+def _write_images(
     args: argparse.Namespace, labels: LabelMap, report: ReplayReport, summary: dict[str, Any]
 ) -> None:
     """Writes the images to a folder that gets its name once it is whole, and adds their names to the summary."""
-    from ..apps.recording.pictures import Pictures
+    from ..apps.recording.images import Images
     from ..core.errors import OutputError
     from ..core.outputs import discard, prepare_output, put_in_place
 
     partial = prepare_output(args.out, args.force, folder=True)
-    pictures = Pictures(labels, _label(summary["before"]), _label(summary["after"]))
+    images = Images(labels, _label(summary["before"]), _label(summary["after"]))
     try:
         partial.mkdir()
         for number, (difference, facts) in enumerate(zip(report.worst, summary["worst"], strict=True), 1):
             name = f"{number:02d}-{difference.take}-{difference.frame_id:06d}.png"
-            pictures.write(difference, partial / name)
+            images.write(difference, partial / name)
             facts["picture"] = name
         put_in_place(partial, args.out)
     except OSError as error:
         raise OutputError(f"cannot write {args.out}: {error.strerror}") from error
     finally:
         discard(partial)
-    print(f"\nwrote {len(report.worst)} pictures to {printable(str(args.out))}")
+    print(f"\nwrote {len(report.worst)} images to {printable(str(args.out))}")
 
 
 def _label(head: Mapping[str, Any]) -> str:

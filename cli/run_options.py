@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--source",
         action="append",
         metavar="S",
-        help="camera index, URL (v4l2, csi, gst, rtsp, http), video file, picture, folder or glob of pictures, or"
+        help="camera index, URL (v4l2, csi, gst, rtsp, http), video file, image, folder or glob of images, or"
         " aerial:SEED; give it again for several that share the network; default: the first camera, else the aerial"
         " world",
     )

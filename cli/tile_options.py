@@ -17,13 +17,13 @@ _OF_A_STREAM = ("save", "masks", "show", "frames")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of tiling to those of ``edgeseg run``."""
-    group = parser.add_argument_group("one large picture, tile by tile")
+    group = parser.add_argument_group("one large image, tile by tile")
     group.add_argument(
         "--tile",
         nargs="?",
         const=_NETWORK,
         metavar="N",
-        help="the tile's longer side in pixels of the picture, or HEIGHTxWIDTH; alone: the network's input",
+        help="the tile's longer side in pixels of the image, or HEIGHTxWIDTH; alone: the network's input",
     )
     group.add_argument(
         "--overlap",
@@ -53,12 +53,12 @@ def tile_request(args: argparse.Namespace) -> TileRequest | None:
     for name in _OF_A_STREAM:
         if getattr(args, name):
             raise UsageError(
-                f"--{name} does not go with --tile, which reads one picture and writes one class map, --out"
+                f"--{name} does not go with --tile, which reads one image and writes one class map, --out"
             )
     if args.source is None:
-        raise UsageError("--tile takes one picture: name it with --source")
+        raise UsageError("--tile takes one image: name it with --source")
     if len(args.source) > 1:
-        raise UsageError(f"--tile takes one picture; got {len(args.source)} times --source")
+        raise UsageError(f"--tile takes one image; got {len(args.source)} times --source")
     return TileRequest(_tile_px(args.tile), args.overlap, args.out)
 
 

@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         metavar="HxW",
-        help="network input for evaluation and deployment (default: the first picture's)",
+        help="network input for evaluation and deployment (default: the first image's)",
     )
     parser.add_argument(
         "--init",
@@ -57,12 +57,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     recipe = parser.add_argument_group("recipe (each overrides the preset)")
     recipe.add_argument("--preset", help="a named recipe; the default depends on the network")
     recipe.add_argument("--epochs", type=int, metavar="N")
-    recipe.add_argument("--batch-size", type=int, metavar="N", help="pictures a step, over all processes")
+    recipe.add_argument("--batch-size", type=int, metavar="N", help="images a step, over all processes")
     recipe.add_argument("--optimizer", choices=("sgd", "adamw"))
     recipe.add_argument("--schedule", choices=("poly", "one-cycle"))
     recipe.add_argument("--learning-rate", type=float, metavar="RATE")
     recipe.add_argument("--weight-decay", type=float, metavar="X")
-    recipe.add_argument("--crop", metavar="HxW", help="random crop; `none` trains on whole pictures")
+    recipe.add_argument("--crop", metavar="HxW", help="random crop; `none` trains on whole images")
     recipe.add_argument("--scale", metavar="LOW,HIGH", help="range of random rescaling")
     recipe.add_argument("--class-weights", choices=("none", "sqrt", "log"))
     recipe.add_argument("--jaccard", type=float, metavar="W", help="weight of the soft-IoU loss")
@@ -96,7 +96,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--compile", action="store_true", help="fuse with torch.compile (needs a C++ compiler)"
     )
-    machine.add_argument("--workers", type=int, default=1, metavar="N", help="processes that load pictures")
+    machine.add_argument("--workers", type=int, default=1, metavar="N", help="processes that load images")
     machine.add_argument(
         "--evaluate-every", type=int, default=1, metavar="N", help="epochs between measurements"
     )
@@ -207,7 +207,7 @@ def _validation(args: argparse.Namespace, train: VocDataset) -> tuple[VocDataset
         )
     note = ""
     if find_split(train.root, name) == find_split(train.root, train.split):
-        note = "the network is measured on the pictures it is trained on: the figures say nothing of others"
+        note = "the network is measured on the images it is trained on: the figures say nothing of others"
     return VocDataset(train.root, name), note
 
 

@@ -38,7 +38,7 @@ class SourceError(EdgesegError):
     """A camera, video or folder of images cannot be opened or read."""
 
 
-class PictureError(SourceError, DataError):
+class ImageError(SourceError, DataError):
     """An image of a source or data set is missing, damaged, too large or of an unsupported form."""
 
 

@@ -15,7 +15,7 @@ from ..core.labels import VOID, LabelMap
 from .class_lists import read_labels
 from .colours import Rgb, UnknownColoursError, lines_for
 from .coverage import why_nothing_can_be_learnt
-from .lists import mask_path, picture_path, read_split, split_names, stored_ids
+from .lists import image_path, mask_path, read_split, split_names, stored_ids
 from .masks import read_frame, read_mask
 from .voc import find_root, why_turned
 
@@ -28,16 +28,16 @@ class SplitReport:
     """The content of one split.
 
     Attributes:
-        pictures: the number of its ids.
+        images: the number of its ids.
         sizes: the number of images of each (width, height).
         pixels: labelled pixels of each class id, and of 255.
-        pictures_with: the number of images with each class id.
+        images_with: the number of images with each class id.
     """
 
-    pictures: int = 0
+    images: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     pixels: Counter[int] = field(default_factory=Counter)
-    pictures_with: Counter[int] = field(default_factory=Counter)
+    images_with: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass
@@ -88,7 +88,7 @@ def check_dataset(root: Path) -> DatasetReport:
         repeated = [name for name, count in Counter(ids).items() if count > 1]
         if repeated:
             report.problems.append(f"{split}: {len(repeated)} ids come twice, such as {repeated[0]}")
-        report.splits[split] = SplitReport(pictures=len(ids))
+        report.splits[split] = SplitReport(images=len(ids))
         digests[split] = _read_pairs(report, split, ids)
     if not names:
         _check_unlisted(report)
@@ -102,11 +102,11 @@ def _check_unlisted(report: DatasetReport) -> None:
     """Reads a set without lists as one split of all its images."""
     ids = sorted(stored_ids(report.root))
     if not ids:
-        raise DataError(f"{report.root} has no picture in JPEGImages")
+        raise DataError(f"{report.root} has no image in JPEGImages")
     report.problems.append(
         f"there is no list in ImageSets/Segmentation: `edgeseg data split {report.root}` writes train and val"
     )
-    report.splits["all"] = SplitReport(pictures=len(ids))
+    report.splits["all"] = SplitReport(images=len(ids))
     _read_pairs(report, "all", ids)
 
 
@@ -117,7 +117,7 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
     turned: list[str] = []
     for name in ids:
         try:
-            path = picture_path(report.root, name)
+            path = image_path(report.root, name)
             frame_bgr = read_frame(path)
             turned += [name] * (orientation(path) != 1)
             mask = read_mask(mask_path(report.root, name), report.labels)
@@ -130,7 +130,7 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
         if mask.shape != frame_bgr.shape[:2]:
             report.problems.append(
                 f"{split}: {name} has a mask of {mask.shape[1]} x {mask.shape[0]} "
-                f"and a picture of {frame_bgr.shape[1]} x {frame_bgr.shape[0]}"
+                f"and an image of {frame_bgr.shape[1]} x {frame_bgr.shape[0]}"
                 + why_turned(path, mask.shape, frame_bgr.shape)
             )
             continue
@@ -138,11 +138,11 @@ def _read_pairs(report: DatasetReport, split: str, ids: list[str]) -> dict[str, 
         counts = np.bincount(mask.ravel(), minlength=256)
         for class_id in np.flatnonzero(counts).tolist():
             summary.pixels[class_id] += int(counts[class_id])
-            summary.pictures_with[class_id] += 1
+            summary.images_with[class_id] += 1
     if turned:
         report.notes.append(
-            f"{split}: {len(turned)} pictures are turned upright by their EXIF orientation, such as {turned[0]};"
-            " masks are taken as they are, so see that they were drawn on the upright picture"
+            f"{split}: {len(turned)} images are turned upright by their EXIF orientation, such as {turned[0]};"
+            " masks are taken as they are, so see that they were drawn on the upright image"
         )
     return found
 
@@ -156,7 +156,7 @@ def _find_leaks(report: DatasetReport, digests: dict[str, dict[str, str]]) -> No
             if shared:
                 one = min(shared)
                 report.problems.append(
-                    f"{len(shared)} pictures are in both {first} and {second}, such as "
+                    f"{len(shared)} images are in both {first} and {second}, such as "
                     f"{digests[first][one]} = {digests[second][one]}: figures on {second} would be too good"
                 )
 
@@ -168,7 +168,7 @@ def _find_unlisted(report: DatasetReport) -> None:
             listed.update(read_split(report.root, split))
     rest = stored_ids(report.root) - listed if listed else set()
     if rest:
-        report.notes.append(f"{len(rest)} pictures are in no split, such as {min(rest)}")
+        report.notes.append(f"{len(rest)} images are in no split, such as {min(rest)}")
 
 
 def _find_uncovered(report: DatasetReport) -> None:
@@ -177,7 +177,7 @@ def _find_uncovered(report: DatasetReport) -> None:
         if missing:
             report.notes.append(f"{split}: no pixel of {', '.join(missing)}")
         labelled = sum(summary.pixels.values()) - summary.pixels[VOID]
-        if summary.pictures and not labelled:
+        if summary.images and not labelled:
             report.problems.append(f"{split}: every pixel is void")
     pixels = [sum(summary.pixels[index] for summary in report.splits.values()) for index in range(256)]
     reason = why_nothing_can_be_learnt(report.labels, pixels)

@@ -79,7 +79,7 @@ def choose_val(names: Sequence[str], share: float, group_of: GroupOf | None, see
     if group_of is None:
         if len(ordered) < 2:
             raise UsageError(
-                f"{len(ordered)} pictures cannot be split into train and val; expected two or more"
+                f"{len(ordered)} images cannot be split into train and val; expected two or more"
             )
         count = min(max(round(len(ordered) * share), 1), len(ordered) - 1)
         return set(ordered[-count:])
@@ -88,7 +88,7 @@ def choose_val(names: Sequence[str], share: float, group_of: GroupOf | None, see
         groups.setdefault(group_of(name), []).append(name)
     if len(groups) < 2:
         raise UsageError(
-            f"--group puts all {len(ordered)} pictures into one group; expected two or more: take another one"
+            f"--group puts all {len(ordered)} images into one group; expected two or more: take another one"
         )
     wanted = len(ordered) * share
     keys = sorted(groups)

@@ -9,7 +9,7 @@ from ..core.labels import LabelMap
 from .voc import Sample, VocDataset
 
 
-class Pictures(ABC):
+class Images(ABC):
     """Labelled images by position, made or read on request.
 
     Attributes:
@@ -33,7 +33,7 @@ class Pictures(ABC):
         """
 
 
-class VocPictures(Pictures):
+class VocImages(Images):
     """A split of a data set in VOC layout.
 
     Raises:
@@ -52,7 +52,7 @@ class VocPictures(Pictures):
         return self._dataset.read(index)
 
 
-class AerialPictures(Pictures):
+class AerialImages(Images):
     """Single views of the aerial world, each from another place and height.
 
     Args:

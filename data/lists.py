@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from ..core.errors import DataError
 from ..core.files import is_hidden_copy, read_text
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """The suffixes of images, in lower case."""
 
-_ORDER = tuple(each for suffix in PICTURE_SUFFIXES for each in (suffix, suffix.upper()))
+_ORDER = tuple(each for suffix in IMAGE_SUFFIXES for each in (suffix, suffix.upper()))
 _MASK_SUFFIXES = (".png", ".PNG", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
 """The suffixes of masks. JPEG's are included so that such a mask is refused by its format, not as missing."""
 _MOST_ID = 200
@@ -75,31 +75,31 @@ def read_split(root: Path, split: str) -> list[str]:
             continue
         found = _id_of(root, line)
         if len(found) > _MOST_ID:
-            raise DataError(f"{path}, line {number}: {found[:40]!r}… is too long for a picture's id")
+            raise DataError(f"{path}, line {number}: {found[:40]!r}… is too long for an image's id")
         if ".." in PurePosixPath(found).parts:
             raise DataError(f"{path}, line {number}: {found!r} leads out of the data set; write ids alone")
         if not is_hidden_copy(os.path.basename(found)):
             ids.append(found)
     if not ids:
-        raise DataError(f"the split {name!r} of {root} names no picture; write one id a line into {path}")
+        raise DataError(f"the split {name!r} of {root} names no image; write one id a line into {path}")
     return ids
 
 
-def find_picture(root: Path, name: str) -> Path | None:
+def find_image(root: Path, name: str) -> Path | None:
     """Returns the path of an image by its id; None if there is none."""
     return _first(root / "JPEGImages", name, _ORDER)
 
 
-def picture_path(root: Path, name: str) -> Path:
+def image_path(root: Path, name: str) -> Path:
     """Returns the path of an image by its id.
 
     Raises:
         DataError: there is no image of that id.
     """
-    path = find_picture(root, name)
+    path = find_image(root, name)
     if path is None:
         raise DataError(
-            f"the picture {root / 'JPEGImages' / name}.jpg is missing; run `edgeseg data check {root}`"
+            f"the image {root / 'JPEGImages' / name}.jpg is missing; run `edgeseg data check {root}`"
         )
     return path
 
@@ -124,13 +124,13 @@ def stored_ids(root: Path) -> set[str]:
 def _id_of(root: Path, line: str) -> str:
     """Returns the id in a line: the first reading for which there is an image; else the first word."""
     first = line.split()[0]
-    if line == first and "/" not in line and not line.lower().endswith(PICTURE_SUFFIXES):
+    if line == first and "/" not in line and not line.lower().endswith(IMAGE_SUFFIXES):
         return line
     quoted = line.split('"')[1] if line.startswith('"') and line.count('"') > 1 else ""
     for reading in filter(None, (quoted, line, first)):
         for name in _without_folder(reading):
             for each in (name, _without_suffix(name)):
-                if len(each) <= _MOST_ID and find_picture(root, each) is not None:
+                if len(each) <= _MOST_ID and find_image(root, each) is not None:
                     return each
     return _without_suffix(_without_folder(quoted or first)[0])
 
@@ -143,7 +143,7 @@ def _without_folder(name: str) -> list[str]:
 
 def _without_suffix(name: str) -> str:
     stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in PICTURE_SUFFIXES else name
+    return stem if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _first(folder: Path, name: str, suffixes: tuple[str, ...]) -> Path | None:

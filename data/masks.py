@@ -27,7 +27,7 @@ def read_frame(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: the file is missing, damaged or not an image.
     """
-    return reader.read_picture(path)
+    return reader.read_image(path)
 
 
 def read_mask(path: Path, labels: LabelMap) -> npt.NDArray[np.uint8]:

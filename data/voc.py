@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..core.errors import DataError
 from ..core.images.reader import orientation
 from .class_lists import read_labels
-from .lists import mask_path, picture_path, read_split
+from .lists import image_path, mask_path, read_split
 from .masks import read_frame, read_mask
 
 
@@ -68,25 +68,25 @@ class VocDataset:
             DataError: a file is missing or malformed, or the two differ in size.
         """
         name = self.ids[index]
-        picture = picture_path(self.root, name)
-        frame_bgr = read_frame(picture)
+        image = image_path(self.root, name)
+        frame_bgr = read_frame(image)
         path = mask_path(self.root, name)
         mask = read_mask(path, self.labels)
         if mask.shape != frame_bgr.shape[:2]:
             raise DataError(
-                f"the mask {path} is {mask.shape[1]} x {mask.shape[0]}, its picture "
+                f"the mask {path} is {mask.shape[1]} x {mask.shape[0]}, its image "
                 f"{frame_bgr.shape[1]} x {frame_bgr.shape[0]}; expected the same size"
-                + why_turned(picture, mask.shape, frame_bgr.shape)
+                + why_turned(image, mask.shape, frame_bgr.shape)
             )
         return Sample(name, frame_bgr, mask)
 
 
-def why_turned(picture: Path, mask_hw: tuple[int, ...], frame_hw: tuple[int, ...]) -> str:
+def why_turned(image: Path, mask_hw: tuple[int, ...], frame_hw: tuple[int, ...]) -> str:
     """Returns a sentence if an image's EXIF orientation explains another size of its mask; else empty."""
-    if mask_hw[:2] != frame_hw[1::-1] or orientation(picture) < 5:
+    if mask_hw[:2] != frame_hw[1::-1] or orientation(image) < 5:
         return ""
     return (
-        ": the picture is turned upright by its EXIF orientation, and the mask was drawn before; turn the mask, "
+        ": the image is turned upright by its EXIF orientation, and the mask was drawn before; turn the mask, "
         "or import the set with `edgeseg data import`, which does"
     )
 

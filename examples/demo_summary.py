@@ -32,7 +32,7 @@ def summary(folder: Path) -> str:
         ("overlay.mp4", "the video with its masks"),
         ("contact-sheet.png", "frame, truth, mask, overlay"),
         ("verification.json", "every figure of the verification"),
-        ("verification.html", "the same with pictures"),
+        ("verification.html", "the same with images"),
     ):
         lines.append(f"  {folder / file!s:26} {text}")
     return "\n".join(lines)

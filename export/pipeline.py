@@ -133,7 +133,7 @@ def export_bundle(
         if not verification.passed:
             advice = _advice(verification)
             raise VerificationError(
-                f"{request.model} is not exported: {verification.failures()}.{advice} Pictures: {report}"
+                f"{request.model} is not exported: {verification.failures()}.{advice} Images: {report}"
             )
         measured = {variant.name: variant.manifest_parity() for variant in verification.variants}
         add_verification(folder, verification.as_json(), measured)
@@ -173,7 +173,7 @@ def _advice(verification: Verification) -> str:
     if all(variant.passed for variant in verification.variants if variant.precision == "int8"):
         return ""
     return (
-        " INT8 keeps a budget better the more pictures with the network's own classes it is calibrated on,"
+        " INT8 keeps a budget better the more images with the network's own classes it is calibrated on,"
         " and the verdict is steadier the more frames it is verified on."
     )
 
@@ -223,7 +223,7 @@ def write_report(folder: Path, verification: Verification) -> Path:
     """
     check_output(folder, folder=True)
     content = verification.as_json()
-    page = render(content, verification.pictures)
+    page = render(content, verification.images)
     with claimed(folder / JSON_NAME, wait=True):  # so that both files come from one run
         write_atomically(folder / JSON_NAME, json_text(content).encode(), force=True)
         write_atomically(folder / PAGE_NAME, page.encode(), force=True)

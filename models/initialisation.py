@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .base import SegmentationNetwork
 
-_PICTURES = 4
+_IMAGES = 4
 
 
 def he_initialise(network: nn.Module) -> None:
@@ -45,13 +45,13 @@ def calibrate_batch_norm(network: SegmentationNetwork, size_hw: tuple[int, int],
         norm.train()
         norm.momentum = 1.0  # the statistics of this one batch
     with torch.no_grad():
-        network.training_outputs(cloud_pictures(_PICTURES, size_hw, torch.Generator().manual_seed(seed)))
+        network.training_outputs(cloud_images(_IMAGES, size_hw, torch.Generator().manual_seed(seed)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
 
 
-def cloud_pictures(count: int, size_hw: tuple[int, int], generator: torch.Generator) -> Tensor:
+def cloud_images(count: int, size_hw: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Draws noise with detail at every scale, like images.
 
     The coarsest scale is one value for each image: images differ in brightness and tint, and the measurement of
@@ -60,10 +60,10 @@ def cloud_pictures(count: int, size_hw: tuple[int, int], generator: torch.Genera
     Returns:
         float [N, 3, H, W], mean about 0, standard deviation 1: like normalized images.
     """
-    picture = torch.zeros(count, 3, *size_hw)
+    image = torch.zeros(count, 3, *size_hw)
     cells = 1
     while cells <= max(size_hw):
         noise = torch.randn(count, 3, cells, cells, generator=generator)
-        picture += F.interpolate(noise, size=size_hw, mode="bilinear", align_corners=False)
+        image += F.interpolate(noise, size=size_hw, mode="bilinear", align_corners=False)
         cells *= 2
-    return picture / picture.std()
+    return image / image.std()

@@ -93,7 +93,7 @@ class UNet(SegmentationNetwork):
             return
         if not self.retain_dim:
             raise ModelError(
-                "this U-Net gives fewer logits than the picture has pixels (padding valid, retain_dim false) "
+                "this U-Net gives fewer logits than the image has pixels (padding valid, retain_dim false) "
                 "and cannot be deployed; build it with padding same, or with retain_dim"
             )
         self._check_valid_size(size_hw)

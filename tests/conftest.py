@@ -91,7 +91,7 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of four and two pictures for many tests: read it, or copy it."""
+    """A data set of four and two images for many tests: read it, or copy it."""
     return _write_dataset(tmp_path_factory.mktemp("small") / "set")
 
 
@@ -108,11 +108,11 @@ def _write_dataset(
         for name in names:
             mask = np.kron(generator.integers(0, 3, (3, 4)), np.ones((8, 8), int)).astype(np.uint8)
             mask = cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
-            picture = LABELS.palette_rgb()[mask][..., ::-1] // 2 + generator.integers(
+            image = LABELS.palette_rgb()[mask][..., ::-1] // 2 + generator.integers(
                 0, 60, (*size_hw, 3), np.uint8
             )
             mask[0, :3] = VOID
-            cv2.imwrite(str(root / f"JPEGImages/{name}.png"), picture)
+            cv2.imwrite(str(root / f"JPEGImages/{name}.png"), image)
             _write_mask(root / f"SegmentationClass/{name}.png", mask, kind)
     return root
 
@@ -137,7 +137,7 @@ def _write_mask(
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real labelled pictures and video beside the checkout; skips where it is not there."""
+    """The folder of real labelled images and video beside the checkout; skips where it is not there."""
     folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")

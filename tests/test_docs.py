@@ -128,7 +128,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_cvat_export(at: Path) -> None:
-    """Ten pictures as CVAT exports them: one subset named default, RGB masks, the class background first."""
+    """Ten images as CVAT exports them: one subset named default, RGB masks, the class background first."""
     write_dataset(at, 10, seed=3, size_hw=(96, 96), val_fraction=0.2)
     labels = LabelMap.read(at / "labelmap.txt")
     pairs = [(label.name, label.rgb) for label in labels.labels]

@@ -71,7 +71,7 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("export", "--class-budget"): ["--precision", "fp32,int8"],
     ("export", "--target"): ["--precision", "fp32,int8"],
     ("export", "--method"): ["--precision", "fp32,int8"],
-    ("export", "--pictures"): ["--precision", "fp32,int8", "--calibrate", "voc"],
+    ("export", "--calibration-images"): ["--precision", "fp32,int8", "--calibrate", "voc"],
     ("export", "--ranges"): ["--precision", "fp32,int8"],
     ("export", "--exclude"): ["--precision", "fp32,int8"],
     ("run", "--segment"): ["--save", "o.mp4"],
@@ -129,15 +129,15 @@ def marked(verb: str, option: str, values: tuple[str, ...]) -> object:
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle, pictures, a film, a data set and a recording."""
+    """A bundle, images, a film, a data set and a recording."""
     root = tmp_path_factory.mktemp("things")
     write_bundle(root / "bb", brightness_graph())
     for folder in ("pics", "voc/JPEGImages", "voc/SegmentationClass", "voc/ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     for number in range(2):
-        picture = np.full((64, 64, 3), 90 * number, np.uint8)
-        cv2.imwrite(str(root / f"pics/p{number}.png"), picture)
-        cv2.imwrite(str(root / f"voc/JPEGImages/p{number}.png"), picture)
+        image = np.full((64, 64, 3), 90 * number, np.uint8)
+        cv2.imwrite(str(root / f"pics/p{number}.png"), image)
+        cv2.imwrite(str(root / f"voc/JPEGImages/p{number}.png"), image)
         cv2.imwrite(
             str(root / f"voc/SegmentationClass/p{number}.png"),
             np.eye(64, dtype=np.uint8)[..., None] * [0, 0, 255],
@@ -146,7 +146,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, name in (("train", "p0"), ("val", "p1")):
         (root / f"voc/ImageSets/Segmentation/{split}.txt").write_text(f"{name}\n")
     film = cv2.VideoWriter(str(root / "film.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 64))
-    film.write(picture)
+    film.write(image)
     film.release()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGESEG_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -16,7 +16,7 @@ from ..data.augment import Augmentation
 from ..data.voc import Sample, VocDataset
 
 
-class _TrainingPictures(Dataset["tuple[Tensor, Tensor] | DataError"]):
+class _TrainingImages(Dataset["tuple[Tensor, Tensor] | DataError"]):
     """Augmented images by (index, seed); images that were read stay in memory, up to ``cache_bytes``.
 
     For an image that cannot be read, the error is returned. An error that is raised in a loading process would arrive
@@ -79,7 +79,7 @@ def training_batches(
 ) -> DataLoader[tuple[Tensor, Tensor] | DataError]:
     """Returns a loader for :func:`epoch_of`."""
     return DataLoader(
-        _TrainingPictures(dataset, augmentation, cache_bytes // max(1, workers)),
+        _TrainingImages(dataset, augmentation, cache_bytes // max(1, workers)),
         batch_sampler=batches,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -106,14 +106,14 @@ def _one_thread(_: int) -> None:
 
 def _stack(items: Sequence[tuple[Tensor, Tensor] | DataError]) -> tuple[Tensor, Tensor] | DataError:
     """Stacks images; smaller ones are padded to the largest with void. An error replaces the whole batch."""
-    pictures = [item for item in items if not isinstance(item, DataError)]
-    if len(pictures) < len(items):
+    images = [item for item in items if not isinstance(item, DataError)]
+    if len(images) < len(items):
         return next(item for item in items if isinstance(item, DataError))
-    height = max(mask.shape[0] for _, mask in pictures)
-    width = max(mask.shape[1] for _, mask in pictures)
+    height = max(mask.shape[0] for _, mask in images)
+    width = max(mask.shape[1] for _, mask in images)
 
     def pad(tensor: Tensor, value: int) -> Tensor:
         return F.pad(tensor, (0, width - tensor.shape[-1], 0, height - tensor.shape[-2]), value=value)
 
-    images = torch.stack([pad(image, 0) for image, _ in pictures])
-    return images, torch.stack([pad(mask, VOID) for _, mask in pictures])
+    stacked = torch.stack([pad(image, 0) for image, _ in images])
+    return stacked, torch.stack([pad(mask, VOID) for _, mask in images])

@@ -40,8 +40,8 @@ def look_over(
     batch_size = min(recipe.batch_size, len(train))
     if batch_size < distributed.world_size():
         raise UsageError(
-            f"{distributed.world_size()} processes share batches of {batch_size} pictures; expected at least one "
-            "for each: use a larger --batch-size, more pictures or fewer processes"
+            f"{distributed.world_size()} processes share batches of {batch_size} images; expected at least one "
+            "for each: use a larger --batch-size, more images or fewer processes"
         )
     splits = Splits(read_coverage(train), None if val is None else read_coverage(val))
     reason = why_nothing_can_be_learnt(train.labels, splits.train.pixels)

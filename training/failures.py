@@ -49,7 +49,7 @@ def _cause(error: Exception) -> str:
         return f"torch.compile failed ({first.strip()}); leave --compile out, or install a C++ compiler"
     if "DataLoader worker" in text:
         return (
-            "a process that loads pictures was killed, as happens where memory runs out; use fewer --workers, "
+            "a process that loads images was killed, as happens where memory runs out; use fewer --workers, "
             "or --workers 0"
         )
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in text for part in _NO_MEMORY):

@@ -56,10 +56,10 @@ def check_training_step(
     problem = _try(network, batch_size, size_hw)
     if not problem:
         return
-    form = f"{batch_size} picture{'s'[: batch_size > 1]} of {size_hw[0]}x{size_hw[1]} a step"
+    form = f"{batch_size} image{'s'[: batch_size > 1]} of {size_hw[0]}x{size_hw[1]} a step"
     more, larger_hw = max(2, batch_size), (4 * size_hw[0], 4 * size_hw[1])
     trials = {
-        "--batch-size 2 or more (of as many pictures)": (more, size_hw),
+        "--batch-size 2 or more (of as many images)": (more, size_hw),
         "a larger --crop": (batch_size, larger_hw),
     }
     ways = [way for way, trial in trials.items() if not _try(network, *trial)]

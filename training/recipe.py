@@ -62,7 +62,7 @@ class Recipe:
     teacher_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, unit in (("epochs", "passes"), ("batch_size", "pictures"), ("accumulate", "batches")):
+        for name, unit in (("epochs", "passes"), ("batch_size", "images"), ("accumulate", "batches")):
             if not 1 <= getattr(self, name) <= _MOST:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 1 to {_MOST} {unit}")
         if not 0 < self.learning_rate < math.inf:

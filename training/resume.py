@@ -13,8 +13,8 @@ _MUST_AGREE = {
     "arguments": "options of the network",
     "labels": "classes",
     "input_size_hw": "input size",
-    "train": "training pictures or masks",
-    "val": "validation pictures or masks",
+    "train": "training images or masks",
+    "val": "validation images or masks",
     "optimizer": "optimizer",
     "parts": "frozen layers or trunk's own rate",
 }

@@ -26,7 +26,7 @@ def _devices(host: Host) -> Finding:
         "readable": [f"/dev/{path.name}" for path in readable],
     }
     if not paths:
-        text = "none under /dev; edgeseg run plays videos, pictures and the aerial world"
+        text = "none under /dev; edgeseg run plays videos, images and the aerial world"
         return Finding(key, label, "note", text, facts=facts)
     titles = [_title(host, path.name) for path in paths]
     if len(readable) < len(paths):

@@ -234,10 +234,10 @@ class App:
         return _json(self._hub.facts())
 
     async def _snapshot(self, request: Request) -> Response:
-        picture = self._hub.feed(self._number(request)).newest
-        if picture is None:
+        image = self._hub.feed(self._number(request)).newest
+        if image is None:
             return Response(503, b"there is no frame yet\n")
-        output, status = picture.output, self._hub.watch.newest
+        output, status = image.output, self._hub.watch.newest
         async with self._one_snapshot:
             data = await asyncio.get_running_loop().run_in_executor(
                 self._hub.workers, snapshot, output, self._hub.labels, status

@@ -108,6 +108,6 @@ export async function decode({ head, jpeg, classes }) {
   if (!classes.length) return { frame, classes: null };
   const inflated = new Blob([classes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const map = new Uint8Array(await new Response(inflated).arrayBuffer());
-  if (map.length !== head.width * head.height || frame.width !== head.width) throw new Error("the picture is not whole");
+  if (map.length !== head.width * head.height || frame.width !== head.width) throw new Error("the image is not whole");
   return { frame, classes: map };
 }

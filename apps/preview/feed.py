@@ -11,9 +11,9 @@ from typing import TypeVar
 from ...core.labels import LabelMap
 from ...runtime.clock import now
 from ...runtime.sinks.base import Output
-from .picture import Picture
+from .image import Image
 
-_MOST_PICTURES_A_SECOND = 30.0
+_MOST_IMAGES_A_SECOND = 30.0
 
 Made = TypeVar("Made")
 
@@ -31,8 +31,8 @@ class Feed:
 
     def __init__(self, number: int, labels: LabelMap, encoder: Executor) -> None:
         self.number = number
-        self.shown: Picture | None = None
-        self._newest: Picture | None = None
+        self.shown: Image | None = None
+        self._newest: Image | None = None
         self._offered_at = 0.0
         self._labels = labels
         self._encoder = encoder
@@ -49,7 +49,7 @@ class Feed:
 
     def offer(self, output: Output) -> None:
         """Keeps an output. It takes microseconds, with or without viewers."""
-        self._newest = Picture(output, self._labels, self._newest)
+        self._newest = Image(output, self._labels, self._newest)
         self._offered_at = now()
         if self._watchers:
             with self._loop_lock:
@@ -57,7 +57,7 @@ class Feed:
                     self._loop.call_soon_threadsafe(self._soon)
 
     @property
-    def newest(self) -> Picture | None:
+    def newest(self) -> Image | None:
         """The newest image, seen or not."""
         return self._newest
 
@@ -83,7 +83,7 @@ class Feed:
         """Shows the newest image now, or when the next one is due."""
         if self._under_way:
             return
-        due = self._shown_at + 1 / _MOST_PICTURES_A_SECOND - now()
+        due = self._shown_at + 1 / _MOST_IMAGES_A_SECOND - now()
         if due <= 0:
             self._show()
         else:

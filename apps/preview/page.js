@@ -25,7 +25,7 @@ let lostWhy = "";
 let ended = false;
 let sources = [];
 let chosen = null;
-let picture = null; // header of the image on the canvas, with heardAt
+let image = null; // header of the image on the canvas, with heardAt
 let run = null;
 let runAt = 0;
 let validity = { valid: false, reason: "", meaning: "" };
@@ -110,8 +110,8 @@ async function take(data) {
     const parsed = parse(data);
     const { frame, classes } = await decode(parsed);
     if (parsed.head.source === chosen) {
-      picture = { ...parsed.head, heardAt: at };
-      validity = picture;
+      image = { ...parsed.head, heardAt: at };
+      validity = image;
       drawing.show(frame, classes);
       judge();
     } else frame.close();
@@ -154,7 +154,7 @@ function status(message) {
 function choose(number) {
   if (number === chosen) return;
   chosen = number;
-  picture = null;
+  image = null;
   drawing.clear();
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ watch: number }));
   if (run) status({ run, points: {}, recording: undefined });
@@ -163,27 +163,27 @@ function choose(number) {
 
 // ---- the verdict
 
-const pictureAge = () => (picture ? (picture.age_ms + performance.now() - picture.heardAt) / 1000 : null);
+const imageAge = () => (image ? (image.age_ms + performance.now() - image.heardAt) / 1000 : null);
 
 function verdict() {
   const quiet = performance.now() - heardAt;
-  const old = picture ? `This picture is ${duration(pictureAge())} old.` : "";
+  const old = image ? `This image is ${duration(imageAge())} old.` : "";
   if (lost) return ["bad", lost, lostWhy || (lost === "Connecting" ? "" : "Trying again."), old];
   if (quiet > QUIET_MS) return ["bad", "Connection lost", "The server is silent.", old];
   if (!run) return ["bad", "The run does not answer", "It may hang, or be very busy.", old];
   const mine = source();
   if (run.state === "stopping") return ["bad", "The run is ending", "", old];
   // The newest status counts, but the image on the canvas must be valid too.
-  const doubt = validity.valid && picture && !picture.valid ? picture : validity;
+  const doubt = validity.valid && image && !image.valid ? image : validity;
   if (!doubt.valid && doubt.reason) {
     const since = mine?.age_seconds === null || !mine
       ? "There was no valid result so far."
       : `The last valid result is ${duration(mine.age_seconds + (performance.now() - runAt) / 1000)} old.`;
     return ["bad", `No valid result: ${doubt.reason}`, sentence(doubt.meaning), since];
   }
-  if (!picture || !validity.valid) return ["wait", run.state === "starting" ? "Warming up" : "Waiting for the first frame", "", ""];
-  if (pictureAge() * 1000 > BEHIND_MS && mine && mine.frame_id !== picture.frame_id) {
-    return ["bad", "This picture is behind", "The connection or this device is too slow.", old];
+  if (!image || !validity.valid) return ["wait", run.state === "starting" ? "Warming up" : "Waiting for the first frame", "", ""];
+  if (imageAge() * 1000 > BEHIND_MS && mine && mine.frame_id !== image.frame_id) {
+    return ["bad", "This image is behind", "The connection or this device is too slow.", old];
   }
   return ["live", "", "", ""];
 }
@@ -193,7 +193,7 @@ const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` :
 function judge() {
   const [state, title, why, since] = verdict();
   // Shares are shown only for a valid image; buttons are enabled only while the run can receive them.
-  legend.update(state === "live" ? picture.shares : []);
+  legend.update(state === "live" ? image.shares : []);
   const deaf = Boolean(lost) || performance.now() - heardAt > QUIET_MS;
   for (const id of ["snapshot", "record"]) $(id).disabled = deaf || asked.has(id);
   $("screen").dataset.state = $("pill").dataset.state = state;
@@ -204,9 +204,9 @@ function judge() {
   const word = { live: "Live", wait: "Waiting", bad: lost && !ended ? "Offline" : ended ? "Ended" : "Not valid" }[state];
   if ($("pill-text").textContent !== word) $("pill-text").textContent = word;
   document.title = `${state === "bad" ? "✕ " : ""}${word} – edgeseg`;
-  $("age").hidden = !picture;
-  if (picture) {
-    const age = pictureAge();
+  $("age").hidden = !image;
+  if (image) {
+    const age = imageAge();
     $("age").textContent = age < 1 ? `${ms(age * 1000)} ms old` : `${duration(age)} old`;
   }
 }
@@ -295,7 +295,7 @@ $("record").onclick = async () => {
 if ("DecompressionStream" in window) connect();
 else {
   $("verdict").textContent = "This browser is too old for the live controls";
-  const link = Object.assign(document.createElement("a"), { href: "stream.mjpg", textContent: "The plain picture" });
+  const link = Object.assign(document.createElement("a"), { href: "stream.mjpg", textContent: "The plain image" });
   $("why").replaceChildren(link);
 }
 judge();

@@ -28,10 +28,10 @@ async def stream(hub: Hub, feed: Feed, receive: Receive, send: Send) -> None:
     shown = None
     try:
         while not (gone.is_set() or hub.ending):
-            picture = feed.shown
-            if picture is not None and picture is not shown:
-                shown = picture
-                jpeg = await feed.encoded(picture.drawn)
+            image = feed.shown
+            if image is not None and image is not shown:
+                shown = image
+                jpeg = await feed.encoded(image.drawn)
                 head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
                 # The boundary comes last, not first: players show an image once they have its end.
                 part = b"".join((head, jpeg, b"\r\n--", _BOUNDARY, b"\r\n"))

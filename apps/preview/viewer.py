@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.clock import now
 from .asgi import BadRequestError, Receive, Send, SlowClientError, flat_json
-from .picture import Packet, Picture
+from .image import Image, Packet
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -45,7 +45,7 @@ class Viewer:
         self._wake = asyncio.Event()
         self._feed = hub.feed(source)
         self._sent_at: list[float] = []
-        self._shown: Picture | None = None
+        self._shown: Image | None = None
         self._gone = False
 
     async def serve(self) -> None:
@@ -75,9 +75,9 @@ class Viewer:
             if self._hub.told != sent:
                 sent = self._hub.told
                 await self._text(self._hub.status_text)
-            picture = self._feed.shown
-            if picture is not None and picture is not self._shown and len(self._sent_at) < MOST_UNDER_WAY:
-                await self._show(picture)
+            image = self._feed.shown
+            if image is not None and image is not self._shown and len(self._sent_at) < MOST_UNDER_WAY:
+                await self._show(image)
             if self._sent_at and time.monotonic() - self._sent_at[0] > SLOW_SECONDS:
                 raise SlowClientError
             try:
@@ -86,14 +86,14 @@ class Viewer:
                 continue
             self._wake.clear()
 
-    async def _show(self, picture: Picture) -> None:
+    async def _show(self, image: Image) -> None:
         number = self._feed.number
-        packet = await self._feed.encoded(picture.packet)
+        packet = await self._feed.encoded(image.packet)
         if self._feed.number != number:
             return  # the page has asked for another source
-        self._shown = picture
+        self._shown = image
         self._sent_at.append(time.monotonic())
-        await self._send({"type": "websocket.send", "bytes": _message(packet, picture, number)})
+        await self._send({"type": "websocket.send", "bytes": _message(packet, image, number)})
 
     async def _text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
@@ -125,8 +125,8 @@ class Viewer:
             self._feed.watch(self._wake)
 
 
-def _message(packet: Packet, picture: Picture, number: int) -> bytes:
-    age_seconds = max(0.0, now() - picture.output.result.captured_at)
+def _message(packet: Packet, image: Image, number: int) -> bytes:
+    age_seconds = max(0.0, now() - image.output.result.captured_at)
     head: dict[str, Any] = {**packet.head, "source": number, "age_ms": round(age_seconds * 1e3)}
     text = json.dumps(head).encode()
     return b"".join((struct.pack("<I", len(text)), text, packet.jpeg, packet.classes))

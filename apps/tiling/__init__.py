@@ -5,12 +5,12 @@ command line's help loads quickly.
 
 Example:
     >>> from edgeseg import Segmenter  # doctest: +SKIP
-    >>> from edgeseg.apps.tiling import Tiling, open_picture, open_class_map, segment_picture  # doctest: +SKIP
+    >>> from edgeseg.apps.tiling import Tiling, open_image, open_class_map, segment_image  # doctest: +SKIP
     >>> with Segmenter("bundle/lraspp") as segmenter:  # doctest: +SKIP
     ...     tiling = Tiling.of(segmenter.bundle, tile_px=1024, overlap_px=128)
-    ...     with open_picture("ortho.tif", tiling.tile_hw) as picture:
-    ...         with open_class_map("classes.tif", picture, segmenter.labels) as class_map:
-    ...             report = segment_picture(segmenter, picture, class_map, tiling)
+    ...     with open_image("ortho.tif", tiling.tile_hw) as image:
+    ...         with open_class_map("classes.tif", image, segmenter.labels) as class_map:
+    ...             report = segment_image(segmenter, image, class_map, tiling)
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .plan import Tiling
-    from .segment import TilingReport, segment_picture
-    from .sources import open_picture
+    from .segment import TilingReport, segment_image
+    from .sources import open_image
     from .targets import open_class_map
 
-__all__ = ["Tiling", "TilingReport", "open_class_map", "open_picture", "segment_picture"]
+__all__ = ["Tiling", "TilingReport", "open_class_map", "open_image", "segment_image"]
 
 _LAZY = {
     "Tiling": "plan",
     "TilingReport": "segment",
     "open_class_map": "targets",
-    "open_picture": "sources",
-    "segment_picture": "segment",
+    "open_image": "sources",
+    "segment_image": "segment",
 }
 
 

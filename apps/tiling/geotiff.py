@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...core.errors import MissingDependencyError, OutputError, SourceError
 from ...core.labels import VOID, LabelMap
 from ...core.native_name import is_utf8
-from .sources import Picture, Pixels
+from .sources import Image, Pixels
 from .targets import ClassMap, ClassMapFile
 
 _CACHE = "GDAL_CACHEMAX"
@@ -43,7 +43,7 @@ def _rasterio() -> Any:
         raise MissingDependencyError("rasterio", "ortho", "a GeoTIFF") from error
 
 
-class GeoTiffPicture(Picture):
+class GeoTiffImage(Image):
     """A TIFF of any size. Only windows of it are in memory.
 
     Bands are grey, palette, RGB, or RGB and a fourth, which is alpha or is ignored. A pixel is not valid if the
@@ -147,7 +147,7 @@ class GeoTiffClassMap(ClassMapFile):
 
     Args:
         path: of the file to be.
-        picture: gives the size and the georeference.
+        image: gives the size and the georeference.
         labels: the classes, for the colours; their names become tags of the band.
         force: whether it may replace an existing file.
 
@@ -155,18 +155,18 @@ class GeoTiffClassMap(ClassMapFile):
         OutputError: the file exists and ``force`` is false, or cannot be made.
     """
 
-    def __init__(self, path: Path, picture: GeoTiffPicture, labels: LabelMap, force: bool = False) -> None:
+    def __init__(self, path: Path, image: GeoTiffImage, labels: LabelMap, force: bool = False) -> None:
         if not is_utf8(str(path)):
             raise OutputError(f"{path}: {_NOT_UTF8}")
-        super().__init__(path, picture.size_hw, force)
-        self._errors = picture._errors
-        self._window = picture._window
+        super().__init__(path, image.size_hw, force)
+        self._errors = image._errors
+        self._window = image._window
         self._open: Any = _rasterio().open
         # Rows are kept until they fill the file's blocks: a block that is written twice is stored twice.
         self._waiting = np.empty((_BLOCK_PX, self.size_hw[1]), np.uint8)
         self._filled = self._flushed = 0
         self._crc = 0
-        source = picture.dataset
+        source = image.dataset
         points, points_crs = source.gcps
         with self._failing(), _without_georeference_is_fine():
             self._dataset: Any = self._open(

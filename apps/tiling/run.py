@@ -47,23 +47,23 @@ def run_tiled(
     from ...runtime.sources.files import add_sources
     from ..console import StatusLine, head_line, head_of
     from .plan import Tiling
-    from .segment import segment_picture
-    from .sources import open_picture
+    from .segment import segment_image
+    from .sources import open_image
     from .targets import class_map_suffixes, open_class_map
 
     tiling = Tiling.of(segmenter.bundle, request.tile_px, request.overlap_px)
     if stats is not None:
         prepare_output(stats, force)
     status = StatusLine(live=not log_json)
-    with open_picture(source, tiling.tile_hw) as picture:
-        out = request.out or Path(f"{Path(source).stem}-classes{class_map_suffixes(picture)[0]}")
+    with open_image(source, tiling.tile_hw) as image:
+        out = request.out or Path(f"{Path(source).stem}-classes{class_map_suffixes(image)[0]}")
         check_output(out, reads=add_sources(Reads(), [source]))
-        with open_class_map(out, picture, segmenter.labels, force) as class_map:
+        with open_class_map(out, image, segmenter.labels, force) as class_map:
             segmenter.warmup()
             try:
-                report = segment_picture(
+                report = segment_image(
                     segmenter,
-                    picture,
+                    image,
                     class_map,
                     tiling,
                     on_progress=lambda done, tiles: status.show(
@@ -105,7 +105,7 @@ def _table(measured: Mapping[str, Any]) -> str:
         return " x ".join(str(side) for side in measured[name])
 
     rows = {
-        "picture": f"{measured['source']}, {of('size_hw')}, {measured['pixels'] / 1e6:.1f} megapixels",
+        "image": f"{measured['source']}, {of('size_hw')}, {measured['pixels'] / 1e6:.1f} megapixels",
         "tiles": f"{measured['tiles']} of {of('tile_hw')}, overlap {of('overlap_hw')}",
         "not inferred": f"{measured['empty_tiles']} tiles without data",
         "not finite": f"{measured['not_finite_tiles']} tiles",

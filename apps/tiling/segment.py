@@ -23,7 +23,7 @@ from ...runtime.segmenter import Segmenter
 from ...runtime.steps import Prepared
 from .mosaic import Mosaic
 from .plan import Tiling
-from .sources import Picture
+from .sources import Image
 from .targets import ClassMapFile
 
 
@@ -82,9 +82,9 @@ class _Tile(NamedTuple):
     void_hw: npt.NDArray[np.bool_] | None  # None if no pixel is void
 
 
-def segment_picture(
+def segment_image(
     segmenter: Segmenter,
-    picture: Picture,
+    image: Image,
     class_map: ClassMapFile,
     tiling: Tiling,
     on_progress: Callable[[int, int], None] = lambda done, tiles: None,
@@ -98,7 +98,7 @@ def segment_picture(
 
     Args:
         segmenter: runs the network, a tile at a time.
-        picture: the image, which is read by windows in a separate thread.
+        image: the image, which is read by windows in a separate thread.
         class_map: receives the classes row by row. The caller closes it.
         tiling: of :meth:`Tiling.of`, for the segmenter's bundle.
         on_progress: is called with the number of finished tiles and of all tiles.
@@ -109,12 +109,12 @@ def segment_picture(
         BackendError: inference failed.
     """
     begun = time.monotonic()
-    height, width = picture.size_hw
+    height, width = image.size_hw
     rows, columns = tiling.rows.starts(height), tiling.columns.starts(width)
-    report = TilingReport(picture.size_hw, len(rows) * len(columns))
-    mosaic = Mosaic(tiling, picture.size_hw, len(segmenter.labels))
+    report = TilingReport(image.size_hw, len(rows) * len(columns))
+    mosaic = Mosaic(tiling, image.size_hw, len(segmenter.labels))
     done = 0
-    with _read_ahead(segmenter, picture, tiling, rows, columns) as tiles:
+    with _read_ahead(segmenter, image, tiling, rows, columns) as tiles:
         for index, row in enumerate(rows):
             down = tiling.rows.weights(index == 0, row == rows[-1])
             for column in columns:
@@ -156,7 +156,7 @@ def _add(
 
 @contextmanager
 def _read_ahead(
-    segmenter: Segmenter, picture: Picture, tiling: Tiling, rows: list[int], columns: list[int]
+    segmenter: Segmenter, image: Image, tiling: Tiling, rows: list[int], columns: list[int]
 ) -> Iterator[Iterator[_Tile]]:
     """Reads the next tile while the network works on this one. Two input arrays are used in turn."""
     inputs = [np.empty((1, *segmenter.bundle.input_size_hw, 3), np.uint8) for _ in range(2)]
@@ -167,7 +167,7 @@ def _read_ahead(
     def read() -> None:
         while (place := wanted.get()) is not None:
             try:
-                found.put(_read(picture, tiling, *place))
+                found.put(_read(image, tiling, *place))
             except BaseException as error:  # for the thread that waits for the tile
                 found.put(error)
 
@@ -194,13 +194,11 @@ def _read_ahead(
             reader.join()
 
 
-def _read(
-    picture: Picture, tiling: Tiling, row: int, column: int, frame_nhwc: npt.NDArray[np.uint8]
-) -> _Tile:
+def _read(image: Image, tiling: Tiling, row: int, column: int, frame_nhwc: npt.NDArray[np.uint8]) -> _Tile:
     height, width = tiling.tile_hw
     top, left = tiling.rows.to_px(row), tiling.columns.to_px(column)
-    inside_hw = min(height, picture.size_hw[0] - top), min(width, picture.size_hw[1] - left)
-    tile_bgr, valid = picture.read(top, left, *inside_hw)
+    inside_hw = min(height, image.size_hw[0] - top), min(width, image.size_hw[1] - left)
+    tile_bgr, valid = image.read(top, left, *inside_hw)
     void_hw = None if valid is None or valid.all() else ~valid
     if void_hw is not None and void_hw.all():
         return _Tile(row, column, inside_hw, None, void_hw)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ...core.errors import MissingDependencyError, SourceError
 from ...core.images import reader
 from ...core.images.tiff import why_not_plain
-from ...runtime.sources.uri import PICTURE_SUFFIXES
+from ...runtime.sources.uri import IMAGE_SUFFIXES
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
@@ -23,7 +23,7 @@ Pixels = tuple[npt.NDArray[np.uint8], "npt.NDArray[np.bool_] | None"]
 """A window: uint8 [H, W, 3] BGR, and its valid pixels, bool [H, W]; None if all are valid."""
 
 
-class Picture(ABC):
+class Image(ABC):
     """An image that is read by windows, by one thread at a time.
 
     Attributes:
@@ -46,7 +46,7 @@ class Picture(ABC):
     def close(self) -> None:
         """Releases the file."""
 
-    def __enter__(self) -> Picture:
+    def __enter__(self) -> Image:
         return self
 
     def __exit__(
@@ -55,43 +55,43 @@ class Picture(ABC):
         self.close()
 
 
-class WholePicture(Picture):
+class WholeImage(Image):
     """An image that is held in memory as a whole.
 
     Args:
-        picture: uint8 [H, W], [H, W, 3] BGR or [H, W, 4] BGRA; pixels with alpha 0 are not valid.
+        image: uint8 [H, W], [H, W, 3] BGR or [H, W, 4] BGRA; pixels with alpha 0 are not valid.
         name: for messages.
 
     Raises:
         SourceError: the array has another type or shape.
     """
 
-    def __init__(self, picture: npt.NDArray[np.uint8], name: str = "the picture") -> None:
-        if picture.dtype != np.uint8:
-            raise SourceError(f"{name} has pixels of {picture.dtype}; expected 8 bits a channel: convert it")
-        if picture.ndim == 2:
-            picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
-        if picture.ndim != 3 or picture.shape[2] not in (3, 4) or picture.size == 0:
+    def __init__(self, image: npt.NDArray[np.uint8], name: str = "the image") -> None:
+        if image.dtype != np.uint8:
+            raise SourceError(f"{name} has pixels of {image.dtype}; expected 8 bits a channel: convert it")
+        if image.ndim == 2:
+            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+        if image.ndim != 3 or image.shape[2] not in (3, 4) or image.size == 0:
             raise SourceError(
-                f"{name} has the shape {list(picture.shape)}; expected [H, W], or 3 or 4 channels"
+                f"{name} has the shape {list(image.shape)}; expected [H, W], or 3 or 4 channels"
             )
         self.name = name
-        self.size_hw = picture.shape[0], picture.shape[1]
-        self._picture = picture
+        self.size_hw = image.shape[0], image.shape[1]
+        self._image = image
 
     def read(self, top: int, left: int, height: int, width: int) -> Pixels:
         """Reads a window; without alpha, the result is a view."""
-        window = self._picture[top : top + height, left : left + width]
+        window = self._image[top : top + height, left : left + width]
         if window.shape[2] == 3:
             return window, None
         return np.ascontiguousarray(window[..., :3]), window[..., 3] > 0
 
     def close(self) -> None:
         """Releases the memory."""
-        self._picture = np.empty((0, 0, 3), np.uint8)
+        self._image = np.empty((0, 0, 3), np.uint8)
 
 
-def open_picture(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> Picture:
+def open_image(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> Image:
     """Opens an image: a TIFF by windows if rasterio is installed; any other image whole, through OpenCV.
 
     Args:
@@ -104,18 +104,18 @@ def open_picture(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> P
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if not path.is_file() or suffix not in PICTURE_SUFFIXES:
-        known = ", ".join(sorted(PICTURE_SUFFIXES))
-        reason = "is no picture" if path.exists() else "does not exist"
-        raise SourceError(f"{path} {reason}; tiling takes one picture: {known}")
+    if not path.is_file() or suffix not in IMAGE_SUFFIXES:
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        reason = "is no image" if path.exists() else "does not exist"
+        raise SourceError(f"{path} {reason}; tiling takes one image: {known}")
     if suffix in TIFF_SUFFIXES:
-        from .geotiff import GeoTiffPicture, has_rasterio
+        from .geotiff import GeoTiffImage, has_rasterio
 
         if has_rasterio():
-            return GeoTiffPicture(path, tile_hw)
+            return GeoTiffImage(path, tile_hw)
         reason = why_not_plain(path)
         if reason:
             raise MissingDependencyError("rasterio", "ortho", f"{path}, which {reason},")
     # OpenCV turns a photograph upright only if it gives three channels.
     mode = cv2.IMREAD_COLOR if suffix in _ORIENTED_SUFFIXES else cv2.IMREAD_UNCHANGED
-    return WholePicture(reader.read(path, mode), str(path))
+    return WholeImage(reader.read(path, mode), str(path))

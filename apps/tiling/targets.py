@@ -15,7 +15,7 @@ from ...core.errors import OutputError
 from ...core.labels import LabelMap
 from ...core.outputs import discard, prepare_output
 from ...core.palette_png import Encoder
-from .sources import Picture
+from .sources import Image
 
 ClassMap = npt.NDArray[np.uint8]
 
@@ -115,33 +115,33 @@ class PngClassMap(ClassMapFile):
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
 
 
-def open_class_map(path: str | Path, picture: Picture, labels: LabelMap, force: bool = False) -> ClassMapFile:
+def open_class_map(path: str | Path, image: Image, labels: LabelMap, force: bool = False) -> ClassMapFile:
     """Opens a class map for an image: for a GeoTIFF one with the same georeference, else a palette PNG.
 
     Args:
         path: of the new file.
-        picture: the segmented image.
+        image: the segmented image.
         labels: the classes, for the colours.
         force: whether it may replace an existing file.
 
     Raises:
         OutputError: the path has another suffix, or exists, or cannot be written.
     """
-    from .geotiff import GeoTiffClassMap, GeoTiffPicture
+    from .geotiff import GeoTiffClassMap, GeoTiffImage
 
     path = Path(path)
-    suffixes = class_map_suffixes(picture)
+    suffixes = class_map_suffixes(image)
     if path.suffix.lower() not in suffixes:
         raise OutputError(
-            f"the class map of {picture.name} is a {suffixes[0][1:]} file; got {path}: name it so"
+            f"the class map of {image.name} is a {suffixes[0][1:]} file; got {path}: name it so"
         )
-    if isinstance(picture, GeoTiffPicture):
-        return GeoTiffClassMap(path, picture, labels, force)
-    return PngClassMap(path, picture.size_hw, labels, force)
+    if isinstance(image, GeoTiffImage):
+        return GeoTiffClassMap(path, image, labels, force)
+    return PngClassMap(path, image.size_hw, labels, force)
 
 
-def class_map_suffixes(picture: Picture) -> tuple[str, ...]:
+def class_map_suffixes(image: Image) -> tuple[str, ...]:
     """The valid suffixes of an image's class map, the usual one first."""
-    from .geotiff import GeoTiffPicture
+    from .geotiff import GeoTiffImage
 
-    return (".tif", ".tiff") if isinstance(picture, GeoTiffPicture) else (".png",)
+    return (".tif", ".tiff") if isinstance(image, GeoTiffImage) else (".png",)

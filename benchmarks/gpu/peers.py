@@ -110,8 +110,8 @@ def _classes(subject: Subject, coarse: Any, dtype: Any, device: str) -> Any:
     std = torch.tensor(entry["std_rgb"], device=device).view(1, 3, 1, 1)
     size_hw = subject.frame_size_hw
 
-    def classes(picture_rgb: torch.Tensor) -> torch.Tensor:
-        image = ((picture_rgb.permute(0, 3, 1, 2).float() / 255 - mean) / std).to(dtype)  # [1, 3, h, w]
+    def classes(image_rgb: torch.Tensor) -> torch.Tensor:
+        image = ((image_rgb.permute(0, 3, 1, 2).float() / 255 - mean) / std).to(dtype)  # [1, 3, h, w]
         logits = F.interpolate(coarse(image).float(), size_hw, mode="bilinear", align_corners=False)
         return logits[0].argmax(0).to(torch.uint8)
 
@@ -125,9 +125,9 @@ def _segment(bundle: Bundle, classes: Any, device: str) -> Callable[[Frame], Fra
 
     def segment(frame_bgr: Frame) -> Frame:
         small = cv2.resize(frame_bgr, size_wh, interpolation=cv2.INTER_LINEAR)
-        picture = torch.from_numpy(cv2.cvtColor(small, cv2.COLOR_BGR2RGB)[None]).to(device)
+        image = torch.from_numpy(cv2.cvtColor(small, cv2.COLOR_BGR2RGB)[None]).to(device)
         with torch.inference_mode():
-            found: Frame = classes(picture).cpu().numpy()
+            found: Frame = classes(image).cpu().numpy()
         return found
 
     return segment

@@ -65,14 +65,14 @@ class Preparation:
         frames: the number of frames.
         frame_size_hw: their height and width.
         int8: whether to add INT8, calibrated for TensorRT.
-        pictures: the number of calibration images.
+        images: the number of calibration images.
     """
 
     recipes: Sequence[Recipe] = RECIPES
     frames: int = 8
     frame_size_hw: tuple[int, int] = (480, 640)
     int8: bool = True
-    pictures: int = 16
+    images: int = 16
 
 
 def choose_recipes(names: Sequence[str], weights: Mapping[str, str]) -> tuple[Recipe, ...]:
@@ -109,7 +109,7 @@ def prepare(
     try:
         partial.mkdir()
         looked_at = list(frames)
-        _write_pictures(partial, looked_at)
+        _write_images(partial, looked_at)
         networks = {
             recipe.name: _prepare_network(partial / recipe.name, recipe, wanted, frames, say)
             for recipe in wanted.recipes
@@ -164,7 +164,7 @@ def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str],
                 calibration = CalibrationRequest(
                     source=None if ships else f"aerial:{CALIBRATION_WORLD}",
                     method="auto" if ships else "percentile",
-                    pictures=None if ships else wanted.pictures,
+                    images=None if ships else wanted.images,
                     targets=("tensorrt",),
                 )
             request = ExportRequest(
@@ -210,13 +210,13 @@ def _random_weights(folder: Path, recipe: Recipe) -> Path:
     return path
 
 
-def _write_pictures(folder: Path, frames: Sequence[LabelledFrame]) -> None:
+def _write_images(folder: Path, frames: Sequence[LabelledFrame]) -> None:
     for kind in (FRAMES, MASKS):
         (folder / kind).mkdir()
     for number, frame in enumerate(frames):
-        for kind, picture in ((FRAMES, frame.frame_bgr), (MASKS, frame.mask)):
+        for kind, image in ((FRAMES, frame.frame_bgr), (MASKS, frame.mask)):
             path = folder / kind / f"{number:03}.png"
-            if not cv2.imwrite(str(path), picture):
+            if not cv2.imwrite(str(path), image):
                 raise OutputError(f"cannot write {path}")
 
 
@@ -247,8 +247,8 @@ def _write_program(path: Path, bundle: Bundle) -> str:
             return network.coarse(image)
 
     try:
-        picture = torch.zeros(1, 3, *bundle.input_size_hw, dtype=torch.float16)
-        torch.export.save(torch.export.export(Coarse().half().eval(), (picture,)), str(path))
+        image = torch.zeros(1, 3, *bundle.input_size_hw, dtype=torch.float16)
+        torch.export.save(torch.export.export(Coarse().half().eval(), (image,)), str(path))
     except Exception as error:
         # A compiler's error may be of any kind, and the rest of the proof does not need the program.
         path.unlink(missing_ok=True)

@@ -142,7 +142,7 @@ class Prepared:
     def _files(self, kind: str) -> list[Path]:
         found = sorted((self.folder / kind).glob("*.png"))
         if not found:
-            raise DataError(f"{self.folder / kind} has no pictures; prepare it again")
+            raise DataError(f"{self.folder / kind} has no images; prepare it again")
         return found
 
 
@@ -167,7 +167,7 @@ def variant_of(bundle: Bundle, precision: str) -> Variant:
 
 
 def _read(path: Path, how: int) -> Frame:
-    picture = cv2.imread(str(path), how)
-    if picture is None:
+    image = cv2.imread(str(path), how)
+    if image is None:
         raise DataError(f"{path} cannot be read; prepare it again")
-    return np.asarray(picture, np.uint8)
+    return np.asarray(image, np.uint8)

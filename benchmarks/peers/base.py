@@ -116,7 +116,7 @@ class Peer(ABC):
         )
 
     @abstractmethod
-    def _bare(self, picture_bgr: npt.NDArray[Any]) -> Callable[[], object]: ...
+    def _bare(self, image_bgr: npt.NDArray[Any]) -> Callable[[], object]: ...
 
 
 def resized(classes: npt.NDArray[Any], size_hw: tuple[int, int]) -> ClassMap:

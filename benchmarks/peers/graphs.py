@@ -172,7 +172,7 @@ def _first_weights(nodes: Sequence[onnx.NodeProto], tensor: str, origin: str) ->
         elif node.op_type == "Conv":
             found.append(node.input[1])
         else:
-            raise BundleError(f"{origin} feeds the picture to {node.op_type}; expected the first convolution")
+            raise BundleError(f"{origin} feeds the image to {node.op_type}; expected the first convolution")
     return found
 
 

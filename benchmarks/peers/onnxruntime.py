@@ -32,14 +32,14 @@ class _OnnxRuntimePeer(Peer):
         self._session = self._open(self.form)
 
     def __call__(self, frame_bgr: Frame) -> ClassMap:
-        picture_bgr = cv2.resize(frame_bgr, self.setting.input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
-        answer = self._session.run(None, {INPUT: self._normalized(picture_bgr)})[0][0]
+        image_bgr = cv2.resize(frame_bgr, self.setting.input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        answer = self._session.run(None, {INPUT: self._normalized(image_bgr)})[0][0]
         classes = answer if answer.ndim == 2 else np.argmax(answer, axis=0).astype(np.uint8)
         return classes if self.same_map else resized(classes, self.setting.frame_size_hw)
 
-    def _normalized(self, picture_bgr: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        picture_rgb = cv2.cvtColor(picture_bgr, cv2.COLOR_BGR2RGB).astype(np.float32) / 255
-        return np.ascontiguousarray(((picture_rgb - self._mean) / self._std).transpose(2, 0, 1)[None])
+    def _normalized(self, image_bgr: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        image_rgb = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB).astype(np.float32) / 255
+        return np.ascontiguousarray(((image_rgb - self._mean) / self._std).transpose(2, 0, 1)[None])
 
     def _open(self, form: str) -> Any:
         ort = load_onnxruntime()
@@ -49,8 +49,8 @@ class _OnnxRuntimePeer(Peer):
         path = graph_path(self.setting.graphs, form)
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def _bare(self, picture_bgr: npt.NDArray[Any]) -> Callable[[], object]:
-        session, feed = self._open("coarse"), {INPUT: self._normalized(picture_bgr)}
+    def _bare(self, image_bgr: npt.NDArray[Any]) -> Callable[[], object]:
+        session, feed = self._open("coarse"), {INPUT: self._normalized(image_bgr)}
         return lambda: session.run(None, feed)
 
 

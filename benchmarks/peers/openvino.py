@@ -79,11 +79,11 @@ class _OpenVinoPeer(Peer):
             options["INFERENCE_PRECISION_HINT"] = self.asked
         return self._core.compile_model(model, "CPU", options)
 
-    def _bare(self, picture_bgr: npt.NDArray[Any]) -> Callable[[], object]:
+    def _bare(self, image_bgr: npt.NDArray[Any]) -> Callable[[], object]:
         compiled = self._compile(self._core.read_model(str(graph_path(self.setting.graphs, "coarse"))))
         request = compiled.create_infer_request()
-        picture_rgb = picture_bgr[..., ::-1].astype(np.float32) / 255
-        normalized = (picture_rgb - np.array(self.setting.mean_rgb, np.float32)) / np.array(
+        image_rgb = image_bgr[..., ::-1].astype(np.float32) / 255
+        normalized = (image_rgb - np.array(self.setting.mean_rgb, np.float32)) / np.array(
             self.setting.std_rgb, np.float32
         )
         image_nchw = np.ascontiguousarray(normalized.transpose(2, 0, 1)[None])

@@ -43,8 +43,8 @@ class EdgesegPeer(Peer):
     def __call__(self, frame_bgr: Frame) -> ClassMap:
         return self._segmenter(frame_bgr).classes
 
-    def _bare(self, picture_bgr: npt.NDArray[Any]) -> Callable[[], object]:
-        frame_nhwc = np.ascontiguousarray(picture_bgr)[None]
+    def _bare(self, image_bgr: npt.NDArray[Any]) -> Callable[[], object]:
+        frame_nhwc = np.ascontiguousarray(image_bgr)[None]
         return lambda: self._segmenter.backend.infer(frame_nhwc)
 
 

@@ -40,16 +40,16 @@ class Eager(Peer):
         mean = torch.tensor(setting.mean_rgb).view(1, 3, 1, 1)
         std = torch.tensor(setting.std_rgb).view(1, 3, 1, 1)
 
-        def normalized(picture_rgb: Tensor) -> Tensor:
+        def normalized(image_rgb: Tensor) -> Tensor:
             # For an image [1, h, w, 3] this is a view in channels last, without a copy.
-            return (picture_rgb.permute(0, 3, 1, 2).float() / 255 - mean) / std  # [1, 3, h, w]
+            return (image_rgb.permute(0, 3, 1, 2).float() / 255 - mean) / std  # [1, 3, h, w]
 
         def coarse(image: Tensor) -> Tensor:
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 return network.coarse(image).float()
 
-        def classes(picture_rgb: Tensor) -> Tensor:
-            return upsample_to(coarse(normalized(picture_rgb)), setting.frame_size_hw)[0].argmax(0).byte()
+        def classes(image_rgb: Tensor) -> Tensor:
+            return upsample_to(coarse(normalized(image_rgb)), setting.frame_size_hw)[0].argmax(0).byte()
 
         self._torch, self._normalized = torch, normalized
         self._coarse: Any = coarse
@@ -73,17 +73,17 @@ class Eager(Peer):
         )
 
     def __call__(self, frame_bgr: Frame) -> ClassMap:
-        picture_bgr = cv2.resize(frame_bgr, self.setting.input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        image_bgr = cv2.resize(frame_bgr, self.setting.input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
         with self._torch.inference_mode():
-            classes: ClassMap = self._classes(self._picture(picture_bgr)).numpy()
+            classes: ClassMap = self._classes(self._image(image_bgr)).numpy()
         return classes
 
-    def _picture(self, picture_bgr: npt.NDArray[Any]) -> Tensor:
-        picture: Tensor = self._torch.from_numpy(cv2.cvtColor(picture_bgr, cv2.COLOR_BGR2RGB)[None])
-        return picture
+    def _image(self, image_bgr: npt.NDArray[Any]) -> Tensor:
+        image: Tensor = self._torch.from_numpy(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)[None])
+        return image
 
-    def _bare(self, picture_bgr: npt.NDArray[Any]) -> Callable[[], object]:
-        image = self._normalized(self._picture(np.ascontiguousarray(picture_bgr)))
+    def _bare(self, image_bgr: npt.NDArray[Any]) -> Callable[[], object]:
+        image = self._normalized(self._image(np.ascontiguousarray(image_bgr)))
 
         def run() -> object:
             with self._torch.inference_mode():

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import PictureError
+from ..errors import ImageError
 from ..files import read_regular
 from . import jpeg, jpeg_decode, png, tiff
 from .bounds import VARIABLE, most_pixels
@@ -30,29 +30,29 @@ _OTHERS = {
 """First bytes, or bytes after the first four, of common image files that OpenCV does not read."""
 
 
-def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Reads a whole image, as uint8 [H, W, 3] BGR, turned by its EXIF orientation.
 
     Raises:
-        PictureError: it is missing, damaged, too large or of an unsupported form. The message names it.
+        ImageError: it is missing, damaged, too large or of an unsupported form. The message names it.
     """
     return np.asarray(read(path, cv2.IMREAD_COLOR), np.uint8)
 
 
 def read(path: Path, mode: int) -> npt.NDArray[Any]:
-    """Reads a whole image, in one of OpenCV's modes, ``cv2.IMREAD_…``; a JPEG always as :func:`read_picture`.
+    """Reads a whole image, in one of OpenCV's modes, ``cv2.IMREAD_…``; a JPEG always as :func:`read_image`.
 
     Raises:
-        PictureError: as :func:`read_picture`.
+        ImageError: as :func:`read_image`.
     """
-    return decode(read_bytes(path), f"the picture {path}", mode)
+    return decode(read_bytes(path), f"the image {path}", mode)
 
 
 def orientation(path: Path) -> int:
     """The EXIF orientation of an image, 1 to 8; 1, upright, if it has none or is no JPEG.
 
     Raises:
-        PictureError: there is no such file.
+        ImageError: there is no such file.
     """
     head = jpeg.read_head(read_bytes(path))
     return 1 if head is None else head.orientation
@@ -62,12 +62,12 @@ def read_bytes(path: Path) -> bytes:
     """Reads an image's file.
 
     Raises:
-        PictureError: there is no such file, or it is larger than any image.
+        ImageError: there is no such file, or it is larger than any image.
     """
     try:
         return read_regular(path, _MOST_BYTES)
     except OSError as error:
-        raise PictureError(f"cannot read the picture {path}: {error.strerror}") from error
+        raise ImageError(f"cannot read the image {path}: {error.strerror}") from error
 
 
 def decode(data: bytes, name: str, mode: int) -> npt.NDArray[Any]:
@@ -79,32 +79,32 @@ def decode(data: bytes, name: str, mode: int) -> npt.NDArray[Any]:
         mode: of OpenCV.
 
     Raises:
-        PictureError: as :func:`read_picture`.
+        ImageError: as :func:`read_image`.
     """
     check(data, name)
     if data.startswith(jpeg.START):
         decoded = jpeg_decode.decode(data)
         if decoded.form:
-            raise PictureError(f"{name} {decoded.form}, which is not read; {_CONVERT}")
+            raise ImageError(f"{name} {decoded.form}, which is not read; {_CONVERT}")
         if decoded.damage or decoded.frame is None:
             raise _damaged(name, decoded.damage)
         return decoded.frame
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
-        raise PictureError(f"OpenCV refuses {name}: {error.err or error}") from error
-    if picture is None and not data.startswith(_KNOWN_STARTS):
-        raise PictureError(f"{name} is of no form that is read; {_CONVERT}")
-    if picture is None:
+        raise ImageError(f"OpenCV refuses {name}: {error.err or error}") from error
+    if image is None and not data.startswith(_KNOWN_STARTS):
+        raise ImageError(f"{name} is of no form that is read; {_CONVERT}")
+    if image is None:
         raise _damaged(name, "OpenCV cannot decode it")
-    return picture
+    return image
 
 
 def check(data: bytes, name: str) -> None:
     """Refuses an image for faults that show without decoding: its size, its form, and missing or altered parts.
 
     Raises:
-        PictureError: as :func:`read_picture`.
+        ImageError: as :func:`read_image`.
     """
     tags: tiff.Tags = {}
     size_hw, damage, form = (0, 0), "", ""
@@ -122,10 +122,10 @@ def check(data: bytes, name: str) -> None:
         width, height = struct.unpack_from("<ii", data, 18)
         size_hw = abs(height), abs(width)
     elif not data:
-        raise PictureError(f"{name} is empty; {_ANEW}")
+        raise ImageError(f"{name} is empty; {_ANEW}")
     height, width = size_hw
     if height * width > most_pixels():
-        raise PictureError(
+        raise ImageError(
             f"{name} has {width} x {height} pixels, more than {most_pixels()}; make it smaller, save it as a"
             f" tiled GeoTIFF for `edgeseg run --tile`, or set {VARIABLE}"
         )
@@ -135,8 +135,8 @@ def check(data: bytes, name: str) -> None:
     other = next((name for start, name in _OTHERS.items() if start in data[:12]), "")
     form = form or (other and f"is {other}")
     if form:
-        raise PictureError(f"{name} {form}, which is not read; {_CONVERT}")
+        raise ImageError(f"{name} {form}, which is not read; {_CONVERT}")
 
 
-def _damaged(name: str, why: str) -> PictureError:
-    return PictureError(f"{name} is damaged or truncated ({why}); {_ANEW}")
+def _damaged(name: str, why: str) -> ImageError:
+    return ImageError(f"{name} is damaged or truncated ({why}); {_ANEW}")

@@ -72,7 +72,7 @@ def _write(
     size_hw: tuple[int, int],
     progress: Callable[[int, int], None],
 ) -> None:
-    pictures, masks, sets = (
+    images, masks, sets = (
         root / "JPEGImages",
         root / "SegmentationClass",
         root / "ImageSets" / "Segmentation",
@@ -88,16 +88,16 @@ def _write(
                 flight = AerialFlight(seed * _SEEDS_PER_SET + _SPLIT_SEEDS[split] + place, size_hw)
             frame, mask = flight.still(view)
             name = f"{split}_{place:04d}_{view:02d}"
-            _write_pair(pictures / f"{name}.jpg", frame, masks / f"{name}.png", encode(mask, palette))
+            _write_pair(images / f"{name}.jpg", frame, masks / f"{name}.png", encode(mask, palette))
             names.append(name)
             done += 1
             progress(done, sum(counts.values()))
         (sets / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
 
 
-def _write_pair(picture: Path, frame: Frame, mask: Path, png: bytes) -> None:
+def _write_pair(image: Path, frame: Frame, mask: Path, png: bytes) -> None:
     ok, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])
     if not ok:
-        raise OSError(f"OpenCV could not encode {picture.name}")
-    picture.write_bytes(jpeg.tobytes())
+        raise OSError(f"OpenCV could not encode {image.name}")
+    image.write_bytes(jpeg.tobytes())
     mask.write_bytes(png)

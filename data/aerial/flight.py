@@ -68,8 +68,8 @@ class AerialFlight:
             The image, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
         """
         time_s = i / self.fps
-        picture, mask = render(self.world, self.pose(time_s), time_s, self.size_hw)
-        return self._sensor.expose(picture, self._exposure(time_s), self._shift(i)), mask
+        image, mask = render(self.world, self.pose(time_s), time_s, self.size_hw)
+        return self._sensor.expose(image, self._exposure(time_s), self._shift(i)), mask
 
     def still(self, i: int) -> tuple[Frame, Gray]:
         """Returns view i of the place, with random position, height, tilt and exposure, unrelated to view i + 1.
@@ -97,9 +97,9 @@ class AerialFlight:
             blur_xy=(float(min(blur, 3.5) * np.cos(turn)), float(min(blur, 3.5) * np.sin(turn))),
         )
         time_s = float(rng.uniform(0, 600))
-        picture, mask = render(self.world, pose, time_s, self.size_hw)
+        image, mask = render(self.world, pose, time_s, self.size_hw)
         dx, dy = rng.integers(0, 64, 2)
-        return self._sensor.expose(picture, exposure, (int(dx), int(dy))), mask
+        return self._sensor.expose(image, exposure, (int(dx), int(dy))), mask
 
     def pose(self, time_s: float) -> Pose:
         """Returns the pose of the camera: a winding course, slow climbs and descents, tilted turns, gusts."""

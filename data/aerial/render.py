@@ -72,10 +72,10 @@ def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, in
 
 
 def _warp(
-    picture: npt.NDArray[np.uint8], matrix: Matrix, size_wh: tuple[int, int], flags: int
+    image: npt.NDArray[np.uint8], matrix: Matrix, size_wh: tuple[int, int], flags: int
 ) -> npt.NDArray[np.uint8]:
     border = cv2.BORDER_REPLICATE if flags & cv2.WARP_INVERSE_MAP else cv2.BORDER_CONSTANT
-    return np.asarray(cv2.warpPerspective(picture, matrix, size_wh, flags=flags, borderMode=border), np.uint8)
+    return np.asarray(cv2.warpPerspective(image, matrix, size_wh, flags=flags, borderMode=border), np.uint8)
 
 
 def _project(matrix: Matrix, xy: Points) -> Points:

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from ...core.errors import DataError
 from ...core.files import read_text
 from ..class_lists import NamedClass
-from ..lists import PICTURE_SUFFIXES
+from ..lists import IMAGE_SUFFIXES
 
 Mask = npt.NDArray[np.uint8]
 
-SUFFIXES = (*PICTURE_SUFFIXES, ".gif", ".ppm", ".pgm", ".jp2")
+SUFFIXES = (*IMAGE_SUFFIXES, ".gif", ".ppm", ".pgm", ".jp2")
 """The suffixes of files that may be images or masks, in lower case."""
 
 _MOST_FILES = 5_000_000
@@ -33,14 +33,14 @@ class Item:
 
     Attributes:
         id: its name without suffix, with the folders that distinguish it.
-        picture: its file, or the file's content.
+        image: its file, or the file's content.
         split: its list; empty if the form has none.
         mask: returns the mask for the image's (height, width): positions among the classes, uint8, 255 for void. It
             raises DataError if it cannot.
     """
 
     id: str
-    picture: Path | bytes
+    image: Path | bytes
     split: str
     mask: Callable[[tuple[int, int]], Mask]
 
@@ -114,7 +114,7 @@ class Tree:
         """Returns the files whose names have one of these endings, in upper or lower case."""
         return [path for path in self.files if path.name.lower().endswith(ends)]
 
-    def pictures(self) -> list[PurePosixPath]:
+    def images(self) -> list[PurePosixPath]:
         """Returns the files that may be images or masks."""
         return self.ending(*SUFFIXES)
 

@@ -33,17 +33,17 @@ def read(tree: Tree, asked: Asked) -> Found:
     found = Found(classes)
     by_label = by_values(classes, {label: at for at, (label, *_) in enumerate(_TRAINED)})
     by_train = by_values(classes, {at: at for at in range(len(_TRAINED))})
-    pictures = {
+    images = {
         re.sub(r"_leftImg8bit$", "", path.stem, flags=re.IGNORECASE): path
-        for path in tree.pictures()
+        for path in tree.images()
         if "_gt" not in path.stem
     }
     masks: dict[str, PurePosixPath] = {}
     for path in (*tree.ending(TRAIN_IDS), *tree.ending(LABEL_IDS)):
         masks[_END.sub("", path.name)] = path
     for stem, path in sorted(masks.items()):
-        if stem not in pictures:
-            found.leave_out("a mask without a picture", str(path))
+        if stem not in images:
+            found.leave_out("a mask without an image", str(path))
             continue
         split = next(
             (usual_name(part) for part in path.parts[:-1] if usual_name(part) in ("train", "val", "test")), ""
@@ -51,7 +51,7 @@ def read(tree: Tree, asked: Asked) -> Found:
         read_mask = by_train if path.name.lower().endswith(TRAIN_IDS) else by_label
         item = Item(
             f"{path.parent.name}/{stem}",
-            tree.root / pictures[stem],
+            tree.root / images[stem],
             split,
             reader_of(read_mask, tree.root / path),
         )

@@ -26,7 +26,7 @@ def read(tree: Tree, asked: Asked) -> Found:
     found = Found([])
     named: dict[int, str] = {}
     by_name: dict[str, list[PurePosixPath]] = {}
-    for path in tree.pictures():
+    for path in tree.images():
         by_name.setdefault(path.name, []).append(path)
     for path in tree.ending(".json"):
         entry = read_json(tree.root / path)
@@ -90,15 +90,15 @@ def _read_file(
             continue
         drawn.setdefault(number, []).append(each)
     split = _split(path)
-    for image in objects(entry["images"], f"'images' of {what}"):
-        file = field_of(image, "file_name", str, f"an image of {what}")
-        number = field_of(image, "id", int, f"an image of {what}")
-        picture = _picture(tree, path, file, by_name)
-        if picture is None:
-            found.leave_out("a picture that the annotations name is missing", file)
+    for listed in objects(entry["images"], f"'images' of {what}"):
+        file = field_of(listed, "file_name", str, f"an image of {what}")
+        number = field_of(listed, "id", int, f"an image of {what}")
+        image = _image(tree, path, file, by_name)
+        if image is None:
+            found.leave_out("an image that the annotations name is missing", file)
             continue
         stem = PurePosixPath(file.replace("\\", "/")).with_suffix("").as_posix().replace("..", "_")
-        found.items.append(Item(stem, picture, split, _Drawn(image, drawn.get(number, []), ids)))
+        found.items.append(Item(stem, image, split, _Drawn(listed, drawn.get(number, []), ids)))
 
 
 def _split(path: PurePosixPath) -> str:
@@ -111,7 +111,7 @@ def _split(path: PurePosixPath) -> str:
     return ""
 
 
-def _picture(
+def _image(
     tree: Tree, path: PurePosixPath, file: str, by_name: dict[str, list[PurePosixPath]]
 ) -> Path | None:
     name = PureWindowsPath(file).name
@@ -165,7 +165,7 @@ class _Drawn:
         outline = entry["segmentation"]
         if isinstance(outline, dict):
             if outline.get("size") != list(size_hw):
-                raise DataError("run lengths are for another size than the picture has")
+                raise DataError("run lengths are for another size than the image has")
             inside[shapes.run_lengths(outline.get("counts"), size_hw)] = 1
         elif isinstance(outline, list):
             for ring in outline:

@@ -24,7 +24,7 @@ _CAMVID = (
 
 def read_pairs(tree: Tree, asked: Asked) -> Found:
     """Reads pairs of folders; the classes come from a list beside them, or from the masks."""
-    paired = pair_up(tree.pictures())
+    paired = pair_up(tree.images())
     return _from_pairs(tree, paired.pairs, paired.left_out, asked.classes or _listed(tree))
 
 
@@ -46,17 +46,17 @@ def read_globs(tree: Tree, asked: Asked) -> Found:
         ]  # fmt: skip
         if not found[option]:
             raise UsageError(
-                f"{option} {pattern!r} matches no picture below {tree.root}; it is matched against paths there"
+                f"{option} {pattern!r} matches no image below {tree.root}; it is matched against paths there"
             )
     joined, lonely = join(found["--images"], found["--masks"])
-    pairs = [Pair(str(picture.with_suffix("")), "", picture, mask) for picture, mask in joined]
+    pairs = [Pair(str(image.with_suffix("")), "", image, mask) for image, mask in joined]
     left = {"a file without its partner": [str(path) for path in lonely]} if lonely else {}
     return _from_pairs(tree, pairs, left, asked.classes or _listed(tree))
 
 
 def read_ade20k(tree: Tree, asked: Asked) -> Found:
     """Reads ADE20K in the form of its scene-parsing challenge: value 0 is void, and class k has the value k."""
-    paired = pair_up(tree.pictures())
+    paired = pair_up(tree.images())
     classes = asked.classes or _ade_classes(tree)
     ids = {at + 1: at for at in range(len(classes))}
     found = _items(tree, paired.pairs, paired.left_out, classes, by_values(classes, ids))
@@ -66,7 +66,7 @@ def read_ade20k(tree: Tree, asked: Asked) -> Found:
 
 def read_camvid(tree: Tree, asked: Asked) -> Found:
     """Reads CamVid in the layout of SegNet's authors, and CVAT's export of it, with its own classes and colours."""
-    paired = pair_up(tree.pictures())
+    paired = pair_up(tree.images())
     classes = asked.classes or _listed(tree)
     if classes is not None:
         return _from_pairs(tree, paired.pairs, paired.left_out, classes)
@@ -95,7 +95,7 @@ def read_roboflow(tree: Tree, asked: Asked) -> Found:
         NamedClass(each.name, value=at if each.value is None else each.value)
         for at, each in enumerate(lists[0])
     ]
-    paired = pair_up(tree.pictures())
+    paired = pair_up(tree.images())
     ids = {each.value: at for at, each in enumerate(classes) if each.value is not None and each.value <= VOID}
     return _items(tree, paired.pairs, paired.left_out, classes, by_values(classes, ids))
 
@@ -133,7 +133,7 @@ def _from_pairs(
 ) -> Found:
     if not pairs:
         raise DataError(
-            f"no picture below {tree.root} has a mask of the same name; name both with --images and --masks"
+            f"no image below {tree.root} has a mask of the same name; name both with --images and --masks"
         )
     coding = find_coding([tree.root / pair.mask for pair in pairs], named)
     found = _items(tree, pairs, left, coding.classes, coding.read)
@@ -151,7 +151,7 @@ def _items(
     found = Found(classes, left_out=dict(left))
     for pair in pairs:
         found.items.append(
-            Item(pair.id, tree.root / pair.picture, pair.split, reader_of(read, tree.root / pair.mask))
+            Item(pair.id, tree.root / pair.image, pair.split, reader_of(read, tree.root / pair.mask))
         )
     return found
 

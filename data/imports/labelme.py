@@ -33,7 +33,7 @@ def read(tree: Tree, asked: Asked) -> Found:
     ids = {each.name: at for at, each in enumerate(found.classes)}
     for path, entry in entries:
         try:
-            picture = _picture(tree, path, entry)
+            image = _image(tree, path, entry)
             shown = objects(entry["shapes"], f"'shapes' of {path}")
         except DataError as error:
             found.leave_out(str(error), str(path))
@@ -45,7 +45,7 @@ def read(tree: Tree, asked: Asked) -> Found:
         split = split_of(path)
         stem = path.with_suffix("")
         kept = [part for part in stem.parts[:-1] if not split or part.lower() != split]
-        found.items.append(Item("/".join([*kept, stem.name]), picture, split, _Drawn(shown, entry, ids)))
+        found.items.append(Item("/".join([*kept, stem.name]), image, split, _Drawn(shown, entry, ids)))
     return found
 
 
@@ -61,7 +61,7 @@ def _classes(tree: Tree, asked: Asked, entries: list[dict[str, Any]]) -> list[Na
     return [*(first or [NamedClass("background")]), *(each for each in named if each not in first)]
 
 
-def _picture(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | bytes:
+def _image(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | bytes:
     """Returns the image: the file that the JSON names, a file of the same name, or the copy in the JSON."""
     named = entry.get("imagePath")
     candidates = [] if not isinstance(named, str) else [PureWindowsPath(named).name]
@@ -73,8 +73,8 @@ def _picture(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | b
         try:
             return base64.b64decode(entry["imageData"])
         except (binascii.Error, ValueError) as error:
-            raise DataError("the picture within the JSON cannot be decoded") from error
-    raise DataError("a JSON file whose picture is missing")
+            raise DataError("the image within the JSON cannot be decoded") from error
+    raise DataError("a JSON file whose image is missing")
 
 
 class _Drawn:
@@ -130,4 +130,4 @@ def stated_size(stated_hw: tuple[Any, Any], size_hw: tuple[int, int]) -> tuple[i
         return size_hw
     if stated_hw == size_hw[::-1]:
         return size_hw[::-1]
-    raise DataError("the annotations are for another size than the picture has")
+    raise DataError("the annotations are for another size than the image has")

@@ -37,7 +37,7 @@ class Pair:
 
     id: str
     split: str
-    picture: PurePosixPath
+    image: PurePosixPath
     mask: PurePosixPath
 
 
@@ -70,18 +70,18 @@ def pair_up(files: Iterable[PurePosixPath]) -> Paired:
     for folders, its_masks in masks.items():
         its_images = images.pop(folders, [])
         joined, lonely = join(its_images, its_masks)
-        for picture, mask in joined:
+        for image, mask in joined:
             split = next(
                 (usual_name(each) for each in folders if usual_name(each) in ("train", "val", "test")), ""
             )
             kept = [each for each in folders if usual_name(each) != split or not split]
-            pairs.append(Pair("/".join([*kept, picture.stem]), split, picture, mask))
+            pairs.append(Pair("/".join([*kept, image.stem]), split, image, mask))
         for path in lonely:
-            reason = "a mask without a picture" if path in set(its_masks) else "a picture without a mask"
+            reason = "a mask without an image" if path in set(its_masks) else "an image without a mask"
             left.setdefault(reason, []).append(str(path))
     if pairs:
         for rest in images.values():
-            left.setdefault("a picture without a mask", []).extend(map(str, rest))
+            left.setdefault("an image without a mask", []).extend(map(str, rest))
     return Paired(sorted(pairs, key=lambda pair: (pair.split, pair.id)), left)
 
 
@@ -105,7 +105,7 @@ def _kind(path: PurePosixPath) -> tuple[bool, tuple[str, ...]]:
 
 
 def join(
-    pictures: list[PurePosixPath], masks: list[PurePosixPath]
+    images: list[PurePosixPath], masks: list[PurePosixPath]
 ) -> tuple[list[tuple[PurePosixPath, PurePosixPath]], list[PurePosixPath]]:
     """Pairs two lists only by name; also returns the files without a partner, or with several."""
     joined: list[tuple[PurePosixPath, PurePosixPath]] = []
@@ -113,17 +113,17 @@ def join(
         by_key: dict[tuple[str, ...], list[PurePosixPath]] = {}
         for mask in masks:
             by_key.setdefault(key(mask), []).append(mask)
-        keys = [key(picture) for picture in pictures]
+        keys = [key(image) for image in images]
         times = Counter(keys)
         done: set[PurePosixPath] = set()
-        for picture, its_key in zip(pictures, keys, strict=True):
+        for image, its_key in zip(images, keys, strict=True):
             partners = by_key.get(its_key, [])
             if len(partners) == 1 and times[its_key] == 1:
-                joined.append((picture, partners[0]))
-                done |= {picture, partners[0]}
-        pictures = [each for each in pictures if each not in done]
+                joined.append((image, partners[0]))
+                done |= {image, partners[0]}
+        images = [each for each in images if each not in done]
         masks = [each for each in masks if each not in done]
-    return joined, [*pictures, *masks]
+    return joined, [*images, *masks]
 
 
 def _plain(path: PurePosixPath) -> tuple[str, ...]:

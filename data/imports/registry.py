@@ -52,7 +52,7 @@ def _json_with(tree: Tree, *keys: bytes) -> bool:
 def _is_pairs(tree: Tree) -> bool:
     from .pairing import pair_up
 
-    return bool(pair_up(tree.pictures()).pairs)
+    return bool(pair_up(tree.images()).pairs)
 
 
 def _is_voc(tree: Tree) -> bool:
@@ -80,8 +80,8 @@ FORMS: dict[str, Form] = {
         "CamVid as SegNet's authors lay it out", ".forms:read_camvid",
         lambda tree: tree.has_folder("trainannot", "valannot", "testannot", "defaultannot"),
     ),
-    "pairs": Form("folders of pictures and masks", ".forms:read_pairs", _is_pairs),
-    "globs": Form("pictures and masks by pattern", ".forms:read_globs", lambda tree: False),
+    "pairs": Form("folders of images and masks", ".forms:read_pairs", _is_pairs),
+    "globs": Form("images and masks by pattern", ".forms:read_globs", lambda tree: False),
 }  # fmt: skip
 """The forms by name; the first that fits is used."""
 
@@ -97,7 +97,7 @@ def _coco(tree: Tree) -> bool:
 def _is_ade(tree: Tree) -> bool:
     if tree.named("objectInfo150.txt", "objectInfo150.csv"):
         return True
-    return tree.has_folder("annotations") and any(path.name.startswith("ADE_") for path in tree.pictures())
+    return tree.has_folder("annotations") and any(path.name.startswith("ADE_") for path in tree.images())
 
 
 def detect(tree: Tree) -> str:
@@ -144,6 +144,6 @@ def read(tree: Tree, name: str | None, asked: Asked) -> tuple[Form, Found]:
     reader: Any = getattr(importlib.import_module(module, __package__), function)
     found: Found = reader(tree, asked)
     if not found.items:
-        reason = next(iter(found.left_out), "no picture with a mask lies there")
+        reason = next(iter(found.left_out), "no image with a mask lies there")
         raise DataError(f"nothing to import from {tree.root} as {form.title}: {reason}")
     return form, found

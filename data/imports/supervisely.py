@@ -39,7 +39,7 @@ def read(tree: Tree, asked: Asked) -> Found:
         classes = [NamedClass("background"), *classes]
     found = Found(classes)
     ids = {each.name: at for at, each in enumerate(classes)}
-    for path in tree.pictures():
+    for path in tree.images():
         if path.parent.name != "img":
             continue
         folder = path.parent.parent / "ann"
@@ -52,7 +52,7 @@ def read(tree: Tree, asked: Asked) -> Found:
             None,
         )
         if annotation is None:
-            found.leave_out("a picture without annotations", str(path))
+            found.leave_out("an image without annotations", str(path))
             continue
         try:
             _add(tree, path, annotation, ids, found)

@@ -27,7 +27,7 @@ def read(tree: Tree, asked: Asked) -> Found:
         DataError: there is none, or there are several; or its classes cannot be determined.
     """
     root = _root(tree)
-    pictures = _by_id(tree, root / "JPEGImages")
+    images = _by_id(tree, root / "JPEGImages")
     masks = next((listed for each in MASK_FOLDERS if (listed := _by_id(tree, root / each))), {})
     base = tree.root / root
     coding = _coding(base, [tree.root / path for path in masks.values()], asked)
@@ -38,17 +38,17 @@ def read(tree: Tree, asked: Asked) -> Found:
             if name in split_by_id:
                 continue
             split_by_id[name] = "" if split.lower() in ("default", "all", "trainval") else usual_name(split)
-    for name in sorted(split_by_id or pictures):
-        if name not in pictures:
-            found.leave_out("a list names a picture that is missing", name)
+    for name in sorted(split_by_id or images):
+        if name not in images:
+            found.leave_out("a list names an image that is missing", name)
         elif name not in masks:
-            found.leave_out("a picture without a mask", name)
+            found.leave_out("an image without a mask", name)
         else:
             reads = reader_of(coding.read, tree.root / masks[name])
-            found.items.append(Item(name, tree.root / pictures[name], split_by_id.get(name, ""), reads))
-    unlisted = sorted(pictures.keys() - split_by_id.keys()) if split_by_id else []
+            found.items.append(Item(name, tree.root / images[name], split_by_id.get(name, ""), reads))
+    unlisted = sorted(images.keys() - split_by_id.keys()) if split_by_id else []
     for name in unlisted:
-        found.leave_out("a picture in no list", name)
+        found.leave_out("an image in no list", name)
     return found
 
 

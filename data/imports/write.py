@@ -18,7 +18,7 @@ from ...core.labels import VOID, LabelMap
 from ...core.palette_png import encode
 from ..colours import Rgb, UnknownColoursError, lines_for
 from ..groups import GroupOf, choose_val
-from ..lists import PICTURE_SUFFIXES
+from ..lists import IMAGE_SUFFIXES
 from .base import Found, Item, Mask
 from .target import Target
 
@@ -105,11 +105,11 @@ def write_items(
             ids = target.table[mask]
             name = _free_name(item, taken)
             taken[name] = item.split
-            picture = building / "JPEGImages" / f"{name}{suffix}"
+            image = building / "JPEGImages" / f"{name}{suffix}"
             written = building / "SegmentationClass" / f"{name}.png"
-            for path in (picture, written):
+            for path in (image, written):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            picture.write_bytes(data)
+            image.write_bytes(data)
             written.write_bytes(encode(np.ascontiguousarray(ids), palette))
             counts = np.bincount(ids.ravel(), minlength=256)
             result.pixels.update({i: int(counts[i]) for i in np.flatnonzero(counts).tolist()})
@@ -124,9 +124,9 @@ def write_items(
             if unknown
             else ""
         )
-        raise DataError(f"no picture could be taken: {reason}{lacking}")
+        raise DataError(f"no image could be taken: {reason}{lacking}")
     if turned:
-        result.notes.append(f"{turned} masks were turned as EXIF turns their pictures")
+        result.notes.append(f"{turned} masks were turned as EXIF turns their images")
     result.splits = _share_out(taken, splitting, result.notes)
     for split, names in result.splits.items():
         path = building / "ImageSets" / "Segmentation" / f"{split}.txt"
@@ -137,17 +137,17 @@ def write_items(
 
 def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
     """Returns the image's bytes and suffix for writing, its mask, and whether the mask was turned."""
-    name = "the picture in the annotations"
-    if isinstance(item.picture, Path):
+    name = "the image in the annotations"
+    if isinstance(item.image, Path):
         data, suffix, name = (
-            reader.read_bytes(item.picture),
-            item.picture.suffix,
-            f"the picture {item.picture}",
+            reader.read_bytes(item.image),
+            item.image.suffix,
+            f"the image {item.image}",
         )
     else:
-        data, suffix = item.picture, ".jpg" if item.picture.startswith(jpeg.START) else ".png"
+        data, suffix = item.image, ".jpg" if item.image.startswith(jpeg.START) else ".png"
     frame_bgr = reader.decode(data, name, cv2.IMREAD_COLOR)
-    if suffix.lower() not in PICTURE_SUFFIXES:
+    if suffix.lower() not in IMAGE_SUFFIXES:
         data, suffix = cv2.imencode(".png", frame_bgr)[1].tobytes(), ".png"
     size_hw = (frame_bgr.shape[0], frame_bgr.shape[1])
     mask = item.mask(size_hw)
@@ -157,7 +157,7 @@ def _read(item: Item) -> tuple[bytes, str, Mask, bool]:
     turn = _TURNS.get(1 if head is None else head.orientation)
     if turn is not None and mask.shape == size_hw[::-1]:
         return data, suffix, turn(mask), True
-    raise DataError("mask and picture differ in size")
+    raise DataError("mask and image differ in size")
 
 
 def _free_name(item: Item, taken: dict[str, str]) -> str:
@@ -192,7 +192,7 @@ def _share_out(taken: dict[str, str], splitting: Splitting, notes: list[str]) ->
             return splits
         how = "groups drawn at random" if splitting.group_of else "the last ones by name"
         notes.append(
-            f"the set has no val: {share:.0%} of the pictures are it, {how}; --val and --group say otherwise"
+            f"the set has no val: {share:.0%} of the images are it, {how}; --val and --group say otherwise"
         )
     val = choose_val(rest, share, splitting.group_of, splitting.seed)
     return {"train": [name for name in rest if name not in val], "val": sorted(val), **kept}

@@ -105,7 +105,7 @@ def _show_calibration(
     console.print(table)
     console.print(
         "In float: convolutions. Plain PTQ, chosen: points of mean IoU, and of the worst class, "
-        f"lost on the held-back pictures; what is below zero is gained. What calibration found: {folder}",
+        f"lost on the held-back images; what is below zero is gained. What calibration found: {folder}",
         soft_wrap=True,
     )
     for target, plan in calibration.plans.items():

@@ -26,7 +26,7 @@ _MARGIN = 36
 _CAPTION = 30
 _PAPER, _INK, _FAINT = (250, 250, 248), (28, 30, 34), (112, 116, 124)
 
-_Picture = npt.NDArray[np.uint8]
+_Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def write_contact_sheet(path: Path, bundle: Bundle, frames: LabelledFrames, rows
     write_atomically(path, encoded.tobytes(), force=True)
 
 
-def draw_contact_sheet(rows: Sequence[ContactRow], labels: LabelMap, title: str, note: str) -> _Picture:
+def draw_contact_sheet(rows: Sequence[ContactRow], labels: LabelMap, title: str, note: str) -> _Image:
     """Draws the sheet.
 
     Args:
@@ -120,7 +120,7 @@ def _spread(frames: LabelledFrames, count: int) -> Iterator[LabelledFrame]:
             return
 
 
-def _tiles(row: ContactRow, labels: LabelMap) -> list[_Picture]:
+def _tiles(row: ContactRow, labels: LabelMap) -> list[_Image]:
     """Returns the row's images at the frame's own size, RGB."""
     palette_rgb = labels.palette_rgb()
     frame = row.frame.frame_bgr
@@ -131,11 +131,11 @@ def _tiles(row: ContactRow, labels: LabelMap) -> list[_Picture]:
     return [np.ascontiguousarray(tile) for tile in tiles]
 
 
-def _fit(picture: _Picture) -> _Picture:
-    height, width = picture.shape[:2]
+def _fit(image: _Image) -> _Image:
+    height, width = image.shape[:2]
     size = (_TILE_WIDTH, max(1, round(height * _TILE_WIDTH / width)))
     shrink = cv2.INTER_AREA if width > _TILE_WIDTH else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, size, interpolation=shrink), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=shrink), np.uint8)
 
 
 def _caption(row: ContactRow, num_classes: int) -> str:

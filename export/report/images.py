@@ -18,11 +18,11 @@ TIE_RGB = (255, 190, 40)
 REAL_RGB = (255, 40, 110)
 WRONG_RGB = (70, 170, 255)
 _WIDTH = 480
-_Picture = npt.NDArray[np.uint8]
+_Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class VariantPictures:
+class VariantImages:
     """The images of one variant's class map of a frame.
 
     Attributes:
@@ -38,7 +38,7 @@ class VariantPictures:
 
 
 @dataclass(frozen=True)
-class FramePictures:
+class FrameImages:
     """One frame's part of the report: encoded images, at most 480 pixels wide.
 
     Attributes:
@@ -54,7 +54,7 @@ class FramePictures:
     reference_png: bytes
     truth_png: bytes | None
     wrong_png: bytes | None
-    variants: Mapping[str, VariantPictures]
+    variants: Mapping[str, VariantImages]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Gallery:
         self._palette_rgb = labels.palette_rgb()
         self._size = size
         self._seen = 0
-        self._kept: list[tuple[tuple[float, float], int, FramePictures]] = []
+        self._kept: list[tuple[tuple[float, float], int, FrameImages]] = []
 
     def add(
         self,
@@ -102,14 +102,14 @@ class Gallery:
         self._seen += 1
         if len(self._kept) == self._size and order <= (self._kept[0][0], self._kept[0][1]):
             return
-        pictures = FramePictures(
+        images = FrameImages(
             id=frame.id,
             frame_jpeg=_encode(_fit(frame.frame_bgr, cv2.INTER_AREA), ".jpg"),
             reference_png=self._mask_png(reference),
             truth_png=self._mask_png(frame.mask) if has_truth else None,
             wrong_png=_encode(_wrong_map(frame, reference), ".png") if has_truth else None,
             variants={
-                name: VariantPictures(
+                name: VariantImages(
                     mask_png=self._mask_png(mask.classes),
                     difference_png=_encode(difference_map(frame.frame_bgr, mask.kinds), ".png"),
                     real_share=shares[name][0],
@@ -119,9 +119,9 @@ class Gallery:
             },
         )
         push = heapq.heappush if len(self._kept) < self._size else heapq.heappushpop
-        push(self._kept, (*order, pictures))
+        push(self._kept, (*order, images))
 
-    def frames(self) -> tuple[FramePictures, ...]:
+    def frames(self) -> tuple[FrameImages, ...]:
         """The frames that were kept: the first one, then those that differ most."""
         return tuple(entry[2] for entry in sorted(self._kept, key=lambda entry: entry[:2], reverse=True))
 
@@ -130,32 +130,32 @@ class Gallery:
         return _encode(np.ascontiguousarray(rgb[..., ::-1]), ".png")
 
 
-def difference_map(frame_bgr: _Picture, kinds: npt.NDArray[np.uint8]) -> _Picture:
+def difference_map(frame_bgr: _Image, kinds: npt.NDArray[np.uint8]) -> _Image:
     """Paints ties and real disagreements over the darkened frame: uint8 [H, W, 3], BGR, at most 480 wide."""
-    picture = _backdrop(frame_bgr)
+    image = _backdrop(frame_bgr)
     for kind, rgb in ((TIE, TIE_RGB), (REAL, REAL_RGB)):
         # Three pixels wide, so that a single pixel stays visible in a small image.
-        _paint(picture, np.equal(kinds, kind), rgb, width=3)
-    return picture
+        _paint(image, np.equal(kinds, kind), rgb, width=3)
+    return image
 
 
-def _wrong_map(frame: LabelledFrame, reference: npt.NDArray[np.uint8]) -> _Picture:
-    picture = _backdrop(frame.frame_bgr)
-    _paint(picture, (reference != frame.mask) & (frame.mask != VOID), WRONG_RGB, width=1)
-    return picture
+def _wrong_map(frame: LabelledFrame, reference: npt.NDArray[np.uint8]) -> _Image:
+    image = _backdrop(frame.frame_bgr)
+    _paint(image, (reference != frame.mask) & (frame.mask != VOID), WRONG_RGB, width=1)
+    return image
 
 
-def _backdrop(frame_bgr: _Picture) -> _Picture:
+def _backdrop(frame_bgr: _Image) -> _Image:
     grey = cv2.cvtColor(_fit(frame_bgr, cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.cvtColor(24 + grey // 3, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def _paint(picture: _Picture, where: npt.NDArray[np.bool_], rgb: tuple[int, int, int], width: int) -> None:
-    height_px, width_px = picture.shape[:2]
+def _paint(image: _Image, where: npt.NDArray[np.bool_], rgb: tuple[int, int, int], width: int) -> None:
+    height_px, width_px = image.shape[:2]
     rows, columns = np.nonzero(where)
     marks = np.zeros((height_px, width_px), np.uint8)
     marks[rows * height_px // where.shape[0], columns * width_px // where.shape[1]] = 1
-    picture[cv2.dilate(marks, np.ones((width, width), np.uint8)) > 0] = rgb[::-1]
+    image[cv2.dilate(marks, np.ones((width, width), np.uint8)) > 0] = rgb[::-1]
 
 
 def _shares(kinds: npt.NDArray[np.uint8]) -> tuple[float, float]:
@@ -163,15 +163,15 @@ def _shares(kinds: npt.NDArray[np.uint8]) -> tuple[float, float]:
     return float(counts[REAL] / kinds.size), float(counts[TIE] / kinds.size)
 
 
-def _fit(picture: _Picture, interpolation: int) -> _Picture:
-    height, width = picture.shape[:2]
+def _fit(image: _Image, interpolation: int) -> _Image:
+    height, width = image.shape[:2]
     if width <= _WIDTH:
-        return picture
+        return image
     size = (_WIDTH, max(1, round(height * _WIDTH / width)))
-    return np.asarray(cv2.resize(picture, size, interpolation=interpolation), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
 
 
-def _encode(picture_bgr: _Picture, suffix: str) -> bytes:
-    done, encoded = cv2.imencode(suffix, picture_bgr)
+def _encode(image_bgr: _Image, suffix: str) -> bytes:
+    done, encoded = cv2.imencode(suffix, image_bgr)
     assert done
     return encoded.tobytes()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .images import REAL_RGB, TIE_RGB, WRONG_RGB, FramePictures
+from .images import REAL_RGB, TIE_RGB, WRONG_RGB, FrameImages
 from .style import STYLE
 
 _GATE_UNITS = {
@@ -20,12 +20,12 @@ _GATE_UNITS = {
 }
 
 
-def render(verification: Mapping[str, Any], pictures: Sequence[FramePictures]) -> str:
+def render(verification: Mapping[str, Any], images: Sequence[FrameImages]) -> str:
     """Renders the page.
 
     Args:
         verification: the content of ``verification.json``.
-        pictures: images of the frames to show.
+        images: images of the frames to show.
 
     Returns:
         HTML, with the images inside.
@@ -38,7 +38,7 @@ def render(verification: Mapping[str, Any], pictures: Sequence[FramePictures]) -
 <title>{escape(title)}</title><style>{STYLE}</style></head><body><main>
 {_header(verification)}
 {sections}
-{_gallery(verification, pictures)}
+{_gallery(verification, images)}
 {_footer(verification)}
 </main></body></html>
 """
@@ -74,7 +74,7 @@ def _calibration(calibration: Mapping[str, Any] | None) -> str:
     in_float = len(calibration["excluded"])
     return (
         "<p class=lead style='margin-bottom:14px'>"
-        f"Calibrated on {calibration['pictures']} pictures of {escape(calibration['source'])}: "
+        f"Calibrated on {calibration['pictures']} images of {escape(calibration['source'])}: "
         f"{escape(calibration['method'])} ranges, biases {'corrected' if calibration['shifts'] else 'as they are'}, "
         f"{in_float} convolution{'' if in_float == 1 else 's'} in float, "
         f"{100 * calibration['int8_macs']:.1f} % of the work in INT8.</p>"
@@ -205,8 +205,8 @@ def _classes(variant: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) ->
     return f"<table><tr>{head}</tr>{''.join(rows)}</table><p class=key>{key}{tail}</p>"
 
 
-def _gallery(verification: Mapping[str, Any], pictures: Sequence[FramePictures]) -> str:
-    if not pictures:
+def _gallery(verification: Mapping[str, Any], images: Sequence[FrameImages]) -> str:
+    if not images:
         return ""
     swatches = "".join(
         f'<span><span class="swatch" style="background:rgb({",".join(map(str, label["rgb"]))})"></span>'
@@ -219,30 +219,30 @@ def _gallery(verification: Mapping[str, Any], pictures: Sequence[FramePictures])
     marks = "".join(
         f'<span><span class="swatch" style="background:rgb{rgb}"></span>{text}</span>' for rgb, text in kinds
     )
-    frames = "".join(_frame(picture) for picture in pictures)
+    frames = "".join(_frame(image) for image in images)
     return (
         "<h2>Frames</h2><p class=lead style='margin:-6px 0 14px'>The first frame, and those that differ most.</p>"
         f'<div class="legend">{swatches}</div><div class="legend">{marks}</div>{frames}'
     )
 
 
-def _frame(picture: FramePictures) -> str:
-    upper = [_figure(picture.frame_jpeg, "jpeg", "Frame")]
-    lower = [_figure(picture.reference_png, "png", "PyTorch")]
-    if picture.truth_png is not None and picture.wrong_png is not None:
+def _frame(image: FrameImages) -> str:
+    upper = [_figure(image.frame_jpeg, "jpeg", "Frame")]
+    lower = [_figure(image.reference_png, "png", "PyTorch")]
+    if image.truth_png is not None and image.wrong_png is not None:
         upper.append(lower.pop())
         lower = [
-            _figure(picture.truth_png, "png", "Labels"),
-            _figure(picture.wrong_png, "png", "PyTorch is wrong"),
+            _figure(image.truth_png, "png", "Labels"),
+            _figure(image.wrong_png, "png", "PyTorch is wrong"),
         ]
-    for name, variant in picture.variants.items():
+    for name, variant in image.variants.items():
         shares = f"{_percent(variant.tie_share, 3)} ties, {_percent(variant.real_share, 3)} real"
         upper.append(_figure(variant.mask_png, "png", name))
         lower.append(_figure(variant.difference_png, "png", f"{name} differs from PyTorch: {shares}"))
     # Narrow screens show the columns one below the other, so each column keeps its two images together.
     columns = "".join(f"<div>{top}{bottom}</div>" for top, bottom in zip(upper, lower, strict=True))
     return (
-        f'<section class="card frame"><h4>{escape(picture.id)}</h4><div class="row">{columns}</div></section>'
+        f'<section class="card frame"><h4>{escape(image.id)}</h4><div class="row">{columns}</div></section>'
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ...core.errors import UsageError
 from ...core.labels import LabelMap
-from ...data.images import AerialPictures, Pictures, VocPictures, spread
+from ...data.images import AerialImages, Images, VocImages, spread
 
 DEFAULT_SOURCE = "aerial:7"
 
@@ -58,29 +58,29 @@ class LabelledFrames(ABC):
         return self.labels.names == labels.names
 
 
-class PictureFrames(LabelledFrames):
+class ImageFrames(LabelledFrames):
     """Up to ``limit`` images of a set, evenly spaced.
 
     Args:
-        pictures: the set.
+        images: the set.
         limit: the largest number; all if None.
     """
 
-    def __init__(self, pictures: Pictures, limit: int | None = None) -> None:
-        self._pictures = pictures
-        self.labels, self.name = pictures.labels, pictures.name
-        self._indices = spread(len(pictures), limit)
+    def __init__(self, images: Images, limit: int | None = None) -> None:
+        self._images = images
+        self.labels, self.name = images.labels, images.name
+        self._indices = spread(len(images), limit)
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def __iter__(self) -> Iterator[LabelledFrame]:
         for index in self._indices:
-            sample = self._pictures.read(index)
+            sample = self._images.read(index)
             yield LabelledFrame(sample.id, sample.frame_bgr, sample.mask)
 
 
-class VocFrames(PictureFrames):
+class VocFrames(ImageFrames):
     """Up to ``limit`` frames of a split in VOC layout, evenly spaced.
 
     Raises:
@@ -88,10 +88,10 @@ class VocFrames(PictureFrames):
     """
 
     def __init__(self, root: Path, split: str, limit: int | None = None) -> None:
-        super().__init__(VocPictures(root, split), limit)
+        super().__init__(VocImages(root, split), limit)
 
 
-class AerialFrames(PictureFrames):
+class AerialFrames(ImageFrames):
     """``count`` single views of the aerial world, each from another place and height.
 
     Args:
@@ -101,7 +101,7 @@ class AerialFrames(PictureFrames):
     """
 
     def __init__(self, seed: int, size_hw: tuple[int, int], count: int) -> None:
-        super().__init__(AerialPictures(seed, size_hw, count))
+        super().__init__(AerialImages(seed, size_hw, count))
 
 
 def open_frames(

@@ -161,7 +161,7 @@ class LayerComparison:
             return (
                 f"the range of {found.output} is too narrow: {percent(found.clipped)} % of its values lie outside,"
                 f" and cost {percent(found.range.relative)} % where {percent(found.range.relative_expected)} % is its"
-                " rounding; calibrate on more pictures, or with --method minmax"
+                " rounding; calibrate on more images, or with --method minmax"
             )
         advice = (
             f"keep {found.name} in float: add it to the exclusion list"

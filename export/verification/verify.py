@@ -18,7 +18,7 @@ from ...runtime.backends.base import Backend
 from ...runtime.bundle import Bundle
 from ...runtime.preprocess import Preprocessor
 from ...runtime.segmenter import Segmenter
-from ..report.images import ComparedMask, FramePictures, Gallery
+from ..report.images import ComparedMask, FrameImages, Gallery
 from .frames import LabelledFrames, class_note
 from .gates import GateResult, Gates, failures, judge_headroom, note_of
 from .headroom import LIMIT, Headroom, meter_of
@@ -118,14 +118,14 @@ class Verification:
         frames_name: the source of the frames.
         note: why there is no truth; empty if there is.
         variants: the results, in the requested order.
-        pictures: images of some frames.
+        images: images of some frames.
     """
 
     bundle: Bundle
     frames_name: str
     note: str
     variants: tuple[VariantResult, ...]
-    pictures: tuple[FramePictures, ...]
+    images: tuple[FrameImages, ...]
 
     @property
     def passed(self) -> bool:

@@ -16,7 +16,7 @@ from ...core.registry import load
 from ...core.schemes import SCHEMES
 from ...core.source import Source
 from .live import Interruption, LiveOptions, LiveSource
-from .uri import PICTURE_SUFFIXES, SourceUri, forms, parse, shown
+from .uri import IMAGE_SUFFIXES, SourceUri, forms, parse, shown
 
 _LIVE = {
     "v4l2": "edgeseg.runtime.sources.camera:CameraSource",
@@ -69,8 +69,8 @@ def open_source(
         return LiveSource(parsed.public_name, opener, options, interruption)
     if parsed.scheme in SCHEMES:
         return _open_registered(parsed, options, interruption)
-    if parsed.scheme == "pictures":
-        return _open_pictures(parsed.rest)
+    if parsed.scheme == "images":
+        return _open_images(parsed.rest)
     if not os.path.lexists(parsed.rest):
         raise SourceError(f"there is no {shown(parsed.rest)}: expected {forms(SCHEMES)}")
     try:
@@ -117,15 +117,15 @@ def _made(target: Callable[[str], Source], uri: SourceUri) -> Source:
     return target(uri.rest)
 
 
-def _open_pictures(path: str) -> Source:
-    from .images import PicturesSource
+def _open_images(path: str) -> Source:
+    from .images import ImagesSource
 
     if os.path.isdir(path):
-        suitable = (p for p in Path(path).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-        return PicturesSource([p for p in suitable if not p.is_dir()], name=path)
+        suitable = (p for p in Path(path).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        return ImagesSource([p for p in suitable if not p.is_dir()], name=path)
     if os.path.exists(path):
-        return PicturesSource([Path(path)], name=path)
+        return ImagesSource([Path(path)], name=path)
     if any(character in path for character in "*?["):
         found = (Path(p) for p in glob.glob(path, recursive=True))
-        return PicturesSource([p for p in found if not p.is_dir()], name=shown(path))
+        return ImagesSource([p for p in found if not p.is_dir()], name=shown(path))
     raise SourceError(f"there is no {shown(path)}: expected {forms(SCHEMES)}")

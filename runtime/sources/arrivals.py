@@ -38,7 +38,7 @@ class _Span(NamedTuple):
     """The span between two known beginnings: seconds, images, and the bytes before and up to the second beginning."""
 
     seconds: float
-    pictures: int
+    images: int
     before: int
     after: int
 
@@ -84,7 +84,7 @@ class Load:
     def _deviations(self, sizes: list[int]) -> tuple[float, float]:
         """Returns squared differences: of the times from those at the link's pace, and of these from even times."""
         took = [span.seconds for span in self._spans]
-        counts = [span.pictures for span in self._spans]
+        counts = [span.images for span in self._spans]
         pace, mean = sum(took) / max(1, sum(sizes)), sum(took) / sum(counts)
         off = spread = 0.0
         for seconds, count, size in zip(took, counts, sizes, strict=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...core.errors import SourceError
 from ...core.reads import Reads
 from ...core.schemes import SCHEMES
-from .uri import PICTURE_SUFFIXES, parse, shown
+from .uri import IMAGE_SUFFIXES, parse, shown
 
 _LOCATION = re.compile(r"\blocation\s*=\s*(?:\"([^\"]+)\"|([^\s!\"]+))")
 
@@ -26,7 +26,7 @@ def files_of(uri: str, schemes: Collection[str]) -> tuple[Path, ...]:
         source = parse(uri, schemes)
     except SourceError:
         return ()  # the error is reported when it is opened
-    if source.scheme in ("video", "pictures"):
+    if source.scheme in ("video", "images"):
         path = Path(source.rest)
         return (path, *map(Path, glob.glob(source.rest, recursive=True)))
     if source.scheme == "gst":
@@ -43,5 +43,5 @@ def add_sources(reads: Reads, uris: Collection[str]) -> Reads:
         uris: as typed after ``--source``.
     """
     for uri in uris:
-        reads.add_source(f"the source {shown(uri)}", files_of(uri, SCHEMES), PICTURE_SUFFIXES)
+        reads.add_source(f"the source {shown(uri)}", files_of(uri, SCHEMES), IMAGE_SUFFIXES)
     return reads

@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from ...core.errors import SourceError
 from ...core.files import is_hidden_copy
-from ...core.images.reader import read_picture
+from ...core.images.reader import read_image
 from ...core.source import Source
-from .uri import PICTURE_SUFFIXES
+from .uri import IMAGE_SUFFIXES
 
-__all__ = ["PICTURE_SUFFIXES", "PicturesSource"]
+__all__ = ["IMAGE_SUFFIXES", "ImagesSource"]
 
 
-class PicturesSource(Source):
+class ImagesSource(Source):
     """Images in the order of their names. One that cannot be read whole is an error, and is never skipped.
 
     Args:
@@ -32,7 +32,7 @@ class PicturesSource(Source):
         self._paths = tuple(sorted(path for path in paths if not is_hidden_copy(path.name)))
         if not self._paths:
             raise SourceError(
-                f"there are no pictures in {name}; looked for {', '.join(sorted(PICTURE_SUFFIXES))}"
+                f"there are no images in {name}; looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
             )
         self.name = name
         self._next = 0
@@ -41,14 +41,14 @@ class PicturesSource(Source):
         """The next image, uint8 [H, W, 3] BGR; None after the last.
 
         Raises:
-            PictureError: it is missing, damaged, too large or in an unsupported format. The message names it.
+            ImageError: it is missing, damaged, too large or in an unsupported format. The message names it.
         """
         if self._next == len(self._paths):
             return None
         path = self._paths[self._next]
         self._next += 1
         self.frame_name = path.stem
-        return read_picture(path)
+        return read_image(path)
 
     def close(self) -> None:
         """Does nothing: no file stays open between images."""

@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ...core.errors import SourceError
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
     | {".vob", ".webm", ".wmv"}
 )
 FORMS = (
-    "a camera index, a video file, a folder or glob of pictures, v4l2:///dev/video0, csi://0, gst://PIPELINE,"
+    "a camera index, a video file, a folder or glob of images, v4l2:///dev/video0, csi://0, gst://PIPELINE,"
     " rtsp://HOST/PATH, http://HOST/stream.mjpg"
 )
 _EXAMPLES = {
@@ -67,7 +67,7 @@ _OPTIONS: dict[str, dict[str, tuple[Callable[[str], bool], str]]] = {
     "http": _TLS,  # for a server that it redirects to
     "https": _TLS,
     "video": {"loop": _one_of("0", "1")},
-    "pictures": {},
+    "images": {},
 }
 _URLS = ("rtsp", "rtsps", "http", "https")
 
@@ -77,7 +77,7 @@ class SourceUri:
     """A source's name, parsed.
 
     Attributes:
-        scheme: ``v4l2``, ``csi``, ``gst``, ``rtsp``, ``rtsps``, ``http``, ``https``, ``video``, ``pictures``, or one
+        scheme: ``v4l2``, ``csi``, ``gst``, ``rtsp``, ``rtsps``, ``http``, ``https``, ``video``, ``images``, or one
             that was registered.
         rest: the device, sensor number, pipeline, URL without edgeseg's options, file, folder or glob; for a registered
             scheme all that follows the colon.
@@ -147,7 +147,7 @@ def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
 
 def _is_file_name(uri: str, scheme: str, schemes: Collection[str]) -> bool:
     """Returns True if a colon belongs to a file's name, as in ``cam-12:30:00.mp4``, and cannot belong to a password."""
-    known = Path(uri).suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES
+    known = Path(uri).suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
     return known and "@" not in uri and "//" not in uri and not _nearest_scheme(scheme, schemes)
 
 
@@ -156,10 +156,10 @@ def _file(path: str, options: Mapping[str, str]) -> SourceUri:
 
 
 def _file_scheme(path: str) -> str:
-    picture = Path(path).suffix.lower() in PICTURE_SUFFIXES
+    image = Path(path).suffix.lower() in IMAGE_SUFFIXES
     if os.path.isfile(path):
-        return "pictures" if picture else "video"
-    return "pictures" if picture or os.path.isdir(path) or _is_glob(path) else "video"
+        return "images" if image else "video"
+    return "images" if image or os.path.isdir(path) or _is_glob(path) else "video"
 
 
 def _is_glob(path: str) -> bool:

@@ -90,7 +90,7 @@ def test_a_peer_that_is_named_and_missing_is_refused(
     )
 
 
-def test_pictures_of_several_sizes_need_a_frame(
+def test_images_of_several_sizes_need_a_frame(
     small_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for index, size_hw in enumerate([(40, 60), (60, 40)]):

@@ -1,4 +1,4 @@
-"""A small network made by hand, with everything in it that quantization must tell apart, and pictures for it."""
+"""A small network made by hand, with everything in it that quantization must tell apart, and images for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgeseg.calibration.images import CalibrationSet, survey
 from edgeseg.calibration.ranges import measure
 from edgeseg.calibration.session import open_session
 from edgeseg.core.labels import LabelMap
-from edgeseg.data.images import Pictures
+from edgeseg.data.images import Images
 from edgeseg.data.voc import Sample
 from onnx import TensorProto, helper, numpy_helper
 
@@ -109,13 +109,13 @@ def build(
     return model
 
 
-def picture(seed: int, size_hw: tuple[int, int] = SIZE_HW) -> Sample:
+def image(seed: int, size_hw: tuple[int, int] = SIZE_HW) -> Sample:
     """Blocks in the colours of the classes, with noise: what ``make_dataset`` writes."""
     random = np.random.default_rng(seed)
     mask = np.kron(random.integers(0, 3, (4, 6)), np.ones((size_hw[0] // 4, size_hw[1] // 6), int))
     colours = LABELS.palette_rgb()[mask][..., ::-1] // 2
     frame_bgr = colours + random.integers(0, 60, (*size_hw, 3), np.uint8)
-    return Sample(f"picture-{seed}", frame_bgr, mask.astype(np.uint8))
+    return Sample(f"image-{seed}", frame_bgr, mask.astype(np.uint8))
 
 
 @cache
@@ -125,7 +125,7 @@ def fitted_weights() -> Weights:
     session = open_session(with_outputs(build(weights), ["k"]))
     rows, wanted = [], []
     for seed in range(100, 116):
-        sample = picture(seed)
+        sample = image(seed)
         features = session.run(None, {INPUT: sample.frame_bgr[None]})[0][0]
         rows.append(features.reshape(16, -1).T)
         wanted.append(np.eye(3)[sample.mask[::2, ::2].ravel()])
@@ -137,10 +137,10 @@ def fitted_weights() -> Weights:
     return weights
 
 
-class MemoryPictures(Pictures):
+class MemoryImages(Images):
     """Samples that are there."""
 
-    name = "pictures by hand"
+    name = "images by hand"
 
     def __init__(self, samples: Sequence[Sample], labels: LabelMap = LABELS) -> None:
         self.labels = labels
@@ -165,32 +165,32 @@ def graph(weights: Weights) -> Graph:
 
 
 @pytest.fixture(scope="session")
-def make_pictures() -> Callable[..., CalibrationSet]:
-    """Gives ``count`` surveyed pictures, none of which the network was fitted to."""
+def make_images() -> Callable[..., CalibrationSet]:
+    """Gives ``count`` surveyed images, none of which the network was fitted to."""
 
     def make(count: int = 12, first: int = 0) -> CalibrationSet:
-        return survey(MemoryPictures([picture(first + i) for i in range(count)]), LABELS)
+        return survey(MemoryImages([image(first + i) for i in range(count)]), LABELS)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def pictures(make_pictures: Callable[..., CalibrationSet]) -> CalibrationSet:
+def images(make_images: Callable[..., CalibrationSet]) -> CalibrationSet:
     """Six for the ranges and six held back: enough pixels for every class to be judged."""
-    return make_pictures()
+    return make_images()
 
 
 @pytest.fixture(scope="session")
-def ranges(graph: Graph, pictures: CalibrationSet) -> dict[str, dict[str, tuple[float, float]]]:
-    """By method, measured on ``pictures``."""
-    frames = [sample.frame_bgr[None] for sample in pictures.read(pictures.for_ranges)]
+def ranges(graph: Graph, images: CalibrationSet) -> dict[str, dict[str, tuple[float, float]]]:
+    """By method, measured on ``images``."""
+    frames = [sample.frame_bgr[None] for sample in images.read(images.for_ranges)]
     return measure(graph, lambda: frames, ("minmax", "percentile", "entropy"))
 
 
 @pytest.fixture(scope="session")
 def frame() -> npt.NDArray[np.uint8]:
     """Two frames at the graph's size, [2, H, W, 3]."""
-    return np.stack([picture(50).frame_bgr, picture(51).frame_bgr])
+    return np.stack([image(50).frame_bgr, image(51).frame_bgr])
 
 
 @pytest.fixture

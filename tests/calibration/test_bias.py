@@ -19,8 +19,8 @@ Ranges = Mapping[str, Mapping[str, tuple[float, float]]]
 
 
 @pytest.fixture
-def frames(pictures: CalibrationSet) -> list[np.ndarray]:
-    return [sample.frame_bgr[None] for sample in pictures.read(pictures.for_ranges)]
+def frames(images: CalibrationSet) -> list[np.ndarray]:
+    return [sample.frame_bgr[None] for sample in images.read(images.for_ranges)]
 
 
 def channel_means(model: object, tensor: str, frames: list[np.ndarray]) -> np.ndarray:

@@ -20,7 +20,7 @@ from .conftest import LABELS, SIZE_HW, Weights, build
 
 OTHER = LabelMap.from_pairs([("sky", (0, 0, 0)), ("sea", (1, 1, 1)), ("sand", (2, 2, 2))])
 WIDE = {"budget": 20.0, "class_budget": 30.0}
-"""Budgets that plain quantization keeps on a few small pictures."""
+"""Budgets that plain quantization keeps on a few small images."""
 
 MINMAX = {"method": "minmax", "targets": ("cpu",), **WIDE}
 
@@ -52,7 +52,7 @@ def shipped(run: Callable[..., Calibration], source: str) -> Record:
     return run(source=source, **MINMAX).record
 
 
-def test_everything_from_pictures(
+def test_everything_from_images(
     run: Callable[..., Calibration], source: str, said: list[str], tmp_path: Path, graph: Graph
 ) -> None:
     found = run(source=source, **WIDE)
@@ -75,8 +75,8 @@ def test_everything_from_pictures(
         "trials.jsonl",
     ]
     assert Record.load(tmp_path / "work" / "calibration.json") == found.record
-    (worth,) = (line for line in said if "pictures" in line)
-    assert worth.startswith("6 calibration pictures of set, split train, 3 of them held back; 3 of 3 classes")
+    (worth,) = (line for line in said if "images" in line)
+    assert worth.startswith("6 calibration images of set, split train, 3 of them held back; 3 of 3 classes")
     assert found.notes == ()
 
 
@@ -123,9 +123,9 @@ def test_ranges_of_something_else_are_measured_anew_and_it_says_why(
     assert said[0].startswith("measuring new ranges: those of")
     assert "they are of another graph" in said[0]
     run(source=source, **MINMAX)
-    run(source=source, pictures=4, **MINMAX)
-    assert "they are taken from other pictures" in said[0]
-    run(source=source, pictures=4, **{**MINMAX, "method": "percentile"})
+    run(source=source, images=4, **MINMAX)
+    assert "they are taken from other images" in said[0]
+    run(source=source, images=4, **{**MINMAX, "method": "percentile"})
     assert said[0].endswith("do not hold, another method")
 
 
@@ -142,14 +142,12 @@ class TestRangesGiven:
         with pytest.raises(DataError, match=r"mine.json do not hold here: they are of another graph"):
             run(network=other, ranges=tmp_path / "mine.json", **MINMAX)
 
-    def test_of_other_pictures(
+    def test_of_other_images(
         self, run: Callable[..., Calibration], shipped: Record, tmp_path: Path, source: str
     ) -> None:
         shipped.save(tmp_path / "mine.json")
-        with pytest.raises(
-            DataError, match=r"mine.json do not hold here: they are taken from other pictures"
-        ):
-            run(source=source, pictures=2, ranges=tmp_path / "mine.json", **MINMAX)
+        with pytest.raises(DataError, match=r"mine.json do not hold here: they are taken from other images"):
+            run(source=source, images=2, ranges=tmp_path / "mine.json", **MINMAX)
 
     @pytest.mark.parametrize("method", ["entropy", "auto"])
     def test_by_another_method(
@@ -160,7 +158,7 @@ class TestRangesGiven:
             run(source=source, ranges=tmp_path / "mine.json", **{**MINMAX, "method": method})
 
 
-class TestWithoutPictures:
+class TestWithoutImages:
     def test_nothing_ships(self, run: Callable[..., Calibration]) -> None:
         with pytest.raises(
             UsageError, match=r"INT8 needs activation ranges: give .* --calibrate DIR, or .* --ranges"
@@ -184,7 +182,7 @@ class TestWithoutPictures:
             run(network=Graph(build(weights, (32, 64))), shipped=shipped, **MINMAX)
 
     def test_it_has_no_plan_for_a_target(self, run: Callable[..., Calibration], shipped: Record) -> None:
-        with pytest.raises(DataError, match="without a plan for tensorrt; give pictures"):
+        with pytest.raises(DataError, match="without a plan for tensorrt; give images"):
             run(shipped=shipped, **WIDE)
 
     @pytest.mark.parametrize("tighter", [{"budget": 19.0}, {"class_budget": 29.0}])
@@ -197,7 +195,7 @@ class TestWithoutPictures:
             run(shipped=shipped, targets=("cpu",), **{**WIDE, **tighter})
 
     def test_its_method_is_another(self, run: Callable[..., Calibration], shipped: Record) -> None:
-        with pytest.raises(DataError, match="takes minmax ranges; for entropy ones give pictures"):
+        with pytest.raises(DataError, match="takes minmax ranges; for entropy ones give images"):
             run(shipped=shipped, **{**MINMAX, "method": "entropy"})
 
 
@@ -232,7 +230,7 @@ class TestExclusionList:
             run(source=source, exclude=tmp_path / "mine.txt", **MINMAX)
 
 
-def test_pictures_without_truth_quantize_everything_and_say_so(
+def test_images_without_truth_quantize_everything_and_say_so(
     run: Callable[..., Calibration], source: str, said: list[str], graph: Graph
 ) -> None:
     found = run(OTHER, source=source, targets=("tensorrt",))
@@ -252,7 +250,7 @@ def test_classes_never_seen_are_named(
         write_mask(path, np.zeros(SIZE_HW, np.uint8))
     found = run(source=source, **MINMAX)
     assert found.notes == (
-        "the calibration pictures never show road, car: what quantization does to these classes is not known",
+        "the calibration images never show road, car: what quantization does to these classes is not known",
     )
 
 
@@ -263,7 +261,7 @@ def test_classes_never_seen_are_named(
         ({"method": "mse"}, "unknown calibration method 'mse'; known: auto, minmax"),
         ({"budget": -0.1}, r"--budget -0.1: expected points of IoU, 0 or more"),
         ({"class_budget": float("nan")}, r"--class-budget nan: expected points of IoU, 0 or more"),
-        ({"pictures": 10}, "name them with --calibrate"),
+        ({"images": 10}, "name them with --calibrate"),
         ({"source": "nowhere"}, "there is no data set folder nowhere"),
         ({"source": "aerial:x"}, "expected aerial:SEED"),
     ],

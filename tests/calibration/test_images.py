@@ -1,4 +1,4 @@
-"""The calibration set: two parts that share no picture, and what they are worth."""
+"""The calibration set: two parts that share no image, and what they are worth."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgeseg.calibration.images import DEFAULT_PICTURES, open_pictures, picture_sha256, survey
+from edgeseg.calibration.images import DEFAULT_IMAGES, image_sha256, open_images, survey
 from edgeseg.core.errors import DataError, UsageError
 from edgeseg.core.labels import VOID, LabelMap
-from edgeseg.data.images import VocPictures
+from edgeseg.data.images import VocImages
 from edgeseg.data.voc import Sample
 
-from .conftest import LABELS, MemoryPictures, picture
+from .conftest import LABELS, MemoryImages, image
 
 MakeDataset = Callable[..., Path]
 
 
 def test_two_parts_that_share_nothing_and_use_everything() -> None:
-    found = survey(MemoryPictures([picture(i) for i in range(7)]), LABELS)
+    found = survey(MemoryImages([image(i) for i in range(7)]), LABELS)
     assert set(found.for_ranges) & set(found.held_back) == set()
     assert sorted((*found.for_ranges, *found.held_back)) == list(range(7))
     assert abs(len(found.for_ranges) - len(found.held_back)) <= 1
-    assert [sample.id for sample in found.read(found.held_back)] == ["picture-1", "picture-3", "picture-5"]
+    assert [sample.id for sample in found.read(found.held_back)] == ["image-1", "image-3", "image-5"]
 
 
 def test_the_same_pixels_under_another_name_stand_on_one_side_only(make_dataset: MakeDataset) -> None:
@@ -38,40 +38,40 @@ def test_the_same_pixels_under_another_name_stand_on_one_side_only(make_dataset:
     shutil.copy(root / "SegmentationClass" / "train_1.png", root / "SegmentationClass" / "other.png")
     names = ["train_0", "again", "train_1", "other", "train_2", "train_3"]
     (root / "ImageSets/Segmentation/train.txt").write_text("\n".join(names))
-    found = survey(VocPictures(root), LABELS)
-    assert found.coverage.pictures == 4
+    found = survey(VocImages(root), LABELS)
+    assert found.coverage.images == 4
     used = [sample.id for part in (found.for_ranges, found.held_back) for sample in found.read(part)]
     assert sorted(used) == ["train_0", "train_1", "train_2", "train_3"]
 
 
-def test_pictures_are_spread_evenly() -> None:
-    found = survey(MemoryPictures([picture(i) for i in range(12)]), LABELS, count=4)
+def test_images_are_spread_evenly() -> None:
+    found = survey(MemoryImages([image(i) for i in range(12)]), LABELS, count=4)
     assert sorted(found.hashes) == [0, 3, 6, 9]
 
 
-def test_the_digest_is_of_the_pictures_for_the_ranges() -> None:
+def test_the_digest_is_of_the_images_for_the_ranges() -> None:
     def digest(*seeds: int) -> str:
-        return survey(MemoryPictures([picture(seed) for seed in seeds]), LABELS).sha256
+        return survey(MemoryImages([image(seed) for seed in seeds]), LABELS).sha256
 
     assert digest(0, 1, 2, 3) == digest(2, 1, 0, 3)
     assert digest(0, 1, 2, 3) == digest(0, 9, 2, 8)  # others held back
     assert digest(0, 1, 2, 3) != digest(0, 1, 4, 3)
 
 
-def test_a_pictures_digest_knows_its_shape() -> None:
-    frame = picture(0).frame_bgr
-    assert picture_sha256(frame) == picture_sha256(frame.copy())
-    assert picture_sha256(frame) == picture_sha256(np.asfortranarray(frame))
-    assert picture_sha256(frame) != picture_sha256(frame.reshape(16, 96, 3))
+def test_a_images_digest_knows_its_shape() -> None:
+    frame = image(0).frame_bgr
+    assert image_sha256(frame) == image_sha256(frame.copy())
+    assert image_sha256(frame) == image_sha256(np.asfortranarray(frame))
+    assert image_sha256(frame) != image_sha256(frame.reshape(16, 96, 3))
 
 
 def test_coverage_and_classes_never_seen() -> None:
-    frame = picture(0).frame_bgr
+    frame = image(0).frame_bgr
     mask = np.zeros(frame.shape[:2], np.uint8)
     mask[:8] = VOID
     mask[8:14] = 1
     samples = [Sample(str(i), frame ^ np.uint8(i), mask) for i in range(2)]
-    found = survey(MemoryPictures(samples), LABELS)
+    found = survey(MemoryImages(samples), LABELS)
     assert found.has_truth
     assert found.coverage.class_shares == {"ground": 18 / 24, "road": 6 / 24, "car": 0.0}
     assert found.coverage.never_seen == ("car",)
@@ -79,52 +79,52 @@ def test_coverage_and_classes_never_seen() -> None:
 
 def test_masks_in_other_classes_are_no_truth() -> None:
     other = LabelMap.from_pairs([("sky", (0, 0, 0)), ("sea", (1, 1, 1)), ("sand", (2, 2, 2))])
-    found = survey(MemoryPictures([picture(0), picture(1)], other), LABELS)
+    found = survey(MemoryImages([image(0), image(1)], other), LABELS)
     assert not found.has_truth
     assert found.coverage.class_shares == {}
     assert found.coverage.never_seen == ()
 
 
-def test_fewer_than_two_different_pictures() -> None:
-    with pytest.raises(DataError, match=r"pictures by hand has 1 different pictures; .* at least 2"):
-        survey(MemoryPictures([picture(0)] * 5), LABELS)
+def test_fewer_than_two_different_images() -> None:
+    with pytest.raises(DataError, match=r"images by hand has 1 different images; .* at least 2"):
+        survey(MemoryImages([image(0)] * 5), LABELS)
 
 
 @pytest.mark.parametrize("count", [1, 0, -3])
 def test_a_count_below_two(count: int) -> None:
-    with pytest.raises(UsageError, match=f"--pictures {count}: expected at least 2"):
-        survey(MemoryPictures([picture(0), picture(1)]), LABELS, count)
+    with pytest.raises(UsageError, match=f"--calibration-images {count}: expected at least 2"):
+        survey(MemoryImages([image(0), image(1)]), LABELS, count)
 
 
-def test_every_picture_is_told() -> None:
+def test_every_image_is_told() -> None:
     steps: list[int] = []
-    survey(MemoryPictures([picture(0)] * 2 + [picture(1)]), LABELS, None, lambda: steps.append(1))
+    survey(MemoryImages([image(0)] * 2 + [image(1)]), LABELS, None, lambda: steps.append(1))
     assert len(steps) == 3
 
 
 def test_views_of_the_aerial_world() -> None:
-    views = open_pictures("aerial:3", (32, 48), 3)
+    views = open_images("aerial:3", (32, 48), 3)
     assert (len(views), views.name) == (3, "aerial:3")
-    one, again, other = views.read(1), open_pictures("aerial:3", (32, 48), 3).read(1), views.read(2)
+    one, again, other = views.read(1), open_images("aerial:3", (32, 48), 3).read(1), views.read(2)
     assert one.frame_bgr.shape == (32, 48, 3)
     assert one.mask.shape == (32, 48)
-    assert picture_sha256(one.frame_bgr) == picture_sha256(again.frame_bgr)
-    assert picture_sha256(one.frame_bgr) != picture_sha256(other.frame_bgr)
-    assert len(open_pictures("aerial:3", (32, 48), None)) == DEFAULT_PICTURES
+    assert image_sha256(one.frame_bgr) == image_sha256(again.frame_bgr)
+    assert image_sha256(one.frame_bgr) != image_sha256(other.frame_bgr)
+    assert len(open_images("aerial:3", (32, 48), None)) == DEFAULT_IMAGES
 
 
 def test_a_data_sets_train_split(make_dataset: MakeDataset) -> None:
-    pictures = open_pictures(str(make_dataset(train=3, val=2)), (32, 48), None)
-    assert (len(pictures), pictures.name) == (3, "set, split train")
-    assert pictures.read(2).id == "train_2"
+    images = open_images(str(make_dataset(train=3, val=2)), (32, 48), None)
+    assert (len(images), images.name) == (3, "set, split train")
+    assert images.read(2).id == "train_2"
 
 
 @pytest.mark.parametrize("source", ["aerial:", "aerial:x", "aerial:-1"])
 def test_an_aerial_world_without_a_number(source: str) -> None:
     with pytest.raises(UsageError, match=f"--calibrate {source}: expected aerial:SEED with a number"):
-        open_pictures(source, (32, 48), None)
+        open_images(source, (32, 48), None)
 
 
 def test_a_folder_that_is_not_there() -> None:
     with pytest.raises(DataError, match="there is no data set folder nowhere"):
-        open_pictures("nowhere", (32, 48), None)
+        open_images("nowhere", (32, 48), None)

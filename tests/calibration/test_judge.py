@@ -69,14 +69,14 @@ def test_the_tighter_budget_counts(
     assert Loss(miou, worst, 0).spent(*budgets) == pytest.approx(spent)
 
 
-def test_the_float_graph_scores_as_the_metrics_say(graph: Graph, pictures: CalibrationSet) -> None:
+def test_the_float_graph_scores_as_the_metrics_say(graph: Graph, images: CalibrationSet) -> None:
     from edgeseg.calibration.session import open_session
 
     matrix, session = ConfusionMatrix(3), open_session(graph.model)
-    for sample in pictures.read(pictures.held_back):
+    for sample in images.read(images.held_back):
         logits = session.run(None, {"frame": sample.frame_bgr[None]})[0][0]
         matrix.update(sample.mask, decode(logits, (32, 48)))
-    found = Judge(graph, pictures, 3, "cpu").reference
+    found = Judge(graph, images, 3, "cpu").reference
     assert found.class_iou == tuple(matrix.per_class_iou)
     assert found.miou == matrix.miou
     assert found.pixels == tuple(matrix.counts.sum(1))
@@ -85,35 +85,35 @@ def test_the_float_graph_scores_as_the_metrics_say(graph: Graph, pictures: Calib
     assert min(found.pixels) >= MIN_CLASS_PIXELS
 
 
-def test_pictures_of_another_size_are_judged_at_their_own(weights: Weights, pictures: CalibrationSet) -> None:
+def test_images_of_another_size_are_judged_at_their_own(weights: Weights, images: CalibrationSet) -> None:
     large = Graph(build(weights, (64, 96)))
     steps: list[int] = []
-    found = Judge(large, pictures, 3, "cpu").score(large.model, lambda: steps.append(1))
-    assert sum(found.pixels) == len(pictures.held_back) * 32 * 48
-    assert len(steps) == len(pictures.held_back)
+    found = Judge(large, images, 3, "cpu").score(large.model, lambda: steps.append(1))
+    assert sum(found.pixels) == len(images.held_back) * 32 * 48
+    assert len(steps) == len(images.held_back)
 
 
 def test_the_logit_error_needs_no_labels_and_is_of_the_logits(
-    graph: Graph, weights: Weights, pictures: CalibrationSet
+    graph: Graph, weights: Weights, images: CalibrationSet
 ) -> None:
     double = {name: 2 * weights[name] for name in ("score.weight", "score.bias")}
     model = build({**weights, **double})
-    judge = Judge(graph, pictures, 1, "cpu")
-    assert judge.logit_error(model, list(pictures.read([0, 1]))) == pytest.approx(1, abs=1e-5)
-    assert judge.logit_error(graph.model, list(pictures.read([0]))) == 0
+    judge = Judge(graph, images, 1, "cpu")
+    assert judge.logit_error(model, list(images.read([0, 1]))) == pytest.approx(1, abs=1e-5)
+    assert judge.logit_error(graph.model, list(images.read([0]))) == 0
 
 
 def test_each_target_is_judged_by_its_own_numerics(
     graph: Graph,
-    pictures: CalibrationSet,
+    images: CalibrationSet,
     ranges: Mapping[str, Mapping[str, tuple[float, float]]],
     wants_exact_sums: Callable[[str], None],
 ) -> None:
     wants_exact_sums("cpu")
     model = quantize(graph, ranges["minmax"], "cpu")
-    samples = list(pictures.read(pictures.held_back))
+    samples = list(images.read(images.held_back))
     fused, apart = (
-        Judge(graph, pictures, 3, target).logit_error(model, samples) for target in ("cpu", "tensorrt")
+        Judge(graph, images, 3, target).logit_error(model, samples) for target in ("cpu", "tensorrt")
     )
     # Integer kernels round sums once where the float ones round each product, so few steps differ.
     assert fused == pytest.approx(apart, rel=0.2)

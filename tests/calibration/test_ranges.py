@@ -1,4 +1,4 @@
-"""Activation ranges: what the methods take, and that memory does not grow with the pictures."""
+"""Activation ranges: what the methods take, and that memory does not grow with the images."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def histogram(values: np.ndarray) -> Histogram:
 
 
 @pytest.fixture(scope="module")
-def frames(pictures: CalibrationSet) -> Frames:
-    kept = [sample.frame_bgr[None] for sample in pictures.read(pictures.for_ranges)]
+def frames(images: CalibrationSet) -> Frames:
+    kept = [sample.frame_bgr[None] for sample in images.read(images.for_ranges)]
     return lambda: iter(kept)
 
 
@@ -146,13 +146,13 @@ def test_an_unknown_method(graph: Graph, frames: Frames) -> None:
 
 @pytest.mark.parametrize("methods", [["minmax"], ["percentile"]])
 def test_no_frames(graph: Graph, methods: list[str]) -> None:
-    with pytest.raises(DataError, match="there are no calibration pictures"):
+    with pytest.raises(DataError, match="there are no calibration images"):
         measure(graph, lambda: [], methods)
 
 
 def test_an_activation_that_is_not_finite_is_named(weights: Weights, frames: Frames) -> None:
     broken = Graph(build({**weights, "depth.bias": np.full(8, np.inf, np.float32)}))
-    with pytest.raises(DataError, match=r"^d is not finite on a calibration picture"):
+    with pytest.raises(DataError, match=r"^d is not finite on a calibration image"):
         measure(broken, frames, ["minmax"])
 
 
@@ -167,7 +167,7 @@ from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.ranges import METHODS, measure
 size_hw = (96, 144)
 graph = Graph(by_hand.build(by_hand.random_weights(), size_hw))
-frame = by_hand.picture(0, size_hw).frame_bgr[None]
+frame = by_hand.image(0, size_hw).frame_bgr[None]
 measure(graph, lambda: (frame ^ np.uint8(i % 8) for i in range(int(sys.argv[2]))), METHODS)
 # What getrusage tells may be the peak of the process that started this one.
 peak_kib = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]
@@ -176,13 +176,13 @@ print(peak_kib, sum(map(np.prod, graph.shapes.values())) * 4)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-def test_memory_does_not_grow_with_the_pictures() -> None:
+def test_memory_does_not_grow_with_the_images() -> None:
     peaks = []
     for count in (50, 400):
         argv = [sys.executable, "-c", MEMORY, str(Path(__file__).with_name("conftest.py")), str(count)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
-        peak, one_picture = map(float, done.stdout.split())
+        peak, one_image = map(float, done.stdout.split())
         peaks.append(peak * 1024)
-    # The test could see it: the activations of 350 more pictures would be well above the margin.
-    assert 350 * one_picture > 3 * 0.1 * peaks[0]
+    # The test could see it: the activations of 350 more images would be well above the margin.
+    assert 350 * one_image > 3 * 0.1 * peaks[0]
     assert peaks[1] < 1.1 * peaks[0]

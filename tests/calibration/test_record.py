@@ -32,9 +32,9 @@ PLAN = Plan(
 
 @pytest.fixture
 def record(
-    graph: Graph, pictures: CalibrationSet, ranges: Mapping[str, Mapping[str, tuple[float, float]]]
+    graph: Graph, images: CalibrationSet, ranges: Mapping[str, Mapping[str, tuple[float, float]]]
 ) -> Record:
-    return replace(Record.of(graph, pictures, ranges), plans={"cpu": PLAN})
+    return replace(Record.of(graph, images, ranges), plans={"cpu": PLAN})
 
 
 def test_what_is_read_is_what_was_written(record: Record, graph: Graph, tmp_path: Path) -> None:
@@ -54,24 +54,24 @@ def test_a_tensor_is_a_line(record: Record, tmp_path: Path) -> None:
     assert f'"sub": [{json.dumps(low)}, {json.dumps(high)}],' in (tmp_path / "calibration.json").read_text()
 
 
-def test_it_holds_where_nothing_differs(record: Record, graph: Graph, pictures: CalibrationSet) -> None:
-    assert record.differences(graph, pictures) == []
+def test_it_holds_where_nothing_differs(record: Record, graph: Graph, images: CalibrationSet) -> None:
+    assert record.differences(graph, images) == []
     assert record.differences(graph, None) == []
     assert record.held_back == 6
     assert len(record.picture_hashes) == 12
 
 
 def test_each_difference_is_named(
-    record: Record, graph: Graph, weights: Weights, make_pictures: Callable[..., CalibrationSet]
+    record: Record, graph: Graph, weights: Weights, make_images: Callable[..., CalibrationSet]
 ) -> None:
     wide = Graph(build(weights, (32, 64)))
     (text,) = record.differences(wide, None)
     assert text == "they are of another graph (other weights, input size or exporter)"
-    (text,) = record.differences(graph, make_pictures(12, 20))
-    assert text == "they are taken from other pictures (pictures by hand)"
+    (text,) = record.differences(graph, make_images(12, 20))
+    assert text == "they are taken from other images (images by hand)"
     (text,) = replace(record, preprocessing="letterbox").differences(graph, None)
     assert text.startswith("frames were prepared otherwise ('letterbox', now 'stretch")
-    everything = replace(record, preprocessing="letterbox").differences(wide, make_pictures(12, 20))
+    everything = replace(record, preprocessing="letterbox").differences(wide, make_images(12, 20))
     assert len(everything) == 3
 
 
@@ -113,12 +113,12 @@ def test_a_file_that_is_not_there_or_cannot_be_written(record: Record, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["taken"], "nothing half written is left"
 
 
-def test_frames_that_were_calibrated_on_are_named(record: Record, pictures: CalibrationSet) -> None:
+def test_frames_that_were_calibrated_on_are_named(record: Record, images: CalibrationSet) -> None:
     new = np.zeros((4, 4, 3), np.uint8)
-    held_back = next(iter(pictures.read(pictures.held_back))).frame_bgr
+    held_back = next(iter(images.read(images.held_back))).frame_bgr
     refuse_overlap(record.picture_hashes, [("new", new)])
-    with pytest.raises(DataError, match=r"1 of the frames .* are calibration pictures \(renamed\)"):
+    with pytest.raises(DataError, match=r"1 of the frames .* are calibration images \(renamed\)"):
         refuse_overlap(record.picture_hashes, [("new", new), ("renamed", held_back.copy())])
-    every = ((f"frame-{i}", sample.frame_bgr) for i, sample in enumerate(pictures.read(range(5))))
+    every = ((f"frame-{i}", sample.frame_bgr) for i, sample in enumerate(images.read(range(5))))
     with pytest.raises(DataError, match=r"5 of the frames .* \(frame-0, frame-1, frame-2 …\)"):
         refuse_overlap(record.picture_hashes, every)

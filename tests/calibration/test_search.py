@@ -29,7 +29,7 @@ def narrow(ranges: Ranges) -> Ranges:
 
 
 @pytest.fixture
-def search(graph: Graph, pictures: CalibrationSet, tmp_path: Path) -> Search:
+def search(graph: Graph, images: CalibrationSet, tmp_path: Path) -> Search:
     def run(
         ranges: Ranges,
         target: str = "tensorrt",
@@ -38,7 +38,7 @@ def search(graph: Graph, pictures: CalibrationSet, tmp_path: Path) -> Search:
         **kwargs,
     ) -> SearchResult:
         journal = tmp_path / "trials.jsonl"
-        return BudgetSearch(graph, pictures, 3, target, ranges, budget, class_budget, journal, **kwargs).run()
+        return BudgetSearch(graph, images, 3, target, ranges, budget, class_budget, journal, **kwargs).run()
 
     return run
 
@@ -178,18 +178,18 @@ def test_other_input_is_measured_anew(
     assert "score" in measured
 
 
-def test_other_pictures_are_measured_anew(
+def test_other_images_are_measured_anew(
     graph: Graph,
     ranges: Ranges,
-    make_pictures: Callable[..., CalibrationSet],
+    make_images: Callable[..., CalibrationSet],
     measured: list[str],
     tmp_path: Path,
 ) -> None:
     for first, wanted in ((0, 2), (0, 0), (1, 2)):
         measured.clear()
-        pictures = make_pictures(8, first)
+        images = make_images(8, first)
         BudgetSearch(
-            graph, pictures, 3, "cpu", {"minmax": ranges["minmax"]}, 50, 50, tmp_path / "trials.jsonl"
+            graph, images, 3, "cpu", {"minmax": ranges["minmax"]}, 50, 50, tmp_path / "trials.jsonl"
         ).run()
         assert len(measured) == wanted
 
@@ -221,23 +221,23 @@ def test_pareto_keeps_what_nothing_beats() -> None:
     assert pareto([(90.0, 1.0), (90.0, 0.4)]) == [(90.0, 0.4)], "of one share the least loss alone"
 
 
-def test_the_plot_is_a_picture(search: Search, narrow: Ranges, tmp_path: Path) -> None:
+def test_the_plot_is_a_image(search: Search, narrow: Ranges, tmp_path: Path) -> None:
     import cv2
 
     write_plot(tmp_path / "search.png", search(narrow), "tensorrt", BUDGET, CLASS_BUDGET)
-    picture = cv2.imread(str(tmp_path / "search.png"))
-    assert picture is not None
-    assert picture.shape[1] > picture.shape[0] > 300
-    assert picture.std() > 5, "an empty page"
+    image = cv2.imread(str(tmp_path / "search.png"))
+    assert image is not None
+    assert image.shape[1] > image.shape[0] > 300
+    assert image.std() > 5, "an empty page"
 
 
 def test_without_bias_correction_none_is_tried(
-    graph: Graph, pictures: CalibrationSet, ranges: Ranges, tmp_path: Path
+    graph: Graph, images: CalibrationSet, ranges: Ranges, tmp_path: Path
 ) -> None:
     found = [
         BudgetSearch(
             graph,
-            pictures,
+            images,
             3,
             "tensorrt",
             ranges,

@@ -1,4 +1,4 @@
-"""The calibrations that ship hold for the weights they ship with, so that INT8 needs no pictures."""
+"""The calibrations that ship hold for the weights they ship with, so that INT8 needs no images."""
 
 from __future__ import annotations
 

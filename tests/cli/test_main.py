@@ -137,7 +137,7 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     assert (done.stdout, done.stderr) == ("{", "")
 
 
-def test_pictures_are_bounded_before_opencv_is_loaded(tmp_path: Path) -> None:
+def test_images_are_bounded_before_opencv_is_loaded(tmp_path: Path) -> None:
     """A forged header of a few bytes can claim any size; OpenCV reads its bound once, when it is imported."""
     code = (
         "import os, sys\n"

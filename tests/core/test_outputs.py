@@ -218,7 +218,7 @@ def test_a_data_set_is_only_read(dataset: Path, output: str, folder: bool) -> No
         check_output(Path(output), folder=folder, reads=Reads().add_dataset(dataset))
 
 
-def test_a_run_may_lie_beside_the_pictures(dataset: Path) -> None:
+def test_a_run_may_lie_beside_the_images(dataset: Path) -> None:
     check_output(Path("voc/run-1"), folder=True, reads=Reads().add_dataset(dataset))
 
 

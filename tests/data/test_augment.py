@@ -1,4 +1,4 @@
-"""Augmentation keeps picture and mask together, and depends on its seed alone."""
+"""Augmentation keeps image and mask together, and depends on its seed alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgeseg.data.voc import Sample
 
 
 def sample(size_hw: tuple[int, int] = (60, 80)) -> Sample:
-    """A picture whose red channel tells the class, so that the two can be compared after any transform."""
+    """An image whose red channel tells the class, so that the two can be compared after any transform."""
     mask = np.zeros(size_hw, np.uint8)
     mask[: size_hw[0] // 2, : size_hw[1] // 2] = 1
     mask[size_hw[0] // 3 :, size_hw[1] * 2 // 3 :] = 2
@@ -21,7 +21,7 @@ def sample(size_hw: tuple[int, int] = (60, 80)) -> Sample:
 
 @pytest.mark.parametrize("vertical", [False, True])
 @pytest.mark.parametrize("crop_hw", [(32, 32), (40, 48), (100, 100), None])
-def test_picture_and_mask_move_together(crop_hw: tuple[int, int] | None, vertical: bool) -> None:
+def test_image_and_mask_move_together(crop_hw: tuple[int, int] | None, vertical: bool) -> None:
     augmentation = Augmentation(crop_hw=crop_hw, scale=(0.5, 2.0), colour=0.0, vertical=vertical)
     for seed in range(8):
         image, mask = augmentation(sample(), seed)
@@ -52,6 +52,6 @@ def test_the_seed_decides_alone() -> None:
     assert not torch.equal(first[0], augmentation(sample(), 6)[0])
 
 
-def test_whole_pictures_keep_their_size() -> None:
+def test_whole_images_keep_their_size() -> None:
     image, _ = Augmentation(crop_hw=None)(sample((33, 57)), 0)
     assert tuple(image.shape) == (3, 33, 57)

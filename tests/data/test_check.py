@@ -24,7 +24,7 @@ def test_a_sound_set_has_no_problems(make_dataset: MakeDataset, capsys: pytest.C
     assert main(["data", "check", str(root)]) == 0
     shown = capsys.readouterr().out
     assert "no problems" in shown
-    assert "train: 4 pictures (32 x 24: 4)" in shown
+    assert "train: 4 images (32 x 24: 4)" in shown
     assert main(["data", "check", str(root), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["splits"]["val"]["pictures"] == 2
@@ -41,37 +41,35 @@ def test_each_fault_is_named(make_dataset: MakeDataset) -> None:
     cv2.imwrite(str(root / "JPEGImages/stray.png"), np.zeros((8, 8, 3), np.uint8))
     report = check_dataset(root)
     found = "\n".join(report.problems)
-    assert "1 pictures are in both train and val, such as train_0 = val_0" in found
+    assert "1 images are in both train and val, such as train_0 = val_0" in found
     assert "train_1.png" in found
     assert "train_2.jpg is missing" in found
-    assert "train_3 has a mask of 32 x 24 and a picture of 8 x 8" in found
+    assert "train_3 has a mask of 32 x 24 and an image of 8 x 8" in found
     assert "holds the colour (9, 9, 9)" in found
     assert len(report.problems) == 5
-    assert any("1 pictures are in no split, such as stray" in note for note in report.notes)
+    assert any("1 images are in no split, such as stray" in note for note in report.notes)
     assert main(["data", "check", str(root)]) == 1
 
 
-def test_pictures_that_exif_turns_are_noted(make_dataset: MakeDataset) -> None:
+def test_images_that_exif_turns_are_noted(make_dataset: MakeDataset) -> None:
     root = make_dataset()
-    picture = sorted((root / "JPEGImages").iterdir())[0]
+    image = sorted((root / "JPEGImages").iterdir())[0]
     exif = Image.Exif()
     exif[0x0112] = 3
-    with Image.open(picture) as image:
-        image.convert("RGB").save(picture, "JPEG", exif=exif.tobytes())
+    with Image.open(image) as opened:
+        opened.convert("RGB").save(image, "JPEG", exif=exif.tobytes())
     notes = "\n".join(check_dataset(root).notes)
-    assert (
-        f"1 pictures are turned upright by their EXIF orientation, such as {picture.stem}; masks are" in notes
-    )
+    assert f"1 images are turned upright by their EXIF orientation, such as {image.stem}; masks are" in notes
 
 
-def test_pictures_cut_short_with_an_end_are_problems(make_dataset: MakeDataset) -> None:
+def test_images_cut_short_with_an_end_are_problems(make_dataset: MakeDataset) -> None:
     root = make_dataset()
-    picture = sorted((root / "JPEGImages").iterdir())[0]
+    image = sorted((root / "JPEGImages").iterdir())[0]
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
     data = cv2.imencode(".jpg", noise)[1].tobytes()
-    picture.write_bytes(data[: len(data) * 8 // 10] + data[-2:])
+    image.write_bytes(data[: len(data) * 8 // 10] + data[-2:])
     (problem,) = check_dataset(root).problems
-    assert f"the picture {picture} is damaged or truncated (premature end of data segment)" in problem
+    assert f"the image {image} is damaged or truncated (premature end of data segment)" in problem
 
 
 @pytest.mark.timeout(20)
@@ -108,7 +106,7 @@ def test_a_set_without_lists_is_read_all_the_same(make_dataset: MakeDataset) -> 
     root = make_dataset()
     shutil.rmtree(root / "ImageSets")
     report = check_dataset(root)
-    assert report.splits["all"].pictures == 6
+    assert report.splits["all"].images == 6
     (problem,) = report.problems
     assert problem.startswith("there is no list in ImageSets/Segmentation: `edgeseg data split ")
 
@@ -141,7 +139,7 @@ def test_real_sets_have_no_problems(shared_data: Path) -> None:
     assert check_dataset(shared_data / "VOCdevkit").problems == []
     camvid = check_dataset(shared_data / "camvid")
     assert camvid.problems == []
-    assert (camvid.splits["train"].pictures, camvid.splits["val"].pictures) == (367, 101)
+    assert (camvid.splits["train"].images, camvid.splits["val"].images) == (367, 101)
 
 
 def test_voc_that_is_not_there_says_how_to_get_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ def test_refusals(tmp_path: Path, labels: LabelMap, write_mask: WriteMask) -> No
     (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(DataError, match=r"the mask .*broken\.png is not of a form that is read"):
         read_mask(tmp_path / "broken.png", labels)
-    with pytest.raises(DataError, match=r"cannot read the picture .*nothing\.jpg: No such file"):
+    with pytest.raises(DataError, match=r"cannot read the image .*nothing\.jpg: No such file"):
         read_frame(tmp_path / "nothing.jpg")
     with pytest.raises(DataError, match=r"cannot read the mask .*nothing\.png: No such file"):
         read_mask(tmp_path / "nothing.png", labels)
@@ -83,7 +83,7 @@ def test_masks_that_are_cut_or_of_a_form_that_loses_classes(
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path, "JPEG")
     with pytest.raises(DataError, match="is a lossy mask, a JPEG: threshold it"):
         read_mask(path, labels)
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     with pytest.raises(DataError, match="is not of a form that is read; expected a PNG"):
         read_mask(path, labels)
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(path)
@@ -91,13 +91,13 @@ def test_masks_that_are_cut_or_of_a_form_that_loses_classes(
         read_mask(path, labels)
 
 
-def test_a_picture_that_was_cut_is_refused_though_it_has_an_end(tmp_path: Path) -> None:
+def test_a_image_that_was_cut_is_refused_though_it_has_an_end(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
     whole = path.read_bytes()
     for ending in (b"", b"\xff\xd9"):
         path.write_bytes(whole[: len(whole) * 6 // 10] + ending)
-        with pytest.raises(DataError, match=r"the picture .*a\.jpg is damaged or truncated"):
+        with pytest.raises(DataError, match=r"the image .*a\.jpg is damaged or truncated"):
             read_frame(path)
 
 

@@ -38,7 +38,7 @@ def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
     assert math.isnan(matrix.per_class_accuracy[2])
 
 
-def test_pictures_add_up_to_one_matrix() -> None:
+def test_images_add_up_to_one_matrix() -> None:
     generator = np.random.Generator(np.random.PCG64(3))
     truth, predicted = generator.integers(0, 3, (2, 10, 8, 8)).astype(np.uint8)
     apart, joint = ConfusionMatrix(3), ConfusionMatrix(3)

@@ -44,7 +44,7 @@ def test_lists_of_other_systems_are_read_or_refused_in_one_line(make_dataset: Ma
         with pytest.raises(DataError, match=rf"cannot read the list .*val\.txt: it is .*{message}"):
             VocDataset(root, "val")
     path.write_text("x" * 5000)
-    with pytest.raises(DataError, match=r"line 1: .* is too long for a picture's id"):
+    with pytest.raises(DataError, match=r"line 1: .* is too long for an image's id"):
         VocDataset(root, "val")
 
 
@@ -126,15 +126,15 @@ def test_splits_under_other_names_are_found(make_dataset: MakeDataset) -> None:
         VocDataset(root, "val")
 
 
-def test_tiff_pictures_are_read(make_dataset: MakeDataset) -> None:
+def test_tiff_images_are_read(make_dataset: MakeDataset) -> None:
     root = make_dataset()
     for suffix in (".tif", ".TIFF"):
         path = next((root / "JPEGImages").glob("val_0.*"))
-        picture = cv2.imread(str(path))
+        image = cv2.imread(str(path))
         path.unlink()
-        cv2.imwrite(str(path.with_suffix(".tiff")), picture)
+        cv2.imwrite(str(path.with_suffix(".tiff")), image)
         path.with_suffix(".tiff").rename(path.with_suffix(suffix))
-        assert (VocDataset(root, "val").read(0).frame_bgr == picture).all()
+        assert (VocDataset(root, "val").read(0).frame_bgr == image).all()
 
 
 def test_a_size_that_differs_by_a_turn_names_exif(make_dataset: MakeDataset) -> None:
@@ -143,7 +143,7 @@ def test_a_size_that_differs_by_a_turn_names_exif(make_dataset: MakeDataset) -> 
     exif[0x0112] = 6
     with Image.open(root / "JPEGImages/val_0.png") as image:
         image.convert("RGB").save(root / "JPEGImages/val_0.jpg", exif=exif.tobytes())
-    with pytest.raises(DataError, match="expected the same size: the picture is turned upright by its EXIF"):
+    with pytest.raises(DataError, match="expected the same size: the image is turned upright by its EXIF"):
         VocDataset(root, "val").read(0)
 
 
@@ -157,7 +157,7 @@ def test_refusals(make_dataset: MakeDataset, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no split 'test': .* splits there: train, val"):
         VocDataset(root, "test")
     (root / "ImageSets/Segmentation/empty.txt").write_text("\n")
-    with pytest.raises(DataError, match="names no picture"):
+    with pytest.raises(DataError, match="names no image"):
         VocDataset(root, "empty")
     with pytest.raises(DataError, match="there is no data set folder"):
         VocDataset(tmp_path / "nowhere", "train")
@@ -165,7 +165,7 @@ def test_refusals(make_dataset: MakeDataset, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not in VOC layout: expected JPEGImages/"):
         VocDataset(tmp_path / "bare", "train")
     cv2.imwrite(str(root / "JPEGImages/val_0.png"), np.zeros((10, 10, 3), np.uint8))
-    with pytest.raises(DataError, match="is 32 x 24, its picture 10 x 10; expected the same size"):
+    with pytest.raises(DataError, match="is 32 x 24, its image 10 x 10; expected the same size"):
         VocDataset(root, "val").read(0)
     (root / "JPEGImages/val_1.png").unlink()
     with pytest.raises(DataError, match="is missing; run `edgeseg data check"):

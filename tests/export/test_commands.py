@@ -41,12 +41,12 @@ ON_DATA = (*QUICK, "--data", "data")
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path) -> None:
-    """Two pictures in VOC layout, quicker to come by than a world."""
+    """Two images in VOC layout, quicker to come by than a world."""
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (tmp_path / "data" / folder).mkdir(parents=True)
     for number in range(2):
-        picture = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / "data" / "JPEGImages" / f"{number}.png"), picture)
+        image = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "data" / "JPEGImages" / f"{number}.png"), image)
         cv2.imwrite(
             str(tmp_path / "data" / "SegmentationClass" / f"{number}.png"), np.zeros((48, 64), np.uint8)
         )

@@ -35,7 +35,7 @@ MakeDataset = Callable[..., Path]
 SIZE_HW = (32, 48)
 LABELS = LabelMap.from_pairs([("ground", (0, 0, 0)), ("road", (128, 64, 128)), ("car", (64, 0, 128))])
 WIDE = ("--budget", "10", "--class-budget", "20")
-"""Budgets for a tiny network on a few small pictures: what is tested is that they are kept."""
+"""Budgets for a tiny network on a few small images: what is tested is that they are kept."""
 
 
 def fit(root: Path) -> Checkpoint:
@@ -156,23 +156,21 @@ def test_each_variant_runs_with_the_numerics_of_its_target(place: Path, fitted: 
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
 
 
-def test_verifying_on_calibration_pictures_is_refused(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verifying_on_calibration_images_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert int8("--target", "cpu", "--split", "train") == 2
     error = capsys.readouterr().err
-    assert "of the frames to verify on are calibration pictures (train_0, train_1, train_2" in error
+    assert "of the frames to verify on are calibration images (train_0, train_1, train_2" in error
     assert "verify on another --split" in error
     assert not Path("bundle").exists()
 
 
-def test_later_verification_on_calibration_pictures_is_refused_too(
+def test_later_verification_on_calibration_images_is_refused_too(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert int8("--target", "cpu") == 0
     verb = ["bundle", "--data", "set", "--split", "train", "--out", "report"]
     assert run_verb("verify", verb, prog="edgeseg verify") == 2
-    assert "are calibration pictures (train_0" in capsys.readouterr().err
+    assert "are calibration images (train_0" in capsys.readouterr().err
     assert run_verb("verify", [*verb, "--variant", "fp32"], prog="edgeseg verify") == 0
 
 
@@ -201,7 +199,7 @@ def test_a_variant_past_its_budget_leaves_no_bundle(place: Path, capsys: pytest.
     assert "unet is not exported: int8-cpu: " in error
     assert "mean IoU: mean IoU falls by" in error
     assert "above the budget of 10" in error
-    assert "INT8 keeps a budget better the more pictures" in error
+    assert "INT8 keeps a budget better the more images" in error
     assert not Path("clipped").exists()
     page = Path("clipped-verification/verification.html").read_text(encoding="utf-8")
     assert "minmax ranges, biases as they are, 0 convolutions in float" in page
@@ -215,7 +213,7 @@ def test_a_variant_past_its_budget_leaves_no_bundle(place: Path, capsys: pytest.
         ("--class-budget", "0"),
         ("--target", "cpu"),
         ("--method", "auto"),
-        ("--pictures", "8"),
+        ("--calibration-images", "8"),
         ("--ranges", "a.json"),
         ("--exclude", "a.txt"),
     ],
@@ -232,12 +230,12 @@ def test_options_of_int8_without_int8(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ((), "INT8 needs activation ranges: give labelled pictures with --calibrate DIR"),
+        ((), "INT8 needs activation ranges: give labelled images with --calibrate DIR"),
         (("--calibrate", "set", "--target", "cpu,tpu"), "unknown INT8 target 'tpu'; known: tensorrt, cpu"),
         (("--calibrate", "set", "--target", "cpu,"), "--target 'cpu,': expected names with a comma between"),
         (("--calibrate", "set", "--method", "mse"), "unknown calibration method 'mse'"),
         (("--calibrate", "set", "--budget", "-1"), "--budget -1: expected points of IoU, 0 or more"),
-        (("--calibrate", "set", "--pictures", "1"), "--pictures 1: expected at least 2"),
+        (("--calibrate", "set", "--calibration-images", "1"), "--calibration-images 1: expected at least 2"),
         (("--calibrate", "elsewhere"), "there is no data set folder elsewhere"),
         (("--calibrate", "set", "--ranges", "a.json"), "there is no file a.json"),
     ],

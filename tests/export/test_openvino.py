@@ -60,7 +60,7 @@ def test_bfloat16_may_cost_a_class_no_more_than_float16() -> None:
 
 
 @pytest.mark.slow
-def test_trained_weights_pass_on_real_pictures(shared_data: Path, tmp_path: Path) -> None:
+def test_trained_weights_pass_on_real_images(shared_data: Path, tmp_path: Path) -> None:
     camvid = resolve_weights("lraspp", "camvid")
     network, size_hw = camvid.build(), (360, 480)
     folder = tmp_path / "camvid"

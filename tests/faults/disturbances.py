@@ -91,8 +91,8 @@ def disturbances(
     """
     switches = flight.switches
 
-    def showing(picture: str) -> Callable[[], object]:
-        return lambda: setattr(server, "picture", picture)
+    def showing(image: str) -> Callable[[], object]:
+        return lambda: setattr(server, "image", image)
 
     def setting(name: str, value: Any) -> Callable[[], object]:
         return lambda: setattr(server, name, value)
@@ -115,10 +115,10 @@ def disturbances(
         lost("server answers 401", dropping("user_password", "joe:other"), setting("user_password", None)),
         lost("server stalls", setting("stall", True), setting("stall", False)),
         lost("server mute", dropping("mute", True), setting("mute", False)),
-        Disturbance("black pictures", showing("black"), showing("moving"), (DARK,)),
-        Disturbance("white pictures", showing("white"), showing("moving"), (SATURATED,)),
+        Disturbance("black images", showing("black"), showing("moving"), (DARK,)),
+        Disturbance("white images", showing("white"), showing("moving"), (SATURATED,)),
         Disturbance(
-            "one picture repeated",
+            "one image repeated",
             showing("still"),
             showing("moving"),
             (FROZEN,),
@@ -126,9 +126,9 @@ def disturbances(
             shortest_s=frozen_after_s + max_age_s + 1.0,
             longest_s=frozen_after_s + max_age_s + 3.0,
         ),
-        Disturbance("truncated pictures", setting("truncate", 1), setting("truncate", 0), (CORRUPT,)),
+        Disturbance("truncated images", setting("truncate", 1), setting("truncate", 0), (CORRUPT,)),
         Disturbance(
-            "every third picture truncated",
+            "every third image truncated",
             setting("truncate", 3),
             setting("truncate", 0),
             (CORRUPT,),

@@ -64,7 +64,7 @@ def _alter(folder: Path) -> None:
 @fault("wrong bundle", "`--bundle` is a folder of something else", _REFUSED)
 def wrong_bundle(bench: Bench) -> Outcome:
     """A folder that is no bundle."""
-    folder = bench.new_folder() / "pictures"
+    folder = bench.new_folder() / "images"
     folder.mkdir()
     return bench.refused("--bundle", str(folder), *_AERIAL, says=["bundle.json"])
 

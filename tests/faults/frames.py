@@ -13,24 +13,24 @@ from .servers import mjpeg_server, rtsp_server
 _FROZEN_AFTER_S = 1.0
 
 
-def _shows(bench: Bench, make: Any, picture: str, reason: str) -> Outcome:
+def _shows(bench: Bench, make: Any, image: str, reason: str) -> Outcome:
     with make(size_hw=(120, 160), fps=25.0) as server, bench.fly(server.url) as flight:
         return bench.disturb(
             flight,
-            lambda: setattr(server, "picture", picture),
-            lambda: setattr(server, "picture", "moving"),
+            lambda: setattr(server, "image", image),
+            lambda: setattr(server, "image", "moving"),
             [reason],
             bench.pace.told_s + (_FROZEN_AFTER_S if reason == FROZEN else 0.0),
         )
 
 
-@fault("black frames", "HTTP camera gives black pictures", "`dark`, each of them")
+@fault("black frames", "HTTP camera gives black images", "`dark`, each of them")
 def black(bench: Bench) -> Outcome:
     """A lens that is covered."""
     return _shows(bench, mjpeg_server, "black", DARK)
 
 
-@fault("saturated frames", "HTTP camera gives white pictures", "`saturated`, each of them")
+@fault("saturated frames", "HTTP camera gives white images", "`saturated`, each of them")
 def white(bench: Bench) -> Outcome:
     """A camera that looks into the sun."""
     return _shows(bench, mjpeg_server, "white", SATURATED)
@@ -38,7 +38,7 @@ def white(bench: Bench) -> Outcome:
 
 @fault(
     "HTTP server repeats one frame",
-    "HTTP camera gives one picture again and again",
+    "HTTP camera gives one image again and again",
     "`frozen` after `--frozen-after`, here 1 s",
 )
 def http_repeats(bench: Bench) -> Outcome:
@@ -48,7 +48,7 @@ def http_repeats(bench: Bench) -> Outcome:
 
 @fault(
     "RTSP server repeats one frame",
-    "RTSP camera gives one picture again and again",
+    "RTSP camera gives one image again and again",
     "`frozen` after `--frozen-after`, here 1 s",
 )
 def rtsp_repeats(bench: Bench) -> Outcome:

@@ -12,7 +12,7 @@ from .flight import Flight
 from .outcome import Outcome, expect, fault
 from .servers import mjpeg_server, thin_link
 
-_HTTP = "real HTTP server, whose pictures bear no stamps"
+_HTTP = "real HTTP server, whose images bear no stamps"
 _SIZE_HW, _FPS, _GAP_SIZE_HW = (120, 160), 25.0, (144, 192)
 _GAP_SECONDS, _FASTER = 4.0, 6
 _NOWHERE = ("http://[", "http://127.0.0.1:99999/")
@@ -21,10 +21,10 @@ _NOWHERE = ("http://[", "http://127.0.0.1:99999/")
 @fault(
     "thin link",
     f"{_HTTP}, behind a relay that keeps all and lets half of it through",
-    "`stale` as soon as the pictures that come are too old, and none of them valid",
+    "`stale` as soon as the images that come are too old, and none of them valid",
 )
 def thin(bench: Bench) -> Outcome:
-    """A link that becomes too thin: each picture comes a little later than the one before."""
+    """A link that becomes too thin: each image comes a little later than the one before."""
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, thin_link(server.port, 512) as link:
         enough = len(server._part(0)) * _FPS
 
@@ -69,7 +69,7 @@ def gap(bench: Bench) -> Outcome:
                 for event in flight.events
                 if event["type"] == "result" and event["valid"] and event["size_hw"] == list(_GAP_SIZE_HW)
             ]
-            expect(not old, f"of the gap's pictures it called valid: {old[:3]}")
+            expect(not old, f"of the gap's images it called valid: {old[:3]}")
             return outcome
 
 

@@ -63,7 +63,7 @@ class Soak:
         happenings: what befell it.
         back_s: by disturbance, how long after its end results were valid again.
         memory: float64 [n, 2]: seconds, and MB of the run and its children.
-        pictures: that viewers were sent.
+        images: that viewers were sent.
         segments: of video, that can be read.
         problems: what else was wrong, a line each.
     """
@@ -72,7 +72,7 @@ class Soak:
     happenings: list[Happening]
     back_s: dict[str, list[float]]
     memory: np.ndarray
-    pictures: int
+    images: int
     segments: int
     problems: list[str] = field(default_factory=list)
 
@@ -185,7 +185,7 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
         storm.happenings,
         storm.back_s,
         np.array(storm.memory),
-        viewers.pictures,
+        viewers.images,
         len(videos),
         problems,
     )
@@ -266,9 +266,9 @@ class _Viewers:
         self._sent = 0
 
     @property
-    def pictures(self) -> int:
+    def images(self) -> int:
         """The number of images that were sent to all watchers."""
-        return self._sent + sum(each.pictures for each in self._here)
+        return self._sent + sum(each.images for each in self._here)
 
     def come_and_go(self) -> None:
         """One comes or goes, now and then."""
@@ -286,7 +286,7 @@ class _Viewers:
 
     def _leave(self, viewer: Watcher) -> None:
         viewer.close()
-        self._sent += viewer.pictures
+        self._sent += viewer.images
 
 
 def resident_mb(pid: int) -> float:
@@ -330,7 +330,7 @@ def read_out(done: Soak, pace: Pace) -> list[str]:
         f" a slope of {done.slope:+.1f} MB an hour by least squares, {done.grown_mb:+.2f} MB over the last"
         f" {minutes:.1f} minutes.",
         f"The run did not end before it was asked to; {done.segments} segments of video are whole; viewers were sent"
-        f" {done.pictures} pictures.",
+        f" {done.images} images.",
     ]
 
 

@@ -139,6 +139,6 @@ def no_memory(bench: Bench) -> Outcome:
             server.size_hw = small_hw
             resource.prlimit(pid, resource.RLIMIT_AS, (soft, hard))
 
-        # It depends on who asks first: a picture that there is no room for is as good as a damaged one.
+        # It depends on who asks first: an image that there is no room for is as good as a damaged one.
         reasons = (CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, BACKEND_FAILED)
         return bench.disturb(flight, begin, end, (), or_else=reasons, hold_s=1.0)

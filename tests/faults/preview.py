@@ -40,18 +40,18 @@ _HEALTH_SECONDS = 1.0
 
 
 class Watcher:
-    """A viewer of the plain stream that reads, in a thread of its own, and counts the pictures.
+    """A viewer of the plain stream that reads, in a thread of its own, and counts the images.
 
     Args:
         port: of the page.
 
     Attributes:
-        pictures: that have come so far.
+        images: that have come so far.
         ended: whether the server has ended the connection.
     """
 
     def __init__(self, port: int) -> None:
-        self.pictures, self.ended = 0, False
+        self.images, self.ended = 0, False
         self._socket = never_reading(port, 1 << 16)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -60,7 +60,7 @@ class Watcher:
         tail = b""
         try:
             while data := self._socket.recv(1 << 16):
-                self.pictures += (tail + data).count(b"\xff\xd8\xff") - tail.count(b"\xff\xd8\xff")
+                self.images += (tail + data).count(b"\xff\xd8\xff") - tail.count(b"\xff\xd8\xff")
                 tail = data[-2:]
         except OSError:
             pass  # closed by close(), or by the server
@@ -120,7 +120,7 @@ def _check_installed() -> None:
 @fault(
     "8 preview clients of which 4 never read",
     "four viewers that ask and never read, two of the page and two of the plain stream, beside four that do",
-    "as many results a second as without; those who read get pictures; the others are dropped",
+    "as many results a second as without; those who read get images; the others are dropped",
     slow=True,
 )
 def clients(bench: Bench) -> Outcome:
@@ -141,9 +141,9 @@ def clients(bench: Bench) -> Outcome:
         during = rate_of(flight, now(), _SECONDS)
         flight.until(lambda: ask(port, "/status")[1]["viewers"] == _WATCHING, "the stuck ones are dropped")
         dropped_at = now()
-        counts = [watcher.pictures for watcher in watching]
+        counts = [watcher.images for watcher in watching]
         flight.until(
-            lambda: all(w.pictures > count + 5 for w, count in zip(watching, counts, strict=True)), "pictures"
+            lambda: all(w.images > count + 5 for w, count in zip(watching, counts, strict=True)), "images"
         )
         bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
         flight.check_ages()

@@ -1,4 +1,4 @@
-"""The servers of moving pictures that the suite misuses: those of edgeseg's own tests."""
+"""The servers of moving images that the suite misuses: those of edgeseg's own tests."""
 
 from __future__ import annotations
 

@@ -212,24 +212,24 @@ def rtsp_size(bench: Bench) -> Outcome:
     if importlib.util.find_spec("av") is None:
         raise NotHereError("PyAV is not installed, and OpenCV hides a new size")
     with rtsp_server(fps=_FPS) as server:
-        server.h264 = server.pictures_of(two_sizes())
+        server.h264 = server.images_of(two_sizes())
         with bench.fly(server.url) as flight:
             return _new_size(bench, flight, lambda: None)
 
 
-@fault("HTTP server sends truncated JPEGs", f"{_HTTP}: each picture lacks its end", "`corrupt`, each of them")
+@fault("HTTP server sends truncated JPEGs", f"{_HTTP}: each image lacks its end", "`corrupt`, each of them")
 def truncated(bench: Bench) -> Outcome:
-    """Pictures that do not arrive whole."""
+    """Images that do not arrive whole."""
     return _served(bench, mjpeg_server, _set("truncate", 1), _set("truncate", 0), CORRUPT)
 
 
 @fault(
     "HTTP server sends JPEGs cut short with an end",
-    f"{_HTTP}: each picture lacks a part of its data, and has its end marker",
+    f"{_HTTP}: each image lacks a part of its data, and has its end marker",
     "`corrupt`, each of them",
 )
 def cut_with_an_end(bench: Bench) -> Outcome:
-    """Pictures that did not arrive whole, and of which only the decoder knows it."""
+    """Images that did not arrive whole, and of which only the decoder knows it."""
 
     def cut(number: int) -> bytes:
         data = _jpeg(number)
@@ -240,7 +240,7 @@ def cut_with_an_end(bench: Bench) -> Outcome:
 
 @fault(
     "pixel flood",
-    f"{_HTTP}: pictures of 160 x 120 whose heads claim 16384 x 16384",
+    f"{_HTTP}: images of 160 x 120 whose heads claim 16384 x 16384",
     "`corrupt`, each of them; memory stays as it was",
 )
 def pixel_flood(bench: Bench) -> Outcome:

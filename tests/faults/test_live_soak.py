@@ -35,7 +35,7 @@ def steady(begin: float, end: float, reason: str = "", age_s: float = 0.0) -> li
 
 
 def happening(begin: float, end: float, **more: object) -> Happening:
-    return Happening(Disturbance("black pictures", lambda: None, reasons=("dark",), **more), begin, end)
+    return Happening(Disturbance("black images", lambda: None, reasons=("dark",), **more), begin, end)
 
 
 def test_what_is_right_is_called_right() -> None:
@@ -50,9 +50,9 @@ def test_what_is_right_is_called_right() -> None:
     [
         (steady(0, 2, age_s=1.5), [], "valid, but 1.5"),
         ([*steady(0, 1), *steady(1.5, 2)], [], "no event for 0.3 s"),
-        (steady(0, 2), [happening(0, 2)], "valid, but black pictures for 1.0 s"),
-        (steady(0, 2, "stale"), [happening(0, 2)], "stale, but black pictures is under way"),
-        (steady(0, 4, "dark"), [happening(0, 1)], "dark, but black pictures is over for"),
+        (steady(0, 2), [happening(0, 2)], "valid, but black images for 1.0 s"),
+        (steady(0, 2, "stale"), [happening(0, 2)], "stale, but black images is under way"),
+        (steady(0, 4, "dark"), [happening(0, 1)], "dark, but black images is over for"),
         (steady(0, 1, "dark"), [], "dark, but nothing has happened yet"),
     ],
 )

@@ -22,6 +22,6 @@ def test_a_soak_of_twenty_seconds(tiny_bundle: Path, tmp_path: Path) -> None:
     assert done.judgement.seconds >= 20
     assert len(done.happenings) >= 3
     assert done.happenings[-1].what.name == "disk full"
-    assert done.pictures > 0
+    assert done.images > 0
     assert done.memory[:, 1].min() > 10
     print("\n".join([*read_out(done, pace), table(done).plain()]))

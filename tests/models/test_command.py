@@ -16,7 +16,7 @@ def test_the_table_names_every_network(
     assert main(["models"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in registry.names())
-    assert "one 512x512 picture with 21 classes, a multiply-add counted as two" in printed
+    assert "one 512x512 image with 21 classes, a multiply-add counted as two" in printed
 
 
 def test_json_holds_what_is_known_of_the_papers_networks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ def network(form: tuple[str, dict[str, object]]) -> SegmentationNetwork:
     return registry.build(form[0], CLASSES, form[1]).eval()
 
 
-def picture(size_hw: tuple[int, int], count: int = 1) -> Tensor:
+def image(size_hw: tuple[int, int], count: int = 1) -> Tensor:
     return torch.randn(count, 3, *size_hw, generator=torch.Generator().manual_seed(1))
 
 
@@ -58,20 +58,20 @@ def test_every_registered_network_is_here() -> None:
 class TestNetworkContract:
     @torch.no_grad()
     def test_logits_have_the_size_of_an_odd_input(self, network: SegmentationNetwork) -> None:
-        assert network(picture(ODD_HW)).shape == (1, CLASSES, *ODD_HW)
+        assert network(image(ODD_HW)).shape == (1, CLASSES, *ODD_HW)
 
     @torch.no_grad()
     def test_coarse_logits_have_the_input_size_over_the_stride_rounded_up(
         self, network: SegmentationNetwork
     ) -> None:
         expected = tuple(-(-side // network.stride) for side in ODD_HW)
-        assert network.coarse(picture(ODD_HW)).shape == (1, CLASSES, *expected)
+        assert network.coarse(image(ODD_HW)).shape == (1, CLASSES, *expected)
 
     @torch.no_grad()
     def test_deployment_decodes_what_forward_predicts(self, network: SegmentationNetwork) -> None:
         """Deployment stretches the coarse logits bilinearly; the class of each pixel must be forward's."""
         network.check_input_size(EVEN_HW)
-        x = picture(EVEN_HW)
+        x = image(EVEN_HW)
         logits = network(x)
         decoded = upsample_to(network.coarse(x), EVEN_HW)
         first, second = logits.topk(2, dim=1).values.unbind(1)
@@ -83,18 +83,18 @@ class TestNetworkContract:
 
     @torch.no_grad()
     def test_evaluation_is_deterministic(self, network: SegmentationNetwork) -> None:
-        x = picture(EVEN_HW)
+        x = image(EVEN_HW)
         assert torch.equal(network(x), network(x))
 
     @torch.no_grad()
-    def test_pictures_of_a_batch_do_not_touch(self, network: SegmentationNetwork) -> None:
-        x = picture(EVEN_HW, count=2)
+    def test_images_of_a_batch_do_not_touch(self, network: SegmentationNetwork) -> None:
+        x = image(EVEN_HW, count=2)
         # Convolutions of another batch size may sum in another order.
         torch.testing.assert_close(network(x)[1:], network(x[1:]), rtol=1e-3, atol=1e-4)
 
     @torch.no_grad()
     def test_channels_last_gives_the_same_logits(self, network: SegmentationNetwork) -> None:
-        x = picture(EVEN_HW)
+        x = image(EVEN_HW)
         expected = network(x)
         moved = copy.deepcopy(network).to(memory_format=torch.channels_last)
         got = moved(x.contiguous(memory_format=torch.channels_last))
@@ -106,7 +106,7 @@ class TestNetworkContract:
     ) -> None:
         generator = torch.Generator().manual_seed(2)
         network.zero_grad()
-        outputs = network.training_outputs(picture((65, 97)))
+        outputs = network.training_outputs(image((65, 97)))
         for logits in outputs.values():
             assert logits.shape == (1, CLASSES, 65, 97)
             (logits * torch.randn(logits.shape, generator=generator)).mean().backward(retain_graph=True)
@@ -129,5 +129,5 @@ class TestNetworkContract:
         checkpoint = load_checkpoint(path)
         assert checkpoint.info == info
         with torch.no_grad():
-            x = picture(EVEN_HW)
+            x = image(EVEN_HW)
             assert torch.equal(checkpoint.build()(x), network(x))

@@ -22,7 +22,7 @@ def build(name: str, **options: object) -> FCN:
     return network.eval()
 
 
-def picture(height: int, width: int) -> Tensor:
+def image(height: int, width: int) -> Tensor:
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(3))
 
 
@@ -42,7 +42,7 @@ class TestConvolutionalClassifier:
         )  # a full VGG-16: drawing weights only to replace them takes seconds
         network.trunk.load_classifier(classifier)
         network.score = convolutionalize(classifier.classifier[6], 1)
-        x = picture(224, 224)
+        x = image(224, 224)
         expected = classifier(x)
         assert expected.shape == (1, 1000)
         assert expected.std() > 0.1
@@ -90,7 +90,7 @@ class TestStages:
         torch.manual_seed(0)
         before, after = build(earlier, width=4), build(later, width=4)
         load_previous_stage(after, before.state_dict())
-        x = picture(*size_hw)
+        x = image(*size_hw)
         got = after.coarse(x)
         finer = after.skip_upsamplings[-1](before.coarse(x))  # still bilinear: nothing is trained yet
         torch.testing.assert_close(got, crop_to(finer, (got.shape[-2], got.shape[-1])))
@@ -135,12 +135,12 @@ class TestSizes:
     @pytest.mark.parametrize("name", ["fcn32s", "fcn8s"])
     @pytest.mark.parametrize("size_hw", [(1, 1), (33, 7), (50, 224)])
     @torch.no_grad()
-    def test_small_pictures_go_through(self, name: str, size_hw: tuple[int, int]) -> None:
-        assert build(name, width=1)(picture(*size_hw)).shape == (1, CLASSES, *size_hw)
+    def test_small_images_go_through(self, name: str, size_hw: tuple[int, int]) -> None:
+        assert build(name, width=1)(image(*size_hw)).shape == (1, CLASSES, *size_hw)
 
     @torch.no_grad()
-    def test_small_pictures_go_through_alexnet(self) -> None:
-        assert build("fcn32s", width=1, backbone="alexnet")(picture(9, 40)).shape == (1, CLASSES, 9, 40)
+    def test_small_images_go_through_alexnet(self) -> None:
+        assert build("fcn32s", width=1, backbone="alexnet")(image(9, 40)).shape == (1, CLASSES, 9, 40)
 
 
 class TestOptions:

@@ -11,7 +11,7 @@ from edgeseg.core.errors import CheckpointError, ModelError
 from edgeseg.core.labels import LabelMap, voc_labels
 from edgeseg.models import official, pretrained, registry
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
-from edgeseg.models.initialisation import cloud_pictures
+from edgeseg.models.initialisation import cloud_images
 from edgeseg.models.pretrained import available_weights, default_weights, resolve_weights
 from torchvision.models import get_model_weights
 
@@ -31,7 +31,7 @@ class TestRandom:
         ],
     )
     @torch.no_grad()
-    def test_logits_depend_on_the_picture_and_fit_float16(
+    def test_logits_depend_on_the_image_and_fit_float16(
         self, name: str, arguments: dict[str, object]
     ) -> None:
         network = resolve_weights(name, "random", arguments=arguments).build()
@@ -44,10 +44,10 @@ class TestRandom:
 
         for layer in network.modules():
             layer.register_forward_hook(note)
-        logits = network.coarse(cloud_pictures(1, (256, 256), torch.Generator().manual_seed(9)))
+        logits = network.coarse(cloud_images(1, (256, 256), torch.Generator().manual_seed(9)))
         assert len(logits.argmax(1).unique()) >= 4
         assert float(logits.std()) > 0.1
-        assert largest < 65504 / 64  # float16's largest number, with room for sharper pictures than these
+        assert largest < 65504 / 64  # float16's largest number, with room for sharper images than these
 
     def test_the_same_seed_gives_the_same_weights(self) -> None:
         torch.manual_seed(1)

@@ -39,7 +39,7 @@ def test_retain_dim_gives_the_input_s_size_back(up: str) -> None:
 
 @torch.no_grad()
 def test_the_valid_form_sees_no_padding() -> None:
-    """Its logits are those of the same place in a larger picture: what the paper's overlapping tiles rest on."""
+    """Its logits are those of the same place in a larger image: what the paper's overlapping tiles rest on."""
     torch.manual_seed(0)
     options = {"padding": "valid", "retain_dim": False, "width": 2, "depth": 2}
     network = registry.build("unet", 2, options).eval()
@@ -63,7 +63,7 @@ def test_fewer_logits_than_pixels_cannot_be_deployed() -> None:
     with torch.device("meta"):
         network = registry.build("unet", 2, {"padding": "valid", "retain_dim": False})
     with pytest.raises(
-        ModelError, match=r"fewer logits than the picture has pixels .* build it with padding same"
+        ModelError, match=r"fewer logits than the image has pixels .* build it with padding same"
     ):
         network.check_input_size((572, 572))
 

@@ -32,7 +32,7 @@ def segmenter(bundle_folder: Path) -> Iterator[Segmenter]:
         yield seg
 
 
-def pictures(count: int) -> list[np.ndarray]:
+def images(count: int) -> list[np.ndarray]:
     random = np.random.default_rng(0)
     return [
         cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (160, 120), interpolation=cv2.INTER_NEAREST)
@@ -121,7 +121,7 @@ class TestSegmenter:
     def test_each_of_eight_threads_gets_the_mask_of_its_own_frame(
         self, segmenter: Segmenter, margin: bool
     ) -> None:
-        frames = pictures(THREADS)
+        frames = images(THREADS)
         expected = [segmenter(frame).classes.copy() for frame in frames]
         assert len({classes.tobytes() for classes in expected}) == THREADS
 
@@ -132,7 +132,7 @@ class TestSegmenter:
         assert side_by_side(wrong) == 0
 
     def test_a_prepared_frame_that_was_overwritten_is_refused(self, segmenter: Segmenter) -> None:
-        first, *others = pictures(Segmenter.FRAMES_KEPT + 1)
+        first, *others = images(Segmenter.FRAMES_KEPT + 1)
         prepared = segmenter.prepare(first)
         for frame in others[:-1]:
             segmenter.prepare(frame)
@@ -146,14 +146,14 @@ class TestSegmenter:
 
     def test_keep_frames_keeps_more(self, segmenter: Segmenter) -> None:
         segmenter.keep_frames(9)
-        frames = pictures(9)
+        frames = images(9)
         prepared = [segmenter.prepare(frame) for frame in frames]
         results = [segmenter.decode(each).classes for each in segmenter.infer_batch(prepared)]
         expected = [segmenter(frame).classes for frame in frames]
         assert np.array_equal(results, expected)
 
     def test_logits_that_were_overwritten_are_refused(self, segmenter: Segmenter) -> None:
-        (frame,) = pictures(1)
+        (frame,) = images(1)
         kept = segmenter.backend.RESULTS_KEPT
         inference = segmenter.infer(segmenter.prepare(frame))
         for _ in range(kept - 1):
@@ -167,7 +167,7 @@ class TestSegmenter:
             segmenter.decode(inference)
 
     def test_the_steps_in_eight_threads_never_give_another_frames_mask(self, segmenter: Segmenter) -> None:
-        frames = pictures(THREADS)
+        frames = images(THREADS)
         expected = [segmenter(frame).classes.copy() for frame in frames]
         refused: list[str] = []
 
@@ -197,7 +197,7 @@ class TestSegmenter:
             return infer(frame_nhwc)
 
         monkeypatch.setattr(segmenter.backend, "_infer", wait_and_infer)
-        (frame,) = pictures(1)
+        (frame,) = images(1)
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(segmenter, frame)
             assert inside.wait(SECONDS)
@@ -215,7 +215,7 @@ def test_a_tile_whose_logits_others_have_overwritten_is_refused(segmenter: Segme
         """A mosaic, while whose sums are made others use the segmenter."""
 
         def add(self, *arguments: object) -> None:
-            for frame in pictures(Segmenter.FRAMES_KEPT + 1):
+            for frame in images(Segmenter.FRAMES_KEPT + 1):
                 segmenter(frame)
 
     tile = _Tile(0, 0, (32, 48), segmenter.backend.new_input(), None)

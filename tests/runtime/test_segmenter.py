@@ -28,7 +28,7 @@ def test_classes_have_the_frames_own_size(bundle_folder: Path, size_hw: tuple[in
     assert result.reason == ""
 
 
-def test_classes_follow_the_picture(bundle_folder: Path) -> None:
+def test_classes_follow_the_image(bundle_folder: Path) -> None:
     with Segmenter(str(bundle_folder)) as seg:
         classes = seg(halves(96, 144)).classes
     assert (classes[:, :60] == 0).all()

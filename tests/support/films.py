@@ -13,8 +13,8 @@ import pytest
 _PACKET = 188
 
 
-def picture(number: int, size_hw: tuple[int, int] = (64, 96)) -> np.ndarray:
-    """A picture that tells its number by its brightness, on a ground that no codec can leave out."""
+def image(number: int, size_hw: tuple[int, int] = (64, 96)) -> np.ndarray:
+    """An image that tells its number by its brightness, on a ground that no codec can leave out."""
     ground = np.random.default_rng(number).integers(0, 60, (*size_hw, 3), np.uint8)
     ground[: size_hw[0] // 2] = 4 * number % 256
     return ground
@@ -25,7 +25,7 @@ def write_film(path: Path, fourcc: str, frames: int, fps: float = 25.0) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*fourcc), fps, (96, 64))
     assert writer.isOpened()
     for number in range(frames):
-        writer.write(picture(number))
+        writer.write(image(number))
     writer.release()
     return path
 
@@ -54,7 +54,7 @@ def write_timed(
         stream.codec_context.time_base = Fraction(1, 1000)
         sound = container.add_stream("aac", rate=8000) if sound_s else None
         for number, time_s in enumerate(times_s):
-            frame = av.VideoFrame.from_ndarray(picture(number), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(image(number), format="bgr24")
             frame.pts, frame.time_base = round(1000 * time_s), Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -85,7 +85,7 @@ def seconds_of(path: Path) -> float:
 
 
 def index_first(data: bytes) -> bytes:
-    """An MP4 file with its index before its pictures, as recorders and the web write it."""
+    """An MP4 file with its index before its images, as recorders and the web write it."""
     if data.index(b"moov") < data.index(b"mdat"):
         return data
     mdat, moov = data.index(b"mdat") - 4, data.index(b"moov") - 4

@@ -84,7 +84,7 @@ def films() -> Any:
 
 @pytest.fixture
 def mjpeg_server() -> Iterator[Any]:
-    """An HTTP server of moving pictures that can misbehave: tests/support/servers/mjpeg.py."""
+    """An HTTP server of moving images that can misbehave: tests/support/servers/mjpeg.py."""
     with load("mjpeg_server", SERVERS / "mjpeg.py").MjpegServer() as server:
         yield server
 
@@ -97,7 +97,7 @@ def thin_link() -> Any:
 
 @pytest.fixture
 def streams() -> Any:
-    """Streams of pictures on a clock that is set: tests/support/servers/streams.py."""
+    """Streams of images on a clock that is set: tests/support/servers/streams.py."""
     return load("streams", SERVERS / "streams.py")
 
 

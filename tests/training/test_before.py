@@ -107,11 +107,11 @@ def test_a_split_that_is_not_there_is_told_first_and_only_what_is_there_last(
     assert all(path.is_file() for path in named)
 
 
-def test_measuring_on_the_training_pictures_is_said(
+def test_measuring_on_the_training_images_is_said(
     data: Path, tmp_path: Path, train: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(data, tmp_path / "run", "--epochs", "1", "--val-split", "train") == 0
-    assert "measured on the pictures it is trained on" in capsys.readouterr().out.splitlines()[0]
+    assert "measured on the images it is trained on" in capsys.readouterr().out.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_measuring_on_the_training_pictures_is_said(
             {},
             1,
             (32, 32),
-            "use --batch-size 2 or more (of as many pictures), or a larger --crop",
+            "use --batch-size 2 or more (of as many images), or a larger --crop",
         ),
-        ("deeplabv3", {}, 1, (64, 64), "use --batch-size 2 or more (of as many pictures)$"),
+        ("deeplabv3", {}, 1, (64, 64), "use --batch-size 2 or more (of as many images)$"),
         ("unet", {"width": 4, "depth": 2}, 1, (4, 4), "use --batch-size 2 or more"),
     ],
 )
@@ -133,13 +133,13 @@ def test_batch_normalization_needs_more_than_one_value(
 ) -> None:
     pattern = ways.replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(
-        UsageError, match=f"cannot be trained on 1 picture of .*single value a channel.*{pattern}"
+        UsageError, match=f"cannot be trained on 1 image of .*single value a channel.*{pattern}"
     ):
         check_training_step(network, 3, options, batch_size, size_hw, (64, 64))
 
 
 @pytest.mark.parametrize(("network", "size_hw"), [("lraspp", (64, 64)), ("fcn_resnet18", (64, 64))])
-def test_one_picture_a_step_is_taken_where_it_works(network: str, size_hw: tuple[int, int]) -> None:
+def test_one_image_a_step_is_taken_where_it_works(network: str, size_hw: tuple[int, int]) -> None:
     check_training_step(network, 3, {}, 1, size_hw, (64, 64))
 
 
@@ -169,7 +169,7 @@ def test_a_size_that_could_not_be_deployed(network: str, options: dict[str, obje
         check_training_step(network, 3, options, 2, (188, 188), (65, 64))
 
 
-def test_logits_of_another_size_than_the_picture() -> None:
+def test_logits_of_another_size_than_the_image() -> None:
     class Middle(SegmentationNetwork):
         num_classes, stride = 3, 1
 

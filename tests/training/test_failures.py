@@ -105,7 +105,7 @@ def test_crops_without_a_label_end_it(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_picture_that_goes_bad_in_an_epoch_is_named(data: Path, workers: int) -> None:
+def test_a_image_that_goes_bad_in_an_epoch_is_named(data: Path, workers: int) -> None:
     dataset = VocDataset(data, "train")
     loader = training_batches(dataset, Augmentation(crop_hw=(8, 8)), EpochBatches(4, 2, 0, 0, 1), workers, 0)
     assert len(list(epoch_of(loader))) == 2
@@ -186,13 +186,13 @@ def test_a_full_disk_leaves_nothing_half_written(
     [
         ("labels", (), "is of a run with other classes; start afresh in another --out"),
         ("classes", (), "is of a run with other classes"),
-        ("list", (), "is of a run with other training pictures or masks"),
+        ("list", (), "is of a run with other training images or masks"),
         ("state", (), "state.safetensors is truncated or not a safetensors file"),
         ("log", (), "log.jsonl is malformed"),
         ("", ("--option", "batch_norm=false"), "is of a run with other options of the network"),
         ("", ("--optimizer", "sgd"), "is of a run with other optimizer"),
         ("", ("--size", "16x16"), "is of a run with other input size"),
-        ("", ("--val-split", "train"), "is of a run with other validation pictures or masks"),
+        ("", ("--val-split", "train"), "is of a run with other validation images or masks"),
     ],
 )
 def test_a_state_goes_on_with_its_own_data_and_network_alone(

@@ -193,7 +193,7 @@ class MjpegSource(Source):
         elif not self._noted and now - self._unproven_since > _NOTE_SECONDS:
             self._noted = True
             note = (
-                "pictures come as fast as the link carries them, so that they may have waited for long; lower their"
+                "images come as fast as the link carries them, so that they may have waited for long; lower their"
                 " rate, size or quality"
             )
             extra = {"event": "source-note", "fields": {"source": self.name, "note": note}}
@@ -220,11 +220,9 @@ class MjpegSource(Source):
             except MemoryError:  # it may be temporary
                 damage, form = "there is no memory for them", ""
             if form:
-                raise SourceError(f"{self.name} sends a picture that {form}, which is not read")
+                raise SourceError(f"{self.name} sends an image that {form}, which is not read")
         self.frame_fault = CORRUPT if damage else ""
-        self._trouble = (
-            f"{self.name} sends no pictures that can be decoded: {damage}" if frame is None else ""
-        )
+        self._trouble = f"{self.name} sends no images that can be decoded: {damage}" if frame is None else ""
         if frame is None:
             # The run must get a frame to see the fault; before the first good one its size is unknown.
             return None if self._shape is None else np.zeros(self._shape, np.uint8)
@@ -236,7 +234,7 @@ class MjpegSource(Source):
         height, width = head.size_hw
         if height * width > most_live_pixels():
             raise SourceError(
-                f"{self.name} sends a picture of {width} x {height} pixels, more than {most_live_pixels()}"
+                f"{self.name} sends an image of {width} x {height} pixels, more than {most_live_pixels()}"
             )
         if not self._budget.take(jpeg_decode.work_px(data, head)):
             raise SourceError(

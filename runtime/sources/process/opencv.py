@@ -115,7 +115,7 @@ class V4l2Capture(OpenCvCapture):
             return super().read(into)
         frame, damage, form = jpeg_decode.decode(data, into=into)
         if form:
-            raise CaptureError(f"{self._name} sends a picture that {form}, which is not read", hopeless=True)
+            raise CaptureError(f"{self._name} sends an image that {form}, which is not read", hopeless=True)
         if frame is None:
             width, height = (int(self._capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, _HEIGHT))
             frame = np.zeros((max(1, height), max(1, width), 3), np.uint8)

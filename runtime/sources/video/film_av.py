@@ -12,7 +12,7 @@ import numpy as np
 
 from ....core.images.bounds import most_pixels
 from ....core.native_name import native_name
-from .film import Film, FilmError, Picture
+from .film import Film, FilmError, Image
 
 _QUARTER = 90
 
@@ -49,23 +49,23 @@ class AvFilm(Film):
         rate = self._stream.guessed_rate
         self.fps = float(rate) if rate and 0 < rate < 1000 else None
         self.claimed = float(self._stream.frames)
-        self._pictures = self._decoded()
-        self._first = next(self._pictures, None)
+        self._images = self._decoded()
+        self._first = next(self._images, None)
         if self._first is None:
             codec = self._stream.codec_context
             self.close()
             raise FilmError(codec.codec.canonical_name.upper() if codec is not None else "")
 
-    def read(self) -> Picture | None:
+    def read(self) -> Image | None:
         """The next frame; None at the end."""
-        picture, self._first = self._first, None
-        return picture if picture is not None else next(self._pictures, None)
+        image, self._first = self._first, None
+        return image if image is not None else next(self._images, None)
 
     def close(self) -> None:
         """Closes the file."""
         self._container.close()
 
-    def _decoded(self) -> Iterator[Picture]:
+    def _decoded(self) -> Iterator[Image]:
         time_s = 0.0
         step_s = 1 / self.fps if self.fps else 0.0
         for packet in self._packets():
@@ -84,7 +84,7 @@ class AvFilm(Film):
                 frame_bgr = frame.to_ndarray(format="bgr24")
                 turns = round(getattr(frame, "rotation", 0) / _QUARTER) % 4
                 upright = np.ascontiguousarray(np.rot90(frame_bgr, turns)) if turns else frame_bgr
-                yield Picture(np.asarray(upright, np.uint8), stamp_s - self._begin_s, damaged)
+                yield Image(np.asarray(upright, np.uint8), stamp_s - self._begin_s, damaged)
 
     def _packets(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)

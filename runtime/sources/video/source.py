@@ -95,10 +95,10 @@ class VideoSource(Source):
         self.missing = self._missing_before + self._timeline.missing
         self.frame_number = self._first_number + placed.number
         self.frame_time_s = self._first_s + placed.time_s
-        self.frame_fault = CORRUPT if placed.picture.damaged else ""
+        self.frame_fault = CORRUPT if placed.image.damaged else ""
         if placed.missing:
             self._log_hole(placed)
-        return placed.picture.frame
+        return placed.image.frame
 
     def _open(self) -> tuple[Film, Timeline]:
         film = self._opened()

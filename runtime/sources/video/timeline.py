@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
-from .film import Picture
+from .film import Image
 
 _AHEAD = 4
 """The number of frames that are examined after an unusual step. They are kept in memory meanwhile."""
@@ -29,13 +29,13 @@ class Placed(NamedTuple):
     """A frame in its place.
 
     Attributes:
-        picture: the frame.
+        image: the frame.
         number: in the film, from 0. It rises from frame to frame, by more than one if frames are missing.
         time_s: the time at which it is shown, in seconds from the first frame. It rises too.
         missing: the number of frames that should be between it and the one before.
     """
 
-    picture: Picture
+    image: Image
     number: int
     time_s: float
     missing: int = 0
@@ -59,11 +59,11 @@ class Timeline:
         end_s: the end of the last frame's time, in seconds from the first frame.
     """
 
-    def __init__(self, read: Callable[[], Picture | None], fps: float | None, constant: bool = False) -> None:
+    def __init__(self, read: Callable[[], Image | None], fps: float | None, constant: bool = False) -> None:
         self._read, self._constant = read, constant
         self._claimed_s = 1 / fps if fps else 0.0
         self._step_s = self._claimed_s or _FALLBACK_STEP_S
-        self._ahead: deque[Picture] = deque()
+        self._ahead: deque[Image] = deque()
         self._even = True
         self._zero_s = self._last_s = 0.0
         self._number = -1
@@ -77,24 +77,24 @@ class Timeline:
 
     def next(self) -> Placed | None:
         """Returns the next frame in its place; None at the end."""
-        picture = self._ahead.popleft() if self._ahead else self._read()
-        if picture is None:
+        image = self._ahead.popleft() if self._ahead else self._read()
+        if image is None:
             return None
         self._count += 1
         if self._number < 0:
-            self._number, self._zero_s = 0, picture.time_s
-            return Placed(picture, 0, 0.0)
-        if self._even and not self._is_even(self._since_last(picture)):
-            picture = self._judge(picture)
-        return self._place(picture)
+            self._number, self._zero_s = 0, image.time_s
+            return Placed(image, 0, 0.0)
+        if self._even and not self._is_even(self._since_last(image)):
+            image = self._judge(image)
+        return self._place(image)
 
-    def _place(self, picture: Picture) -> Placed:
-        step_s = self._since_last(picture)
+    def _place(self, image: Image) -> Placed:
+        step_s = self._since_last(image)
         steps = max(1, round(step_s / self._step_s)) if self._even else 1
         if not 0 < step_s <= _LONGEST_HOLE_S:
             # The time stamps jump, as in joined films, or are missing: time goes on from here.
             steps, step_s = 1, self._step_s
-            self._zero_s = picture.time_s - self._last_s - step_s
+            self._zero_s = image.time_s - self._last_s - step_s
         self._last_s += step_s
         self._number += steps
         self.missing += steps - 1
@@ -102,9 +102,9 @@ class Timeline:
             self._step_s = self._last_s / self._number
         elif not self._even:
             self._step_s = step_s
-        return Placed(picture, self._number, self._last_s, steps - 1)
+        return Placed(image, self._number, self._last_s, steps - 1)
 
-    def _judge(self, picture: Picture) -> Picture:
+    def _judge(self, image: Image) -> Image:
         """Decides what an unusual step means, from the steps after it.
 
         Returns:
@@ -112,11 +112,11 @@ class Timeline:
         """
         while len(self._ahead) < _AHEAD and (later := self._read()) is not None:
             self._ahead.append(later)
-        pictures = [picture, *self._ahead]
+        images = [image, *self._ahead]
         forward = sorted(
-            (each for each in pictures if self._since_last(each) > 0), key=lambda each: each.time_s
+            (each for each in images if self._since_last(each) > 0), key=lambda each: each.time_s
         )
-        self._ahead = deque([*forward, *(each for each in pictures if self._since_last(each) <= 0)])
+        self._ahead = deque([*forward, *(each for each in images if self._since_last(each) <= 0)])
         times = [self._zero_s + self._last_s, *(each.time_s for each in forward)]
         steps = [after - before for before, after in pairwise(times)]
         if self._number == 0:
@@ -155,8 +155,8 @@ class Timeline:
     def _give_up(self) -> None:
         self._even, self.missing = False, 0
 
-    def _since_last(self, picture: Picture) -> float:
-        return picture.time_s - self._zero_s - self._last_s
+    def _since_last(self, image: Image) -> float:
+        return image.time_s - self._zero_s - self._last_s
 
     def _is_even(self, step_s: float) -> bool:
         return abs(step_s - self._step_s) <= _TOLERANCE * self._step_s + _ROUNDING_S

@@ -85,8 +85,8 @@ def screenshot_of(page: Any) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def redness(picture: np.ndarray) -> np.ndarray:
-    return picture[..., 0] - picture[..., 1]
+def redness(image: np.ndarray) -> np.ndarray:
+    return image[..., 0] - image[..., 1]
 
 
 def test_the_page_shows_masks_that_move_in_the_classes_colours(
@@ -102,8 +102,8 @@ def test_the_page_shows_masks_that_move_in_the_classes_colours(
     moved = [np.abs(one - other).max(axis=2) > 40 for one, other in itertools.pairwise(seen)]
     assert any(each.mean() > 0.01 for each in moved), "the car drives"
     # Half the frame's colour (90, g, 90) and half the class's.
-    picture = seen[-1]
-    trees, road = picture[22:28, 5:-5], picture[34:58, 5:-5]
+    image = seen[-1]
+    trees, road = image[22:28, 5:-5], image[34:58, 5:-5]
     assert np.median(trees[..., 2]) == pytest.approx((90 + 40) / 2, abs=6)
     assert np.median(trees[..., 0]) == pytest.approx((90 + 40) / 2, abs=6)
     assert np.median(road[..., 0]) == pytest.approx((90 + 128) / 2, abs=6)
@@ -119,7 +119,7 @@ def test_the_page_shows_masks_that_move_in_the_classes_colours(
 
 
 @pytest.mark.slow
-def test_toggles_and_opacity_act_at_once_on_the_picture_that_is_there(
+def test_toggles_and_opacity_act_at_once_on_the_image_that_is_there(
     make_run: Callable[..., Any], make_output: Callable[..., Any], open_page: Callable[..., Any]
 ) -> None:
     run = make_run().begin(playing=False)
@@ -168,7 +168,7 @@ def test_losing_the_source_is_unmistakable_and_so_is_its_return(
     )
     struck = screenshot_of(page)
     grey = struck.max(axis=2) - struck.min(axis=2) < 12
-    assert grey.mean() > 0.85, "the picture is grey"
+    assert grey.mean() > 0.85, "the image is grey"
     height, width = struck.shape[:2]
     for y, x in ((0.15, 0.15), (0.85, 0.15), (0.15, 0.85)):
         near = redness(struck)[
@@ -220,7 +220,7 @@ def test_a_connection_that_falls_silent_is_told(run: Any, open_page: Callable[..
     wait_for_state(page, "live")
 
 
-def test_a_picture_that_stands_still_loses_its_mask_with_the_connection_and_has_it_again(
+def test_a_image_that_stands_still_loses_its_mask_with_the_connection_and_has_it_again(
     make_run: Callable[..., Any], make_output: Callable[..., Any], open_page: Callable[..., Any]
 ) -> None:
     run = make_run().begin(playing=False)

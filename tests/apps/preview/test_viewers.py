@@ -53,7 +53,7 @@ class Page:
             else:
                 self.drawn()
 
-    def picture(self) -> tuple[dict[str, Any], np.ndarray, np.ndarray | None]:
+    def image(self) -> tuple[dict[str, Any], np.ndarray, np.ndarray | None]:
         while True:
             message = self.socket.recv(20)
             if isinstance(message, bytes):
@@ -107,7 +107,7 @@ def test_a_page_is_told_the_classes_and_sees_masks_that_move(run: Any) -> None:
         assert hello["sources"] == [0]
         seen = []
         for _ in range(3):
-            head, frame, classes = page.picture()
+            head, frame, classes = page.image()
             assert (head["valid"], head["source"], head["width"], head["height"]) == (True, 0, 160, 120)
             assert 0 <= head["age_ms"] < 20_000
             assert frame.shape == (120, 160, 3)
@@ -124,27 +124,27 @@ def test_large_frames_are_made_small_and_their_classes_stay_whole(
     output = make_output(2, (1080, 1920))
     run.write(output)
     with Page(run.server.url) as page:
-        head, frame, classes = page.picture()
+        head, frame, classes = page.image()
     assert (head["width"], head["height"], head["frame_hw"]) == (960, 540, [1080, 1920])
     assert frame.shape == (540, 960, 3)
     np.testing.assert_array_equal(classes, output.result.classes[::2, ::2])
 
 
-def test_a_page_that_comes_late_sees_the_newest_picture_at_once(
+def test_a_page_that_comes_late_sees_the_newest_image_at_once(
     make_run: Callable[..., Any], make_output: Callable[..., Any]
 ) -> None:
     run = make_run().begin(playing=False)
     for step in range(5):
         run.write(make_output(step))
     with Page(run.server.url) as page:
-        assert page.picture()[0]["frame_id"] == 4
+        assert page.image()[0]["frame_id"] == 4
 
 
 def test_the_loss_of_the_source_reaches_the_page_in_words_and_without_a_mask(run: Any) -> None:
     with Page(run.server.url) as page:
-        assert page.picture()[0]["valid"]
+        assert page.image()[0]["valid"]
         run.lost = True
-        while (found := page.picture())[0]["valid"]:
+        while (found := page.image())[0]["valid"]:
             pass
         head, frame, classes = found
         assert (head["reason"], head["beat"], head["shares"]) == ("source-lost", True, [])
@@ -154,17 +154,17 @@ def test_the_loss_of_the_source_reaches_the_page_in_words_and_without_a_mask(run
         while page.text("status")["run"]["sources"][0]["valid"]:
             pass
         run.lost = False
-        while not page.picture()[0]["valid"]:
+        while not page.image()[0]["valid"]:
             pass
 
 
 def test_a_pipeline_that_says_no_more_is_struck_out(run: Any) -> None:
     """No beat comes, and the status says that the result is no longer valid; or there is no status either."""
     with Page(run.server.url) as page:
-        assert page.picture()[0]["valid"]
+        assert page.image()[0]["valid"]
         run.pause()
         run.status_hangs.set()
-        while (head := page.picture()[0])["valid"]:
+        while (head := page.image()[0])["valid"]:
             pass
         assert head["reason"] == "stale"
         assert page.text("status")["run"] is None
@@ -174,13 +174,13 @@ def test_a_page_can_turn_to_another_source(make_run: Callable[..., Any]) -> None
     run = make_run(numbers=(1, 2)).begin()
     with Page(run.server.url, "2") as page:
         assert page.text("hello")["sources"] == [1, 2]
-        assert page.picture()[0]["source"] == 2
+        assert page.image()[0]["source"] == 2
         page.socket.send('{"watch": 1}')
-        while page.picture()[0]["source"] != 1:
+        while page.image()[0]["source"] != 1:
             pass
         for nonsense in ('{"watch": 9}', "{", "[]", '{"drawn": 3}'):
             page.socket.send(nonsense)
-        assert page.picture()[0]["source"] == 1
+        assert page.image()[0]["source"] == 1
 
 
 def test_a_fresh_page_has_the_last_minute(run: Any, until: Callable[..., None]) -> None:
@@ -203,7 +203,7 @@ def test_the_end_of_the_run_is_told(run: Any) -> None:
 def test_places_are_counted_refused_and_given_back(
     make_run: Callable[..., Any], until: Callable[..., None]
 ) -> None:
-    run = make_run(clients=2).begin(playing=False)  # who is sent no picture is never too slow for it
+    run = make_run(clients=2).begin(playing=False)  # who is sent no image is never too slow for it
     url = run.server.url
     with Page(url) as page, httpx.stream("GET", url + "stream.mjpg", timeout=20) as stream:
         page.text("hello")
@@ -223,7 +223,7 @@ def test_places_are_counted_refused_and_given_back(
 def test_clients_that_never_read_are_dropped_and_hold_nothing_up(
     make_run: Callable[..., Any], until: Callable[..., None]
 ) -> None:
-    """Eight viewers, four of which never read: the others see pictures, and writing stays quick."""
+    """Eight viewers, four of which never read: the others see images, and writing stays quick."""
     run = make_run(size_hw=(480, 640), clients=8).begin()
     url = run.server.url
     stuck = [raw_viewer(url, path) for path in ("/live", "/live", "/stream.mjpg", "/stream.mjpg")]
@@ -233,7 +233,7 @@ def test_clients_that_never_read_are_dropped_and_hold_nothing_up(
     while viewers(url) > 4:
         assert time.monotonic() < deadline
         for page in pages:
-            assert page.picture()[0]["valid"]
+            assert page.image()[0]["valid"]
     dropped = "seg_preview_clients_dropped_total 4.0"
     assert dropped in httpx.get(url + "metrics").text
     assert run.slowest_write_seconds < QUICK_SECONDS
@@ -243,13 +243,13 @@ def test_clients_that_never_read_are_dropped_and_hold_nothing_up(
         raw.close()
 
 
-def test_a_page_that_does_not_draw_gets_no_more_than_two_pictures(run: Any) -> None:
+def test_a_page_that_does_not_draw_gets_no_more_than_two_images(run: Any) -> None:
     with watch(run.server.url) as lazy:
-        pictures = 0
+        images = 0
         deadline = time.monotonic() + 1.5
         while time.monotonic() < deadline:
-            pictures += isinstance(lazy.recv(20), bytes)
-        assert pictures == 2
+            images += isinstance(lazy.recv(20), bytes)
+        assert images == 2
 
 
 def test_without_viewers_nothing_is_encoded(
@@ -265,7 +265,7 @@ def test_without_viewers_nothing_is_encoded(
     assert run.slowest_write_seconds < QUICK_SECONDS
 
 
-def test_a_picture_is_encoded_once_for_all(
+def test_a_image_is_encoded_once_for_all(
     make_run: Callable[..., Any], make_output: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run().begin(playing=False)
@@ -275,14 +275,14 @@ def test_a_picture_is_encoded_once_for_all(
     for page in pages:
         page.text("hello")
     run.write(make_output(1))
-    assert [page.picture()[0]["frame_id"] for page in pages] == [1] * 4
+    assert [page.image()[0]["frame_id"] for page in pages] == [1] * 4
     assert len(encoded) == 1
     for page in pages:
         page.close()
 
 
 def test_the_plain_stream_is_the_overlay(run: Any) -> None:
-    def pictures(count: int) -> list[np.ndarray]:
+    def images(count: int) -> list[np.ndarray]:
         found: list[np.ndarray] = []
         data = b""
         with httpx.stream("GET", run.server.url + "stream.mjpg", timeout=20) as stream:
@@ -298,12 +298,12 @@ def test_the_plain_stream_is_the_overlay(run: Any) -> None:
                     break
         return found
 
-    moving = pictures(3)
+    moving = images(3)
     assert moving[0].shape == (120, 160, 3)
     assert np.abs(moving[0].astype(int) - moving[-1]).max() > 50
     run.lost = True
     time.sleep(0.5)
-    struck = pictures(1)[0].astype(int)
+    struck = images(1)[0].astype(int)
     grey = np.abs(struck.max(axis=2) - struck.min(axis=2)) < 25
     red = (struck[..., 2] > 150) & (struck[..., 1] < 130)
     assert grey.mean() > 0.7

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg.apps.recording.comparison import Comparison, Milliseconds, summary_of
-from edgeseg.apps.recording.pictures import Pictures
+from edgeseg.apps.recording.images import Images
 from edgeseg.apps.recording.reading import Recording
 from edgeseg.apps.recording.records import FRAME, RecordWriter, read_records
 from edgeseg.apps.recording.sink import FORMAT, RecordingSink
@@ -68,10 +68,10 @@ def test_another_bundle_is_compared_with_the_recorded_masks_and_shown(
     assert len(shares) == 2
     assert shares == sorted(shares, reverse=True)
     assert shares[0] >= report["changed_share"]
-    pictures = sorted(path.name for path in out.iterdir())
-    assert pictures == [each["picture"] for each in report["worst"]]
-    assert cv2.imread(str(out / pictures[0])).shape == (2 * 48 + 6, 2 * 64 + 6, 3)
-    assert f"wrote 2 pictures to {out}" in capsys.readouterr().out
+    images = sorted(path.name for path in out.iterdir())
+    assert images == [each["picture"] for each in report["worst"]]
+    assert cv2.imread(str(out / images[0])).shape == (2 * 48 + 6, 2 * 64 + 6, 3)
+    assert f"wrote 2 images to {out}" in capsys.readouterr().out
     assert replay(*words) == 2
     assert f"{out} exists; give --force" in capsys.readouterr().err
     assert replay(*words, "--force") == 0
@@ -243,17 +243,17 @@ def test_the_milliseconds_are_of_stages_and_frames() -> None:
     assert ms.summary()["inference"]["p99"] == pytest.approx(2.98)
 
 
-def test_a_picture_shows_where_they_differ(three_labels: LabelMap) -> None:
+def test_a_image_shows_where_they_differ(three_labels: LabelMap) -> None:
     comparison = Comparison(3, keep=1)
     frame = np.full((200, 300, 3), 90, np.uint8)
     before, after = np.zeros((200, 300), np.uint8), np.zeros((200, 300), np.uint8)
     after[150:, :100] = 2
     comparison.add("t", 1, frame, before, after)
-    picture = Pictures(three_labels, "old", "new").draw(comparison.worst[0])
-    assert picture.shape == (406, 606, 3)
-    red = np.all(picture == (60, 60, 255), axis=2)
+    image = Images(three_labels, "old", "new").draw(comparison.worst[0])
+    assert image.shape == (406, 606, 3)
+    red = np.all(image == (60, 60, 255), axis=2)
     assert red[206 + 160, 306 + 50]
     assert not red[206 + 100, 306 + 50]
     assert not red[:, :300].any()
-    np.testing.assert_array_equal(picture[150, 50], frame[0, 0])
-    assert picture[206 + 175, 50].tolist() != picture[206 + 100, 50].tolist()
+    np.testing.assert_array_equal(image[150, 50], frame[0, 0])
+    assert image[206 + 175, 50].tolist() != image[206 + 100, 50].tolist()

@@ -29,8 +29,8 @@ Run = Callable[..., int]
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in range(12):
         noise = np.random.default_rng(i).integers(0, 256, (240, 320, 3), np.uint8)
@@ -52,9 +52,9 @@ def run(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     return call
 
 
-def test_the_whole_road(run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_whole_road(run: Run, images: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert (
-        run("--source", pictures, "--save", "out/o.mp4", "--masks", "m", "--stats", "s.json", "--frames", 5)
+        run("--source", images, "--save", "out/o.mp4", "--masks", "m", "--stats", "s.json", "--frames", 5)
         == 0
     )
     out, err = capfd.readouterr()
@@ -107,77 +107,77 @@ def test_no_bundle_says_how_to_make_one(run: Run, capfd: pytest.CaptureFixture[s
     [
         (["--source", "3"], "there is no camera 3"),
         (["--source", "absent.mp4"], "there is no absent.mp4"),
-        (["--source", "PICTURES", "--frames", "0"], "--frames 0: expected 1 or more"),
-        (["--source", "PICTURES", "--variant", "int3"], "has no variant 'int3'; it has fp32"),
-        (["--source", "PICTURES", "--device", "cuda"], "or use --device cpu"),
-        (["--source", "PICTURES", "--threads", "0"], "--threads 0: expected a number of 1 or more, or auto"),
+        (["--source", "IMAGES", "--frames", "0"], "--frames 0: expected 1 or more"),
+        (["--source", "IMAGES", "--variant", "int3"], "has no variant 'int3'; it has fp32"),
+        (["--source", "IMAGES", "--device", "cuda"], "or use --device cpu"),
+        (["--source", "IMAGES", "--threads", "0"], "--threads 0: expected a number of 1 or more, or auto"),
         (
-            ["--source", "PICTURES", "--threads", "many"],
+            ["--source", "IMAGES", "--threads", "many"],
             "--threads many: expected a number of 1 or more, or auto",
         ),
-        (["--source", "PICTURES", "--batch", "-1"], "--batch -1: expected a number of 1 or more, or auto"),
-        (["--source", "PICTURES", "--trace", "pictures/p00.png"], "p00.png would replace the source"),
-        (["--source", "PICTURES", "--trace", "x.json", "--stats", "./x.json"], "would both write x.json"),
+        (["--source", "IMAGES", "--batch", "-1"], "--batch -1: expected a number of 1 or more, or auto"),
+        (["--source", "IMAGES", "--trace", "images/p00.png"], "p00.png would replace the source"),
+        (["--source", "IMAGES", "--trace", "x.json", "--stats", "./x.json"], "would both write x.json"),
         (
             [
                 "--source",
-                "PICTURES",
+                "IMAGES",
                 "--masks",
                 "x-1.mp4",
                 "--save",
                 "x.mp4",
                 "--source",
-                "PICTURES",
+                "IMAGES",
                 "--masks",
                 "x.mp4",
             ],
             "--save and --masks would both write x-1.mp4",
         ),
-        (["--source", "PICTURES", "--source", "absent.mp4"], "there is no absent.mp4"),
+        (["--source", "IMAGES", "--source", "absent.mp4"], "there is no absent.mp4"),
         (
-            ["--source", "PICTURES", "--source", "PICTURES", "--tile"],
-            "--tile takes one picture; got 2 times --source",
+            ["--source", "IMAGES", "--source", "IMAGES", "--tile"],
+            "--tile takes one image; got 2 times --source",
         ),
         (
-            ["--source", "PICTURES", "--masks", "pictures", "--force"],
-            "--masks: pictures would replace the source",
+            ["--source", "IMAGES", "--masks", "images", "--force"],
+            "--masks: images would replace the source",
         ),
-        (["--source", "PICTURES", "--stats", "pictures/p00.png"], "p00.png would replace the source"),
-        (["--source", "PICTURES", "--save", "pictures/p00.png/o.mp4"], "cannot write pictures/p00.png/o.mp4"),
+        (["--source", "IMAGES", "--stats", "images/p00.png"], "p00.png would replace the source"),
+        (["--source", "IMAGES", "--save", "images/p00.png/o.mp4"], "cannot write images/p00.png/o.mp4"),
     ],
 )
 def test_a_mistake_is_one_line(
-    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], options: list[str], message: str
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
-    code = run(*(str(pictures) if option == "PICTURES" else option for option in options))
+    code = run(*(str(images) if option == "IMAGES" else option for option in options))
     assert message in refused(code, capfd)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-def test_a_damaged_picture_ends_the_run_and_leaves_nothing(
-    bundle_folder: Path, pictures: Path, tmp_path: Path, suffix: str
+def test_a_damaged_image_ends_the_run_and_leaves_nothing(
+    bundle_folder: Path, images: Path, tmp_path: Path, suffix: str
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)
     whole = cv2.imencode(suffix, noise)[1].tobytes()
-    (pictures / f"p07x{suffix}").write_bytes(whole[:999])
+    (images / f"p07x{suffix}").write_bytes(whole[:999])
     before = set(tmp_path.iterdir())
     # A process of its own, in which OpenCV is told to be silent before it is loaded.
     done = subprocess.run(
-        [sys.executable, FRONT_DOOR, "--bundle", bundle_folder, "--source", pictures, "--save", "o.mp4"],
+        [sys.executable, FRONT_DOOR, "--bundle", bundle_folder, "--source", images, "--save", "o.mp4"],
         cwd=tmp_path, capture_output=True, text=True, timeout=50,
     )  # fmt: skip
     assert done.returncode == 2
     assert re.fullmatch(
-        rf"run_camera\.py: error: the picture .*p07x\{suffix} is damaged or truncated.*\n", done.stderr
+        rf"run_camera\.py: error: the image .*p07x\{suffix} is damaged or truncated.*\n", done.stderr
     )
     assert set(tmp_path.iterdir()) == before
 
 
 def test_without_display_or_output_it_saves_and_says_so(
-    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name in ("edgeseg-overlay.mp4", "edgeseg-overlay-2.mp4"):
-        assert run("--source", pictures, "--frames", 2) == 0
+        assert run("--source", images, "--frames", 2) == 0
         assert (
             f"not showing: there is no display (DISPLAY and WAYLAND_DISPLAY are not set); saving to {name} instead"
             in (capfd.readouterr().err)
@@ -186,11 +186,11 @@ def test_without_display_or_output_it_saves_and_says_so(
 
 
 def test_without_source_or_camera_it_plays_the_aerial_world_and_says_so(
-    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
     monkeypatch.setattr(
-        opening, "open_source", lambda uri, *rest: opened.append(uri) or open_source(str(pictures))
+        opening, "open_source", lambda uri, *rest: opened.append(uri) or open_source(str(images))
     )
     assert run("--stats", "s.json", "--frames", 2) == 0
     assert opened == ["aerial:7"]
@@ -201,7 +201,7 @@ def test_without_source_or_camera_it_plays_the_aerial_world_and_says_so(
 
 def test_a_failing_output_is_told_and_the_others_are_kept(
     run: Run,
-    pictures: Path,
+    images: Path,
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -210,7 +210,7 @@ def test_a_failing_output_is_told_and_the_others_are_kept(
         raise OutputError("cannot write masks to m: No space left on device; nothing was kept")
 
     monkeypatch.setattr(MasksSink, "write", full)
-    assert run("--source", pictures, "--save", "o.mp4", "--masks", "m") == 2
+    assert run("--source", images, "--save", "o.mp4", "--masks", "m") == 2
     out, err = capfd.readouterr()
     assert err == "masks m failed: cannot write masks to m: No space left on device; nothing was kept\n"
     assert "wrote video o.mp4" in out
@@ -219,13 +219,13 @@ def test_a_failing_output_is_told_and_the_others_are_kept(
 
 
 def test_several_sources_share_the_network(
-    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     options = [
         "--source",
-        pictures,
+        images,
         "--source",
-        pictures / "p03.png",
+        images / "p03.png",
         "--stats",
         "s.json",
         "--trace",
@@ -236,7 +236,7 @@ def test_several_sources_share_the_network(
     assert err == ""
     assert re.search(r"^sources +2$", out, re.M)
     assert re.search(r"^batch +\d \(1: \d+\.\d ms a frame, 2: \d+\.\d\)$", out, re.M)
-    assert re.search(r"^1 \S*pictures +4 +0 +0 ", out, re.M)
+    assert re.search(r"^1 \S*images +4 +0 +0 ", out, re.M)
     assert re.search(r"^2 \S*p03\.png +1 +0 +0 ", out, re.M)
     assert (
         "wrote trace t.json\nwrote video 1/o.mp4\nwrote masks m-1\nwrote video 2/o.mp4\nwrote masks m-2\n"
@@ -253,16 +253,16 @@ def test_several_sources_share_the_network(
 
 
 def test_a_source_that_fails_beside_others_is_told_and_they_are_kept(
-    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "a.png").write_bytes((pictures / "p00.png").read_bytes()[:999])
-    assert run("--source", broken, "--source", pictures, "--save", "o.mp4", "--batch", 2, "--threads", 1) == 2
+    (broken / "a.png").write_bytes((images / "p00.png").read_bytes()[:999])
+    assert run("--source", broken, "--source", images, "--save", "o.mp4", "--batch", 2, "--threads", 1) == 2
     out, err = capfd.readouterr()
-    assert "broken failed: the picture" in err
+    assert "broken failed: the image" in err
     assert "is damaged or truncated" in err
-    assert re.search(r"^  failed: the picture .*a\.png is damaged", out, re.M)
+    assert re.search(r"^  failed: the image .*a\.png is damaged", out, re.M)
     assert re.search(r"^batch +2$", out, re.M)
     assert re.findall("^wrote .*$", out, re.M) == ["wrote video o-2.mp4"]
     assert not (tmp_path / "o-1.mp4").exists()
@@ -270,12 +270,12 @@ def test_a_source_that_fails_beside_others_is_told_and_they_are_kept(
 
 
 def test_a_run_that_fails_keeps_its_trace(
-    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (pictures / "p07x.png").write_bytes((pictures / "p00.png").read_bytes()[:999])
-    assert run("--source", pictures, "--trace", "t.json") == 2
+    (images / "p07x.png").write_bytes((images / "p00.png").read_bytes()[:999])
+    assert run("--source", images, "--trace", "t.json") == 2
     err = capfd.readouterr().err
-    assert err.startswith("wrote trace t.json\nrun_camera.py: error: the picture ")
+    assert err.startswith("wrote trace t.json\nrun_camera.py: error: the image ")
     names = [
         e["name"] for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if e["ph"] == "X"
     ]
@@ -283,12 +283,12 @@ def test_a_run_that_fails_keeps_its_trace(
 
 
 def test_the_stages_leave_the_cpus_to_inference(
-    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     during = []
     monkeypatch.setattr(MasksSink, "write", lambda self, output: during.append(cv2.getNumThreads()))
     before = cv2.getNumThreads()
-    run("--source", pictures / "p00.png", "--masks", "m")
+    run("--source", images / "p00.png", "--masks", "m")
     assert during == [1]
     assert cv2.getNumThreads() == before
 
@@ -312,11 +312,11 @@ sys.exit(run_verb("run", sys.argv[2:], prog="run_camera.py"))
     ],
 )
 def test_a_full_disk_leaves_nothing_half_written(
-    bundle_folder: Path, pictures: Path, tmp_path: Path, limit: int, options: list[str], message: str
+    bundle_folder: Path, images: Path, tmp_path: Path, limit: int, options: list[str], message: str
 ) -> None:
     # A limit on the size of a file is what a full disk looks like to the one who writes it.
     before = set(tmp_path.iterdir())
-    args = [str(limit), "--bundle", str(bundle_folder), "--source", str(pictures), *options]
+    args = [str(limit), "--bundle", str(bundle_folder), "--source", str(images), *options]
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, *args], cwd=tmp_path, capture_output=True, text=True, timeout=50
     )
@@ -331,14 +331,14 @@ def test_a_full_disk_leaves_nothing_half_written(
     [("--save", "o.mp4"), ("--masks", "m"), ("--stats", "s.json"), ("--trace", "t.json"), ("--record", "r")],
 )
 def test_of_two_runs_that_write_one_name_the_second_is_refused(
-    run: Run, pictures: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, option: str, name: str
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, option: str, name: str
 ) -> None:
     with claimed(tmp_path / name):
-        assert run("--source", pictures, "--frames", 2, option, name) == 2
+        assert run("--source", images, "--frames", 2, option, name) == 2
         error = capfd.readouterr().err
         assert f"error: {option}: {name} is being written by another process (PID {os.getpid()})" in error
         assert not (tmp_path / name).exists()
-    assert run("--source", pictures, "--frames", 2, option, name) == 0
+    assert run("--source", images, "--frames", 2, option, name) == 0
     assert (tmp_path / name).exists()
     assert not list(tmp_path.glob(".*.lock"))
 

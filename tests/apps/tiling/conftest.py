@@ -1,4 +1,4 @@
-"""A network whose every logit sees its own few pixels alone, at two input sizes: as tiles, and the picture whole."""
+"""A network whose every logit sees its own few pixels alone, at two input sizes: as tiles, and the image whole."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import pytest
 from edgeseg import Segmenter
-from edgeseg.apps.tiling import Tiling, open_class_map, segment_picture
+from edgeseg.apps.tiling import Tiling, open_class_map, segment_image
 from edgeseg.apps.tiling.segment import TilingReport
-from edgeseg.apps.tiling.sources import Picture
+from edgeseg.apps.tiling.sources import Image
 from edgeseg.apps.tiling.targets import ClassMapFile
 from onnx import helper, numpy_helper
 
@@ -78,15 +78,15 @@ class InMemory(ClassMapFile):
 
 @pytest.fixture
 def tiled() -> Callable[..., tuple[np.ndarray, TilingReport]]:
-    """Segments a picture in memory: ``classes, report = tiled(segmenter, picture, tile, overlap)``."""
+    """Segments an image in memory: ``classes, report = tiled(segmenter, image, tile, overlap)``."""
 
     def run(
-        segmenter: Segmenter, picture: Picture, tile: object = None, overlap: int = 0
+        segmenter: Segmenter, image: Image, tile: object = None, overlap: int = 0
     ) -> tuple[np.ndarray, TilingReport]:
-        class_map = InMemory(picture.size_hw)
+        class_map = InMemory(image.size_hw)
         tiling = Tiling.of(segmenter.bundle, tile, overlap)  # type: ignore[arg-type]
-        report = segment_picture(segmenter, picture, class_map, tiling)
-        assert class_map.classes.shape == picture.size_hw
+        report = segment_image(segmenter, image, class_map, tiling)
+        assert class_map.classes.shape == image.size_hw
         assert class_map.classes.dtype == np.uint8
         counts = np.bincount(class_map.classes.ravel(), minlength=256)
         np.testing.assert_array_equal(report.pixels_of, counts)
@@ -97,30 +97,30 @@ def tiled() -> Callable[..., tuple[np.ndarray, TilingReport]]:
 
 @pytest.fixture
 def tiled_to(tmp_path: Path) -> Callable[..., TilingReport]:
-    """Segments a picture to a file: ``tiled_to(path, segmenter, picture, tile, overlap)``."""
+    """Segments an image to a file: ``tiled_to(path, segmenter, image, tile, overlap)``."""
 
     def run(
-        path: Path, segmenter: Segmenter, picture: Picture, tile: object = None, overlap: int = 0
+        path: Path, segmenter: Segmenter, image: Image, tile: object = None, overlap: int = 0
     ) -> TilingReport:
         tiling = Tiling.of(segmenter.bundle, tile, overlap)  # type: ignore[arg-type]
-        with open_class_map(path, picture, segmenter.labels) as class_map:
-            return segment_picture(segmenter, picture, class_map, tiling)
+        with open_class_map(path, image, segmenter.labels) as class_map:
+            return segment_image(segmenter, image, class_map, tiling)
 
     return run
 
 
-def make_picture(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """A picture with large and small things in it, uint8 [H, W, 3]."""
+def make_image(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """An image with large and small things in it, uint8 [H, W, 3]."""
     generator = np.random.default_rng(seed)
-    picture = np.zeros((*size_hw, 3), np.float32)
+    image = np.zeros((*size_hw, 3), np.float32)
     for cell in (37, 11, 3):
         grid = generator.uniform(0, 255, (size_hw[0] // cell + 2, size_hw[1] // cell + 2, 3)).astype(
             np.float32
         )
-        picture += cv2.resize(grid, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.clip(128 + 2.5 * (picture - picture.mean()) / 3, 0, 255).astype(np.uint8)
+        image += cv2.resize(grid, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.clip(128 + 2.5 * (image - image.mean()) / 3, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
-def picture_of() -> Callable[..., np.ndarray]:
-    return make_picture
+def image_of() -> Callable[..., np.ndarray]:
+    return make_image

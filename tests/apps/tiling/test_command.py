@@ -31,19 +31,19 @@ def run(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 @pytest.fixture
-def picture(tmp_path: Path, picture_of: Callable[..., np.ndarray]) -> Path:
-    cv2.imwrite(str(tmp_path / "p.png"), picture_of((170, 250)))
+def image(tmp_path: Path, image_of: Callable[..., np.ndarray]) -> Path:
+    cv2.imwrite(str(tmp_path / "p.png"), image_of((170, 250)))
     return tmp_path / "p.png"
 
 
 def test_the_whole_road(
-    run: Run, picture: Path, bundle_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    run: Run, image: Path, bundle_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--source", "p.png", "--tile", 96, "--overlap", 16, "--stats", "s.json") == 0
     out, err = capfd.readouterr()
     assert err == ""
     assert re.search(r"^bundle +tiny, fp32 with onnxruntime on cpu$", out, re.M)
-    assert re.search(r"^picture +p\.png, 170 x 250, 0\.0 megapixels$", out, re.M)
+    assert re.search(r"^image +p\.png, 170 x 250, 0\.0 megapixels$", out, re.M)
     assert re.search(r"^tiles +12 of 64 x 96, overlap 16 x 16$", out, re.M)
     assert re.search(r"^rate +\d+\.\d megapixels a second, \d+\.\d s$", out, re.M)
     assert re.search(r"^grey +\d+\.\d%  #+$", out, re.M)
@@ -63,7 +63,7 @@ def test_the_whole_road(
     np.testing.assert_array_equal(np.asarray(mask.convert("RGB")), palette[classes])
 
 
-def test_a_real_picture_upright_and_with_the_networks_own_tiles(
+def test_a_real_image_upright_and_with_the_networks_own_tiles(
     run: Run, shared_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     photo = sorted((shared_data / "camvid" / "JPEGImages").iterdir())[0]
@@ -91,13 +91,13 @@ def test_a_real_picture_upright_and_with_the_networks_own_tiles(
         ),
         (["--source", "p.png", "--tile", "--show"], "--show does not go with --tile"),
         (["--source", "p.png", "--tile", "--frames", "3"], "--frames does not go with --tile"),
-        (["--tile"], "--tile takes one picture: name it with --source"),
+        (["--tile"], "--tile takes one image: name it with --source"),
         (["--source", "p.png", "--tile", "big"], "--tile big: expected the longer side in pixels"),
         (["--source", "p.png", "--tile", "0"], "--tile 0: expected 1 to 16384"),
         (["--source", "p.png", "--tile", "12x"], "'12x' is not a size"),
         (["--source", "p.png", "--tile", "--overlap", "32"], "expected 0 to 31, such as 4"),
-        (["--source", "absent.png", "--tile"], "absent.png does not exist; tiling takes one picture"),
-        (["--source", ".", "--tile"], ". is no picture; tiling takes one picture"),
+        (["--source", "absent.png", "--tile"], "absent.png does not exist; tiling takes one image"),
+        (["--source", ".", "--tile"], ". is no image; tiling takes one image"),
         (
             ["--source", "p.png", "--tile", "--out", "c.tif"],
             "the class map of p.png is a png file; got c.tif",
@@ -110,13 +110,13 @@ def test_a_real_picture_upright_and_with_the_networks_own_tiles(
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
     run: Run,
-    picture: Path,
+    image: Path,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     options: list[str],
     message: str,
 ) -> None:
-    (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:900])
+    (tmp_path / "cut.png").write_bytes(image.read_bytes()[:900])
     cv2.imwrite(str(tmp_path / "deep.png"), np.zeros((9, 9, 3), np.uint16))
     before = set(tmp_path.iterdir())
     assert run(*options) == 2
@@ -171,7 +171,7 @@ sys.exit(run_verb("run", sys.argv[1:], prog="edgeseg run"))
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_memory_does_not_grow_with_the_picture(
+def test_memory_does_not_grow_with_the_image(
     open_segmenter: Callable[..., Segmenter], tmp_path: Path
 ) -> None:
     """A GeoTIFF of 2 megapixels and one of 64, each in a process of its own: 190 MB of pixels more, if held."""

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg import LabelMap, Segmenter
-from edgeseg.apps.tiling import Tiling, geotiff, open_class_map, open_picture, segment_picture
+from edgeseg.apps.tiling import Tiling, geotiff, open_class_map, open_image, segment_image
 from edgeseg.apps.tiling.segment import TilingReport
-from edgeseg.apps.tiling.sources import WholePicture
+from edgeseg.apps.tiling.sources import WholeImage
 from edgeseg.core.errors import MissingDependencyError, OutputError, SourceError
 from edgeseg.core.labels import VOID
 
@@ -51,8 +51,8 @@ def write(path: Path, bands: np.ndarray, mask: np.ndarray | None = None, **optio
 
 
 @pytest.fixture
-def bands(picture_of: Callable[..., np.ndarray]) -> np.ndarray:
-    return np.moveaxis(picture_of((150, 230))[..., ::-1], 2, 0)  # [3, H, W] RGB
+def bands(image_of: Callable[..., np.ndarray]) -> np.ndarray:
+    return np.moveaxis(image_of((150, 230))[..., ::-1], 2, 0)  # [3, H, W] RGB
 
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
@@ -78,10 +78,10 @@ def test_windows_are_what_the_file_holds(
     with rasterio.open(path) as file:
         whole_bgr = np.moveaxis(file.read(), 0, 2)[..., ::-1]
     assert np.abs(whole_bgr.astype(int) - np.moveaxis(bands, 0, 2)[..., ::-1]).mean() < 6  # JPEG's loss
-    with open_picture(path, (64, 64)) as picture:
-        assert picture.size_hw == (150, 230)
+    with open_image(path, (64, 64)) as image:
+        assert image.size_hw == (150, 230)
         for top, left, height, width in ((0, 0, 150, 230), (13, 60, 80, 70), (149, 229, 1, 1)):
-            window, valid = picture.read(top, left, height, width)
+            window, valid = image.read(top, left, height, width)
             np.testing.assert_array_equal(window, whole_bgr[top : top + height, left : left + width])
             assert window.flags.c_contiguous
             assert valid is None
@@ -89,24 +89,24 @@ def test_windows_are_what_the_file_holds(
 
 def test_grey_palette_and_other_orders_of_bands(tmp_path: Path, bands: np.ndarray) -> None:
     grey = write(tmp_path / "grey.tif", bands[:1])
-    with open_picture(grey) as picture:
+    with open_image(grey) as image:
         np.testing.assert_array_equal(
-            picture.read(0, 0, 150, 230)[0], np.repeat(bands[0][..., None], 3, axis=2)
+            image.read(0, 0, 150, 230)[0], np.repeat(bands[0][..., None], 3, axis=2)
         )
     indexed = write(tmp_path / "indexed.tif", bands[:1], photometric="palette")
     with rasterio.open(indexed, "r+") as file:
         file.write_colormap(1, {index: (index, 255 - index, 7, 255) for index in range(256)})
-    with open_picture(indexed) as picture:
+    with open_image(indexed) as image:
         bgr = np.stack([np.full_like(bands[0], 7), 255 - bands[0], bands[0]], axis=2)
-        np.testing.assert_array_equal(picture.read(0, 0, 150, 230)[0], bgr)
+        np.testing.assert_array_equal(image.read(0, 0, 150, 230)[0], bgr)
     turned = write(
         tmp_path / "turned.tif", np.concatenate([bands[::-1], bands[:1]]), photometric="minisblack"
     )
     with rasterio.open(turned, "r+") as file:
         names = ("blue", "green", "red", "undefined")
         file.colorinterp = [rasterio.enums.ColorInterp[name] for name in names]
-    with open_picture(turned) as picture:
-        window, valid = picture.read(0, 0, 150, 230)
+    with open_image(turned) as image:
+        window, valid = image.read(0, 0, 150, 230)
         np.testing.assert_array_equal(window, np.moveaxis(bands[::-1], 0, 2))
         assert valid is None
 
@@ -123,8 +123,8 @@ def test_what_has_no_data_is_not_valid(tmp_path: Path, bands: np.ndarray, kind: 
         path = write(tmp_path / "a.tif", np.where(hole, 0, bands).astype(np.uint8), nodata=0)
     else:
         path = write(tmp_path / "a.tif", bands, mask=~hole)
-    with open_picture(path) as picture:
-        window, valid = picture.read(10, 50, 100, 150)
+    with open_image(path) as image:
+        window, valid = image.read(10, 50, 100, 150)
     assert valid is not None
     np.testing.assert_array_equal(valid, ~hole[10:110, 50:200])
     np.testing.assert_array_equal(window[valid], np.moveaxis(bands[::-1], 0, 2)[10:110, 50:200][valid])
@@ -135,19 +135,19 @@ def segment(
 ) -> TilingReport:
     tiling = Tiling.of(segmenter.bundle, None, overlap)
     with (
-        open_picture(source, tiling.tile_hw) as picture,
-        open_class_map(out, picture, segmenter.labels, force) as class_map,
+        open_image(source, tiling.tile_hw) as image,
+        open_class_map(out, image, segmenter.labels, force) as class_map,
     ):
-        return segment_picture(segmenter, picture, class_map, tiling)
+        return segment_image(segmenter, image, class_map, tiling)
 
 
-def test_the_class_map_lies_where_the_picture_lies(
+def test_the_class_map_lies_where_the_image_lies(
     tmp_path: Path, open_segmenter: OpenSegmenter, tiled: Callable[..., tuple[np.ndarray, TilingReport]],
-    picture_of: Callable[..., np.ndarray],
+    image_of: Callable[..., np.ndarray],
 ) -> None:  # fmt: skip
-    segmenter, picture_bgr = open_segmenter(), np.maximum(picture_of((700, 530)), 1)
-    picture_bgr[100:300, 50:250] = 0
-    path = write(tmp_path / "a.tif", np.moveaxis(picture_bgr[..., ::-1], 2, 0), nodata=0, **TILED)
+    segmenter, image_bgr = open_segmenter(), np.maximum(image_of((700, 530)), 1)
+    image_bgr[100:300, 50:250] = 0
+    path = write(tmp_path / "a.tif", np.moveaxis(image_bgr[..., ::-1], 2, 0), nodata=0, **TILED)
     report = segment(segmenter, path, tmp_path / "out" / "classes.tif")
     assert report.empty_tiles > 0
     with rasterio.open(tmp_path / "out" / "classes.tif") as file:
@@ -164,8 +164,8 @@ def test_the_class_map_lies_where_the_picture_lies(
         assert file.colormap(1)[VOID][:3] == tuple(palette[VOID].tolist())
         assert file.tags(1)["class_2"] == "bright"
         classes = file.read(1)
-    alpha = np.where((picture_bgr == 0).all(axis=2), 0, 255).astype(np.uint8)
-    expected, _ = tiled(segmenter, WholePicture(np.dstack([picture_bgr, alpha])), None, 8)
+    alpha = np.where((image_bgr == 0).all(axis=2), 0, 255).astype(np.uint8)
+    expected, _ = tiled(segmenter, WholeImage(np.dstack([image_bgr, alpha])), None, 8)
     np.testing.assert_array_equal(classes, expected)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["classes.tif"]
 
@@ -190,7 +190,7 @@ def test_gdals_cache_is_bounded_and_given_back(tmp_path: Path, bands: np.ndarray
 
     path = write(tmp_path / "a.tif", bands, compress="lzw", blockysize=7)
     before = get_gdal_config("GDAL_CACHEMAX")
-    with open_picture(path, (64, 64)):
+    with open_image(path, (64, 64)):
         assert get_gdal_config("GDAL_CACHEMAX") == (64 // 7 + 2) * 7 * 230 * 3 + (16 << 20)
     assert get_gdal_config("GDAL_CACHEMAX") == before
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_read_is_refused(
 ) -> None:
     def refused(path: Path) -> str:
         with pytest.raises(SourceError) as error:
-            open_picture(path)
+            open_image(path)
         assert "\n" not in str(error.value)
         return str(error.value)
 
@@ -220,17 +220,17 @@ def test_a_name_that_gdal_cannot_take_is_said(tmp_path: Path, bands: np.ndarray,
     named = tmp_path / os.fsdecode(b"t\xff.tif")
     write(tmp_path / "a.tif", bands).rename(named)
     with pytest.raises(SourceError, match="the name is not UTF-8, and GDAL"):
-        open_picture(named)
-    with open_picture(write(tmp_path / "b.tif", bands)) as picture:
+        open_image(named)
+    with open_image(write(tmp_path / "b.tif", bands)) as image:
         with pytest.raises(OutputError, match="the name is not UTF-8, and GDAL"):
-            open_class_map(tmp_path / os.fsdecode(b"c\xff.tif"), picture, labels)
+            open_class_map(tmp_path / os.fsdecode(b"c\xff.tif"), image, labels)
         assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_truncated_file_ends_the_run_and_leaves_nothing(
-    tmp_path: Path, open_segmenter: OpenSegmenter, picture_of: Callable[..., np.ndarray]
+    tmp_path: Path, open_segmenter: OpenSegmenter, image_of: Callable[..., np.ndarray]
 ) -> None:
-    path = write(tmp_path / "a.tif", np.moveaxis(picture_of((300, 300)), 2, 0), compress="deflate", **TILED)
+    path = write(tmp_path / "a.tif", np.moveaxis(image_of((300, 300)), 2, 0), compress="deflate", **TILED)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(SourceError, match=r"a\.tif is damaged or truncated near row \d+, column \d+: "):
         segment(open_segmenter(), path, tmp_path / "classes.tif")
@@ -238,13 +238,13 @@ def test_a_truncated_file_ends_the_run_and_leaves_nothing(
 
 
 def test_the_name_of_the_class_map_must_fit(tmp_path: Path, bands: np.ndarray, labels: LabelMap) -> None:
-    with open_picture(write(tmp_path / "a.tif", bands)) as picture:
+    with open_image(write(tmp_path / "a.tif", bands)) as image:
         with pytest.raises(
             OutputError, match=r"the class map of .*a\.tif is a tif file; got .*b\.png: name it so"
         ):
-            open_class_map(tmp_path / "b.png", picture, labels)
+            open_class_map(tmp_path / "b.png", image, labels)
         with pytest.raises(OutputError, match=r"a\.tif exists; give --force"):
-            open_class_map(tmp_path / "a.tif", picture, labels)
+            open_class_map(tmp_path / "a.tif", image, labels)
 
 
 LIMITED = """
@@ -253,16 +253,16 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from edgeseg import LabelMap
 from edgeseg.core.errors import OutputError
-from edgeseg.apps.tiling import open_class_map, open_picture
+from edgeseg.apps.tiling import open_class_map, open_image
 import numpy as np
 labels = LabelMap.generic(250)
-with open_picture(sys.argv[1]) as picture:
+with open_image(sys.argv[1]) as image:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
     try:
-        with open_class_map(sys.argv[2], picture, labels) as class_map:
+        with open_class_map(sys.argv[2], image, labels) as class_map:
             noise = np.random.default_rng(0)
-            for _ in range(picture.size_hw[0] // 50):
-                class_map.write(noise.integers(0, 250, (50, picture.size_hw[1]), np.uint8))
+            for _ in range(image.size_hw[0] // 50):
+                class_map.write(noise.integers(0, 250, (50, image.size_hw[1]), np.uint8))
     except OutputError as error:
         sys.exit(f"refused: {error}")
 """
@@ -296,8 +296,8 @@ def test_a_block_that_is_lost_without_a_word_is_found(
         def close(self) -> None:
             self._dataset.close()
 
-    with open_picture(write(tmp_path / "a.tif", bands)) as picture:
-        class_map = open_class_map(tmp_path / "b.tif", picture, labels)
+    with open_image(write(tmp_path / "a.tif", bands)) as image:
+        class_map = open_class_map(tmp_path / "b.tif", image, labels)
         class_map._dataset = Forgetful(class_map._dataset)
         class_map.write(np.ones((150, 230), np.uint8))
         with pytest.raises(OutputError, match=r"b\.tif: it reads back otherwise, as when the disk is full"):
@@ -306,8 +306,8 @@ def test_a_block_that_is_lost_without_a_word_is_found(
 
 
 def test_a_class_map_that_lacks_rows_is_not_kept(tmp_path: Path, bands: np.ndarray, labels: LabelMap) -> None:
-    with open_picture(write(tmp_path / "a.tif", bands)) as picture:
-        class_map = open_class_map(tmp_path / "b.tif", picture, labels)
+    with open_image(write(tmp_path / "a.tif", bands)) as image:
+        class_map = open_class_map(tmp_path / "b.tif", image, labels)
         class_map.write(np.ones((149, 230), np.uint8))
         with pytest.raises(OutputError, match=r"b\.tif was given 149 of 150 rows, and is not kept"):
             class_map.close(commit=True)
@@ -321,11 +321,11 @@ def without_rasterio(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_rasterio")
 def test_without_rasterio_a_small_plain_tiff_is_read_whole(tmp_path: Path, bands: np.ndarray) -> None:
-    picture_bgr = np.moveaxis(bands[::-1], 0, 2)
-    cv2.imwrite(str(tmp_path / "a.tif"), picture_bgr)
-    with open_picture(tmp_path / "a.tif") as picture:
-        assert isinstance(picture, WholePicture)
-        np.testing.assert_array_equal(picture.read(0, 0, 150, 230)[0], picture_bgr)
+    image_bgr = np.moveaxis(bands[::-1], 0, 2)
+    cv2.imwrite(str(tmp_path / "a.tif"), image_bgr)
+    with open_image(tmp_path / "a.tif") as image:
+        assert isinstance(image, WholeImage)
+        np.testing.assert_array_equal(image.read(0, 0, 150, 230)[0], image_bgr)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_without_rasterio_other_tiffs_say_what_to_install(
         path = write(tmp_path / "a.tif", bands, **options)
     monkeypatch.setitem(sys.modules, "rasterio", None)
     with pytest.raises(MissingDependencyError) as error:
-        open_picture(path)
+        open_image(path)
     assert str(error.value) == (
         f'{path}, which {reason}, needs rasterio, which is not installed: pip install "edgeseg[ortho]"'
     )

@@ -30,7 +30,7 @@ shapes = st.builds(
 
 
 @given(shapes, st.integers(1, 3000), st.floats(0, 0.95), st.integers(1, 5000))
-def test_tiles_cover_the_picture_on_one_lattice(shape: Shape, tile: int, share: float, length: int) -> None:
+def test_tiles_cover_the_image_on_one_lattice(shape: Shape, tile: int, share: float, length: int) -> None:
     try:
         whole = Tiling.of(shape, tile, 0)  # type: ignore[arg-type]
         overlap = int(share * min(whole.tile_hw))

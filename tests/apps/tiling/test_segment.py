@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edgeseg import Segmenter
 from edgeseg.apps.tiling.segment import TilingReport
-from edgeseg.apps.tiling.sources import Picture, Pixels, WholePicture
+from edgeseg.apps.tiling.sources import Image, Pixels, WholeImage
 from edgeseg.core.errors import BackendError, SourceError
 from edgeseg.core.labels import VOID
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 Tiled = Callable[..., tuple[np.ndarray, TilingReport]]
 OpenSegmenter = Callable[..., Segmenter]
-PictureOf = Callable[..., np.ndarray]
+ImageOf = Callable[..., np.ndarray]
 
 
 def round_up(side: int, unit: int) -> int:
@@ -27,10 +27,10 @@ def round_up(side: int, unit: int) -> int:
 
 
 def assert_same_but_for_ties(
-    classes: np.ndarray, segmenter: Segmenter, picture_bgr: np.ndarray, tie: float = 1e-6
+    classes: np.ndarray, segmenter: Segmenter, image_bgr: np.ndarray, tie: float = 1e-6
 ) -> None:
-    """Compares with the network that sees the picture whole. Logits are at most 1; averages round in the 7th digit."""
-    result = segmenter(picture_bgr, margin=True)
+    """Compares with the network that sees the image whole. Logits are at most 1; averages round in the 7th digit."""
+    result = segmenter(image_bgr, margin=True)
     assert result.margin is not None
     height, width = classes.shape
     differ = classes != result.classes[:height, :width]
@@ -56,18 +56,18 @@ def test_tiled_is_the_same_as_whole(
     stride: int,
     open_segmenter: OpenSegmenter,
     tiled: Tiled,
-    picture_of: PictureOf,
+    image_of: ImageOf,
 ) -> None:
     """Any size, any overlap: where the network's field is small, no pixel tells that there were tiles."""
-    picture_bgr = picture_of((height, width), seed=height)
-    classes, report = tiled(open_segmenter(stride=stride), WholePicture(picture_bgr), None, overlap)
+    image_bgr = image_of((height, width), seed=height)
+    classes, report = tiled(open_segmenter(stride=stride), WholeImage(image_bgr), None, overlap)
     below, right = round_up(height, stride) - height, round_up(width, stride) - width
-    padded = cv2.copyMakeBorder(picture_bgr, 0, below, 0, right, cv2.BORDER_REFLECT_101)
+    padded = cv2.copyMakeBorder(image_bgr, 0, below, 0, right, cv2.BORDER_REFLECT_101)
     if (
         height < 32 or width < 48
-    ):  # the lattice of a small picture goes on beyond its edge, where it is mirrored
+    ):  # the lattice of a small image goes on beyond its edge, where it is mirrored
         padded = cv2.copyMakeBorder(
-            picture_bgr, 0, max(below, 32 - height), 0, max(right, 48 - width), cv2.BORDER_REFLECT_101
+            image_bgr, 0, max(below, 32 - height), 0, max(right, 48 - width), cv2.BORDER_REFLECT_101
         )
     whole = open_segmenter((padded.shape[0], padded.shape[1]), stride)
     assert_same_but_for_ties(classes, whole, padded)
@@ -80,33 +80,31 @@ def test_tiled_is_the_same_as_whole(
     [(4, 96, 0), (4, 96, 40), (4, 192, 16), (1, 96, 16), (1, 72, 0), (1, 72, 40), (1, 24, 0), (1, 24, 8)],
 )
 def test_tiles_may_be_larger_or_smaller_than_the_network(
-    stride: int, tile: int, overlap: int, open_segmenter: OpenSegmenter, tiled: Tiled, picture_of: PictureOf
+    stride: int, tile: int, overlap: int, open_segmenter: OpenSegmenter, tiled: Tiled, image_of: ImageOf
 ) -> None:
-    """Against the picture stretched whole to the scale that the tiles have."""
-    picture_bgr = picture_of((384, 576))
-    classes, _ = tiled(open_segmenter(stride=stride), WholePicture(picture_bgr), tile, overlap)
+    """Against the image stretched whole to the scale that the tiles have."""
+    image_bgr = image_of((384, 576))
+    classes, _ = tiled(open_segmenter(stride=stride), WholeImage(image_bgr), tile, overlap)
     whole = open_segmenter((384 * 48 // tile, 576 * 48 // tile), stride)
-    result = whole(picture_bgr)
+    result = whole(image_bgr)
     # Where pixels are stretched, a tile's outermost ones have no neighbour to be interpolated with.
     assert (classes != result.classes).mean() < (1e-4 if tile >= 96 else 0.03)
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (300, 1), (2, 5), (33, 49)])
-def test_small_and_thin_pictures(
-    size_hw: tuple[int, int], open_segmenter: OpenSegmenter, tiled: Tiled
-) -> None:
+def test_small_and_thin_images(size_hw: tuple[int, int], open_segmenter: OpenSegmenter, tiled: Tiled) -> None:
     for value, class_id in ((40, 0), (128, 1), (215, 2)):
-        classes, _ = tiled(open_segmenter(), WholePicture(np.full((*size_hw, 3), value, np.uint8)), 96, 8)
+        classes, _ = tiled(open_segmenter(), WholeImage(np.full((*size_hw, 3), value, np.uint8)), 96, 8)
         np.testing.assert_array_equal(classes, class_id)
 
 
-def test_a_picture_of_one_tile_is_a_frame(
-    open_segmenter: OpenSegmenter, tiled: Tiled, picture_of: PictureOf
+def test_a_image_of_one_tile_is_a_frame(
+    open_segmenter: OpenSegmenter, tiled: Tiled, image_of: ImageOf
 ) -> None:
-    picture_bgr = picture_of((64, 96))
-    classes, report = tiled(open_segmenter(), WholePicture(picture_bgr), 96, 8)
+    image_bgr = image_of((64, 96))
+    classes, report = tiled(open_segmenter(), WholeImage(image_bgr), 96, 8)
     assert report.tiles == 1
-    np.testing.assert_array_equal(classes, open_segmenter()(picture_bgr).classes)
+    np.testing.assert_array_equal(classes, open_segmenter()(image_bgr).classes)
 
 
 def test_overlap_mends_the_seams_of_a_network_that_looks_around(
@@ -116,12 +114,12 @@ def test_overlap_mends_the_seams_of_a_network_that_looks_around(
     reach, stride = 2, 4
     down, along = np.ogrid[:320, :480]
     waves = np.sin(down / 13) + np.sin(along / 17)
-    picture_bgr = np.repeat((127.5 + 63 * waves).astype(np.uint8)[..., None], 3, axis=2)
+    image_bgr = np.repeat((127.5 + 63 * waves).astype(np.uint8)[..., None], 3, axis=2)
     tiles, whole = open_segmenter((64, 96), stride, reach), open_segmenter((320, 480), stride, reach)
-    truth = whole(picture_bgr).classes
+    truth = whole(image_bgr).classes
     shares = []
     for overlap in (0, 16, 32):
-        classes, report = tiled(tiles, WholePicture(picture_bgr), None, overlap)
+        classes, report = tiled(tiles, WholeImage(image_bgr), None, overlap)
         differ = classes != truth
         shares.append(differ.mean())
         axes = [(64, 320), (96, 480)]
@@ -129,7 +127,7 @@ def test_overlap_mends_the_seams_of_a_network_that_looks_around(
         for (tile, length), close in zip(axes, near, strict=True):
             for start in sorted({*range(0, length - tile, tile - overlap), length - tile}):
                 for edge in (start, start + tile):
-                    if 0 < edge < length:  # the picture's own edge is one for the whole network too
+                    if 0 < edge < length:  # the image's own edge is one for the whole network too
                         spoilt = (reach + 1) * stride
                         close[max(0, edge - spoilt) : edge + spoilt] = True
         apart = ~(near[0][:, None] | near[1])
@@ -164,13 +162,13 @@ def test_a_tile_that_is_not_finite_is_void(
     value: float,
     open_segmenter: OpenSegmenter,
     tiled: Tiled,
-    picture_of: PictureOf,
+    image_of: ImageOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    segmenter, picture = open_segmenter(), WholePicture(picture_of((100, 150)))
-    whole, _ = tiled(segmenter, picture, None, 8)
+    segmenter, image = open_segmenter(), WholeImage(image_of((100, 150)))
+    whole, _ = tiled(segmenter, image, None, 8)
     monkeypatch.setattr(segmenter.backend, "infer", Counting(segmenter, (5, 15), value).infer)
-    classes, report = tiled(segmenter, picture, None, 8)
+    classes, report = tiled(segmenter, image, None, 8)
     # Tiles of 32 x 48, 24 and 40 apart, the last of each kind ending with the lattice, 4 rows and 4 columns.
     assert (report.tiles, report.not_finite_tiles) == (16, 2)
     broken = np.zeros((100, 150), bool)
@@ -184,39 +182,39 @@ def test_a_tile_that_is_not_finite_is_void(
 
 
 def test_pixels_without_data_are_void_and_empty_tiles_are_not_inferred(
-    open_segmenter: OpenSegmenter, tiled: Tiled, picture_of: PictureOf, monkeypatch: pytest.MonkeyPatch
+    open_segmenter: OpenSegmenter, tiled: Tiled, image_of: ImageOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    segmenter, picture_bgr = open_segmenter(), picture_of((200, 300))
-    whole, _ = tiled(segmenter, WholePicture(picture_bgr), None, 8)
+    segmenter, image_bgr = open_segmenter(), image_of((200, 300))
+    whole, _ = tiled(segmenter, WholeImage(image_bgr), None, 8)
     alpha = np.full((200, 300), 255, np.uint8)
     alpha[:120, 90:] = 0
     alpha[150, 150] = 0
     counting = Counting(segmenter)
     monkeypatch.setattr(segmenter.backend, "infer", counting.infer)
-    classes, report = tiled(segmenter, WholePicture(np.dstack([picture_bgr, alpha])), None, 8)
+    classes, report = tiled(segmenter, WholeImage(np.dstack([image_bgr, alpha])), None, 8)
     np.testing.assert_array_equal(classes == VOID, alpha == 0)
     np.testing.assert_array_equal(classes[alpha > 0], whole[alpha > 0])
     assert report.empty_tiles > 10
     assert counting.calls == report.tiles - report.empty_tiles
 
 
-def test_a_picture_without_any_data_is_all_void(open_segmenter: OpenSegmenter, tiled: Tiled) -> None:
-    classes, report = tiled(open_segmenter(), WholePicture(np.zeros((70, 90, 4), np.uint8)), None, 8)
+def test_a_image_without_any_data_is_all_void(open_segmenter: OpenSegmenter, tiled: Tiled) -> None:
+    classes, report = tiled(open_segmenter(), WholeImage(np.zeros((70, 90, 4), np.uint8)), None, 8)
     np.testing.assert_array_equal(classes, VOID)
     assert report.empty_tiles == report.tiles
 
 
 def test_logits_of_another_shape_are_refused(
-    open_segmenter: OpenSegmenter, tiled: Tiled, picture_of: PictureOf, monkeypatch: pytest.MonkeyPatch
+    open_segmenter: OpenSegmenter, tiled: Tiled, image_of: ImageOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segmenter = open_segmenter()
     monkeypatch.setattr(segmenter.backend, "infer", lambda frame: np.zeros((1, 3, 4, 6), np.float32))
     with pytest.raises(BackendError, match=r"logits of shape \[3, 4, 6\], but .* promises \[3, 8, 12\]"):
-        tiled(segmenter, WholePicture(picture_of((50, 50))))
+        tiled(segmenter, WholeImage(image_of((50, 50))))
 
 
-class Endless(Picture):
-    """A picture that is made where it is read."""
+class Endless(Image):
+    """An image that is made where it is read."""
 
     def __init__(self, size_hw: tuple[int, int], fails_at: int | None = None) -> None:
         self.name = "endless"
@@ -233,7 +231,7 @@ class Endless(Picture):
     def close(self) -> None: ...
 
 
-def test_memory_does_not_grow_with_the_pictures_height(
+def test_memory_does_not_grow_with_the_images_height(
     open_segmenter: OpenSegmenter, tiled_to: Callable[..., TilingReport], tmp_path: Path
 ) -> None:
     segmenter = open_segmenter((128, 128))

@@ -18,7 +18,7 @@ from edgeseg.runtime.tensorrt.cuda import cuda_python_device, pycuda_device
 
 FAKE_SITE = Path(__file__).resolve().parents[1] / "fake_site"
 RECIPE = Recipe("unet", "random", 3, {"width": 4, "depth": 2}, (32, 48))
-SETTING = Preparation((RECIPE,), frames=2, frame_size_hw=(48, 64), int8=True, pictures=2)
+SETTING = Preparation((RECIPE,), frames=2, frame_size_hw=(48, 64), int8=True, images=2)
 
 
 @pytest.fixture(scope="session")

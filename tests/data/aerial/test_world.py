@@ -22,14 +22,14 @@ def test_map_holds_every_ground_class_and_nothing_that_moves(world: AerialWorld)
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_map_continues_across_its_seams(world: AerialWorld, axis: int) -> None:
-    picture = world.colour.swapaxes(0, axis).astype(np.int16)
+    image = world.colour.swapaxes(0, axis).astype(np.int16)
     labels = world.labels.swapaxes(0, axis)
     rows = range(0, MAP_PX - 1, 64)
-    colour_steps = [np.abs(picture[r] - picture[r + 1]).mean() for r in rows]
+    colour_steps = [np.abs(image[r] - image[r + 1]).mean() for r in rows]
     label_steps = [(labels[r] != labels[r + 1]).mean() for r in rows]
     # A row differs from the next by noise and by the edges it meets; a seam that did not fit would differ as two
     # unrelated rows do, several times more than the most uneven pair of neighbours.
-    assert np.abs(picture[-1] - picture[0]).mean() <= max(colour_steps) * 1.1
+    assert np.abs(image[-1] - image[0]).mean() <= max(colour_steps) * 1.1
     assert (labels[-1] != labels[0]).mean() <= max(label_steps) * 1.1
 
 

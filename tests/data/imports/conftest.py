@@ -20,13 +20,13 @@ Maker = Callable[[Path], None]
 
 
 def mask(index: int = 0) -> np.ndarray:
-    """0 background, 1 car, 2 tree; moved a little from picture to picture."""
+    """0 background, 1 car, 2 tree; moved a little from image to image."""
     ids = np.zeros(HW, np.uint8)
     ids[CAR], ids[TREE] = 1, 2
     return np.roll(ids, index, axis=1)
 
 
-def picture(path: Path, index: int = 0) -> None:
+def image(path: Path, index: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(index).integers(0, 60, (*HW, 3), np.uint8)
     Image.fromarray(COLOURS[mask(index)] // 2 + noise).save(path)
@@ -59,7 +59,7 @@ def corners(part: tuple[slice, slice], index: int) -> list[list[float]]:
 
 def cvat(root: Path) -> None:
     for index in range(4):
-        picture(root / f"JPEGImages/a/v {index}.png", index)
+        image(root / f"JPEGImages/a/v {index}.png", index)
         store(root / f"SegmentationClass/a/v {index}.png", COLOURS[mask(index)])
     text(root / "ImageSets/Segmentation/default.txt", "".join(f"a/v {index}\n" for index in range(4)))
     text(
@@ -70,14 +70,14 @@ def cvat(root: Path) -> None:
 
 def labelme_voc(root: Path) -> None:
     for index in range(4):
-        picture(root / f"JPEGImages/{index}.jpg", index)
+        image(root / f"JPEGImages/{index}.jpg", index)
         palette(root / f"SegmentationClassPNG/{index}.png", mask(index), COLOURS[[0, 2, 1]])
     text(root / "class_names.txt", "_background_\ncar\ntree")
 
 
 def labelme(root: Path) -> None:
     for index in range(4):
-        picture(root / f"{index}.jpg", index)
+        image(root / f"{index}.jpg", index)
         shapes = [
             {"label": "car", "points": corners(CAR, index), "shape_type": "polygon"},
             {"label": "tree", "points": [corners(TREE, index)[i] for i in (0, 2)], "shape_type": "rectangle"},
@@ -96,7 +96,7 @@ def labelme(root: Path) -> None:
 def roboflow(root: Path) -> None:
     for split, numbers in (("train", (0, 1)), ("valid", (2,)), ("test", (3,))):
         for index in numbers:
-            picture(root / f"{split}/v{index}_jpg.rf.0a.jpg", index)
+            image(root / f"{split}/v{index}_jpg.rf.0a.jpg", index)
             store(root / f"{split}/v{index}_jpg.rf.0a_mask.png", mask(index))
         text(root / f"{split}/_classes.csv", "Pixel Value, Class\n0, background\n1, car\n2, tree\n")
 
@@ -105,7 +105,7 @@ def coco(root: Path) -> None:
     for split, numbers in (("train2017", (0, 1, 2)), ("val2017", (3,))):
         images, annotations = [], []
         for index in numbers:
-            picture(root / f"{split}/{index:012d}.jpg", index)
+            image(root / f"{split}/{index:012d}.jpg", index)
             images.append({"id": index, "file_name": f"{index:012d}.jpg", "height": 32, "width": 48})
             ring = [value for point in corners(CAR, index) for value in point]
             annotations.append({"image_id": index, "category_id": 3, "segmentation": [ring]})
@@ -136,7 +136,7 @@ def supervisely(root: Path) -> None:
     classes = [{"title": "car", "color": "#400080"}, {"title": "tree", "color": "#808000"}]
     text(root / "meta.json", json.dumps({"classes": classes, "tags": []}))
     for index in range(4):
-        picture(root / f"ds/img/{index}.jpg", index)
+        image(root / f"ds/img/{index}.jpg", index)
         png = io.BytesIO()
         Image.fromarray(np.full((12, 16), 255, np.uint8)).save(png, "PNG")
         bitmap = {
@@ -161,7 +161,7 @@ def cityscapes(root: Path) -> None:
     for split, city, numbers in (("train", "ulm", (0, 1, 2)), ("val", "bonn", (3,))):
         for index in numbers:
             stem = f"{city}_00000{index}_000019"
-            picture(root / f"leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", index)
+            image(root / f"leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", index)
             ids = np.array([7, 26, 21], np.uint8)[mask(index)]
             store(root / f"gtFine/{split}/{city}/{stem}_gtFine_labelIds.png", ids)
             store(root / f"gtFine/{split}/{city}/{stem}_gtFine_instanceIds.png", ids.astype(np.uint16) * 1000)
@@ -177,7 +177,7 @@ def ade20k(root: Path) -> None:
     for split, short, numbers in (("training", "train", (0, 1, 2)), ("validation", "val", (3,))):
         for index in numbers:
             stem = f"ADE_{short}_0000000{index}"
-            picture(root / f"images/{split}/{stem}.jpg", index)
+            image(root / f"images/{split}/{stem}.jpg", index)
             values = mask(index) + 1
             values[0, 0] = 0
             store(root / f"annotations/{split}/{stem}.png", values)
@@ -186,7 +186,7 @@ def ade20k(root: Path) -> None:
 def camvid(root: Path) -> None:
     for split, numbers in (("train", (0, 1, 2)), ("val", (3,))):
         for index in numbers:
-            picture(root / f"{split}/0001TP_{index}.png", index)
+            image(root / f"{split}/0001TP_{index}.png", index)
             values = np.array([3, 8, 5], np.uint8)[mask(index)]
             values[0, 0] = 11
             store(root / f"{split}annot/0001TP_{index}.png", values)
@@ -194,7 +194,7 @@ def camvid(root: Path) -> None:
 
 def drive(root: Path) -> None:
     for index in range(4):
-        picture(root / f"training/images/{21 + index}_training.tif", index)
+        image(root / f"training/images/{21 + index}_training.tif", index)
         store(
             root / f"training/1st_manual/{21 + index}_manual1.gif", (mask(index) == 2).astype(np.uint8) * 255
         )
@@ -203,7 +203,7 @@ def drive(root: Path) -> None:
 
 def kvasir(root: Path) -> None:
     for index in range(4):
-        picture(root / f"images/c{index}.jpg", index)
+        image(root / f"images/c{index}.jpg", index)
         values = np.repeat(((mask(index) == 2) * 255).astype(np.uint8)[..., None], 3, axis=2)
         store(root / f"masks/c{index}.jpg", values, quality=80)
 
@@ -212,7 +212,7 @@ def class_dict(root: Path) -> None:
     text(root / "class_dict.csv", "name,r,g,b\nbackground,0,0,0\ncar,64,0,128\ntree,128,128,0\n")
     for split, numbers in (("train", (0, 1, 2)), ("val", (3,))):
         for index in numbers:
-            picture(root / f"{split}/s{index}.png", index)
+            image(root / f"{split}/s{index}.png", index)
             store(root / f"{split}_labels/s{index}_L.png", COLOURS[mask(index)])
 
 

@@ -49,10 +49,10 @@ def test_a_form_comes_in(
     assert detect(Tree.of(root)) == form
     assert main(["data", "import", str(root), "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "4 pictures" in said
+    assert "4 images" in said
     report = check_dataset(out)
     assert report.problems == []
-    assert sum(split.pictures for split in report.splits.values()) == 4
+    assert sum(split.images for split in report.splits.values()) == 4
     assert {"train", "val"} <= report.splits.keys()
     assert set(classes) <= set(report.labels.names)
     assert len(report.labels) == {"cityscapes": 19, "camvid": 11}.get(form, len(classes))

@@ -19,7 +19,7 @@ from edgeseg.data.imports.target import make_target
 from edgeseg.data.voc import VocDataset
 from PIL import Image
 
-from .conftest import COLOURS, HW, MAKERS, mask, picture, store, text
+from .conftest import COLOURS, HW, MAKERS, image, mask, store, text
 
 MakeForm = Callable[[str], Path]
 Capture = pytest.CaptureFixture[str]
@@ -52,7 +52,7 @@ def test_classes_are_merged_and_ignored(make_form: MakeForm, tmp_path: Path, cap
         (["--val", "nan"], "--val nan: expected a share"),
         (["--group", "("], "--group '(' is no regular expression"),
         (["--group", "prefix:0"], "--group 'prefix:0': expected folder, prefix:N"),
-        (["--val", "0.5", "--group", "prefix:1"], "--group puts all 4 pictures into one group"),
+        (["--val", "0.5", "--group", "prefix:1"], "--group puts all 4 images into one group"),
         (["--seed", "-1"], "--seed -1: expected a whole number"),
         (["--format", "yolo"], "--format 'yolo': expected one of roboflow, supervisely"),
         (["--format", "supervisely"], "holds 0 files meta.json"),
@@ -60,7 +60,7 @@ def test_classes_are_merged_and_ignored(make_form: MakeForm, tmp_path: Path, cap
         (["--format", "coco"], "nothing to import from"),
         (["--format", "coco", "--images", "a", "--masks", "b"], "go with --format globs, not with coco"),
         (["--images", "*.png"], "needs both --images PATTERN and --masks PATTERN"),
-        (["--images", "x/*", "--masks", "y/*"], "--images 'x/*' matches no picture below"),
+        (["--images", "x/*", "--masks", "y/*"], "--images 'x/*' matches no image below"),
         (["--classes", "absent.txt"], "cannot read the list of classes absent.txt"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -129,9 +129,9 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(
     store(root / "train_labels/s2_L.png", COLOURS[mask(2)][:8])
     assert main(["data", "import", str(root), "--out", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert "1 pictures (val 1)" in out
-    assert "left out: 1, a picture without a mask: train/s1.png" in out
-    assert "left out: 1, mask and picture differ in size: s2" in out
+    assert "1 images (val 1)" in out
+    assert "left out: 1, an image without a mask: train/s1.png" in out
+    assert "left out: 1, mask and image differ in size: s2" in out
     assert "s0.png" in out
 
 
@@ -168,7 +168,7 @@ def test_lossy_masks_in_voc_layout_are_mended(
     )
 
 
-def test_a_mask_is_turned_with_its_picture(make_form: MakeForm, tmp_path: Path, capsys: Capture) -> None:
+def test_a_mask_is_turned_with_its_image(make_form: MakeForm, tmp_path: Path, capsys: Capture) -> None:
     root = tmp_path / "set"
     for index, orientation in enumerate((5, 6, 7, 8)):
         exif = Image.Exif()
@@ -178,13 +178,13 @@ def test_a_mask_is_turned_with_its_picture(make_form: MakeForm, tmp_path: Path, 
         Image.fromarray(colours).save(root / f"images/{index}.jpg", exif=exif.tobytes(), quality=95)
         store(root / f"masks/{index}.png", mask(index))
     assert main(["data", "import", str(root), "--out", str(tmp_path / "out")]) == 0
-    assert "4 masks were turned as EXIF turns their pictures" in capsys.readouterr().out
+    assert "4 masks were turned as EXIF turns their images" in capsys.readouterr().out
     for split in ("train", "val"):
         dataset = VocDataset(tmp_path / "out", split)
         for index in range(len(dataset)):
             sample = dataset.read(index)
             assert sample.mask.shape == HW[::-1]
-            # The picture shows the classes' colours: each is where the mask has it.
+            # The image shows the classes' colours: each is where the mask has it.
             shown = (
                 np.abs(sample.frame_bgr[..., ::-1].astype(int)[:, :, None] - COLOURS)
                 .sum(axis=3)
@@ -193,10 +193,10 @@ def test_a_mask_is_turned_with_its_picture(make_form: MakeForm, tmp_path: Path, 
             assert (shown == sample.mask).mean() > 0.95
 
 
-def test_patterns_name_pictures_and_masks(tmp_path: Path) -> None:
+def test_patterns_name_images_and_masks(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for index in range(4):
-        picture(root / f"a/day/{index}.png", index)
+        image(root / f"a/day/{index}.png", index)
         store(root / f"b/{index}_x_seg.tif", mask(index) * 5)
     shutil.move(root / "b/3_x_seg.tif", root / "b/other.tif")
     text(tmp_path / "classes.csv", "0,ground\n5,car\n10,tree\n")
@@ -213,7 +213,7 @@ def test_a_sequence_does_not_straddle(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for drive in ("north", "south", "west", "east", "hill"):
         for index in range(3):
-            picture(root / f"images/{drive}_{index}.png", index)
+            image(root / f"images/{drive}_{index}.png", index)
             store(root / f"masks/{drive}_{index}.png", mask(index))
     found = {}
     for name, group in (("a", "prefix:4"), ("b", "^[a-z]+")):
@@ -244,7 +244,7 @@ def test_the_sets_own_lists_stay(make_form: MakeForm, tmp_path: Path, capsys: Ca
 def test_data_split_writes_lists(make_form: MakeForm, capsys: Capture) -> None:
     root = make_form("cvat")
     assert main(["data", "split", str(root), "--val", "0.5"]) == 0
-    assert "wrote 2 pictures to train and 2 to val" in capsys.readouterr().out
+    assert "wrote 2 images to train and 2 to val" in capsys.readouterr().out
     assert VocDataset(root, "val").ids == ["a/v 2", "a/v 3"]
     assert main(["data", "split", str(root)]) == 2
     assert "has the lists train and val already; give --force" in capsys.readouterr().err
@@ -280,7 +280,7 @@ def test_names_that_no_file_can_have_are_shortened(make_form: MakeForm, tmp_path
     root = make_form("labelme")
     entry = json.loads((root / "0.json").read_text())
     for index in range(2):
-        picture(root / f"{'é' * 120}{index}.jpg", index)
+        image(root / f"{'é' * 120}{index}.jpg", index)
         text(root / f"{'é' * 120}{index}.json", json.dumps({**entry, "imagePath": "x" * 5000}))
     (root / "0.json").unlink()
     assert main(["data", "import", str(root), "--out", str(tmp_path / "out")]) == 0

@@ -44,7 +44,7 @@ def verification(request: pytest.FixtureRequest, bundle: Bundle) -> Verification
 
 
 def test_the_page_is_whole_and_needs_nothing_else(verification: Verification) -> None:
-    page = render(verification.as_json(), verification.pictures)
+    page = render(verification.as_json(), verification.images)
     balance = Balance()
     balance.feed(page)
     assert balance.open == []
@@ -56,7 +56,7 @@ def test_the_page_is_whole_and_needs_nothing_else(verification: Verification) ->
 
 
 def test_the_page_says_what_was_measured(verification: Verification) -> None:
-    page = render(verification.as_json(), verification.pictures)
+    page = render(verification.as_json(), verification.images)
     text = re.sub(r"<[^>]+>", " ", page)
     for word in (
         "fp32",
@@ -81,14 +81,14 @@ def test_a_name_cannot_become_markup(verification: Verification) -> None:
     assert "<img src=x>" not in page
 
 
-def test_differences_stay_visible_in_a_smaller_picture() -> None:
+def test_differences_stay_visible_in_a_smaller_image() -> None:
     kinds = np.full((1000, 2000), AGREES, np.uint8)
     kinds[500, 333] = TIE
     kinds[700, 1800] = REAL
-    picture = difference_map(np.zeros((1000, 2000, 3), np.uint8), kinds)
-    assert picture.shape == (240, 480, 3)
-    assert (picture[500 * 240 // 1000, 333 * 480 // 2000] == TIE_RGB[::-1]).all()
-    assert (picture[700 * 240 // 1000, 1800 * 480 // 2000] == REAL_RGB[::-1]).all()
+    image = difference_map(np.zeros((1000, 2000, 3), np.uint8), kinds)
+    assert image.shape == (240, 480, 3)
+    assert (image[500 * 240 // 1000, 333 * 480 // 2000] == TIE_RGB[::-1]).all()
+    assert (image[700 * 240 // 1000, 1800 * 480 // 2000] == REAL_RGB[::-1]).all()
 
 
 def test_the_gallery_keeps_the_first_frame_and_the_worst() -> None:
@@ -99,7 +99,7 @@ def test_the_gallery_keeps_the_first_frame_and_the_worst() -> None:
         kinds.flat[:differing] = REAL
         frame = LabelledFrame(str(index), np.zeros((8, 8, 3), np.uint8), mask)
         gallery.add(frame, mask, {"fp32": ComparedMask(mask, kinds)}, has_truth=False)
-    assert [pictures.id for pictures in gallery.frames()] == ["0", "3", "1"]
+    assert [images.id for images in gallery.frames()] == ["0", "3", "1"]
 
 
 def test_one_class_everywhere_is_said_beside_the_verdict(

@@ -16,7 +16,7 @@ SIZE_HW = (48, 64)
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """Ten grey pictures of growing brightness; the mask's class is the picture's number."""
+    """Ten grey images of growing brightness; the mask's class is the image's number."""
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (tmp_path / folder).mkdir(parents=True)
     for number in range(10):
@@ -79,7 +79,7 @@ def test_no_frames() -> None:
 
 def test_a_data_set_without_pairs(dataset: Path) -> None:
     (dataset / "ImageSets/Segmentation/empty.txt").write_text("")
-    with pytest.raises(DataError, match="names no picture"):
+    with pytest.raises(DataError, match="names no image"):
         open_frames(dataset, "empty", None, None, SIZE_HW)
     with pytest.raises(DataError, match="no split 'test'"):
         open_frames(dataset, "test", None, None, SIZE_HW)

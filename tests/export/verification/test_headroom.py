@@ -100,7 +100,7 @@ def test_it_stands_in_the_report_and_on_the_terminal(
     (gate,) = (gate for gate in variant["gates"] if gate["gate"] == "float16 head-room")
     assert (gate["passed"], gate["operator"], gate["limit"]) == (False, NODE, LIMIT)
     assert content["variants"]["fp32"]["headroom"] is None
-    page = render(content, refused.pictures)
+    page = render(content, refused.images)
     assert f"largest activation; float16 ends at 65,504 ({NODE})" in page
     show_verification(PlainConsole(), refused)
     out = " ".join(capsys.readouterr().out.split())

@@ -161,7 +161,7 @@ def test_a_range_that_is_too_narrow_is_named(
     assert comparison.first.clipped > 0.005
     assert set(departing(comparison)) <= {comparison.first.name, MIDDLE}
     assert f"the range of {tensor} is too narrow" in comparison.verdict()
-    assert "calibrate on more pictures" in comparison.verdict()
+    assert "calibrate on more images" in comparison.verdict()
 
 
 def test_the_errors_before_an_operator_are_not_its_own(

@@ -32,7 +32,7 @@ def test_black_and_white_frames_are_told(frame_bgr: np.ndarray, fault: str) -> N
     assert content_fault(frame_bgr) == fault
 
 
-def test_a_clock_in_the_picture_hides_nothing() -> None:
+def test_a_clock_in_the_image_hides_nothing() -> None:
     frame_bgr = noise(0, 4, (480, 640))
     cv2.putText(frame_bgr, "2031-05-17 12:00:00", (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 1, (255, 255, 255), 2)
     assert content_fault(frame_bgr) == "dark"
@@ -94,6 +94,6 @@ def test_checks_can_be_switched_off() -> None:
 
 
 def test_real_frames_show_something(shared_data: Path) -> None:
-    pictures = sorted((shared_data / "camvid" / "JPEGImages").glob("*.jpg"))[::40]
-    assert pictures
-    assert {content_fault(np.asarray(cv2.imread(str(path)), np.uint8)) for path in pictures} == {""}
+    images = sorted((shared_data / "camvid" / "JPEGImages").glob("*.jpg"))[::40]
+    assert images
+    assert {content_fault(np.asarray(cv2.imread(str(path)), np.uint8)) for path in images} == {""}

@@ -32,7 +32,7 @@ class Camera(Source):
     name, live = "camera", True
 
     def __init__(self) -> None:
-        self.picture: Callable[[int], np.ndarray] = lambda number: noise(number)
+        self.image: Callable[[int], np.ndarray] = lambda number: noise(number)
         self.fault = ""
         self.gone = self.hangs = False
         self.fails: SourceError | None = None
@@ -51,7 +51,7 @@ class Camera(Source):
             return None
         self._number += 1
         self.frame_fault = self.fault
-        return self.picture(self._number)
+        return self.image(self._number)
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -169,14 +169,14 @@ def start(segmenter: Segmenter) -> Iterator[Callable[..., Run]]:
 
 def test_what_the_camera_shows_is_judged_and_the_class_map_is_void(start: Callable[..., Run]) -> None:
     run = start(limits=Limits(max_age_s=SECONDS, frozen_after_s=0.5, heartbeat_hz=50))
-    for reason, picture in {
+    for reason, image in {
         "dark": lambda number: np.full((24, 36, 3), number % 8, np.uint8),
         "saturated": lambda number: np.full((24, 36, 3), 255 - number % 4, np.uint8),
         "frozen": lambda number: noise(0),
     }.items():
-        run.camera.picture = picture
+        run.camera.image = image
         run.becomes(reason)
-        run.camera.picture = noise
+        run.camera.image = noise
         run.becomes("")
     run.camera.fault = "corrupt"
     run.becomes("corrupt")

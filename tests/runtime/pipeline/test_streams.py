@@ -147,7 +147,7 @@ def test_each_source_has_its_own_frames_statistics_and_sinks(segmenter: Segmente
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 8])
-def test_every_frame_keeps_its_own_picture(
+def test_every_frame_keeps_its_own_image(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     sizes: list[int] = []
@@ -220,10 +220,8 @@ def test_the_intake_goes_round(segmenter: Segmenter) -> None:
 
     def put(lane: Lane, *frames: int) -> None:
         for frame in frames:
-            picture = np.zeros((1, 1, 3), np.uint8)
-            assert lane.captured.put(
-                Captured(lane, picture, FrameKey(lane.number, frame), 0, 0, ""), timeout=0
-            )
+            image = np.zeros((1, 1, 3), np.uint8)
+            assert lane.captured.put(Captured(lane, image, FrameKey(lane.number, frame), 0, 0, ""), timeout=0)
 
     def take(most: int) -> list[tuple[int, int]]:
         return [tuple(item.key) for item in intake.take(most)[0]]

@@ -101,10 +101,10 @@ def test_a_live_film_has_no_times_of_its_own(tmp_path: Path, films: Any, make_ou
 def test_no_line_of_an_odd_size_is_lost(tmp_path: Path, size_hw: tuple[int, int]) -> None:
     height, width = size_hw
     path = tmp_path / "v.mp4"
-    picture = np.full((*size_hw, 3), 60, np.uint8)
-    picture[-1], picture[:, -1] = 220, 220
-    file = Mp4File(path, path, 25.0, mp4.even_size(picture))
-    file.write(picture)
+    image = np.full((*size_hw, 3), 60, np.uint8)
+    image[-1], image[:, -1] = 220, 220
+    file = Mp4File(path, path, 25.0, mp4.even_size(image))
+    file.write(image)
     file.end("nothing")
     frame = first_frame(path)
     assert frame.shape[:2] == (height + height % 2, width + width % 2)

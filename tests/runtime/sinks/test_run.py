@@ -21,8 +21,8 @@ SHM = Path(f"/dev/shm/edgeseg-test-run-{os.getpid()}")
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(8):
         frame = np.full((64, 96, 3), 20 + 25 * number, np.uint8)
@@ -40,10 +40,10 @@ def words(bundle: Path, source: str, out: Path) -> list[str]:
 
 
 def test_all_outputs_tell_the_same(
-    bundle_folder: Path, pictures: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    bundle_folder: Path, images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(words(bundle_folder, str(pictures), out)) == 0
+    assert main(words(bundle_folder, str(images), out)) == 0
     printed = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     written = [json.loads(line) for line in (out / "e.jsonl").read_text().splitlines()]
     results = [event for event in printed if event["type"] == "result"]
@@ -56,7 +56,7 @@ def test_all_outputs_tell_the_same(
     )
     for classes, frame, event in zip(masks["classes"], recorded, results, strict=True):
         np.testing.assert_array_equal(classes, frame.classes)
-        ((name, share),) = event["shares"].items()  # a flat picture is of one class
+        ((name, share),) = event["shares"].items()  # a flat image is of one class
         assert share == 1
         assert np.all(classes == ["dark", "grey", "bright"].index(name))
     capture = cv2.VideoCapture(str(out / "v-000001.mp4"))
@@ -67,7 +67,7 @@ def test_all_outputs_tell_the_same(
 
 
 def test_a_kill_leaves_what_was_whole_and_the_next_run_goes_on(
-    bundle_folder: Path, pictures: Path, tmp_path: Path, make_film: Callable[[Path], None]
+    bundle_folder: Path, images: Path, tmp_path: Path, make_film: Callable[[Path], None]
 ) -> None:
     out, film = tmp_path / "out", tmp_path / "film.mp4"
     make_film(film)

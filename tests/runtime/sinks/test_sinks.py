@@ -163,7 +163,7 @@ def test_a_disk_that_is_nearly_full_ends_the_video(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_masks_are_palette_pngs_with_their_pictures_names(tmp_path: Path) -> None:
+def test_masks_are_palette_pngs_with_their_images_names(tmp_path: Path) -> None:
     sink = MasksSink(tmp_path / "m", LABELS)
     for item in (output(0, name="street"), output(1), output(2, name="street")):
         sink.write(item)

@@ -1,4 +1,4 @@
-"""No picture of an HTTP stream is called young that is old, whatever the link does; and young ones are called so.
+"""No image of an HTTP stream is called young that is old, whatever the link does; and young ones are called so.
 
 Whole streams are played on a clock that is set, so that the machine's speed does not matter; two over real sockets.
 """
@@ -20,7 +20,7 @@ from edgeseg.runtime.sources.live import LiveOptions
 
 MAX_AGE = 1.0
 TOLERANCE = 0.15
-"""Seconds: what a picture takes to arrive, and half an interval between pictures."""
+"""Seconds: what an image takes to arrive, and half an interval between images."""
 
 
 def is_believed(seen: Any) -> bool:
@@ -73,7 +73,7 @@ def test_ordinary_cameras_are_believed(
     check_none_is_old(frames)
     assert len(frames) >= min(len(parts) - 3, 0.6 * seconds / decode_s)
     assert doubted(frames) == []
-    # What is claimed is not made worse than it is by more than a look at the next picture.
+    # What is claimed is not made worse than it is by more than a look at the next image.
     assert max(seen.claimed - seen.age for seen in frames if seen.claimed is not None) < 0.45
 
 
@@ -120,13 +120,13 @@ def test_behind_a_thin_link_nothing_old_is_believed(
     decode_s: float,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """400 kB/s of pictures, 200 kB/s of link: in the end they are ten seconds old."""
+    """400 kB/s of images, 200 kB/s of link: in the end they are ten seconds old."""
     parts = streams.camera(20)
     frames = list(streams.watch(monkeypatch, parts, THIN[link](streams, parts), decode_s))
     check_none_is_old(frames)
     assert frames[-1].age > (5 if link != "packets, 5 % too slow" else 0.5)
     assert not any(is_believed(seen) for seen in frames[len(frames) // 2 :])
-    assert sum("pictures come as fast as the link carries them" in line for line in caplog.messages) == 1
+    assert sum("images come as fast as the link carries them" in line for line in caplog.messages) == 1
 
 
 @pytest.mark.parametrize("fps", [5, 30])
@@ -142,7 +142,7 @@ def test_what_a_gap_held_back_is_old_and_what_follows_is_not(
     assert all(is_believed(seen) for seen in frames if seen.at < 6 or seen.at > 11)
 
 
-def test_what_catches_up_picture_by_picture_after_a_gap_is_old(
+def test_what_catches_up_image_by_image_after_a_gap_is_old(
     streams: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay that plays what it kept at twice the speed: there are pauses, and all of it is old."""
@@ -239,7 +239,7 @@ def test_a_link_is_full_where_sizes_make_the_pace() -> None:
     assert (load.full, load.slack) == (False, False)
 
 
-def test_nothing_is_known_of_the_first_picture_until_nothing_follows_it() -> None:
+def test_nothing_is_known_of_the_first_image_until_nothing_follows_it() -> None:
     arrivals = Arrivals(10.0)
     arrivals.part(arrivals.data(10.1, True), 1000)
     assert (arrivals.proven, arrivals.captured_at) == (False, None)
@@ -250,7 +250,7 @@ def test_nothing_is_known_of_the_first_picture_until_nothing_follows_it() -> Non
 
 @pytest.fixture
 def numbered(mjpeg_server: Any) -> Any:
-    """A server of pictures that bear their numbers, and when each was taken."""
+    """A server of images that bear their numbers, and when each was taken."""
     mjpeg_server.fps = 20.0
     taken: list[float] = []
 
@@ -296,7 +296,7 @@ def test_a_real_gap(numbered: Any, thin_link: Any) -> None:
         link.held.set()
         threading.Timer(1.6, link.held.clear).start()
         gone_at, seen = clock.now(), [(0.0, False)]
-        # Until a picture of after the gap is believed.
+        # Until an image of after the gap is believed.
         while not (seen[-1][1] and clock.now() - seen[-1][0] > gone_at + 1.6):
             seen.append(ages_of(source, numbered.taken, source.read()))
     assert [age for age, believed in seen if believed and age > MAX_AGE + TOLERANCE] == []

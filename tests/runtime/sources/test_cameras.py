@@ -196,7 +196,7 @@ def test_the_table() -> None:
         "/dev/video2  ?",
         "  you may not open it",
         "/dev/video1  vi-output, imx219 9-0010  (tegra-video, platform)",
-        "  the sensor's raw pixels; take csi:// for pictures",
+        "  the sensor's raw pixels; take csi:// for images",
         "  RG10  Bayer",
         "    3280x2464",
         "/dev/video0  HD Webcam  (uvcvideo, usb-1)",

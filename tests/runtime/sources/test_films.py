@@ -199,7 +199,7 @@ def test_names_that_a_library_takes_for_something_else(
             assert len(read(source)[0]) == 5
 
 
-def test_a_folder_and_a_glob_of_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
+def test_a_folder_and_a_glob_of_images_whose_names_are_no_text(tmp_path: Path) -> None:
     import cv2
 
     folder = tmp_path / os.fsdecode(b"f\xff:1")

@@ -85,8 +85,8 @@ def test_stamps_that_repeat_do_not_hide_a_lag() -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_the_sizes_of_a_films_pictures_tell_whether_the_link_is_full(full: bool) -> None:
-    """H.264: every tenth picture is whole, and ten times as large as the changes between."""
+def test_the_sizes_of_a_films_images_tell_whether_the_link_is_full(full: bool) -> None:
+    """H.264: every tenth image is whole, and ten times as large as the changes between."""
     load, at = Load(), 0.0
     for i in range(60):
         size = 40_000 if i % 10 == 0 else 4_000 + 300 * (i % 3)

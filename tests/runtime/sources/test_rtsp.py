@@ -20,7 +20,7 @@ from edgeseg.runtime.sources.uri import parse
 pytestmark = pytest.mark.timeout(90)
 QUICK = LiveOptions(open_timeout_s=30, read_timeout_s=10, first_pause_s=0.02, most_pause_s=0.1)
 TWO_SIZES = Path(__file__).resolve().parents[2] / "support" / "servers" / "two-sizes.h264"
-"""H.264: 30 pictures of 96 x 64 pixels, then 30 of 192 x 128."""
+"""H.264: 30 images of 96 x 64 pixels, then 30 of 192 x 128."""
 
 
 @pytest.fixture(params=["av", "opencv"])
@@ -52,8 +52,8 @@ def test_frames_are_new_and_a_dropped_connection_comes_back(
 ) -> None:
     with open_source(rtsp_server.url, QUICK) as source:
         assert source.read().shape == (48, 64, 3)
-        for picture, wanted in (("white", 255), ("black", 0)):
-            rtsp_server.picture = picture
+        for image, wanted in (("white", 255), ("black", 0)):
+            rtsp_server.image = image
             read_until(source, lambda _, frame, wanted=wanted: abs(float(frame.mean()) - wanted) < 3)
         rtsp_server.drop()
         read_until(source, lambda source, frame: source.reconnects == 1)
@@ -137,7 +137,7 @@ def test_udp(library: str, rtsp_server: Any) -> None:
 def test_a_new_size_is_followed_and_said(rtsp_server: Any) -> None:
     if importlib.util.find_spec("av") is None:
         pytest.skip("PyAV is not installed; OpenCV hides a new size")
-    rtsp_server.h264 = type(rtsp_server).pictures_of(TWO_SIZES.read_bytes())
+    rtsp_server.h264 = type(rtsp_server).images_of(TWO_SIZES.read_bytes())
     with open_source(rtsp_server.url, QUICK) as source:
         shapes = set()
         for _ in range(2):
@@ -148,10 +148,10 @@ def test_a_new_size_is_followed_and_said(rtsp_server: Any) -> None:
         assert shapes == {(64, 96, 3), (128, 192, 3)}
 
 
-def test_pictures_that_lack_packets_are_corrupt(rtsp_server: Any) -> None:
+def test_images_that_lack_packets_are_corrupt(rtsp_server: Any) -> None:
     if importlib.util.find_spec("av") is None:
         pytest.skip("PyAV is not installed; OpenCV hides damage")
-    rtsp_server.h264 = type(rtsp_server).pictures_of(TWO_SIZES.read_bytes())[:30]
+    rtsp_server.h264 = type(rtsp_server).images_of(TWO_SIZES.read_bytes())[:30]
     rtsp_server.most_payload = 20
     with open_source(rtsp_server.url, QUICK) as source:
         source.read()

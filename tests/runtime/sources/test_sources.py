@@ -22,27 +22,27 @@ SOON = 4.0
 """Seconds. It takes a few tenths; what is not ended waits for its deadline, which is later."""
 
 
-def picture(value: int, height: int = 40, width: int = 60) -> np.ndarray:
+def image(value: int, height: int = 40, width: int = 60) -> np.ndarray:
     noise = np.random.default_rng(value).integers(0, 40, (height, width, 3), np.uint8)
     return noise + np.uint8(value)
 
 
-def make_pictures(folder: Path) -> str:
+def make_images(folder: Path) -> str:
     for i in range(3):
-        cv2.imwrite(str(folder / f"p{i}.png"), picture(10 * i))
-    (folder / "notes.txt").write_text("no picture")
+        cv2.imwrite(str(folder / f"p{i}.png"), image(10 * i))
+    (folder / "notes.txt").write_text("no image")
     return str(folder)
 
 
 def make_glob(folder: Path) -> str:
-    return f"{make_pictures(folder)}/p*.png"
+    return f"{make_images(folder)}/p*.png"
 
 
 def make_video(folder: Path) -> str:
     path = str(folder / "v.mp4")
     writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), 12.5, (60, 40))
     for i in range(3):
-        writer.write(picture(60 * i))
+        writer.write(image(60 * i))
     writer.release()
     return path
 
@@ -60,7 +60,7 @@ def make_camera(request: pytest.FixtureRequest, folder: Path) -> str:
     return "fakecam:"
 
 
-FILES = [make_pictures, make_glob, make_video]
+FILES = [make_images, make_glob, make_video]
 LIVE = [make_mjpeg, make_rtsp, make_camera]
 
 
@@ -169,7 +169,7 @@ def test_a_videos_frames_are_used_again_once_nobody_holds_them(tmp_path: Path) -
     path = str(tmp_path / "v.mp4")
     writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), 12.5, (60, 40))
     for i in range(40):
-        writer.write(picture(5 * i))
+        writer.write(image(5 * i))
     writer.release()
     with open_source(path) as source:
         addresses = set()
@@ -183,14 +183,14 @@ def test_a_videos_frames_are_used_again_once_nobody_holds_them(tmp_path: Path) -
         np.testing.assert_array_equal(held, before)
 
 
-def test_pictures_have_names(tmp_path: Path) -> None:
-    with open_source(make_pictures(tmp_path)) as source:
+def test_images_have_names(tmp_path: Path) -> None:
+    with open_source(make_images(tmp_path)) as source:
         source.read()
         assert source.frame_name == "p0"
 
 
-def test_one_picture_is_a_source(tmp_path: Path) -> None:
-    make_pictures(tmp_path)
+def test_one_image_is_a_source(tmp_path: Path) -> None:
+    make_images(tmp_path)
     with open_source(str(tmp_path / "p1.png")) as source:
         assert source.read() is not None
         assert source.read() is None
@@ -224,31 +224,31 @@ def test_a_video_without_frames(tmp_path: Path) -> None:
         open_source(str(path))
 
 
-def test_a_folder_without_pictures(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(
-        SourceError, match=r"there are no pictures in .*; looked for \.bmp, \.jpeg, \.jpg, \.png"
+        SourceError, match=r"there are no images in .*; looked for \.bmp, \.jpeg, \.jpg, \.png"
     ):
         open_source(str(tmp_path))
-    with pytest.raises(SourceError, match=r"there are no pictures in .*\*\.jpg"):
+    with pytest.raises(SourceError, match=r"there are no images in .*\*\.jpg"):
         open_source(f"{tmp_path}/*.jpg")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
-def test_a_truncated_picture_is_named(tmp_path: Path, suffix: str) -> None:
-    whole = cv2.imencode(suffix, picture(9))[1].tobytes()
+def test_a_truncated_image_is_named(tmp_path: Path, suffix: str) -> None:
+    whole = cv2.imencode(suffix, image(9))[1].tobytes()
     (tmp_path / f"a{suffix}").write_bytes(whole)
     (tmp_path / f"b{suffix}").write_bytes(whole[: int(len(whole) * 0.6)])
     with open_source(str(tmp_path)) as source:
         assert source.read() is not None
-        with pytest.raises(SourceError, match=rf"the picture .*b\{suffix} is damaged or truncated"):
+        with pytest.raises(SourceError, match=rf"the image .*b\{suffix} is damaged or truncated"):
             source.read()
 
 
-def test_a_picture_that_vanishes_is_named(tmp_path: Path) -> None:
-    with open_source(make_pictures(tmp_path)) as source:
+def test_a_image_that_vanishes_is_named(tmp_path: Path) -> None:
+    with open_source(make_images(tmp_path)) as source:
         os.remove(tmp_path / "p0.png")
-        with pytest.raises(SourceError, match=r"cannot read the picture .*p0\.png: No such file"):
+        with pytest.raises(SourceError, match=r"cannot read the image .*p0\.png: No such file"):
             source.read()
 
 
@@ -314,12 +314,12 @@ def test_what_is_no_file_is_refused_and_never_waited_for(kind: str, name: str, t
 
 
 @pytest.mark.parametrize("form", ["", "/*", "/**", "/._*", "/.*"])
-def test_what_macos_leaves_beside_pictures_is_none(form: str, tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), picture(1))
+def test_what_macos_leaves_beside_images_is_none(form: str, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), image(1))
     (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7" + bytes(50))
     (tmp_path / "folder").mkdir()
     if form in ("/._*", "/.*"):
-        with pytest.raises(SourceError, match="there are no pictures in"):
+        with pytest.raises(SourceError, match="there are no images in"):
             open_source(f"{tmp_path}{form}")
         return
     with open_source(f"{tmp_path}{form}") as source:

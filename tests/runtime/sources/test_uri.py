@@ -50,9 +50,9 @@ from edgeseg.runtime.sources.uri import hide_credentials, parse
         ("https://h/a#ca=c.pem", "https", "https://h/a", {"ca": "c.pem"}, "https://h/a"),
         ("film.mp4", "video", "film.mp4", {}, "film.mp4"),
         ("a/film.mp4?loop=1", "video", "a/film.mp4", {"loop": "1"}, "a/film.mp4"),
-        ("shots/*.png", "pictures", "shots/*.png", {}, "shots/*.png"),
-        ("shots/??.png", "pictures", "shots/??.png", {}, "shots/??.png"),
-        ("a.JPG", "pictures", "a.JPG", {}, "a.JPG"),
+        ("shots/*.png", "images", "shots/*.png", {}, "shots/*.png"),
+        ("shots/??.png", "images", "shots/??.png", {}, "shots/??.png"),
+        ("a.JPG", "images", "a.JPG", {}, "a.JPG"),
         ("aerial:7?size=64x64", "aerial", "7?size=64x64", {}, "aerial:7?size=64x64"),
     ],
 )  # fmt: skip
@@ -81,8 +81,8 @@ def test_files_that_are_there_win_over_any_other_reading(
         "what?.mp4": ("video", "what?.mp4"),
         "take?loop=1": ("video", "take?loop=1"),
         "aerial:7": ("video", "aerial:7"),
-        "a[1].png": ("pictures", "a[1].png"),
-        "folder.d": ("pictures", "folder.d"),
+        "a[1].png": ("images", "a[1].png"),
+        "folder.d": ("images", "folder.d"),
     }
     both = parse("what?.mp4?loop=1")
     assert (both.rest, dict(both.options)) == ("what?.mp4", {"loop": "1"})
@@ -153,7 +153,7 @@ def test_what_is_wrong_is_said_without_credentials(uri: str, message: str) -> No
     ["joe//geheim@h/a", "joe:geheim@h/*.png", "a/joe:geheim@h", "joe geheim@h.mp4", "joe:geheim@h\0.mp4", "9" * 9999],
 )  # fmt: skip
 def test_what_is_not_there_is_said_without_credentials(uri: str) -> None:
-    with pytest.raises(SourceError, match=r"there is no|no pictures|has no scheme|does not|none") as caught:
+    with pytest.raises(SourceError, match=r"there is no|no images|has no scheme|does not|none") as caught:
         open_source(uri)
     assert "geheim" not in str(caught.value)
     assert "joe" not in str(caught.value)

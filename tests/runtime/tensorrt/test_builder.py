@@ -270,8 +270,8 @@ def test_a_node_without_a_kernel_is_told_with_the_way_out(
     ("graph", "message"),
     [
         (
-            {"names": ("picture", "logits")},
-            r"has the inputs \['picture'\] and outputs \['logits'\]; expected frame",
+            {"names": ("image", "logits")},
+            r"has the inputs \['image'\] and outputs \['logits'\]; expected frame",
         ),
         ({"names": ("frame", "scores")}, r"outputs \['scores'\]; expected frame and logits"),
         (

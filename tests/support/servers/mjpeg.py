@@ -1,4 +1,4 @@
-"""An HTTP server of moving pictures, as a network camera is one, that can be made to misbehave while it runs."""
+"""An HTTP server of moving images, as a network camera is one, that can be made to misbehave while it runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MjpegServer:
     Attributes:
         size_hw: of the frames.
         fps: frames a second.
-        picture: "moving", "black", "white", or "still" for the same frame over and over.
+        image: "moving", "black", "white", or "still" for the same frame over and over.
         truncate: every how many frames one lacks its second half; 0 for none.
         with_length: whether parts say their ``Content-Length``.
         chunked: whether the body comes in HTTP/1.1 chunks.
@@ -42,14 +42,14 @@ class MjpegServer:
         location: where a redirect leads.
         user_password: "user:password" that are demanded; None for none.
         digest: whether they are to come by digest instead of in the open.
-        part: makes the bytes of a frame's picture; None for a JPEG.
+        part: makes the bytes of a frame's image; None for a JPEG.
         content_type: of the answer.
         connections: how many have come.
         requests: their heads.
     """
 
     def __init__(self, size_hw: tuple[int, int] = (48, 64), fps: float = 50.0) -> None:
-        self.size_hw, self.fps, self.picture, self.truncate = size_hw, fps, "moving", 0
+        self.size_hw, self.fps, self.image, self.truncate = size_hw, fps, "moving", 0
         self.with_length, self.chunked = True, False
         self.stall = self.refuse = self.mute = False
         self.status, self.location = 200, ""
@@ -202,12 +202,12 @@ class MjpegServer:
         return f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n{length}\r\n".encode() + data + b"\r\n"
 
     def _jpeg(self, number: int) -> bytes:
-        if self.picture == "moving":
+        if self.image == "moving":
             frame = moving_frame(number, self.size_hw)
-        elif self.picture == "still":
+        elif self.image == "still":
             frame = moving_frame(0, self.size_hw)
         else:
-            frame = np.full((*self.size_hw, 3), 255 if self.picture == "white" else 0, np.uint8)
+            frame = np.full((*self.size_hw, 3), 255 if self.image == "white" else 0, np.uint8)
         data = cv2.imencode(".jpg", frame)[1].tobytes()
         if self.truncate and number % self.truncate == self.truncate - 1:
             return data[: int(len(data) * 0.8)]

@@ -20,7 +20,7 @@ _JPEG, _H264 = 26, 96
 _REALM, _NONCE = "test", "abc"
 
 
-def picture_of(number: int, size_hw: tuple[int, int], kind: str) -> np.ndarray:
+def image_of(number: int, size_hw: tuple[int, int], kind: str) -> np.ndarray:
     """A frame: "moving" grey stripes that wander, "still", "black" or "white"."""
     height, width = size_hw
     if kind in ("black", "white"):
@@ -38,24 +38,24 @@ class RtspServer:
     Attributes:
         size_hw: of the frames; multiples of 8.
         fps: frames a second.
-        picture: "moving", "still", "black" or "white".
+        image: "moving", "still", "black" or "white".
         stall: keep connections open and send nothing.
         mute: take each new connection and answer nothing.
         refuse: close each new connection at once.
         lose: every how many packets one is lost; 0 for none.
-        most_payload: the most bytes of a picture that a packet has.
+        most_payload: the most bytes of an image that a packet has.
         user_password: "user:password" that are demanded; None for none.
         digest: whether they are to come by digest instead of in the open.
         status: answer this to DESCRIBE instead of 200.
         location: where a redirect leads.
-        h264: pictures in H.264 (see :meth:`pictures_of`), which are sent over and over; None for JPEG. To be
+        h264: images in H.264 (see :meth:`images_of`), which are sent over and over; None for JPEG. To be
             set before a client comes.
         connections: how many have come.
         requests: their heads.
     """
 
     def __init__(self, size_hw: tuple[int, int] = (48, 64), fps: float = 25.0) -> None:
-        self.size_hw, self.fps, self.picture = size_hw, fps, "moving"
+        self.size_hw, self.fps, self.image = size_hw, fps, "moving"
         self.stall = self.mute = self.refuse = False
         self.lose, self.most_payload = 0, 1300
         self.user_password: str | None = None
@@ -71,14 +71,14 @@ class RtspServer:
         self.start()
 
     @staticmethod
-    def pictures_of(stream: bytes) -> list[list[bytes]]:
-        """The pictures of an H.264 stream with start codes, one slice a picture: the NAL units of each."""
-        pictures: list[list[bytes]] = [[]]
+    def images_of(stream: bytes) -> list[list[bytes]]:
+        """The images of an H.264 stream with start codes, one slice an image: the NAL units of each."""
+        images: list[list[bytes]] = [[]]
         for nal in re.split(rb"\x00*\x00\x00\x01", stream)[1:]:
-            pictures[-1].append(nal)
-            if nal[0] & 0x1F in (1, 5):  # a slice, which ends its picture
-                pictures.append([])
-        return pictures[:-1]
+            images[-1].append(nal)
+            if nal[0] & 0x1F in (1, 5):  # a slice, which ends its image
+                images.append([])
+        return images[:-1]
 
     @property
     def port(self) -> int:
@@ -289,7 +289,7 @@ class _Session:
     def _payloads(self, number: int) -> list[tuple[int, bytes]]:
         """A frame in RTP payloads, each with its marker bit: the last of a frame has it."""
         height, width = self._server.size_hw
-        data = cv2.imencode(".jpg", picture_of(number, (height, width), self._server.picture))[1].tobytes()
+        data = cv2.imencode(".jpg", image_of(number, (height, width), self._server.image))[1].tobytes()
         tables, scan = _tables_and_scan(data)
         payloads, most = [], self._server.most_payload
         for offset in range(0, len(scan), most):
@@ -316,7 +316,7 @@ def _tables_and_scan(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _nal_payloads(nals: list[bytes], most: int) -> list[tuple[int, bytes]]:
-    """A picture in RTP payloads (RFC 6184): a NAL unit each, or its fragments."""
+    """An image in RTP payloads (RFC 6184): a NAL unit each, or its fragments."""
     payloads = []
     for nal in nals:
         if len(nal) <= most:

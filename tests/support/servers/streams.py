@@ -1,4 +1,4 @@
-"""Streams of pictures over links of all kinds, on a clock that is set: how old is what is believed."""
+"""Streams of images over links of all kinds, on a clock that is set: how old is what is believed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def camera(
     stamp: Callable[[float], str] | None = None,
     jitter: float = 0.002,
 ) -> list[Sent]:
-    """The parts that a camera sends, each with the moment of its capture; its picture is its number."""
+    """The parts that a camera sends, each with the moment of its capture; its image is its number."""
     chance, at, parts = random.Random(7), 0.0, []
     for number in itertools.count():
         if at > seconds:

@@ -121,7 +121,7 @@ def test_bytes_that_trickle_in_are_no_frame(length: bool) -> None:
             source.read()
 
 
-def test_pictures_without_their_end_are_corrupt_and_still_frames(mjpeg_server: Any) -> None:
+def test_images_without_their_end_are_corrupt_and_still_frames(mjpeg_server: Any) -> None:
     mjpeg_server.truncate = 2
     with open_source(mjpeg_server.url, QUICK) as source:
         faults = []
@@ -133,16 +133,16 @@ def test_pictures_without_their_end_are_corrupt_and_still_frames(mjpeg_server: A
     assert source.reconnects == 0
 
 
-def test_rubbish_in_place_of_pictures_is_corrupt_once_there_was_a_frame(mjpeg_server: Any) -> None:
+def test_rubbish_in_place_of_images_is_corrupt_once_there_was_a_frame(mjpeg_server: Any) -> None:
     with open_source(mjpeg_server.url, SOON) as source:
         source.read()
-        mjpeg_server.part = lambda number: b"no picture at all" * 9
+        mjpeg_server.part = lambda number: b"no image at all" * 9
         frame = read_until(source, lambda source, frame: source.frame_fault == "corrupt")
         assert frame.shape == (48, 64, 3)
         assert not frame.any()
     with open_source(mjpeg_server.url, SOON) as source:
         inner = source._inner
-        with pytest.raises(SourceError, match=r"no whole frame|sends no pictures that can be decoded"):
+        with pytest.raises(SourceError, match=r"no whole frame|sends no images that can be decoded"):
             inner.read()
 
 
@@ -151,7 +151,7 @@ def scene(number: int, size_hw: tuple[int, int]) -> np.ndarray:
 
 
 def forged(size_hw: tuple[int, int], padding: int = 0) -> bytes:
-    """A small picture whose head claims another size, and as many bytes more as are wanted."""
+    """A small image whose head claims another size, and as many bytes more as are wanted."""
     data = cv2.imencode(".jpg", scene(0, (120, 160)))[1].tobytes()
     at = data.index(b"\xff\xc0") + 5
     size = b"".join(side.to_bytes(2, "big") for side in size_hw)
@@ -164,12 +164,12 @@ def forged(size_hw: tuple[int, int], padding: int = 0) -> bytes:
         (
             65520,
             0,
-            r"sends no pictures that can be decoded: its head claims 65520 x 65520 pixels, which \d+ bytes cannot hold",
+            r"sends no images that can be decoded: its head claims 65520 x 65520 pixels, which \d+ bytes cannot hold",
         ),
-        (9000, 400_000, "sends a picture of 9000 x 9000 pixels, more than 67108864"),
+        (9000, 400_000, "sends an image of 9000 x 9000 pixels, more than 67108864"),
     ],
 )
-def test_a_size_that_no_picture_has_is_refused_before_it_is_decoded(
+def test_a_size_that_no_image_has_is_refused_before_it_is_decoded(
     mjpeg_server: Any, monkeypatch: pytest.MonkeyPatch, side: int, padding: int, message: str
 ) -> None:
     data = forged((side, side), padding)
@@ -182,7 +182,7 @@ def test_a_size_that_no_picture_has_is_refused_before_it_is_decoded(
     assert not decoded
 
 
-def test_small_pictures_that_claim_to_be_large_are_corrupt_and_the_run_goes_on(mjpeg_server: Any) -> None:
+def test_small_images_that_claim_to_be_large_are_corrupt_and_the_run_goes_on(mjpeg_server: Any) -> None:
     with open_source(mjpeg_server.url, QUICK) as source:
         source.read()
         mjpeg_server.part = lambda number: forged((16384, 16384))
@@ -203,7 +203,7 @@ def test_more_pixels_a_second_than_any_camera_sends_are_a_lost_source(
     assert "sends more than 1024 megapixels a second, more than any camera" in caplog.text
 
 
-def test_pictures_that_were_cut_and_have_an_end_are_corrupt(mjpeg_server: Any) -> None:
+def test_images_that_were_cut_and_have_an_end_are_corrupt(mjpeg_server: Any) -> None:
     whole = [cv2.imencode(".jpg", scene(number, (48, 64)))[1].tobytes() for number in range(2)]
     cut = whole[1][: len(whole[1]) - 60] + b"\xff\xd9"
     assert cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_COLOR) is not None
@@ -217,12 +217,12 @@ def test_pictures_that_were_cut_and_have_an_end_are_corrupt(mjpeg_server: Any) -
                 np.testing.assert_array_equal(frame, expected[wanted])
 
 
-def test_pictures_of_a_form_that_is_not_read_are_named(mjpeg_server: Any) -> None:
+def test_images_of_a_form_that_is_not_read_are_named(mjpeg_server: Any) -> None:
     data = cv2.imencode(".jpg", scene(0, (48, 64)))[1].tobytes()
     at = data.index(b"\xff\xc0") + 4
     mjpeg_server.part = lambda number: data[:at] + b"\x0c" + data[at + 1 :]
     source = mjpeg.MjpegSource(parse(mjpeg_server.url), SOON, Interruption())
-    with source, pytest.raises(SourceError, match="sends a picture that is a JPEG of 12 bits a sample"):
+    with source, pytest.raises(SourceError, match="sends an image that is a JPEG of 12 bits a sample"):
         source.read()
 
 

@@ -111,7 +111,7 @@ def run(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_pictures_of_forged_size_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
+def test_images_of_forged_size_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
     # A bitmap's header says any size in a few bytes.
     head = b"BM" + (10**6).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
     head += (40).to_bytes(4, "little") + (20000).to_bytes(4, "little") * 2 + (1).to_bytes(2, "little")
@@ -127,9 +127,7 @@ def test_pictures_of_forged_size_are_refused_before_memory_is_taken(tmp_path: Pa
         "print(int(peak[1]) // 1024 < 600)\n"
     )
     out = run(code).splitlines()
-    assert re.fullmatch(
-        r"PictureError the picture .* has 20000 x 20000 pixels, more than 268435456; .*", out[0]
-    )
+    assert re.fullmatch(r"ImageError the image .* has 20000 x 20000 pixels, more than 268435456; .*", out[0])
     assert out[1] == "True"
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from edgeseg.runtime.sources.video.film import Picture
+from edgeseg.runtime.sources.video.film import Image
 from edgeseg.runtime.sources.video.timeline import Placed, Timeline
 
 FRAME = np.zeros((2, 2, 3), np.uint8)
@@ -16,8 +16,8 @@ FRAME = np.zeros((2, 2, 3), np.uint8)
 def place(
     times_s: Sequence[float], fps: float | None = 25.0, constant: bool = False
 ) -> tuple[Timeline, list[Placed]]:
-    pictures = iter([Picture(FRAME, time_s) for time_s in times_s])
-    timeline = Timeline(lambda: next(pictures, None), fps, constant)
+    images = iter([Image(FRAME, time_s) for time_s in times_s])
+    timeline = Timeline(lambda: next(images, None), fps, constant)
     placed = []
     while (each := timeline.next()) is not None:
         placed.append(each)
@@ -68,7 +68,7 @@ def test_a_long_hole_is_counted_exactly_though_the_claim_is_rounded() -> None:
 
 
 def test_frames_that_come_out_of_order_at_a_hole_are_put_in_order() -> None:
-    """As H.264 gives them where the pictures that they refer to are missing."""
+    """As H.264 gives them where the images that they refer to are missing."""
     there = [*range(22), 34, 23, *range(36, 60)]
     timeline, placed = place([0.04 * i for i in there], constant=True)
     assert numbers(placed) == sorted(there)

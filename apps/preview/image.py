@@ -41,7 +41,7 @@ class Packet:
     classes: bytes
 
 
-class Picture:
+class Image:
     """An output and its forms for viewers.
 
     Args:
@@ -50,7 +50,7 @@ class Picture:
         before: the image before this one, whose JPEG is used again if the frame is the same.
     """
 
-    def __init__(self, output: Output, labels: LabelMap, before: Picture | None = None) -> None:
+    def __init__(self, output: Output, labels: LabelMap, before: Image | None = None) -> None:
         self.output = output
         self._labels = labels
         self._lock = threading.Lock()
