@@ -43,7 +43,7 @@ class StatusLine:
             self._shown_at = now
             self._write(f"\r\x1b[K{printable(text())}")
 
-    def say(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         """Prints a separate line."""
         text = printable_lines(text)
         self._write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")

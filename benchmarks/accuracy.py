@@ -28,12 +28,12 @@ from ..runtime.segmenter import Segmenter
 from .contender import Contender
 from .describe import describe_machine
 from .frames import read_frames
-from .front import conclude, run_front
 from .peers import OURS, group_of, names, peer_class
 from .peers.base import Frame, Setting
 from .peers.ours import SPIN, place
 from .plots import FAINT, INK, SERIES, new_figure, plain_axes, png
-from .rounds import Take, run_rounds
+from .program import run_program, write_results
+from .rounds import TimedRun, run_rounds
 from .tables import Table, number
 
 _TIMED_FRAMES = 8
@@ -62,7 +62,7 @@ class Point:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints and writes; returns the exit status."""
-    return run_front("accuracy", __doc__ or "", _configure, _run, argv)
+    return run_program("accuracy", __doc__ or "", _configure, _run, argv)
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +116,7 @@ def _run(args: argparse.Namespace) -> None:
     }
     title = f"Accuracy against latency: mean IoU by {origin}"
     images = {"accuracy.png": ("Mean IoU against median latency", lambda: plot(points, title))}
-    conclude(args, "accuracy", title, result, [table(points)], read_out(points), images)
+    write_results(args, "accuracy", title, result, [table(points)], read_out(points), images)
 
 
 def _ours(text: str | None) -> list[str]:
@@ -167,7 +167,7 @@ def measure(
             images_bgr = images_bgr[:1]  # a camera's frames are all of one size
         np.save(work / "frames.npy", np.stack(images_bgr))
         size_hw = (images_bgr[0].shape[0], images_bgr[0].shape[1])
-        takes: dict[str, Take] = {}
+        takes: dict[str, TimedRun] = {}
         computes_in: list[str] = []
         for index, (bundle, variant, name) in enumerate(todo):
             setting = Setting.of(bundle, variant.name, size_hw, threads, work)

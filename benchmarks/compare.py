@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.callbacks import OnMessage
 from ..core.errors import BackendError, UsageError
 from ..runtime import backends
 from ..runtime.bundle import Bundle
@@ -26,13 +27,11 @@ from .energy import find_meter
 from .peers.base import ClassMap, Frame, Setting
 from .peers.graphs import float_variant, write_graphs
 from .peers.ours import place
-from .rounds import Take, Timed, run_rounds
-
-Say = Callable[[str], None]
+from .rounds import Timed, TimedRun, run_rounds
 
 
 @dataclass(frozen=True)
-class Wish:
+class ComparisonRequest:
     """The request for a comparison.
 
     Attributes:
@@ -107,31 +106,31 @@ def _insist(named: Sequence[str] | None, against: Sequence[str] | None, absent: 
             raise BackendError(f"--backend {backend}: {absent[f'{peers.OURS}-{backend}']}")
 
 
-def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
+def compare(request: ComparisonRequest, on_message: OnMessage = lambda line: None) -> dict[str, Any]:
     """Runs the comparison, and returns all results, ready for JSON.
 
     Raises:
         EdgesegError: as :func:`choose`; or the bundle has no float graph, or a named contender failed.
     """
     machine = describe_machine()
-    names, absent = choose(wish.backends, wish.against)
-    cpus = sorted(os.sched_getaffinity(0))[: wish.threads]
-    size_hw = wish.frames.shape[1], wish.frames.shape[2]
+    names, absent = choose(request.backends, request.against)
+    cpus = sorted(os.sched_getaffinity(0))[: request.threads]
+    size_hw = request.frames.shape[1], request.frames.shape[2]
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-benchmark-")))
-        write_graphs(wish.bundle, size_hw, work)
+        write_graphs(request.bundle, size_hw, work)
         frames = work / "frames.npy"
-        np.save(frames, wish.frames)
-        setting = Setting.of(wish.bundle, wish.variant, size_hw, wish.threads, work)
-        say("PyTorch's reference maps …")
-        reference = reference_maps(wish.bundle, wish.frames)
+        np.save(frames, request.frames)
+        setting = Setting.of(request.bundle, request.variant, size_hw, request.threads, work)
+        on_message("PyTorch's reference maps …")
+        reference = reference_maps(request.bundle, request.frames)
         contenders = {}
         for name in names:
-            say(f"{name} starts …")
+            on_message(f"{name} starts …")
             try:
                 contenders[name] = stack.enter_context(Contender(name, setting, frames, cpus, work / name))
             except BackendError as error:
-                named = wish.backends if peers.group_of(name) == peers.OURS else wish.against
+                named = request.backends if peers.group_of(name) == peers.OURS else request.against
                 if named is not None:
                     raise
                 absent[name] = str(error)
@@ -140,21 +139,23 @@ def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
         agreement = {name: _agreement(each.maps(work), reference) for name, each in contenders.items()}
         limits = _limits(contenders.values())
         meter, energy = find_meter()
-        takes: dict[str, Take] = {name: each.frames_ms for name, each in contenders.items()}
+        takes: dict[str, TimedRun] = {name: each.frames_ms for name, each in contenders.items()}
         takes |= {f"bare {key}": each.bare_ms for key, each in limits.items()}
-        say(f"{wish.rounds} rounds of {len(takes)} turns …")
-        timed = run_rounds(takes, wish.rounds, meter, lambda done: say(f"round {done} of {wish.rounds}"))
+        on_message(f"{request.rounds} rounds of {len(takes)} turns …")
+        timed = run_rounds(
+            takes, request.rounds, meter, lambda done: on_message(f"round {done} of {request.rounds}")
+        )
         if meter is not None:
             meter.close()
         rows = [_row(each, timed, agreement[name]) for name, each in contenders.items()]
-    say("The decode alone …")
+    on_message("The decode alone …")
     return {
         "benchmark": "frame to class map",
         "machine": machine,
-        "bundle": _describe_bundle(wish.bundle, setting.variant),
-        "frames": {"source": wish.source, "count": len(wish.frames), "size_hw": list(size_hw)},
-        "threads": wish.threads,
-        "rounds": wish.rounds,
+        "bundle": _describe_bundle(request.bundle, setting.variant),
+        "frames": {"source": request.source, "count": len(request.frames), "size_hw": list(size_hw)},
+        "threads": request.threads,
+        "rounds": request.rounds,
         "samples": len(next(iter(timed.values())).ms),
         "energy": energy,
         "reference": "PyTorch, float32, nothing folded"
@@ -162,7 +163,7 @@ def compare(wish: Wish, say: Say = lambda line: None) -> dict[str, Any]:
         else "none: PyTorch is not installed",
         "contenders": rows,
         "absent": [{"name": name, "why": why} for name, why in absent.items()],
-        "decode": _decode(wish, size_hw),
+        "decode": _decode(request, size_hw),
     }
 
 
@@ -228,12 +229,12 @@ def _describe_bundle(bundle: Bundle, variant: str) -> dict[str, Any]:
     }
 
 
-def _decode(wish: Wish, size_hw: tuple[int, int]) -> dict[str, Any]:
-    preprocess = Preprocessor(wish.bundle.input_size_hw)
-    variant = float_variant(wish.bundle)
-    with Segmenter(wish.bundle, variant, "onnxruntime", threads=wish.threads) as segmenter:
-        logits = [segmenter.backend.infer(preprocess(frame))[0].copy() for frame in wish.frames]
+def _decode(request: ComparisonRequest, size_hw: tuple[int, int]) -> dict[str, Any]:
+    preprocess = Preprocessor(request.bundle.input_size_hw)
+    variant = float_variant(request.bundle)
+    with Segmenter(request.bundle, variant, "onnxruntime", threads=request.threads) as segmenter:
+        logits = [segmenter.backend.infer(preprocess(frame))[0].copy() for frame in request.frames]
     return {
         "mixed_cells": float(np.mean([mixed_share(each) for each in logits])),
-        "ways": time_decoders(logits, size_hw, wish.threads, wish.rounds),
+        "ways": time_decoders(logits, size_hw, request.threads, request.rounds),
     }

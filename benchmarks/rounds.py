@@ -17,7 +17,7 @@ _PAUSE_SECONDS = 0.02
 
 _WARM_UP_FRAMES = 5
 
-Take = Callable[[int, int], Sequence[float]]
+TimedRun = Callable[[int, int], Sequence[float]]
 """A function that processes a number of frames from a position on, and returns the milliseconds of each."""
 
 
@@ -53,7 +53,7 @@ class Timed:
 
 
 def run_rounds(
-    contenders: Mapping[str, Take],
+    contenders: Mapping[str, TimedRun],
     rounds: int,
     meter: EnergyMeter | None = None,
     on_round: Callable[[int], None] = lambda number: None,
@@ -89,7 +89,7 @@ def run_rounds(
     return timed
 
 
-def clocked(run: Callable[[int], object]) -> Take:
+def clocked(run: Callable[[int], object]) -> TimedRun:
     """Returns a timed form of a function in this process; the function gets the running number of the frame."""
 
     def take(first: int, count: int) -> list[float]:

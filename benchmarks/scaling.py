@@ -26,12 +26,12 @@ from .contender import Contender
 from .decoders import decoders, mixed_share
 from .describe import describe_machine
 from .frames import parse_frame, read_frames
-from .front import conclude, run_front
 from .peers import peer_class
 from .peers.base import Frame, Setting
 from .peers.graphs import write_graphs
 from .plots import INK, LIMIT, SERIES, new_figure, plain_axes, png
-from .rounds import Take, clocked, run_rounds
+from .program import run_program, write_results
+from .rounds import TimedRun, clocked, run_rounds
 from .tables import Table, number
 
 _FRAMES = "640x480,1280x720,1920x1080,2560x1440,3840x2160"
@@ -44,7 +44,7 @@ _RESIZE = "onnxruntime Resize + ArgMax"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints and writes; returns the exit status."""
-    return run_front("scaling", __doc__ or "", _configure, _run, argv)
+    return run_program("scaling", __doc__ or "", _configure, _run, argv)
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +91,7 @@ def _run(args: argparse.Namespace) -> None:
     title = f"How the cost grows: {args.model} at {args.size}"
     tables = [_table("frame", by_size), _table("classes", by_classes)]
     images = {"scaling.png": ("Milliseconds by frame size and by number of classes", lambda: plot(result))}
-    conclude(args, "scaling", title, result, tables, read_out(by_size, by_classes), images)
+    write_results(args, "scaling", title, result, tables, read_out(by_size, by_classes), images)
 
 
 def _counts(text: str) -> list[int]:
@@ -139,13 +139,13 @@ def _measure(bundle: Bundle, frame: Frame, args: argparse.Namespace) -> dict[str
             for name in (_OURS, *_USUAL)
             if not peer_class(name).why_unavailable(name)
         }
-        takes: dict[str, Take] = {name: each.frames_ms for name, each in contenders.items()}
+        takes: dict[str, TimedRun] = {name: each.frames_ms for name, each in contenders.items()}
         takes["bare"] = contenders[_OURS].bare_ms
         pipeline = run_rounds(takes, args.rounds)
         coarse = _coarse(bundle, frame, args.threads)
     noise = np.random.default_rng(0).standard_normal(coarse.shape, np.float32)
     ways = decoders(len(coarse), bundle.output_size_hw, size_hw, args.threads)
-    decode: dict[str, Take] = {}
+    decode: dict[str, TimedRun] = {}
     for kind, logits in (("network", coarse), ("random", noise)):
         for short, name in (("ours", "edgeseg"), ("resize", _RESIZE)):
             decode[f"{short} {kind}"] = clocked(lambda _, way=ways[name], x=logits: way(x))  # type: ignore[misc]

@@ -27,9 +27,9 @@ from ..runtime.segmenter import Segmenter
 from ..runtime.sinks.base import Output, Sink
 from .describe import describe_machine
 from .frames import parse_frame, read_frames
-from .front import conclude, run_front
 from .peers.base import Frame
 from .plots import FAINT, INK, SERIES, new_figure, plain_axes, png
+from .program import run_program, write_results
 from .tables import Table, number
 from .worker import memory_mb
 
@@ -112,7 +112,7 @@ class Part:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints and writes; returns the exit status."""
-    return run_front("soak", __doc__ or "", _configure, _run, argv)
+    return run_program("soak", __doc__ or "", _configure, _run, argv)
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +161,7 @@ def _run(args: argparse.Namespace) -> None:
     height, width = frames.shape[1:3]
     title = f"Soak: {bundle.name} for {args.minutes:g} minutes on {width} x {height} frames"
     images = {"soak.png": ("Milliseconds a frame and memory over time", lambda: plot(clock, memory, title))}
-    conclude(args, "soak", title, result, [table], words, images)
+    write_results(args, "soak", title, result, [table], words, images)
 
 
 def soak(

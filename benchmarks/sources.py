@@ -28,7 +28,7 @@ from ..runtime.segmenter import Segmenter
 from ..runtime.sources.video.source import VideoSource
 from ..runtime.threads import decode_threads
 from .describe import describe_machine
-from .front import conclude, run_front
+from .program import run_program, write_results
 from .tables import Table, number
 
 _FIGURES = ("files_fps", "live_fps", "live_dropped", "p50_ms", "p90_ms", "p99_ms")
@@ -68,7 +68,7 @@ class Looped(Source):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints and writes; returns the exit status."""
-    return run_front("sources", __doc__ or "", _configure, _run, argv)
+    return run_program("sources", __doc__ or "", _configure, _run, argv)
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +135,7 @@ def _run(args: argparse.Namespace) -> None:
     }
     height, width = first.shape[:2]
     title = f"Several sources, one network: {name} ({variant}), {width} x {height}"
-    conclude(args, "sources", title, result, [_table(rows, args.fps)], read_out(rows, args.fps), {})
+    write_results(args, "sources", title, result, [_table(rows, args.fps)], read_out(rows, args.fps), {})
 
 
 def counts(most: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from ..core.callbacks import OnMessage
 from ..core.errors import DataError, OutputError, UsageError
 from ..core.labels import LabelMap
 from ..core.outputs import check_output
@@ -23,7 +24,7 @@ from .placement import TARGETS, check_target
 from .plot import write_plot
 from .quantize import quantize
 from .ranges import METHODS, Range, measure, passes
-from .record import Plan, Record, refuse_overlap
+from .record import CalibrationRecord, Plan, refuse_overlap
 from .search import BudgetSearch, Notify, SearchResult, Trial, int8_macs
 
 RECORD_NAME = "calibration.json"
@@ -92,10 +93,10 @@ class Calibration:
         record: ranges and plans.
         plans: by requested target.
         searches: by target, the measurements of the search; none for a target without a search.
-        notes: what a user should know; also passed to ``say`` while it ran.
+        notes: what a user should know; also passed to ``on_message`` while it ran.
     """
 
-    record: Record
+    record: CalibrationRecord
     plans: Mapping[str, Plan]
     searches: Mapping[str, SearchResult] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -112,10 +113,10 @@ def calibrate(
     labels: LabelMap,
     request: CalibrationRequest,
     folder: Path,
-    shipped: Record | None = None,
+    shipped: CalibrationRecord | None = None,
     unseen: Iterable[tuple[str, npt.NDArray[np.uint8]]] = (),
     notify: Notify = lambda text, done, total: None,
-    say: Callable[[str], None] = lambda text: None,
+    on_message: OnMessage = lambda text: None,
 ) -> Calibration:
     """Finds ranges and a plan for every target, and reuses earlier results that still hold.
 
@@ -129,7 +130,7 @@ def calibrate(
         shipped: the calibration that came with the weights.
         unseen: name and pixels, uint8 [H, W, 3], of the frames for verification: none may be used for calibration.
         notify: called with the progress.
-        say: called with lines on the quality of the images, and on what is reused or measured again and why.
+        on_message: called with lines on the quality of the images, and on what is reused or measured again and why.
 
     Raises:
         UsageError: a choice cannot work.
@@ -140,12 +141,12 @@ def calibrate(
     request.check()
     excluded = read_exclusions(request.exclude, graph) if request.exclude is not None else None
     images = _survey(graph, labels, request, notify) if request.source is not None else None
-    record = _record(graph, images, request, folder, shipped, notify, say)
+    record = _record(graph, images, request, folder, shipped, notify, on_message)
     refuse_overlap(record.picture_hashes, unseen)  # before the search, which may take hours
-    say(record.worth)
+    on_message(record.summary)
     notes = _notes(record, images, request)
     for note in notes:
-        say(f"note: {note}")
+        on_message(f"note: {note}")
     _make(folder)
     plans: dict[str, Plan] = {}
     searches: dict[str, SearchResult] = {}
@@ -188,14 +189,14 @@ def _record(
     images: CalibrationSet | None,
     request: CalibrationRequest,
     folder: Path,
-    shipped: Record | None,
+    shipped: CalibrationRecord | None,
     notify: Notify,
-    say: Callable[[str], None],
-) -> Record:
+    on_message: OnMessage,
+) -> CalibrationRecord:
     """Returns the ranges that hold: given, found, shipped, or measured now."""
     wanted = METHODS if request.method == "auto" else (request.method,)
     if request.ranges is not None:
-        record = Record.load(request.ranges)
+        record = CalibrationRecord.load(request.ranges)
         if differences := record.differences(graph, images):
             raise DataError(f"the ranges of {request.ranges} do not hold here: {'; '.join(differences)}")
         if images is not None and not set(wanted) <= set(record.ranges):
@@ -218,15 +219,15 @@ def _record(
         return shipped
     path = folder / RECORD_NAME
     if path.exists():
-        record = Record.load(path)
+        record = CalibrationRecord.load(path)
         differences = record.differences(graph, images)
         if not differences and set(wanted) <= set(record.ranges):
-            say(f"reusing the ranges of {path}")
+            on_message(f"reusing the ranges of {path}")
             return record
-        say(
+        on_message(
             f"measuring new ranges: those of {path} do not hold, {'; '.join(differences) or 'another method'}"
         )
-    record = Record.of(graph, images, _measure(graph, images, wanted, notify))
+    record = CalibrationRecord.of(graph, images, _measure(graph, images, wanted, notify))
     _make(folder)
     record.save(path)  # so that an interrupted search need not measure them again
     return record
@@ -258,7 +259,9 @@ def _measure(
     return measure(graph, frames, methods, advance)
 
 
-def _notes(record: Record, images: CalibrationSet | None, request: CalibrationRequest) -> tuple[str, ...]:
+def _notes(
+    record: CalibrationRecord, images: CalibrationSet | None, request: CalibrationRequest
+) -> tuple[str, ...]:
     notes = []
     if record.never_seen:
         notes.append(
@@ -279,7 +282,7 @@ def _search(
     graph: Graph,
     labels: LabelMap,
     images: CalibrationSet,
-    record: Record,
+    record: CalibrationRecord,
     request: CalibrationRequest,
     target: str,
     folder: Path,
@@ -328,7 +331,11 @@ def figures(trial: Trial) -> dict[str, float]:
 
 
 def _given_plan(
-    graph: Graph, record: Record, request: CalibrationRequest, target: str, excluded: tuple[str, ...]
+    graph: Graph,
+    record: CalibrationRecord,
+    request: CalibrationRequest,
+    target: str,
+    excluded: tuple[str, ...],
 ) -> Plan:
     known = record.plans.get(target)
     method = request.method
@@ -338,7 +345,7 @@ def _given_plan(
 
 
 def _blind_plan(
-    graph: Graph, images: CalibrationSet, record: Record, request: CalibrationRequest, target: str
+    graph: Graph, images: CalibrationSet, record: CalibrationRecord, request: CalibrationRequest, target: str
 ) -> Plan:
     """Returns a plan without truth: only the logits choose the method, and everything is quantized."""
     methods = METHODS if request.method == "auto" else (request.method,)
@@ -353,7 +360,7 @@ def _blind_plan(
 
 def _unmeasured(
     graph: Graph,
-    record: Record,
+    record: CalibrationRecord,
     request: CalibrationRequest,
     target: str,
     method: str,
@@ -371,7 +378,7 @@ def _unmeasured(
     )
 
 
-def _plan_at_hand(record: Record, request: CalibrationRequest, target: str) -> Plan:
+def _plan_at_hand(record: CalibrationRecord, request: CalibrationRequest, target: str) -> Plan:
     plan = record.plans.get(target)
     if plan is None:
         raise DataError(f"these ranges come without a plan for {target}; give images with --calibrate DIR")

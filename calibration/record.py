@@ -56,7 +56,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Record:
+class CalibrationRecord:
     """The content of a calibration file.
 
     Attributes:
@@ -82,7 +82,9 @@ class Record:
     plans: Mapping[str, Plan] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, graph: Graph, images: CalibrationSet, ranges: Mapping[str, Mapping[str, Range]]) -> Record:
+    def of(
+        cls, graph: Graph, images: CalibrationSet, ranges: Mapping[str, Mapping[str, Range]]
+    ) -> CalibrationRecord:
         """Returns a new record, without plans."""
         return cls(
             graph_sha256=graph.sha256,
@@ -101,7 +103,7 @@ class Record:
         return tuple(name for name, share in self.class_shares.items() if share == 0)
 
     @property
-    def worth(self) -> str:
+    def summary(self) -> str:
         """Returns one sentence on how well the images cover the classes."""
         shares = self.class_shares
         text = f"{len(self.picture_hashes)} calibration images of {self.source}, {self.held_back} of them held back"
@@ -144,7 +146,7 @@ class Record:
         write_atomically(path, _compact(self.as_json()).encode(), force=True)
 
     @classmethod
-    def load(cls, path: Path) -> Record:
+    def load(cls, path: Path) -> CalibrationRecord:
         """Reads a calibration file.
 
         Raises:

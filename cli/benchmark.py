@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: expected 1 or more")
 
-    from ..benchmarks.compare import Wish, choose, compare
+    from ..benchmarks.compare import ComparisonRequest, choose, compare
     from ..benchmarks.frames import parse_frame, read_frames
     from ..benchmarks.outputs import check_folder, write_folder
     from ..benchmarks.report import plain_text
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     named, against = _listed(args.backend), _listed(args.against)
     choose(named, against)  # fails before frames are read if one cannot run
     frames, source = read_frames(args.source, size_hw)
-    request = Wish(
+    request = ComparisonRequest(
         bundle=bundle,
         variant=variant,
         backends=named,

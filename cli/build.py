@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core.outputs import check_output
     from ..core.reads import Reads
     from ..runtime.bundle import Bundle
-    from ..runtime.tensorrt.engines import obtain
+    from ..runtime.tensorrt.engines import get_engine
     from ..runtime.tensorrt.module import default_compute_capabilities, find_tensorrt
 
     options = read_options(args)
@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
     bar = BuildBar()
     if gpu is None and not options.compute_capabilities:
         known = ", ".join(default_compute_capabilities(tensorrt.module))
-        bar.say(f"no GPU here; {tensorrt.title} builds for compute capability {known}")
+        bar.write_line(f"no GPU here; {tensorrt.title} builds for compute capability {known}")
     try:
-        obtained = obtain(
+        obtained = get_engine(
             variant,
             bundle.input_size_hw,
             tensorrt,
@@ -103,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
             options,
             timing_cache=args.timing_cache,
             force=args.force,
-            say=bar.say,
+            on_message=bar.write_line,
             on_progress=bar.update,
-            on_warning=lambda line: bar.say(f"TensorRT warns: {line}"),
+            on_warning=lambda line: bar.write_line(f"TensorRT warns: {line}"),
         )
     finally:
         bar.clear()
@@ -219,7 +219,7 @@ class BuildBar:
                 self._quarters = int(4 * progress.fraction)
                 print(f"building: {percent} %", file=sys.stderr, flush=True)
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Prints a separate line."""
         with self._lock:
             line = printable(line)

@@ -87,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
     if variant is None and recorded.get("variant") in bundle.variants:
         variant = recorded["variant"]
     with ExitStack() as stack:
-        segmenter = stack.enter_context(Segmenter(bundle, variant, backend, device, threads, status.say))
+        segmenter = stack.enter_context(
+            Segmenter(bundle, variant, backend, device, threads, status.write_line)
+        )
         segmenter.warmup()
         against = None
         if args.against is not None:
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             its_backend = args.against_backend or backend
             its_device = device if its_backend == backend else None
             against = stack.enter_context(
-                Segmenter(other, args.against_variant, its_backend, its_device, threads, status.say)
+                Segmenter(other, args.against_variant, its_backend, its_device, threads, status.write_line)
             )
             against.warmup()
         try:
@@ -117,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         **report.summary,
     }
     for problem in recording.problems:
-        status.say(problem)
+        status.write_line(problem)
     print(head)
     print(printable_lines(table(summary)))
     if args.out is not None:

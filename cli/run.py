@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     share_arenas()
     status, stop = StatusLine(live=not args.log_json), Stop()
     try:
-        with configure_logging(args.log_json, status.say, args.log_level) as say:
-            session = Session(request, stop, status, say)
+        with configure_logging(args.log_json, status.write_line, args.log_level) as on_message:
+            session = Session(request, stop, status, on_message)
             exit_status = session.run()
     except Stopped as stopped:
         if stopped.busy:

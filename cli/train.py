@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     from ..data.voc import VocDataset
     from ..models.initial import initial_weights
     from ..training import distributed, folder, known
-    from ..training.failures import told
+    from ..training.failures import explained_failures
     from ..training.trainer import Job, Trainer
     from .network_options import parse_options
 
@@ -163,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
                     **({} if args.teacher is None else {"teacher": Path(args.teacher).name}),
                 },
             )
-            with told():
+            with explained_failures():
                 trainer = Trainer(job, display)
             if writer:
                 _print_before(trainer, unmeasured)

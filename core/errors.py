@@ -66,7 +66,7 @@ class OutputGoneError(OutputError):
     """The target of an output accepts no more data, such as a pipe whose reader has gone."""
 
 
-class FlightError(EdgesegError):
+class SessionError(EdgesegError):
     """A run began well and was ended from outside: the camera is gone for good, or the network fails repeatedly.
 
     What was recorded until then is kept.

@@ -14,13 +14,13 @@ class _Read:
     """One input.
 
     Attributes:
-        told: its description, for people.
+        description: its description, for people.
         paths: the files and folders.
         suffixes: of the files in those folders that are read, in lower case; None if all files below them are.
         spoilt_from_above: True if a folder of outputs must not contain it.
     """
 
-    told: str
+    description: str
     paths: tuple[Path, ...]
     suffixes: frozenset[str] | None = None
     spoilt_from_above: bool = False
@@ -35,36 +35,36 @@ class Reads:
     def __init__(self) -> None:
         self._reads: list[_Read] = []
 
-    def add(self, told: str, *paths: Path | None) -> Reads:
+    def add(self, description: str, *paths: Path | None) -> Reads:
         """Adds files, and folders with everything in them; None is ignored.
 
         Args:
-            told: their description, for people, such as ``the configuration camera.toml``.
+            description: their description, for people, such as ``the configuration camera.toml``.
             paths: some may not exist.
         """
-        self._reads.append(_Read(told, tuple(path for path in paths if path is not None)))
+        self._reads.append(_Read(description, tuple(path for path in paths if path is not None)))
         return self
 
-    def add_source(self, told: str, paths: Iterable[Path], suffixes: frozenset[str]) -> Reads:
+    def add_source(self, description: str, paths: Iterable[Path], suffixes: frozenset[str]) -> Reads:
         """Adds a source of frames. A folder of outputs must not contain it either.
 
         Args:
-            told: as for :meth:`add`.
+            description: as for :meth:`add`.
             paths: its files, and folders whose images are read.
             suffixes: of images, in lower case.
         """
-        self._reads.append(_Read(told, tuple(paths), suffixes, spoilt_from_above=True))
+        self._reads.append(_Read(description, tuple(paths), suffixes, spoilt_from_above=True))
         return self
 
     def add_dataset(self, root: Path | None) -> Reads:
         """Adds a data set in VOC layout; other things may lie in its folder."""
         if root is None:
             return self
-        told = f"the data set {root}"
+        description = f"the data set {root}"
         roots = [root, *sorted(root.glob("VOC*"))]
-        self._reads.append(_Read(told, tuple(roots), frozenset()))
+        self._reads.append(_Read(description, tuple(roots), frozenset()))
         parts = ("JPEGImages", "SegmentationClass", "ImageSets", "labelmap.txt")
-        return self.add(told, *(each / part for each in roots for part in parts))
+        return self.add(description, *(each / part for each in roots for part in parts))
 
     def holds(self, path: Path, status: os.stat_result | None, folder: bool) -> str:
         """The description of the input that an output would replace; empty if it replaces none.
@@ -77,7 +77,7 @@ class Reads:
         real = os.path.realpath(path)
         for read in self._reads:
             if any(_clashes(read, each, real, status, folder) for each in read.paths):
-                return read.told
+                return read.description
         return ""
 
 

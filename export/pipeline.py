@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
 from ..calibration.graph import Graph
-from ..calibration.record import Record
+from ..calibration.record import CalibrationRecord
 from ..calibration.search import Notify
+from ..core.callbacks import OnMessage
 from ..core.claims import claimed
 from ..core.errors import UsageError, VerificationError
 from ..core.labels import LabelMap
@@ -85,7 +86,7 @@ class Exported:
 
 def export_bundle(
     request: ExportRequest,
-    on_step: Callable[[str], None] = lambda text: None,
+    on_step: OnMessage = lambda text: None,
     on_frame: Callable[[], None] = lambda: None,
     notify: Notify = lambda text, done, total: None,
 ) -> Exported:
@@ -184,7 +185,7 @@ def _calibrate(
     request: ExportRequest,
     weights: str,
     frames: LabelledFrames,
-    on_step: Callable[[str], None],
+    on_step: OnMessage,
     notify: Notify,
 ) -> Calibration | None:
     if request.calibration is None:
@@ -195,7 +196,7 @@ def _calibrate(
         labels,
         request.calibration,
         calibration_folder(request.out),
-        Record.load(shipped) if shipped else None,
+        CalibrationRecord.load(shipped) if shipped else None,
         ((frame.id, frame.frame_bgr) for frame in frames),
         notify,
         on_step,

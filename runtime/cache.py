@@ -44,7 +44,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Record:
+class CacheRecord:
     """The content of a ``KEY.json``.
 
     Attributes:
@@ -167,7 +167,7 @@ class Store:
             )
         return self.folder / key
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> dict[str, CacheRecord]:
         """Returns the records by key, the newest first. Records that cannot be read are left out.
 
         Raises:
@@ -310,11 +310,11 @@ def _read(folder: int, name: str) -> bytes:
         return file.read()
 
 
-def _read_record(folder: int, name: str) -> Record:
+def _read_record(folder: int, name: str) -> CacheRecord:
     fields: Any = json.loads(_read(folder, name))
     if fields["format"] != _FORMAT:
         raise ValueError(f"format {fields['format']}")
-    return Record(
+    return CacheRecord(
         identity=dict(fields["identity"]),
         sha256=str(fields["sha256"]),
         size_bytes=int(fields["bytes"]),

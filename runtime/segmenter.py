@@ -12,10 +12,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..core.callbacks import OnMessage
 from ..core.errors import BackendError, DataError, EdgesegError
 from ..core.labels import VOID, LabelMap
 from .backends import AUTO, backend_class
-from .backends.base import Say
 from .bundle import Bundle
 from .clock import CLOCK_SLACK_SECONDS, now
 from .decode import Decoder
@@ -53,7 +53,7 @@ class Segmenter:
         backend: a registered backend's name, or ``auto`` for the fastest one here with correct class maps.
         device: the backend's device; None for the backend's own choice.
         threads: CPU threads for one frame; if None, the backend's own choice for inference, and one for decode.
-        say: called with a line of text before slow work, such as building an engine.
+        on_message: called with a line of text before slow work, such as building an engine.
         decode_threads: threads for the decode only, which in a pipeline gets the CPUs that inference leaves; if None,
             the same as ``threads``.
 
@@ -72,15 +72,15 @@ class Segmenter:
         backend: str = "onnxruntime",
         device: str | None = None,
         threads: int | None = None,
-        say: Say = lambda line: None,
+        on_message: OnMessage = lambda line: None,
         decode_threads: int | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-        self._threads, self._say, self._decode_threads = threads, say, decode_threads
+        self._threads, self._on_message, self._decode_threads = threads, on_message, decode_threads
         if backend == AUTO:
             from .backends.auto.choose import choose  # it is much code, and seldom used
 
-            chosen = choose(self.bundle, variant, device, threads, say)
+            chosen = choose(self.bundle, variant, device, threads, on_message)
             backend, device, variant = chosen.backend, chosen.device, chosen.variant.name
         runs = backend_class(backend)
         device = device or runs.default_device
@@ -94,7 +94,7 @@ class Segmenter:
         self._inferring, self._decoding = threading.Lock(), threading.Lock()
         self._decoder = Decoder(decode_threads or threads or 1)
         self._class_maps, self._margins = ArrayPool(), ArrayPool()
-        self.backend = runs(self.variant, size_hw, device, threads, say)
+        self.backend = runs(self.variant, size_hw, device, threads, on_message)
         if self.backend.logits_chw is not None:
             try:
                 self._check_logits(self.backend.logits_chw)
@@ -296,7 +296,7 @@ class Segmenter:
             backend.name,
             backend.device,
             self._threads,
-            self._say,
+            self._on_message,
             self._decode_threads,
         )
 

@@ -22,7 +22,7 @@ class Splits:
     val: Coverage | None
 
 
-def look_over(
+def check_splits(
     architecture: str,
     arguments: Mapping[str, object],
     recipe: Recipe,

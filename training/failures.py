@@ -16,7 +16,7 @@ _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "In
 
 
 @contextmanager
-def told(kept: Callable[[], str] = str) -> Iterator[None]:
+def explained_failures(kept: Callable[[], str] = str) -> Iterator[None]:
     """Turns a library's errors about memory, workers or a compiler into one line.
 
     Args:

@@ -20,10 +20,10 @@ from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
 from . import distributed, log, state
 from .batches import EpochBatches, epoch_of, training_batches
-from .checks import Splits, look_over
+from .checks import Splits, check_splits
 from .distill import Teacher, distillation
 from .evaluate import evaluate, normalizer
-from .failures import check_loss, check_weights, told
+from .failures import check_loss, check_weights, explained_failures
 from .losses import SegmentationLoss, class_weights
 from .optim import AveragedWeights, make_optimizer, rate_factor
 from .recipe import Recipe
@@ -112,7 +112,7 @@ class Trainer:
         recipe = job.recipe
         self.written: list[Path] = []
         self.changed: list[str] = []
-        splits = look_over(job.architecture, job.arguments, recipe, job.train, job.val, job.input_size_hw)
+        splits = check_splits(job.architecture, job.arguments, recipe, job.train, job.val, job.input_size_hw)
         self.identity = _identity(job, splits)
         torch.manual_seed(job.seed)
         network = registry.build(job.architecture, len(job.train.labels), job.arguments)
@@ -169,7 +169,7 @@ class Trainer:
     def run(self) -> dict[str, object]:
         """Trains to the recipe's end, and returns the last log entry."""
         entry: dict[str, object] = {}
-        with told(self._kept):
+        with explained_failures(self._kept):
             for epoch in range(self.epochs_done, self.job.recipe.epochs):
                 if self.ran_out_of_patience:
                     break

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Status: TypeAlias = Literal["ok", "note", "missing", "problem"]
+Severity: TypeAlias = Literal["ok", "note", "missing", "problem"]
 Fact: TypeAlias = "str | int | float | bool | list[str] | None"
 
 
@@ -28,7 +28,7 @@ class Finding:
 
     key: str
     label: str
-    status: Status
+    status: Severity
     text: str
     needed_for: str = ""
     fix: tuple[str, ...] = ()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .finding import Finding, Status, gibibytes, release
-from .host import Host, Outcome
+from .finding import Finding, Severity, gibibytes, release
+from .host import Host, ProgramResult
 from .jetson import find_jetson
 
 _PCI_NVIDIA = "0x10de"
@@ -82,7 +82,7 @@ def _gpus(host: Host) -> list[Finding]:
     return [Finding("gpu.device", "GPU", "note", NO_GPU, facts=nothing)]
 
 
-def _gpu_trouble(status: Status, text: str, fix: tuple[str, ...]) -> Finding:
+def _gpu_trouble(status: Severity, text: str, fix: tuple[str, ...]) -> Finding:
     return Finding("gpu.device", "GPU", status, text, "TensorRT and CUDA", fix, {"name": None})
 
 
@@ -96,7 +96,7 @@ def _driver_install(host: Host) -> tuple[str, ...]:
 def _driver(host: Host) -> Finding:
     kernel = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", host.read("/proc/driver/nvidia/version") or "")
     version = kernel[1] if kernel else ""
-    smi = Outcome(None)
+    smi = ProgramResult(None)
     if not version:
         smi = host.program("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
         version_text = re.search(r"\d+\.[\d.]+", smi.out)

@@ -34,7 +34,7 @@ _IN_CHILD = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProgramResult:
     """The outcome of a program.
 
     Attributes:
@@ -68,7 +68,7 @@ class Library:
     error: str = ""
 
 
-def run_program(args: Sequence[str], seconds: float = PROGRAM_SECONDS) -> Outcome:
+def run_program(args: Sequence[str], seconds: float = PROGRAM_SECONDS) -> ProgramResult:
     """Runs a program without a shell, in English. After ``seconds`` it is killed, with all processes it started."""
     environment = {**os.environ, "LC_ALL": "C", "OPENCV_LOG_LEVEL": "SILENT"}
     try:
@@ -83,9 +83,9 @@ def run_program(args: Sequence[str], seconds: float = PROGRAM_SECONDS) -> Outcom
             start_new_session=True,
         )
     except (FileNotFoundError, NotADirectoryError):
-        return Outcome(None)
+        return ProgramResult(None)
     except OSError as error:
-        return Outcome(126, err=f"{args[0]} cannot be started: {error.strerror}")
+        return ProgramResult(126, err=f"{args[0]} cannot be started: {error.strerror}")
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -93,8 +93,8 @@ def run_program(args: Sequence[str], seconds: float = PROGRAM_SECONDS) -> Outcom
         # A process that is stuck in a driver receives no signal; the doctor goes on without it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=_REAP_SECONDS)
-        return Outcome(None, timed_out=True)
-    return Outcome(process.returncode, out, err)
+        return ProgramResult(None, timed_out=True)
+    return ProgramResult(process.returncode, out, err)
 
 
 def inspect_library(name: str, seconds: float = LIBRARY_SECONDS) -> Library:
@@ -109,7 +109,7 @@ def inspect_library(name: str, seconds: float = LIBRARY_SECONDS) -> Library:
     return Library(answer.get("facts"), str(answer.get("error", "")))
 
 
-def _failure_of(outcome: Outcome) -> str:
+def _failure_of(outcome: ProgramResult) -> str:
     if outcome.status is not None and outcome.status < 0:
         return f"crashed while loading ({signal.Signals(-outcome.status).name})"
     last = (outcome.err.strip().splitlines() or ["without a word"])[-1]
@@ -150,7 +150,7 @@ class Host:
 
     root: Path = Path("/")
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    run: Callable[[Sequence[str]], Outcome] = run_program
+    run: Callable[[Sequence[str]], ProgramResult] = run_program
     inspect: Callable[[str], Library] = inspect_library
     packages: Mapping[str, str] | None = None
     in_venv: bool = sys.prefix != sys.base_prefix
@@ -179,7 +179,7 @@ class Host:
         """The paths that match an absolute pattern, in order of their names."""
         return sorted(self.root.glob(pattern.lstrip("/")))
 
-    def program(self, *args: str) -> Outcome:
+    def program(self, *args: str) -> ProgramResult:
         """The outcome of a program. It runs once, however many probes ask."""
         return self._once(("run", *args), lambda: self.run(args))
 

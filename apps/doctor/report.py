@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.printable import printable
 from .examine import Findings
-from .finding import Finding, Status
+from .finding import Finding, Severity
 from .summary import summarize
 
 SCHEMA = 1
@@ -16,7 +16,7 @@ SCHEMA = 1
 _COLUMNS = 80
 _MARK_WIDTH = 9
 _LABEL_WIDTH = 17
-_COLOURS: dict[Status, str] = {"ok": "32", "note": "2", "missing": "33", "problem": "31"}
+_COLOURS: dict[Severity, str] = {"ok": "32", "note": "2", "missing": "33", "problem": "31"}
 
 
 def as_text(findings: Findings, coloured: bool = False) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 
 from ...core.errors import EdgesegError
+from .access import SECURITY_HEADERS, AccessControl
 from .asgi import (
     UNKNOWN_LENGTH,
     BadRequestError,
@@ -24,7 +25,6 @@ from .asgi import (
     read_body,
 )
 from .connections import Connections
-from .gate import SECURITY_HEADERS, Gate
 from .hub import Hub
 from .metrics import Metrics
 from .snapshot import snapshot
@@ -57,13 +57,13 @@ class App:
 
     Args:
         hub: the images and the status.
-        gate: decides who may see them.
+        access: decides who may see them.
         connections: for cutting those of slow clients.
     """
 
-    def __init__(self, hub: Hub, gate: Gate, connections: Connections) -> None:
+    def __init__(self, hub: Hub, access: AccessControl, connections: Connections) -> None:
         self._hub = hub
-        self._gate = gate
+        self._access = access
         self._connections = connections
         self._metrics = Metrics(lambda: hub.watch.newest, lambda: (hub.viewers, hub.slow_viewers))
         self._page = {
@@ -103,7 +103,7 @@ class App:
         """Returns True if a request may become a WebSocket now. Otherwise it is answered like any other request."""
         request = Request.of(scope)
         try:
-            return self._gate.answer(request) is None and self._no_place(request) is None
+            return self._access.answer(request) is None and self._no_place(request) is None
         except BadRequestError:
             return False
 
@@ -122,7 +122,7 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request.of(scope)
-        refusal = self._gate.answer(request)
+        refusal = self._access.answer(request)
         if refusal is not None:
             await refusal.send(send)
             return
@@ -181,7 +181,7 @@ class App:
     async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request.of(scope)
         await receive()
-        if self._gate.answer(request) is not None or not self._hub.enter():
+        if self._access.answer(request) is not None or not self._hub.enter():
             await send({"type": "websocket.close"})  # another viewer took the place just now
             return
         self._connections.begin(scope)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+from .access import SECURITY_HEADERS
 from .app import MOST_BODY_BYTES
 from .asgi import BadRequestError, Response, Scope, body_bytes
 from .connections import READ_COST, REQUEST_COST, Connections, cut
-from .gate import SECURITY_HEADERS
-from .intake import Intake
+from .head_reader import HeadReader
 
 if TYPE_CHECKING:
     import h11
@@ -41,7 +41,7 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
     class BoundedProtocol(H11Protocol):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            self._intake = Intake()
+            self._head_reader = HeadReader()
             self._body_left = 0
             self._ignores_input = False
 
@@ -63,7 +63,7 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
             if not connections.spend(self.transport, READ_COST):
                 raise BadRequestError(503, "too much was asked; wait a second")
             if self.conn.their_state is h11.IDLE:
-                head, data = self._intake.take(data)
+                head, data = self._head_reader.take(data)
                 if not head:
                     return
                 if not connections.spend(self.transport, REQUEST_COST + len(head)):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ...core.callbacks import OnMessage
 from ...core.errors import EdgesegError, MissingDependencyError, OutputError
 from ...core.labels import LabelMap
 from ...core.standard_streams import tell
@@ -18,11 +19,11 @@ from ...runtime.forks import Owned, is_left_alone, stays_with_this_process
 from ...runtime.sinks.base import Sink
 from ...runtime.status import Status
 from .accepting import accept
+from .access import AccessControl
 from .app import App
 from .connections import Connections
-from .gate import Gate
+from .head_reader import MOST_HEAD_BYTES
 from .hub import Hub
-from .intake import MOST_HEAD_BYTES
 from .options import PreviewOptions
 from .protocol import http_protocol, websocket_protocol
 from .recording_switch import RecordingSwitch
@@ -74,7 +75,7 @@ class PreviewServer:
         labels: the classes.
         status: asks the run for its status; called in a thread of the server.
         recording: the switch for the page's button; None if there is nothing to record.
-        say: prints the page's address, with the token if it was generated for this run.
+        on_message: prints the page's address, with the token if it was generated for this run.
 
     Threads: one thread starts and closes it; its sinks are for a pipeline's threads. A forked child cannot use it.
 
@@ -88,7 +89,7 @@ class PreviewServer:
         labels: LabelMap,
         status: Callable[[], Status],
         recording: RecordingSwitch | None = None,
-        say: Callable[[str], None] = tell,
+        on_message: OnMessage = tell,
     ) -> None:
         for package in _NEEDS:
             try:
@@ -99,7 +100,7 @@ class PreviewServer:
         self._options = options
         self._hub = Hub(labels, status, recording, options.clients)
         self._connections = Connections(options.clients)
-        self._say = say
+        self._on_message = on_message
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,7 +136,7 @@ class PreviewServer:
             listener.close()
             raise OutputError(f"the preview page did not start: {self._failure or 'it does not answer'}")
         token = f"?token={self._options.token}" if self._options.generated else ""
-        self._say(f"preview: {self.url}{token}")
+        self._on_message(f"preview: {self.url}{token}")
         log.debug(
             "The preview page is being served.",
             extra={"event": "preview-started", "fields": {"port": port, "token": bool(self._options.token)}},
@@ -176,7 +177,7 @@ class PreviewServer:
         # Its INFO records contain the token, and the run's log should not have a line for each request.
         for name in ("uvicorn.error", "uvicorn.access"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        app = App(self._hub, Gate(self._options, port), self._connections)
+        app = App(self._hub, AccessControl(self._options, port), self._connections)
         config = uvicorn.Config(
             app,
             loop="asyncio",

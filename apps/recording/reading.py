@@ -16,7 +16,7 @@ from ...core.labels import LabelMap
 from ...runtime.preprocess import Frame
 from .folder import SEGMENT_SUFFIX, number_of, segments_of, takes_of
 from .pixels import unpack
-from .records import END, FRAME, HEAD, Record, read_records
+from .records import END, FRAME, HEAD, StoredRecord, read_records
 from .sink import FORMAT
 
 
@@ -177,7 +177,7 @@ def _labels(head: Mapping[str, Any], take: Path) -> LabelMap:
         raise DataError(f"{take}: its head has no label map") from error
 
 
-def _frame(record: Record, take: Path, segment: Path) -> RecordedFrame:
+def _frame(record: StoredRecord, take: Path, segment: Path) -> RecordedFrame:
     facts = record.facts
     try:
         height, width = (int(side) for side in facts["size_hw"])

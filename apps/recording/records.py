@@ -29,7 +29,7 @@ _MOST_JSON_BYTES = 1 << 20
 _MOST_BLOB_BYTES = 1 << 30
 
 
-class Record(NamedTuple):
+class StoredRecord(NamedTuple):
     """One record."""
 
     kind: int
@@ -112,7 +112,7 @@ class RecordWriter:
         self.bytes += size
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path) -> Iterator[StoredRecord]:
     """Reads the records of a file, the head first, and the END last if there is one.
 
     Raises:
@@ -126,7 +126,7 @@ def read_records(path: Path) -> Iterator[Record]:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _records(file: BinaryIO, path: Path) -> Iterator[Record]:
+def _records(file: BinaryIO, path: Path) -> Iterator[StoredRecord]:
     if file.read(len(MAGIC)) != MAGIC:
         raise DataError(f"{path} is no segment of a recording by edgeseg")
     given = 0
@@ -147,7 +147,7 @@ def _records(file: BinaryIO, path: Path) -> Iterator[Record]:
             return
 
 
-def _record(file: BinaryIO, counts: bytes) -> tuple[Record | None, str]:
+def _record(file: BinaryIO, counts: bytes) -> tuple[StoredRecord | None, str]:
     """Reads the record that begins with ``counts``. Returns it, or None and its fault."""
     kind, *sizes = _COUNTS.unpack(counts)
     if (
@@ -171,4 +171,4 @@ def _record(file: BinaryIO, counts: bytes) -> tuple[Record | None, str]:
         return None, "is damaged"
     if not isinstance(facts, dict):
         return None, "is damaged"
-    return Record(kind, facts, pieces[1], pieces[2]), ""
+    return StoredRecord(kind, facts, pieces[1], pieces[2]), ""

@@ -6,7 +6,8 @@ import json
 import logging
 from collections.abc import Callable
 
-from ...core.errors import EdgesegError, FlightError
+from ...core.callbacks import OnMessage
+from ...core.errors import EdgesegError, SessionError
 from ...core.outputs import write_atomically
 from ...core.printable import printable
 from ...runtime.batching import BatchChoice
@@ -19,8 +20,6 @@ from .request import RunRequest
 
 log = logging.getLogger(__name__)
 
-Say = Callable[[str], None]
-
 
 def tell(
     report: RunReport,
@@ -28,7 +27,7 @@ def tell(
     threads: ThreadChoice,
     batches: BatchChoice,
     request: RunRequest,
-    print_line: Say,
+    print_line: OnMessage,
 ) -> None:
     """Reports the measurements, as one JSON log record or as a table, and writes them to a file if requested.
 
@@ -59,7 +58,7 @@ def tell(
         print_line(summary_table(report.stats) + "\n")
 
 
-def conclude(report: RunReport, request: RunRequest, print_line: Say) -> int:
+def conclude(report: RunReport, request: RunRequest, print_line: OnMessage) -> int:
     """Reports the written outputs and the error that ended the run.
 
     Returns:
@@ -82,12 +81,12 @@ def conclude(report: RunReport, request: RunRequest, print_line: Say) -> int:
     if report.ended_by is not None:
         log.error("%s", report.ended_by, extra={"event": "run-failed"})
     if report.ended_by is not None or report.lost:
-        return FlightError.exit_status
+        return SessionError.exit_status
     return EdgesegError.exit_status if report.failures else 0
 
 
 def ends(
-    trace: Trace, say: Say
+    trace: Trace, on_message: OnMessage
 ) -> Callable[[type[BaseException] | None, BaseException | None, object], None]:
     """Returns an exit callback that closes the trace, also after a failure: then the trace matters most."""
 
@@ -97,11 +96,11 @@ def ends(
         except EdgesegError as failure:
             if error is None:
                 raise
-            say(str(failure))
+            on_message(str(failure))
             return
         if error is not None:
-            say(f"wrote trace {trace.path}")
+            on_message(f"wrote trace {trace.path}")
         if trace.cut:
-            say(f"{trace.path} has grown to its limit and lacks the end of the run")
+            on_message(f"{trace.path} has grown to its limit and lacks the end of the run")
 
     return end

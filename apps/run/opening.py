@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BundleError
 from ...core.reads import Reads
 from ...core.source import Source
@@ -24,10 +25,8 @@ from .request import DEFAULT_BUNDLE, NetworkRequest, RunRequest
 _FALLBACK_SOURCE = "aerial:7"
 _FALLBACK_FRAMES = 300
 
-Say = Callable[[str], None]
 
-
-def open_segmenter(request: NetworkRequest, say: Say) -> tuple[Segmenter, ThreadChoice]:
+def open_segmenter(request: NetworkRequest, on_message: OnMessage) -> tuple[Segmenter, ThreadChoice]:
     """Opens the network with its best number of threads, and warms it up.
 
     Raises:
@@ -40,7 +39,9 @@ def open_segmenter(request: NetworkRequest, say: Say) -> tuple[Segmenter, Thread
     def open_with(threads: int, like: Segmenter | None) -> Segmenter:
         beside = decode_threads(threads, cpus)
         if like is None:
-            return Segmenter(bundle, request.variant, request.backend, request.device, threads, say, beside)
+            return Segmenter(
+                bundle, request.variant, request.backend, request.device, threads, on_message, beside
+            )
         backend = like.backend
         return Segmenter(
             bundle, like.variant.name, backend.name, backend.device, threads, decode_threads=beside
@@ -90,7 +91,9 @@ def close_steps(steps: list[Segmenter | float]) -> None:
             step.close()
 
 
-def open_sources(request: RunRequest, say: Say, stopping: threading.Event) -> tuple[list[Source], int | None]:
+def open_sources(
+    request: RunRequest, on_message: OnMessage, stopping: threading.Event
+) -> tuple[list[Source], int | None]:
     """Opens the requested sources; if none is requested, the first camera, else the aerial world.
 
     Returns:
@@ -103,12 +106,12 @@ def open_sources(request: RunRequest, say: Say, stopping: threading.Event) -> tu
     if not uris:
         cameras = camera_indices()
         if cameras:
-            say(f"no --source given: taking camera {cameras[0]}")
+            on_message(f"no --source given: taking camera {cameras[0]}")
             uris = (str(cameras[0]),)
         else:
             frames = frames or (None if request.show or request.preview else _FALLBACK_FRAMES)
             length = f"{frames} frames of it" if frames else "until you end it"
-            say(
+            on_message(
                 f"no --source given and no camera found: playing the aerial world ({_FALLBACK_SOURCE}), {length}"
             )
             uris = (_FALLBACK_SOURCE,)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...core.callbacks import OnMessage
 from ...core.claims import claimed
 from ...core.errors import OutputError, UsageError
 from ...core.labels import LabelMap
@@ -134,7 +135,7 @@ def open_sinks(
     sources: Sequence[Source],
     labels: LabelMap,
     head: Callable[[str], Mapping[str, Any]],
-    say: Callable[[str], None],
+    on_message: OnMessage,
 ) -> list[list[Sink]]:
     """Opens each source's sinks.
 
@@ -143,7 +144,7 @@ def open_sinks(
         sources: open.
         labels: the classes.
         head: gives the head of the recording of a source, by the source's name.
-        say: prints a line if an output differs from the request.
+        on_message: prints a line if an output differs from the request.
 
     Raises:
         OutputError: an output exists, or cannot be written.
@@ -156,11 +157,11 @@ def open_sinks(
     if show and (reason := why_no_window()):
         show = False
         if save is not None:
-            say(f"not showing: {reason}")
+            on_message(f"not showing: {reason}")
         else:
             save = _free_name(_FALLBACK_VIDEO, count)
             names = ", ".join(str(name_of(save, number, count)) for number in range(1, count + 1))
-            say(f"not showing: {reason}; saving to {names} instead")
+            on_message(f"not showing: {reason}; saving to {names} instead")
     opened: list[list[Sink]] = []
     try:
         for number, source in enumerate(sources, 1):

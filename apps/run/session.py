@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ...core.callbacks import OnMessage
 from ...core.outputs import prepare_output
 from ...core.printable import printable_lines
 from ...core.source import Source
@@ -73,7 +74,7 @@ class Session:
         request: the checked options.
         stop: the request to end.
         status: the line on the terminal.
-        say: prints a line for people.
+        on_message: prints a line for people.
 
     Attributes:
         stuck: True if a part does not respond at the end, so that only the end of the process can stop it.
@@ -83,10 +84,8 @@ class Session:
         OutputError: an output may not be written.
     """
 
-    def __init__(
-        self, request: RunRequest, stop: Stop, status: StatusLine, say: Callable[[str], None]
-    ) -> None:
-        self._request, self._stop, self._status, self._say = request, stop, status, say
+    def __init__(self, request: RunRequest, stop: Stop, status: StatusLine, on_message: OnMessage) -> None:
+        self._request, self._stop, self._status, self._on_message = request, stop, status, on_message
         self.stuck = False
         sources = len(read_names(request))
         check_apart(request.outputs, sources)
@@ -110,13 +109,13 @@ class Session:
         with ExitStack() as stack:
             with self._stop.on_signals():
                 claim_all(stack, request.outputs, 1)
-                segmenter, _ = self._within_limit(partial(open_segmenter, request.network, self._say))
+                segmenter, _ = self._within_limit(partial(open_segmenter, request.network, self._on_message))
             stack.enter_context(segmenter)
             return run_tiled(
                 request.sources[0],
                 tile,
                 segmenter,
-                self._say,
+                self._on_message,
                 stats=request.stats,
                 force=request.force,
                 log_json=request.log_json,
@@ -148,8 +147,8 @@ class Session:
         trace = None
         if request.trace is not None:
             trace = Trace(request.trace, request.force)
-            stack.push(ends(trace, self._say))
-        segmenter, threads = self._within_limit(partial(open_segmenter, network, self._say), patience)
+            stack.push(ends(trace, self._on_message))
+        segmenter, threads = self._within_limit(partial(open_segmenter, network, self._on_message), patience)
         stack.enter_context(segmenter)
         steps = self._within_limit(partial(open_steps, network, segmenter), patience)
         stack.callback(close_steps, steps)
@@ -157,7 +156,7 @@ class Session:
             stack.enter_context(opencv_in_one_thread())
         measure = partial(measure_batches, segmenter, len(read_names(request)))
         batches = BatchChoice(network.batch) if network.batch else self._within_limit(measure, patience)
-        sources, frames = stop.unless(partial(open_sources, request, self._say, stop.event), patience)
+        sources, frames = stop.unless(partial(open_sources, request, self._on_message, stop.event), patience)
         for source in sources:
             stack.enter_context(source)
         return Opened(segmenter, threads, steps, batches, sources, frames, trace, notifier)
@@ -177,7 +176,7 @@ class Session:
     def _run(self, stack: ExitStack, opened: Opened) -> RunReport:
         segmenter, sources, request = opened.segmenter, opened.sources, self._request
         head = partial(head_of_run, segmenter, threads=opened.threads.threads)
-        sinks = open_sinks(request, sources, segmenter.labels, head, self._say)
+        sinks = open_sinks(request, sources, segmenter.labels, head, self._on_message)
         try:
             page = self._open_page(segmenter, sinks, lambda: pipeline.status()) if request.preview else None
             pipeline = Pipeline(
@@ -220,7 +219,7 @@ class Session:
         options = self._request.preview
         assert options is not None
         recordings = [sink for its in sinks for sink in its if isinstance(sink, RecordingSink)]
-        page = PreviewServer(options, segmenter.labels, status, Recordings(recordings), self._say)
+        page = PreviewServer(options, segmenter.labels, status, Recordings(recordings), self._on_message)
         for number, its in enumerate(sinks, 0 if len(sinks) == 1 else 1):
             its.append(page.sink(number))
         return page

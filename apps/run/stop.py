@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
-from ...core.errors import FlightError
+from ...core.errors import SessionError
 from ...core.signals import ending_signals
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Stopped(KeyboardInterrupt):
         self.busy = busy
 
 
-class OverdueError(FlightError):
+class OverdueError(SessionError):
     """A task has exceeded its time limit, and a library is still at work on it."""
 
 

@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
+from ...core.callbacks import OnMessage
 from ...core.printable import printable, printable_lines
 from ...runtime.clock import now
 from .rate_limit import RateLimit
 from .redaction import redact, redact_users, redact_value
-
-Say = Callable[[str], None]
 
 log = logging.getLogger(__name__)
 
@@ -51,22 +50,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def configure_logging(
-    json: bool, say: Say, level: str = "info", limit: RateLimit | None = None
-) -> Iterator[Say]:
+    json: bool, on_message: OnMessage, level: str = "info", limit: RateLimit | None = None
+) -> Iterator[OnMessage]:
     """Handles all log records while the block runs, with warnings and errors that end a thread.
 
     The handler is at the root, so that records of libraries, from warnings up, get the same form.
 
     Args:
-        json: one JSON object a line on stderr, else plain lines through ``say``.
-        say: prints a line for people.
+        json: one JSON object a line on stderr, else plain lines through ``on_message``.
+        on_message: prints a line for people.
         level: one of :data:`LEVELS`, for edgeseg's own records.
         limit: on records of one kind.
 
     Yields:
         A function that prints lines that are not log records, in the same form and in order with the records.
     """
-    writer = _Writer(_write_stderr, _lost_as_json) if json else _Writer(say, _lost_as_text)
+    writer = _Writer(_write_stderr, _lost_as_json) if json else _Writer(on_message, _lost_as_text)
     handler = _Handler(json, writer, limit or RateLimit())
     root, ours = logging.getLogger(), logging.getLogger("edgeseg")
     before, before_hook = ours.level, threading.excepthook
@@ -75,7 +74,7 @@ def configure_logging(
     logging.captureWarnings(True)
     threading.excepthook = _log_thread_death
     try:
-        yield handler.say
+        yield handler.write_line
     finally:
         threading.excepthook = before_hook
         logging.captureWarnings(False)
@@ -124,16 +123,16 @@ class _Handler(logging.Handler):
         self.limit = limit
 
     def emit(self, record: logging.LogRecord) -> None:
-        held_back = self.limit.admit(record)
-        if held_back is None:
+        suppressed = self.limit.admit(record)
+        if suppressed is None:
             return
         try:
-            self.writer.put(self._formed(record, held_back))
+            self.writer.put(self._formed(record, suppressed))
         except Exception:
             # The arguments do not fit the text: the logging module shows the line that logged it.
             self.handleError(record)
 
-    def say(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         """Writes a line that is not a log record."""
         # People see the preview's address once, with its token; a log that is kept must not have the token.
         self.writer.put(
@@ -149,7 +148,7 @@ class _Handler(logging.Handler):
             )
         self.writer.put(message if self.as_json else printable(message))
 
-    def _formed(self, record: logging.LogRecord, held_back: int) -> str:
+    def _formed(self, record: logging.LogRecord, suppressed: int) -> str:
         message, trace = record.getMessage(), ""
         if len(message) > _MOST_CHARACTERS:
             message = message[:_MOST_CHARACTERS] + "…"
@@ -159,21 +158,21 @@ class _Handler(logging.Handler):
             fields = dict(getattr(record, "fields", None) or {})
             if trace:
                 fields["traceback"] = trace
-            if held_back:
-                fields["suppressed"] = held_back
+            if suppressed:
+                fields["suppressed"] = suppressed
             event = str(getattr(record, "event", ""))
             return _as_json(record.created, record.levelname.lower(), record.name, event, message, fields)
         # Text of a camera or server must not move the reader's cursor or begin a line.
         text = printable(redact(message))
-        if held_back:
-            text += f" (and {held_back} more like it, held back)"
+        if suppressed:
+            text += f" (and {suppressed} more like it, held back)"
         return f"{text}\n{printable_lines(redact(trace))}" if trace else text
 
 
 class _Writer:
     """Writes lines in a thread, and counts those that did not fit its queue."""
 
-    def __init__(self, write: Say, lost_line: Callable[[int], str]) -> None:
+    def __init__(self, write: OnMessage, lost_line: Callable[[int], str]) -> None:
         self._write = write
         self._lost_line = lost_line
         self._lines: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)

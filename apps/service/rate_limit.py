@@ -17,7 +17,7 @@ class _Kind:
     name: str
     left: float
     at: float
-    held_back: int = 0
+    suppressed: int = 0
 
 
 class RateLimit:
@@ -51,21 +51,21 @@ class RateLimit:
             if kind is None:
                 kind = self._kinds[key] = _Kind(name, float(self.burst), now)
                 if len(self._kinds) > _MOST_KINDS:
-                    self._forgotten += self._kinds.popitem(last=False)[1].held_back
+                    self._forgotten += self._kinds.popitem(last=False)[1].suppressed
             self._kinds.move_to_end(key)
             kind.left = min(float(self.burst), kind.left + (now - kind.at) / self.period_seconds)
             kind.at = now
             if kind.left < 1:
-                kind.held_back += 1
+                kind.suppressed += 1
                 return None
             kind.left -= 1
-            held_back, kind.held_back = kind.held_back, 0
-            return held_back
+            suppressed, kind.suppressed = kind.suppressed, 0
+            return suppressed
 
     def remains(self) -> dict[str, int]:
         """The suppressed records that no later record has reported: their number by kind."""
         with self._lock:
-            found = {kind.name: kind.held_back for kind in self._kinds.values() if kind.held_back}
+            found = {kind.name: kind.suppressed for kind in self._kinds.values() if kind.suppressed}
             if self._forgotten:
                 found["other"] = self._forgotten
             return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.callbacks import OnMessage
 from ...core.printable import printable, printable_lines
 from .request import TileRequest
 
@@ -22,7 +23,7 @@ def run_tiled(
     source: str,
     request: TileRequest,
     segmenter: Segmenter,
-    say: Callable[[str], None],
+    on_message: OnMessage,
     *,
     stats: Path | None = None,
     force: bool = False,
@@ -34,7 +35,7 @@ def run_tiled(
         source: the image.
         request: its tiles.
         segmenter: the network; it stays open.
-        say: prints a line if a result differs from the request.
+        on_message: prints a line if a result differs from the request.
         stats: a file for the measurements.
         force: whether outputs may replace others.
         log_json: whether all messages are JSON log records.
@@ -81,7 +82,7 @@ def run_tiled(
         "peak_memory_mib": _peak_memory_mib(),
     }
     if report.not_finite_tiles:
-        say(f"{report.not_finite_tiles} tiles gave logits that are not finite; their pixels are void")
+        on_message(f"{report.not_finite_tiles} tiles gave logits that are not finite; their pixels are void")
     written = [f"class map {out}"]
     if stats is not None:
         write_atomically(stats, (json.dumps(measured, indent=2) + "\n").encode(), force)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...runtime.tensorrt.cuda import gpu_of
-from ...runtime.tensorrt.engines import Obtained, obtain
+from ...runtime.tensorrt.engines import LoadableEngine, get_engine
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions
 from .opened import Subject, class_maps
@@ -17,9 +17,11 @@ def hit_and_rebuilt(order: Order, note: Note) -> None:
     subject = Subject(order)
     said: list[str] = []
 
-    def engine(options: BuildOptions) -> Obtained:
+    def engine(options: BuildOptions) -> LoadableEngine:
         variant, size_hw = subject.variant("fp16"), subject.bundle.input_size_hw
-        return obtain(variant, size_hw, find_tensorrt(order.backend), gpu_of(), options, say=said.append)
+        return get_engine(
+            variant, size_hw, find_tensorrt(order.backend), gpu_of(), options, on_message=said.append
+        )
 
     usual = subject.options()
     engine(usual)
@@ -39,7 +41,7 @@ def hit_and_rebuilt(order: Order, note: Note) -> None:
         class_maps(backend, subject.inputs()[:1], [1])
 
 
-def _alter(obtained: Obtained) -> None:
+def _alter(obtained: LoadableEngine) -> None:
     """Changes one byte in the middle of a stored engine."""
     middle = len(obtained.engine) // 2
     with obtained.path.open("r+b") as file:

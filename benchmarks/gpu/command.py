@@ -92,9 +92,9 @@ def _prepare(args: argparse.Namespace) -> int:
         raise UsageError("--weights: expected NAME=FILE, such as unet=runs/unet/best.safetensors")
     recipes = choose_recipes(args.network, own)
     wanted = Preparation(recipes, frame_size_hw=parse_frame(args.frame), int8=not args.no_int8)
-    prepare(args.prepare, wanted, args.force, _say)
+    prepare(args.prepare, wanted, args.force, _on_message)
     megabytes = sum(file.stat().st_size for file in args.prepare.rglob("*") if file.is_file()) / 1e6
-    _say(f"wrote {args.prepare}, {megabytes:.0f} MB")
+    _on_message(f"wrote {args.prepare}, {megabytes:.0f} MB")
     return 0
 
 
@@ -119,9 +119,9 @@ def _prove(args: argparse.Namespace, command: str) -> int:
         seconds=args.seconds,
     )
     with tempfile.TemporaryDirectory(prefix="edgeseg-gpu-") as cache, _ended_by_signals():
-        proof = Proof(prepared, options, Path(cache), _say)
+        proof = Proof(prepared, options, Path(cache), _on_message)
         status = proof.run()
-    _say(f"{proof.summary()}; wrote {args.out / JSON_NAME} and {PAGE_NAME}")
+    _on_message(f"{proof.summary()}; wrote {args.out / JSON_NAME} and {PAGE_NAME}")
     if status == NO_GPU:
         print(f"{_PROG}: {printable(proof.why_not)}", file=sys.stderr)
     return status
@@ -144,5 +144,5 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _say(line: str) -> None:
+def _on_message(line: str) -> None:
     print(printable(line), flush=True)

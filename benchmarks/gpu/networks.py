@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.backends.base import Say
+from ...core.callbacks import OnMessage
 from ...runtime.backends.tensorrt import TensorRTBackend
 from ...runtime.segmenter import Segmenter
 from ...runtime.tensorrt.cuda import gpu_of
-from ...runtime.tensorrt.engines import Obtained, obtain
+from ...runtime.tensorrt.engines import LoadableEngine, get_engine
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions
 from .opened import LARGE_BATCH, Subject, class_maps, through_backend
@@ -125,11 +125,15 @@ def through_segmenter(subject: Subject, order: Order, note: Note) -> None:
         note(segmenter_batch_4=timed(max(1, order.frames // LARGE_BATCH), call, LARGE_BATCH))
 
 
-def obtained_engine(subject: Subject, precision: str, options: BuildOptions, say: Say) -> Obtained:
+def obtained_engine(
+    subject: Subject, precision: str, options: BuildOptions, on_message: OnMessage
+) -> LoadableEngine:
     """Returns the engine, from the proof's own cache or newly built; it is then the newest in the cache."""
     tensorrt = find_tensorrt(subject.backend_name)
     variant, size_hw = subject.variant(precision), subject.bundle.input_size_hw
-    return obtain(variant, size_hw, tensorrt, gpu_of(), options, say=say, on_warning=say)
+    return get_engine(
+        variant, size_hw, tensorrt, gpu_of(), options, on_message=on_message, on_warning=on_message
+    )
 
 
 def _alone(backend: TensorRTBackend, count: int) -> dict[str, float]:

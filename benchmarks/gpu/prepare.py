@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ...core.callbacks import OnMessage
 from ...core.errors import EdgesegError, OutputError, UsageError, VerificationError
 from ...core.outputs import discard, prepare_output, put_in_place
 from ...runtime.checked_files import file_sha256
@@ -29,7 +30,7 @@ _MADE_WITH = ("edgeseg", "numpy", "torch", "torchvision", "onnx")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ExportRecipe:
     """The recipe for the preparation of one network.
 
     Attributes:
@@ -48,10 +49,10 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe("lraspp", "camvid"),
-    Recipe("fcn8s", "random", 6, {"width": 8}, (256, 320)),
-    Recipe("unet", "random", 6, {"width": 16}, (256, 320)),
-    Recipe("deeplabv3", "random", 6, {"aux": False}, (256, 320)),
+    ExportRecipe("lraspp", "camvid"),
+    ExportRecipe("fcn8s", "random", 6, {"width": 8}, (256, 320)),
+    ExportRecipe("unet", "random", 6, {"width": 16}, (256, 320)),
+    ExportRecipe("deeplabv3", "random", 6, {"aux": False}, (256, 320)),
 )
 """Narrow where the paper's form is large, so that the folder is small to copy."""
 
@@ -68,14 +69,14 @@ class Preparation:
         images: the number of calibration images.
     """
 
-    recipes: Sequence[Recipe] = RECIPES
+    recipes: Sequence[ExportRecipe] = RECIPES
     frames: int = 8
     frame_size_hw: tuple[int, int] = (480, 640)
     int8: bool = True
     images: int = 16
 
 
-def choose_recipes(names: Sequence[str], weights: Mapping[str, str]) -> tuple[Recipe, ...]:
+def choose_recipes(names: Sequence[str], weights: Mapping[str, str]) -> tuple[ExportRecipe, ...]:
     """Returns the recipes of the named networks, or all; with the user's weights if they are given.
 
     Raises:
@@ -85,12 +86,12 @@ def choose_recipes(names: Sequence[str], weights: Mapping[str, str]) -> tuple[Re
     for name in (*names, *weights):
         if name not in known:
             raise UsageError(f"unknown network {name!r}; the proof has {', '.join(known)}")
-    own = {name: Recipe(name, file) for name, file in weights.items()}
+    own = {name: ExportRecipe(name, file) for name, file in weights.items()}
     return tuple((known | own)[name] for name in names or known)
 
 
 def prepare(
-    out: Path, wanted: Preparation, force: bool = False, say: Callable[[str], None] = lambda line: None
+    out: Path, wanted: Preparation, force: bool = False, on_message: OnMessage = lambda line: None
 ) -> None:
     """Writes the folder, whole or not at all.
 
@@ -111,7 +112,7 @@ def prepare(
         looked_at = list(frames)
         _write_images(partial, looked_at)
         networks = {
-            recipe.name: _prepare_network(partial / recipe.name, recipe, wanted, frames, say)
+            recipe.name: _prepare_network(partial / recipe.name, recipe, wanted, frames, on_message)
             for recipe in wanted.recipes
         }
         _copy_packages(partial / PACKAGES)
@@ -131,14 +132,18 @@ def prepare(
 
 
 def _prepare_network(
-    folder: Path, recipe: Recipe, wanted: Preparation, frames: LabelledFrames, say: Callable[[str], None]
+    folder: Path,
+    recipe: ExportRecipe,
+    wanted: Preparation,
+    frames: LabelledFrames,
+    on_message: OnMessage,
 ) -> dict[str, object]:
     folder.mkdir()
-    notes = _export(folder / BUNDLE, recipe, wanted, say)
+    notes = _export(folder / BUNDLE, recipe, wanted, on_message)
     from ...runtime.bundle import Bundle
 
     bundle = Bundle.load(folder / BUNDLE)
-    say(f"{recipe.name}: what PyTorch makes of {len(frames)} frames")
+    on_message(f"{recipe.name}: what PyTorch makes of {len(frames)} frames")
     _write_reference(folder / REFERENCE, bundle, frames)
     why = _write_program(folder / PROGRAM, bundle)
     if why:
@@ -147,7 +152,7 @@ def _prepare_network(
     return {"sha256": {name: file_sha256(folder / name) for name in files}, "notes": notes}
 
 
-def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str], None]) -> list[str]:
+def _export(out: Path, recipe: ExportRecipe, wanted: Preparation, on_message: OnMessage) -> list[str]:
     """Exports and verifies; INT8 is tried first, and left out if it does not pass."""
     from ...calibration.calibrate import CalibrationRequest
     from ...export.pipeline import ExportRequest, export_bundle
@@ -180,19 +185,19 @@ def _export(out: Path, recipe: Recipe, wanted: Preparation, say: Callable[[str],
             )
             request.out.parent.mkdir()
             try:
-                export_bundle(request, on_step=say)
+                export_bundle(request, on_step=on_message)
             except (VerificationError, EdgesegError) as error:
                 if calibration is None:
                     raise
                 notes.append(f"INT8 is left out: {error}".replace(working, "…"))
-                say(notes[-1])
+                on_message(notes[-1])
                 precisions = ("fp16",)
                 continue
             shutil.move(request.out, out)
             return notes
 
 
-def _random_weights(folder: Path, recipe: Recipe) -> Path:
+def _random_weights(folder: Path, recipe: ExportRecipe) -> Path:
     """Draws weights, and rounds them to float16, so that the bundle's checkpoint is half as large."""
     import torch
 

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...core.callbacks import OnMessage
 from ...core.errors import OutputError
 from ..describe import describe_machine, installed_versions
 from .order import FAILED, NOT_RUN, PASSED, Order, write_json
 from .plan import DEVICE, TOTAL_SECONDS, Step, plan
 from .prepared import Prepared
 from .report import markdown, summary_line
-from .supervise import Outcome, run_step
+from .supervise import StepOutcome, run_step
 
 SCHEMA = 1
 """The version of the JSON. It rises when a key is removed or changes its meaning; new keys may appear at any time."""
@@ -30,7 +31,7 @@ _PACKAGES = (
     "onnxruntime-gpu",
 )  # fmt: skip
 
-Runner = Callable[[str, Order, float, Path], Outcome]
+Runner = Callable[[str, Order, float, Path], StepOutcome]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Proof:
         prepared: the input.
         options: of the proof.
         cache: the proof's own folder for newly built engines.
-        say: called with a line for each step.
+        on_message: called with a line for each step.
         runner: runs a step.
     """
 
@@ -80,10 +81,10 @@ class Proof:
         prepared: Prepared,
         options: ProofOptions,
         cache: Path,
-        say: Callable[[str], None],
+        on_message: OnMessage,
         runner: Runner = run_step,
     ) -> None:
-        self._prepared, self._options, self._say, self._runner = prepared, options, say, runner
+        self._prepared, self._options, self._on_message, self._runner = prepared, options, on_message, runner
         self._cache = cache
         self.why_not = ""
         self.report: dict[str, Any] = {
@@ -121,10 +122,10 @@ class Proof:
             for step in self._steps:
                 left = ends_at - time.monotonic()
                 if self.why_not:
-                    outcome = Outcome(NOT_RUN, self.why_not, 0.0, {})
+                    outcome = StepOutcome(NOT_RUN, self.why_not, 0.0, {})
                 elif left < _LEAST_SECONDS:
                     why = f"the {self._options.seconds:.0f} s of the whole proof were over"
-                    outcome = Outcome(NOT_RUN, why, 0.0, {})
+                    outcome = StepOutcome(NOT_RUN, why, 0.0, {})
                 else:
                     outcome = self._run(step, left)
                 self._add(step, outcome)
@@ -149,7 +150,7 @@ class Proof:
         self.why_not = "" if outcome.outcome == PASSED else outcome.why
         self._add(DEVICE, outcome)
 
-    def _run(self, step: Step, left_s: float) -> Outcome:
+    def _run(self, step: Step, left_s: float) -> StepOutcome:
         device = self.report["device"]
         for_rtx = device.get("for_rtx", False)
         options = self._options
@@ -174,12 +175,12 @@ class Proof:
         except OSError as error:
             raise OutputError(f"cannot write {logs}: {error.strerror}") from error
 
-    def _add(self, step: Step, outcome: Outcome) -> None:
+    def _add(self, step: Step, outcome: StepOutcome) -> None:
         entry = {**asdict(step), **asdict(outcome)}
         entry["seconds"] = round(outcome.seconds, 2)
         self.report["steps"].append(entry)
         if not self.why_not or step is DEVICE:
-            self._say(
+            self._on_message(
                 f"{step.name:24}{outcome.outcome:9}{outcome.seconds:6.1f} s"
                 + (f"  {outcome.why}" if outcome.why else "")
             )

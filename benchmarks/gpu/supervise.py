@@ -24,7 +24,7 @@ _CHILD = (sys.executable, "-m", "edgeseg.benchmarks.gpu.child")
 
 
 @dataclass
-class Outcome:
+class StepOutcome:
     """The outcome of a step.
 
     Attributes:
@@ -40,7 +40,7 @@ class Outcome:
     result: dict[str, Any]
 
 
-def run_step(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
+def run_step(name: str, order: Order, limit_s: float, folder: Path) -> StepOutcome:
     """Runs a step in its own process, and ends it and its children if it needs too long.
 
     Args:
@@ -61,9 +61,9 @@ def run_step(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
     seconds = time.monotonic() - start
     answer = read_result(result)
     if status == 0 and answer:
-        return Outcome(answer["outcome"], answer["why"], seconds, answer["result"])
+        return StepOutcome(answer["outcome"], answer["why"], seconds, answer["result"])
     why = f"it took longer than its limit of {limit_s:.0f} s" if status is None else _death(status, log)
-    return Outcome(FAILED, why, seconds, answer.get("result", {}))
+    return StepOutcome(FAILED, why, seconds, answer.get("result", {}))
 
 
 @contextmanager

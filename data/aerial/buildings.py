@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .appearance import Appearance, Bgr
 from .canvas import PX_PER_M, Canvas, Points, box, swept
 from .labels import ROOF
-from .look import Bgr, Look
 
 _SHADOW_LIGHT = 30
 
@@ -35,15 +35,15 @@ class Building:
         return box(self.centre_xy, self.angle, self.length_m * PX_PER_M, self.width_m * PX_PER_M)
 
 
-def cast_shadow(canvas: Canvas, building: Building, look: Look) -> None:
+def cast_shadow(canvas: Canvas, building: Building, appearance: Appearance) -> None:
     """Darkens the light where the building is between ground and sun."""
-    fall = look.shadow_xy * building.height_m * PX_PER_M
+    fall = appearance.shadow_xy * building.height_m * PX_PER_M
     shadow = swept(building.outline, fall)
     with canvas.around(shadow) as patch:
         patch.light[patch.mask(shadow) > 0] = _SHADOW_LIGHT
 
 
-def paint_roof(canvas: Canvas, building: Building, look: Look) -> None:
+def paint_roof(canvas: Canvas, building: Building, appearance: Appearance) -> None:
     """Paints the bare roof and its label, in full light."""
     outline = building.outline
     with canvas.around(outline) as patch:
@@ -60,7 +60,7 @@ def paint_roof(canvas: Canvas, building: Building, look: Look) -> None:
         noise: Plane = canvas.texture(patch, 0.45, 0.45, 0.25).astype(np.float32) / np.float32(
             128
         ) - np.float32(1)
-        tone = _TONES[building.kind](building, look, a, b, noise)
+        tone = _TONES[building.kind](building, appearance, a, b, noise)
         colours = tone[..., None] * np.asarray(building.colour_bgr, np.float32)
         if building.kind == "awning":
             white = np.mod(a + 20, 0.8) < 0.4
@@ -69,18 +69,23 @@ def paint_roof(canvas: Canvas, building: Building, look: Look) -> None:
         patch.light[mask > 0] = 255
 
 
-def _lambert(look: Look, normal_a: float, normal_b: float, angle: float, pitch: float) -> float:
+def _lambert(appearance: Appearance, normal_a: float, normal_b: float, angle: float, pitch: float) -> float:
     """Returns the brightness of a face tilted towards (a, b), as a share of that of level ground."""
     nx = normal_a * np.cos(angle) - normal_b * np.sin(angle)
     ny = normal_a * np.sin(angle) + normal_b * np.cos(angle)
-    lit = np.sin(pitch) * (nx * look.to_sun[0] + ny * look.to_sun[1]) + np.cos(pitch) * look.to_sun[2]
-    return float(0.42 + 0.58 * max(lit, 0.0) / look.to_sun[2])
+    lit = (
+        np.sin(pitch) * (nx * appearance.to_sun[0] + ny * appearance.to_sun[1])
+        + np.cos(pitch) * appearance.to_sun[2]
+    )
+    return float(0.42 + 0.58 * max(lit, 0.0) / appearance.to_sun[2])
 
 
-def _pitched(building: Building, look: Look, a: Plane, b: Plane, noise: Plane, hipped: bool) -> Plane:
+def _pitched(
+    building: Building, appearance: Appearance, a: Plane, b: Plane, noise: Plane, hipped: bool
+) -> Plane:
     pitch = np.radians(34 + building.detail % 9)
     shade = [
-        min(_lambert(look, na, nb, building.angle, pitch), 1.3)
+        min(_lambert(appearance, na, nb, building.angle, pitch), 1.3)
         for na, nb in ((0, 1), (0, -1), (1, 0), (-1, 0))
     ]
     eave = building.width_m / 2 - np.abs(b)
@@ -107,19 +112,19 @@ def _pitched(building: Building, look: Look, a: Plane, b: Plane, noise: Plane, h
     return np.where(gutter, tone * 0.62, tone).astype(np.float32)
 
 
-def _gabled(building: Building, look: Look, a: Plane, b: Plane, noise: Plane) -> Plane:
-    return _pitched(building, look, a, b, noise, hipped=False)
+def _gabled(building: Building, appearance: Appearance, a: Plane, b: Plane, noise: Plane) -> Plane:
+    return _pitched(building, appearance, a, b, noise, hipped=False)
 
 
-def _hipped(building: Building, look: Look, a: Plane, b: Plane, noise: Plane) -> Plane:
-    return _pitched(building, look, a, b, noise, hipped=True)
+def _hipped(building: Building, appearance: Appearance, a: Plane, b: Plane, noise: Plane) -> Plane:
+    return _pitched(building, appearance, a, b, noise, hipped=True)
 
 
-def _flat(building: Building, look: Look, a: Plane, b: Plane, noise: Plane) -> Plane:
+def _flat(building: Building, appearance: Appearance, a: Plane, b: Plane, noise: Plane) -> Plane:
     edge = np.minimum(building.width_m / 2 - np.abs(b), building.length_m / 2 - np.abs(a))
     tone = 1 + 0.14 * noise
     tone = np.where(np.abs(np.mod(a, 4.0) - 2.0) < 0.06, tone * 0.88, tone)  # seams of the felt
-    to_sun = look.to_sun[:2] @ np.array([[np.cos(building.angle), -np.sin(building.angle)],
+    to_sun = appearance.to_sun[:2] @ np.array([[np.cos(building.angle), -np.sin(building.angle)],
                                          [np.sin(building.angle), np.cos(building.angle)]])  # fmt: skip
     reach = 0.45 + 0.5  # the parapet's shadow falls inwards on the sunny sides
     shaded = ((building.length_m / 2 - a * np.sign(to_sun[0]) < reach) & (abs(to_sun[0]) > 0.15)) | (
@@ -129,8 +134,8 @@ def _flat(building: Building, look: Look, a: Plane, b: Plane, noise: Plane) -> P
     return np.where(edge < 0.42, 1.18 + 0.08 * noise, tone).astype(np.float32)
 
 
-def _awning(building: Building, look: Look, a: Plane, b: Plane, noise: Plane) -> Plane:
-    shade = [_lambert(look, 0, nb, building.angle, np.radians(20)) for nb in (1, -1)]
+def _awning(building: Building, appearance: Appearance, a: Plane, b: Plane, noise: Plane) -> Plane:
+    shade = [_lambert(appearance, 0, nb, building.angle, np.radians(20)) for nb in (1, -1)]
     return np.where(b > 0, shade[0], shade[1]).astype(np.float32) * (1 + 0.06 * noise)
 
 

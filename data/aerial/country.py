@@ -14,11 +14,11 @@ from .terrain import blob, paint_field, paint_meadow, paint_pond
 def park(scene: Scene, block: Block, rng: np.random.Generator) -> None:
     """Adds a park: lawns, winding gravel paths, a pond, groups of trees, people."""
     paint_meadow(
-        scene.canvas, rng, scene.look, block.part(0.01, 0.01, 0.99, 0.99), block.angle(0.5), mown=True
+        scene.canvas, rng, scene.appearance, block.part(0.01, 0.01, 0.99, 0.99), block.angle(0.5), mown=True
     )
     for _ in range(3):
         wild = blob(rng, block.point(*rng.uniform(0.2, 0.8, 2)), rng.uniform(7, 14) * PX_PER_M)
-        paint_meadow(scene.canvas, rng, scene.look, wild, 0.0, mown=False)
+        paint_meadow(scene.canvas, rng, scene.appearance, wild, 0.0, mown=False)
     pond = block.point(rng.uniform(0.35, 0.65), rng.uniform(0.35, 0.65))
     t = np.linspace(0, 1, 40)
     waves = [rng.uniform(0, 2 * np.pi) for _ in range(2)]
@@ -30,7 +30,7 @@ def park(scene: Scene, block: Block, rng: np.random.Generator) -> None:
         scene.canvas.line(path, rng.uniform(2.0, 2.8), GRAVEL, ROAD, 0.4, 0.5)
         for _ in range(scene.crowd(rng, 10)):
             scene.stroll(rng, path[int(rng.integers(len(path)))], 2.5)
-    paint_pond(scene.canvas, rng, scene.look, pond, rng.uniform(9, 15) * PX_PER_M)
+    paint_pond(scene.canvas, rng, scene.appearance, pond, rng.uniform(9, 15) * PX_PER_M)
     for _ in range(int(rng.integers(9, 15))):
         centre = block.point(rng.uniform(0.05, 0.95), rng.uniform(0.05, 0.95))
         for _ in range(int(rng.integers(2, 9))):
@@ -68,9 +68,9 @@ def fields(scene: Scene, block: Block, rng: np.random.Generator) -> None:
         low, high = edges[k] + 0.008, edges[k + 1] - 0.008
         part = block.part(0.015, low, 0.985, high) if lying else block.part(low, 0.015, high, 0.985)
         if rng.random() < 0.86:
-            paint_field(scene.canvas, rng, scene.look, part, angle + rng.normal(0, 0.02))
+            paint_field(scene.canvas, rng, scene.appearance, part, angle + rng.normal(0, 0.02))
         else:
-            paint_meadow(scene.canvas, rng, scene.look, part, angle, mown=bool(rng.random() < 0.5))
+            paint_meadow(scene.canvas, rng, scene.appearance, part, angle, mown=bool(rng.random() < 0.5))
         middle = (low + high) / 2
         if k == barn:
             near = rng.choice([0.13, 0.87])
@@ -85,7 +85,7 @@ def fields(scene: Scene, block: Block, rng: np.random.Generator) -> None:
                 rng.uniform(8, 11),
                 6,
                 "gabled",
-                roof_colour(rng, scene.look),
+                roof_colour(rng, scene.appearance),
             )
             aside = np.array([-np.sin(angle), np.cos(angle)]) * 7.3 * PX_PER_M
             for shift in (-6.0, 0.5):
@@ -125,7 +125,7 @@ def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: Lay
         gap = (edge[0] - layout.river.at(edge[1]) + MAP_PX / 2) % MAP_PX - MAP_PX / 2
         radius = min(abs(gap) - reach - 8 * PX_PER_M, 11 * PX_PER_M)
         if radius > 3 * PX_PER_M:
-            paint_meadow(scene.canvas, rng, scene.look, blob(rng, edge, radius), 0.0, mown=False)
+            paint_meadow(scene.canvas, rng, scene.appearance, blob(rng, edge, radius), 0.0, mown=False)
     for _ in range(int(rng.integers(40, 70))):
         at = block.point(rng.uniform(0.02, 0.98), rng.uniform(0.02, 0.98))
         gap = (at[0] - layout.river.at(at[1]) + MAP_PX / 2) % MAP_PX - MAP_PX / 2
@@ -138,4 +138,6 @@ def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: Lay
             scene.stroll(rng, at, 0.8)
     if rng.random() < 0.5:
         spot = block.point(0.1, rng.uniform(0.2, 0.8))
-        scene.build(rng, spot, block.angle(0.5) + np.pi / 2, 8, 6, 4, "hipped", roof_colour(rng, scene.look))
+        scene.build(
+            rng, spot, block.angle(0.5) + np.pi / 2, 8, 6, 4, "hipped", roof_colour(rng, scene.appearance)
+        )

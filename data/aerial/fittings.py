@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .appearance import Appearance, Bgr
 from .buildings import Building
 from .canvas import PX_PER_M, Canvas, Points, box, swept
 from .labels import ROOF
-from .look import Bgr, Look
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class _Deck:
         self.panel(outline_xy, colour_bgr)
 
 
-def furnish(canvas: Canvas, building: Building, look: Look) -> None:
+def furnish(canvas: Canvas, building: Building, appearance: Appearance) -> None:
     """Adds fittings to a painted roof."""
     if building.kind == "awning" or building.length_m < 6:
         return
     rng = np.random.Generator(np.random.PCG64(building.detail))
     deck = _Deck(canvas, building)
     half_l, half_w = building.length_m / 2, building.width_m / 2
-    fall = look.shadow_xy * PX_PER_M
+    fall = appearance.shadow_xy * PX_PER_M
     if building.kind == "flat":
         for _ in range(int(building.length_m * building.width_m / 55)):
             a, b = rng.uniform(-0.75, 0.75) * half_l, rng.uniform(-0.7, 0.7) * half_w
@@ -57,7 +57,7 @@ def furnish(canvas: Canvas, building: Building, look: Look) -> None:
     chimney = deck.outline(rng.uniform(-0.6, 0.6) * half_l, rng.uniform(-0.35, 0.35) * half_w, 0.9, 0.7)
     deck.block(chimney, (92, 100, 134), fall * 1.1)
     across = np.array([-np.sin(building.angle), np.cos(building.angle)])
-    sunny = 1.0 if float(across @ look.to_sun[:2]) > 0 else -1.0
+    sunny = 1.0 if float(across @ appearance.to_sun[:2]) > 0 else -1.0
     kind = rng.random()
     if kind < 0.3:
         _solar(deck, rng.uniform(-0.1, 0.1) * half_l, sunny * half_w * 0.5, half_l * 1.1, half_w * 0.62)

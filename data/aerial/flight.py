@@ -148,7 +148,7 @@ class AerialFlight:
         )
 
     def _gain(self, gain: float, warm: float, green: float) -> tuple[float, float, float]:
-        b, g, r = self.world.look.sun_bgr
+        b, g, r = self.world.appearance.sun_bgr
         return 1.07 * gain * b * (1 - warm), 1.07 * gain * g * (1 + green), 1.07 * gain * r * (1 + warm)
 
     def _shift(self, i: int) -> tuple[int, int]:

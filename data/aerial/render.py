@@ -123,7 +123,7 @@ def _cast(shadow: Gray, world: AerialWorld, to_frame: Matrix, things: _Things, s
     base = (hulls @ np.swapaxes(_turns(things.heading[chosen]), -1, -2)) * PX_PER_M + things.xy[chosen][
         :, None
     ]
-    top = base + (heights * PX_PER_M)[:, None, None] * world.look.shadow_xy
+    top = base + (heights * PX_PER_M)[:, None, None] * world.appearance.shadow_xy
     outlines = _project(to_frame, np.concatenate([base, top], axis=1)).astype(np.float32)
     for outline in outlines:
         cv2.fillConvexPoly(
@@ -135,7 +135,7 @@ def _darken(frame: Frame, shadow: Gray, covered: npt.NDArray[np.bool_], world: A
     """Darkens the ground under a shadow mask; roofs and crowns, which are above it, keep their light."""
     shadow[covered] = 0
     share = np.arange(256)[:, None] / 255
-    table = np.rint(255 * (1 - (1 - np.asarray(world.look.shade_bgr)) * share)).astype(np.uint8)
+    table = np.rint(255 * (1 - (1 - np.asarray(world.appearance.shade_bgr)) * share)).astype(np.uint8)
     gain = cv2.applyColorMap(cv2.blur(shadow, (3, 3)), table[:, None])
     cv2.multiply(frame, gain, dst=frame, scale=1 / 255)
 
@@ -155,7 +155,7 @@ def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: Aeria
     seen = _project(matrices, corners)
     lows = np.maximum(np.floor(seen.min(axis=1)).astype(int), 0)
     highs = np.minimum(np.ceil(seen.max(axis=1)).astype(int) + 1, (frame.shape[1], frame.shape[0]))
-    shade = (np.asarray(world.look.shade_bgr) * 256).astype(np.uint16)
+    shade = (np.asarray(world.appearance.shade_bgr) * 256).astype(np.uint16)
     for k in np.flatnonzero((lows < highs).all(axis=1)):
         (left, top), (right, bottom) = lows[k].tolist(), highs[k].tolist()
         matrix = matrices[k].copy()

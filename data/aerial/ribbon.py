@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .appearance import Appearance, Bgr, blend
 from .canvas import MAP_PX, PX_PER_M, Canvas, Points, box
 from .labels import FIELD, ROAD, WATER
 from .layout import Curve, Layout, Street
-from .look import Bgr, Look, blend
 from .noise import TILE_PX, Gray, Ramp, ramp, spread
 
 _ASPHALT = ramp((74, 72, 70), (98, 96, 94), (116, 114, 112), (132, 131, 130))
@@ -67,7 +67,7 @@ def _mix(first: Gray, weight: float, second: Gray, other: float) -> Gray:
     return np.asarray(cv2.addWeighted(first, weight, second, other, 128 * (1 - weight - other)), np.uint8)
 
 
-def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
+def paint_river(canvas: Canvas, layout: Layout, appearance: Appearance) -> None:
     """Paints the river: water that deepens from the shore, ripples, foam at the edge and a strip of sand."""
     half = layout.river_half_m
     ribbon = Ribbon.along(layout.river, half + 9)
@@ -76,7 +76,7 @@ def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
     edge = half + wobble - np.abs(ribbon.d)  # metres of water between here and the shore
     sand_width = 3.2 + 2.4 * np.sin(np.arange(MAP_PX) * (2 * np.pi * 3 / MAP_PX) + layout.river.base)[:, None]
     tones: tuple[Bgr, ...] = ((130, 166, 190), (164, 200, 220), (190, 222, 240))
-    sand = ramp(*(blend(look.soil_bgr, tone, 0.45) for tone in tones))
+    sand = ramp(*(blend(appearance.soil_bgr, tone, 0.45) for tone in tones))
     grain = ribbon.noise(canvas.noise.grain)
     ribbon.put(canvas, edge > -sand_width, sand, _mix(mottle, 0.6, grain, 0.4), FIELD)
     ribbon.put(canvas, (edge > -0.7) & (edge <= 0), spread(_mean(sand, 0.72), 0.12), mottle, FIELD)
@@ -85,7 +85,7 @@ def paint_river(canvas: Canvas, layout: Layout, look: Look) -> None:
         188 - 128 * depth + (mottle.astype(np.float32) - 128) * 0.5 + (cloud - 128.0) * 0.2, 0, 255
     )
     wet = edge > 0
-    ribbon.put(canvas, wet, look.water, ripples.astype(np.uint8), WATER)
+    ribbon.put(canvas, wet, appearance.water, ripples.astype(np.uint8), WATER)
     foam = wet & (edge < 0.28) & (grain > 135)
     ribbon.put(canvas, foam, ramp((150, 156, 140), (196, 200, 188)), mottle, None)
 
@@ -95,18 +95,18 @@ def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
     return float(b), float(g), float(r)
 
 
-def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, look: Look) -> None:
+def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, appearance: Appearance) -> None:
     """Paints shoulders, carriageways, repairs, markings: each for all streets at once, so that junctions fit."""
-    dirt = spread(blend(look.soil_bgr, (150, 182, 200), 0.4), 0.28)
+    dirt = spread(blend(appearance.soil_bgr, (150, 182, 200), 0.4), 0.28)
     strips = [
         (street, Ribbon.along(street.curve, street.half_m + street.pavement_m + 1.5))
         for street in layout.streets
     ]
     for street, ribbon in strips:
-        _bridge_shadow(canvas, street, ribbon, look)
+        _bridge_shadow(canvas, street, ribbon, appearance)
         _shoulder(canvas, street, ribbon)
     for street, ribbon in sorted(strips, key=lambda pair: pair[0].kind != "dirt"):
-        _carriageway(canvas, street, ribbon, dirt, look)
+        _carriageway(canvas, street, ribbon, dirt, appearance)
     for street in layout.streets:
         if street.kind != "dirt":
             _repairs(canvas, rng, street)
@@ -116,9 +116,9 @@ def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, look
             _markings(canvas, street, ribbon, others)
 
 
-def _bridge_shadow(canvas: Canvas, street: Street, ribbon: Ribbon, look: Look) -> None:
+def _bridge_shadow(canvas: Canvas, street: Street, ribbon: Ribbon, appearance: Appearance) -> None:
     """Darkens the water beside a bridge, on the side away from the sun."""
-    fall = float(look.shadow_xy[0 if street.curve.vertical else 1]) * 2.5
+    fall = float(appearance.shadow_xy[0 if street.curve.vertical else 1]) * 2.5
     edge = street.half_m + street.pavement_m
     low, high = min(fall, 0.0) - edge, max(fall, 0.0) + edge
     below = (canvas.labels.ravel()[ribbon.index] == WATER) & (ribbon.d > low) & (ribbon.d < high)
@@ -150,7 +150,7 @@ def _shoulder(canvas: Canvas, street: Street, ribbon: Ribbon) -> None:
     canvas.light.ravel()[ribbon.index[deck]] = 255
 
 
-def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, look: Look) -> None:
+def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, appearance: Appearance) -> None:
     mottle, grain, cloud = (
         ribbon.noise(t) for t in (canvas.noise.mottle, canvas.noise.grain, canvas.noise.cloud)
     )
@@ -165,7 +165,7 @@ def _carriageway(canvas: Canvas, street: Street, ribbon: Ribbon, dirt: Ramp, loo
         ruts = inside & (np.abs(distance - 0.85) < 0.33)
         ribbon.put(canvas, ruts, spread(_mean(dirt, 0.82), 0.2), noise, None)
         tufts = inside & (distance < 0.4) & (mottle > 138)
-        ribbon.put(canvas, tufts, look.grass, noise, None)
+        ribbon.put(canvas, tufts, appearance.grass, noise, None)
         return
     worn = np.clip(
         noise + 16 * np.exp(-(((distance - street.half_m / 2) / 0.9) ** 2)) + (cloud - 128.0) * 0.25, 0, 255

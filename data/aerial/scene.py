@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .appearance import Appearance, Bgr
 from .buildings import Building
 from .canvas import MAP_PX, PX_PER_M, Canvas, Points
 from .labels import ROAD, WATER
-from .look import Bgr, Look
 from .noise import ramp, spread
 from .trees import Orchard, Tree
 
@@ -29,7 +29,7 @@ class Scene:
     """
 
     canvas: Canvas
-    look: Look
+    appearance: Appearance
     orchard: Orchard
     buildings: list[Building] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
@@ -62,10 +62,10 @@ class Scene:
 
     def crowd(self, rng: np.random.Generator, count: float) -> int:
         """Returns a number of people, scaled to the activity of this place."""
-        return int(rng.poisson(count * self.look.crowd))
+        return int(rng.poisson(count * self.appearance.crowd))
 
 
-def roof_colour(rng: np.random.Generator, look: Look) -> Bgr:
-    base = look.roof_bgr[int(rng.integers(len(look.roof_bgr)))]
+def roof_colour(rng: np.random.Generator, appearance: Appearance) -> Bgr:
+    base = appearance.roof_bgr[int(rng.integers(len(appearance.roof_bgr)))]
     tone = rng.uniform(0.85, 1.15)
     return base[0] * tone, base[1] * tone, base[2] * tone

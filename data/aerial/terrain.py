@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .appearance import Appearance, Bgr, blend, scaled
 from .canvas import MAP_PX, PX_PER_M, Canvas, Points
 from .labels import FIELD, GRASS, WATER
-from .look import Bgr, Look, blend, scaled
 from .noise import enlarge, ramp
 
 _CROPS: tuple[Bgr, ...] = (
@@ -22,7 +22,7 @@ _CROPS: tuple[Bgr, ...] = (
 _FLOWERS: tuple[Bgr, ...] = ((90, 200, 214), (206, 214, 216), (176, 120, 150), (84, 96, 190))
 
 
-def paint_grass(canvas: Canvas, look: Look) -> None:
+def paint_grass(canvas: Canvas, appearance: Appearance) -> None:
     """Covers the whole map with grass: large dry and lush areas, tufts, blades."""
     noise = canvas.noise
     repeats = (MAP_PX // noise.mottle.shape[0],) * 2
@@ -31,16 +31,21 @@ def paint_grass(canvas: Canvas, look: Look) -> None:
         np.tile(noise.mottle, repeats), 0.5, np.tile(noise.grain, repeats), 0.38, 128 * 0.12
     )
     mixed = cv2.addWeighted(large, 0.55, tiled, 0.75, -128 * 0.3)
-    canvas.colour[:] = cv2.applyColorMap(mixed, look.grass)
+    canvas.colour[:] = cv2.applyColorMap(mixed, appearance.grass)
     canvas.labels[:] = GRASS
 
 
 def paint_meadow(
-    canvas: Canvas, rng: np.random.Generator, look: Look, outline_xy: Points, angle: float, mown: bool
+    canvas: Canvas,
+    rng: np.random.Generator,
+    appearance: Appearance,
+    outline_xy: Points,
+    angle: float,
+    mown: bool,
 ) -> None:
     """Paints a meadow: mown in strips along ``angle``, or tall with flowers. It only replaces grass."""
     tone = rng.uniform(0.96, 1.04, 3) * rng.uniform(0.86, 1.1)
-    table = np.clip(look.grass * tone, 0, 255).astype(np.uint8)
+    table = np.clip(appearance.grass * tone, 0, 255).astype(np.uint8)
     with canvas.around(outline_xy) as patch:
         mask = patch.mask(outline_xy)
         height, width = mask.shape
@@ -60,12 +65,12 @@ def paint_meadow(
 
 
 def paint_field(
-    canvas: Canvas, rng: np.random.Generator, look: Look, outline_xy: Points, angle: float
+    canvas: Canvas, rng: np.random.Generator, appearance: Appearance, outline_xy: Points, angle: float
 ) -> None:
     """Paints a field in furrows along ``angle``, bare or with a crop in rows, and with the tracks of a tractor."""
     style = str(rng.choice(["ploughed", "sown", "rows", "stubble", "fallow"], p=[0.28, 0.2, 0.24, 0.18, 0.1]))
     tone = rng.uniform(0.84, 1.12)
-    b, g, r = (c * tone * rng.uniform(0.95, 1.05) for c in look.soil_bgr)
+    b, g, r = (c * tone * rng.uniform(0.95, 1.05) for c in appearance.soil_bgr)
     dark, soil, pale = (b * 0.66, g * 0.64, r * 0.64), (b, g, r), (b * 1.32, g * 1.32, r * 1.3)
     crop = _CROPS[int(rng.integers(len(_CROPS)))]
     straw = (104.0, 160.0, 186.0)
@@ -102,16 +107,16 @@ def blob(rng: np.random.Generator, centre_xy: Points, radius_px: float, roughnes
 
 
 def paint_pond(
-    canvas: Canvas, rng: np.random.Generator, look: Look, centre_xy: Points, radius_px: float
+    canvas: Canvas, rng: np.random.Generator, appearance: Appearance, centre_xy: Points, radius_px: float
 ) -> None:
     """Paints still water, darker in the middle, with a muddy rim."""
     outline = blob(rng, centre_xy, radius_px)
     rim = centre_xy + (outline - centre_xy) * (1 + 9 / radius_px)
-    mud = ramp(*(scaled(look.soil_bgr, factor) for factor in (0.6, 0.85, 1.1)))
+    mud = ramp(*(scaled(appearance.soil_bgr, factor) for factor in (0.6, 0.85, 1.1)))
     canvas.paint(rim, mud, FIELD)
     with canvas.around(outline) as patch:
         mask = patch.mask(outline)
         depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3) / np.float32(60)
         index = 205 - 140 * np.minimum(depth, 1) + (canvas.texture(patch, 0.35, 0.1).astype(np.float32) - 128)
-        colours = cv2.applyColorMap(np.clip(index, 0, 255).astype(np.uint8), look.water)
+        colours = cv2.applyColorMap(np.clip(index, 0, 255).astype(np.uint8), appearance.water)
         patch.fill(mask, np.asarray(colours, np.uint8), WATER)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from .appearance import Bgr
 from .canvas import PX_PER_M, Points, box
 from .labels import GRASS, ROAD, TREE, WATER
 from .layout import Block
-from .look import Bgr
 from .noise import Ramp, ramp, spread
 from .scene import ASPHALT, GRAVEL, LINE, PAVING, Scene, roof_colour
 from .terrain import blob, paint_field
@@ -16,7 +16,7 @@ from .terrain import blob, paint_field
 def _house(scene: Scene, rng: np.random.Generator, centre: Points, angle: float) -> tuple[float, float]:
     """Adds a main roof, and often a wing across it; returns its length and width in metres."""
     length, width, height = rng.uniform(9, 14), rng.uniform(7, 9.5), rng.uniform(4.5, 7.5)
-    kind, colour = str(rng.choice(["gabled", "hipped"], p=[0.62, 0.38])), roof_colour(rng, scene.look)
+    kind, colour = str(rng.choice(["gabled", "hipped"], p=[0.62, 0.38])), roof_colour(rng, scene.appearance)
     turned = angle + (np.pi / 2 if rng.random() < 0.25 else 0.0)
     if rng.random() < 0.12:
         kind, colour = "flat", (150.0, 152.0, 150.0)
@@ -42,7 +42,7 @@ def residential(scene: Scene, block: Block, rng: np.random.Generator) -> None:
             middle = (u0 + u1) / 2
             lawn = rng.uniform(0.88, 1.1)
             if rng.random() < 0.45:
-                table = np.clip(scene.look.grass * lawn, 0, 255).astype(np.uint8)
+                table = np.clip(scene.appearance.grass * lawn, 0, 255).astype(np.uint8)
                 scene.canvas.paint(
                     block.part(u0, min(front, back), u1, max(front, back)), table, GRASS, 0.3, 0.3
                 )
@@ -92,7 +92,7 @@ def _garden(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[floa
             rng.uniform(2.2, 3),
             2.4,
             "gabled",
-            roof_colour(rng, scene.look),
+            roof_colour(rng, scene.appearance),
         )
     if rng.random() < 0.22:
         at = spot(0.3, 0.7)
@@ -103,7 +103,7 @@ def _garden(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[floa
         )
     if rng.random() < 0.3:
         bed = box(spot(), angle, rng.uniform(3, 6) * PX_PER_M, rng.uniform(2, 4) * PX_PER_M)
-        paint_field(scene.canvas, rng, scene.look, bed, angle)
+        paint_field(scene.canvas, rng, scene.appearance, bed, angle)
     for _ in range(int(rng.integers(2, 8))):
         scene.plant(rng, spot(), int(rng.choice([0, 1, 2, 3], p=[0.3, 0.3, 0.25, 0.15])))
 
@@ -193,12 +193,12 @@ def market(scene: Scene, block: Block, rng: np.random.Generator) -> None:
             spot = block.point(0.09 + 0.82 * (k + 0.5) / count, v)
             kind = str(rng.choice(["gabled", "hipped", "flat"], p=[0.6, 0.25, 0.15]))
             scene.build(
-                rng, spot, angle, length, 10.5, rng.uniform(8, 11), kind, roof_colour(rng, scene.look)
+                rng, spot, angle, length, 10.5, rng.uniform(8, 11), kind, roof_colour(rng, scene.appearance)
             )
     for u in (0.06, 0.12, 0.88, 0.94):
         for v in np.linspace(0.24, 0.76, 5):
             at = block.point(u, v)
-            scene.canvas.paint(blob(rng, at, 1.1 * PX_PER_M), scene.look.grass, GRASS)
+            scene.canvas.paint(blob(rng, at, 1.1 * PX_PER_M), scene.appearance.grass, GRASS)
             scene.plant(rng, at, int(rng.integers(2, 4)))
     count = scene.crowd(rng, 230)
     for at in block.point(rng.uniform(0.16, 0.84, count), rng.uniform(0.2, 0.8, count)):

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .appearance import Appearance, Bgr
 from .canvas import PX_PER_M, Canvas, Points
 from .labels import TREE
-from .look import Bgr, Look
 from .noise import Gray
 
 
@@ -30,7 +30,7 @@ class Crown:
 RADII_M = (0.7, 1.1, 1.6, 2.2, 2.9, 3.7)
 
 
-def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_bgr: Bgr) -> Crown:
+def render_crown(rng: np.random.Generator, appearance: Appearance, radius_m: float, colour_bgr: Bgr) -> Crown:
     """Draws a crown of round clumps of leaves, lit from the sun's side."""
     radius = radius_m * PX_PER_M
     n = int(radius * 2.7) + 8
@@ -59,7 +59,9 @@ def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_b
     rough = height + 1.1 * leaves + 1.0 * lumps
     slope_y, slope_x = np.gradient(cv2.GaussianBlur(rough, (0, 0), 0.6))
     normal = 1 / np.sqrt(slope_x**2 + slope_y**2 + 0.9)
-    lit = (0.95 * look.to_sun[2] - slope_x * look.to_sun[0] - slope_y * look.to_sun[1]) * normal
+    lit = (
+        0.95 * appearance.to_sun[2] - slope_x * appearance.to_sun[0] - slope_y * appearance.to_sun[1]
+    ) * normal
     depth = (
         np.clip(cv2.GaussianBlur(height, (0, 0), radius * 0.12 + 1) - height, 0, 6) / 6
     )  # gaps between clumps
@@ -74,11 +76,11 @@ def render_crown(rng: np.random.Generator, look: Look, radius_m: float, colour_b
 class Orchard:
     """The crowns of one place, rendered once: a few of each size in each colour of the season."""
 
-    def __init__(self, rng: np.random.Generator, look: Look) -> None:
+    def __init__(self, rng: np.random.Generator, appearance: Appearance) -> None:
         self.by_size = [
             [
-                render_crown(rng, look, r * rng.uniform(0.9, 1.1), colour)
-                for colour in look.tree_bgr
+                render_crown(rng, appearance, r * rng.uniform(0.9, 1.1), colour)
+                for colour in appearance.tree_bgr
                 for _ in range(2)
             ]
             for r in RADII_M
@@ -99,9 +101,9 @@ class Tree:
     height_m: float
 
 
-def cast_shadow(canvas: Canvas, tree: Tree, look: Look) -> None:
+def cast_shadow(canvas: Canvas, tree: Tree, appearance: Appearance) -> None:
     """Draws the crown's shadow on everything below: ground, parking places, roofs."""
-    fall = look.shadow_xy * tree.height_m * PX_PER_M
+    fall = appearance.shadow_xy * tree.height_m * PX_PER_M
     for share in (0.3, 0.55, 0.8):  # a crown is deep: one shadow each for its lower, middle and upper part
         corner = np.rint(tree.centre_xy + fall * share - tree.crown.size / 2).astype(int)
         with canvas.window(int(corner[0]), int(corner[1]), tree.crown.size, tree.crown.size) as patch:

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import buildings, fittings, trees
+from .appearance import Appearance
 from .canvas import MAP_PX, Canvas
 from .layout import draw_layout
-from .look import Look
 from .movers import Life
 from .noise import Gray, NoiseBank
 from .ribbon import paint_river, paint_streets
@@ -37,33 +37,33 @@ class AerialWorld:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0])))
-        self.look = Look.draw(rng)
+        self.appearance = Appearance.draw(rng)
         layout = draw_layout(rng)
         canvas = Canvas(NoiseBank.make(rng))
-        paint_grass(canvas, self.look)
-        paint_river(canvas, layout, self.look)
-        paint_streets(canvas, rng, layout, self.look)
-        scene = Scene(canvas, self.look, trees.Orchard(rng, self.look))
+        paint_grass(canvas, self.appearance)
+        paint_river(canvas, layout, self.appearance)
+        paint_streets(canvas, rng, layout, self.appearance)
+        scene = Scene(canvas, self.appearance, trees.Orchard(rng, self.appearance))
         fill_blocks(scene, layout, rng)
         self._raise(canvas, scene)
         self.colour = canvas.colour
         self.labels = canvas.labels
         self.light = canvas.light[::LIGHT_CELL_PX, ::LIGHT_CELL_PX].copy()
-        self.life = Life.draw(rng, layout, scene.parked, scene.strolls, self.look.crowd)
+        self.life = Life.draw(rng, layout, scene.parked, scene.strolls, self.appearance.crowd)
         self.sprites = SpriteBank(rng)
 
     def _raise(self, canvas: Canvas, scene: Scene) -> None:
         """Adds upright objects: shadows on the ground, then roofs, then tree shadows on roofs, and crowns last."""
         for building in scene.buildings:
-            buildings.cast_shadow(canvas, building, self.look)
+            buildings.cast_shadow(canvas, building, self.appearance)
         for building in sorted(scene.buildings, key=lambda b: b.height_m):
-            buildings.paint_roof(canvas, building, self.look)
-            fittings.furnish(canvas, building, self.look)
+            buildings.paint_roof(canvas, building, self.appearance)
+            fittings.furnish(canvas, building, self.appearance)
         standing = sorted(scene.trees, key=lambda tree: tree.height_m)
         for tree in standing:
-            trees.cast_shadow(canvas, tree, self.look)
+            trees.cast_shadow(canvas, tree, self.appearance)
         canvas.light = _soften(canvas.light)
-        _apply_light(canvas.colour, canvas.light, self.look)
+        _apply_light(canvas.colour, canvas.light, self.appearance)
         for tree in standing:
             trees.paint_tree(canvas, tree)
 
@@ -74,9 +74,9 @@ def _soften(light: Gray) -> Gray:
     return np.ascontiguousarray(cv2.blur(padded, (5, 5))[4 : MAP_PX + 4, 4 : MAP_PX + 4])
 
 
-def _apply_light(colour: npt.NDArray[np.uint8], light: Gray, look: Look) -> None:
+def _apply_light(colour: npt.NDArray[np.uint8], light: Gray, appearance: Appearance) -> None:
     """Multiplies the colours by the light: bluish and dark in shadow."""
     share = np.arange(256) / 255
-    tables = [np.rint(255 * (shade + (1 - shade) * share)).astype(np.uint8) for shade in look.shade_bgr]
+    tables = [np.rint(255 * (shade + (1 - shade) * share)).astype(np.uint8) for shade in appearance.shade_bgr]
     gain = cv2.merge([cv2.LUT(light, table) for table in tables])
     cv2.multiply(colour, gain, dst=colour, scale=1 / 255)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar
@@ -11,13 +10,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BackendError
 from ..bundle import Bundle, Variant
 from ..forks import Owned, begins_to_use, stays_with_this_process, was_used_before_fork
 from ..gate import Gate
-
-Say = Callable[[str], None]
-"""Called with one line of text for people."""
 
 _IN_A_CHILD = Owned(
     "the network",
@@ -71,7 +68,7 @@ class Backend(ABC):
         input_size_hw: height and width of the graph's input.
         device: one of the devices that the backend knows.
         threads: CPU threads for one frame; the backend's own choice if None.
-        say: called with a line about work that takes long, and about each difference from the request.
+        on_message: called with a line about work that takes long, and about each difference from the request.
 
     Raises:
         BackendError: the device is unknown or absent, or the graph cannot be loaded.
@@ -92,7 +89,7 @@ class Backend(ABC):
         input_size_hw: tuple[int, int],
         device: str = "cpu",
         threads: int | None = None,
-        say: Say = lambda line: None,
+        on_message: OnMessage = lambda line: None,
     ) -> None:
         if was_used_before_fork(self.name) and not self.works_after_fork:
             raise BackendError(

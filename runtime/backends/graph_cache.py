@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BackendError, OutputError
 from ..bundle import Variant
 from ..cache import Kind, Store, key_of_fields
 from ..cpu import cpu_identity
-from .base import Say
 
 _GRAPHS = Kind(
     "graph", "graphs", danger="what lies there is run as if it were the bundle's", key_of=key_of_fields
@@ -32,13 +32,13 @@ _MOST_BYTES = 1 << 30
 class GraphCache:
     """The optimized form of one variant.
 
-    If the cache cannot be used, the variant runs without it; ``say`` gets that once.
+    If the cache cannot be used, the variant runs without it; ``on_message`` gets that once.
 
     Args:
         variant: the variant that is run.
         version: of ONNX Runtime.
         settings: those of the session that change the optimized graph.
-        say: called if the cache cannot be used, or if a part of it cannot be trusted.
+        on_message: called if the cache cannot be used, or if a part of it cannot be trusted.
         folder: the cache; the user's own if None.
     """
 
@@ -47,11 +47,11 @@ class GraphCache:
         variant: Variant,
         version: str,
         settings: Mapping[str, str],
-        say: Say,
+        on_message: OnMessage,
         folder: Path | None = None,
     ) -> None:
         self._store = Store(_GRAPHS, folder)
-        self._say = say
+        self._on_message = on_message
         self._version = version
         self._identity: dict[str, Any] = {
             "form": _FORM,
@@ -71,7 +71,7 @@ class GraphCache:
             self._give_up(error)
             return None
         if why:
-            self._say(f"optimizing the graph again: {why}")
+            self._on_message(f"optimizing the graph again: {why}")
         return graph
 
     @contextmanager
@@ -103,4 +103,4 @@ class GraphCache:
 
     def _give_up(self, error: Exception) -> None:
         self._usable = False
-        self._say(f"the optimized graph is not kept, and each start makes it again: {error}")
+        self._on_message(f"the optimized graph is not kept, and each start makes it again: {error}")

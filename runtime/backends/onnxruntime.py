@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from packaging.version import Version
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BackendError, EdgesegError, MissingDependencyError
 from ...core.libraries import load_onnxruntime
 from ..bundle import Variant
 from ..cache import Kind, Store, key_of_fields
 from ..cpu import all_cpus_are_usable, usable_cpus
-from .base import Backend, Say
+from .base import Backend
 from .graph_cache import GraphCache
 from .graph_form import check_graph
 
@@ -60,16 +61,16 @@ class OnnxRuntimeBackend(Backend):
         input_size_hw: tuple[int, int],
         device: str = "cpu",
         threads: int | None = None,
-        say: Say = lambda line: None,
+        on_message: OnMessage = lambda line: None,
     ) -> None:
-        super().__init__(variant, input_size_hw, device, threads, say)
+        super().__init__(variant, input_size_hw, device, threads, on_message)
         self._ort = _import()
         self._threads = threads
         self._on_cpu = device.startswith("cpu")
         self._places: dict[int, Iterator[_Place]] = {}
         try:
             self._session: Any = (
-                self._open_cached(variant, say)
+                self._open_cached(variant, on_message)
                 if self._on_cpu
                 else self._open(_graph(variant), providers=self._gpu_providers(variant))
             )
@@ -122,14 +123,14 @@ class OnnxRuntimeBackend(Backend):
         """ONNX Runtime's version."""
         return str(_import().__version__)
 
-    def _open_cached(self, variant: Variant, say: Say) -> Any:
+    def _open_cached(self, variant: Variant, on_message: OnMessage) -> Any:
         """Opens a session on the CPU, with the stored optimized graph; without one, makes and stores it."""
         settings = {}
         if variant.target == "tensorrt":
             # The CPU's INT8 kernels need another form. This one runs in float between Q and DQ, which rounds
             # like TensorRT.
             settings["session.disable_quant_qdq"] = "1"
-        cache = GraphCache(variant, self.version("cpu"), settings, say)
+        cache = GraphCache(variant, self.version("cpu"), settings, on_message)
         optimized = cache.find()
         if optimized is not None:
             # The graph is optimized already.
@@ -137,7 +138,7 @@ class OnnxRuntimeBackend(Backend):
             try:
                 return self._open(optimized, settings, graph_optimization_level=off)
             except Exception as error:  # as above
-                say(f"optimizing the graph again: {_brief(error)}")
+                on_message(f"optimizing the graph again: {_brief(error)}")
             optimized = None
         with cache.writing() as path:
             written = {} if path is None else {"optimized_model_filepath": str(path)}

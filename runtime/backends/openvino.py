@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BackendError, MissingDependencyError
 from ...core.libraries import load_openvino
 from ..bundle import Variant
-from .base import Backend, Say
+from .base import Backend
 from .graph_form import check_graph
 
 _F32 = "-f32"
@@ -56,9 +57,9 @@ class OpenVinoBackend(Backend):
         input_size_hw: tuple[int, int],
         device: str = "cpu",
         threads: int | None = None,
-        say: Say = lambda line: None,
+        on_message: OnMessage = lambda line: None,
     ) -> None:
-        super().__init__(variant, input_size_hw, device, threads, say)
+        super().__init__(variant, input_size_hw, device, threads, on_message)
         self._path = variant.path
         self._openvino = _import()
         self._device = device.removesuffix(_F32).upper()

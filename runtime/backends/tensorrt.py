@@ -9,17 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BackendError, BundleError
 from ..bundle import Bundle, Variant
 from ..tensorrt.cuda import gpu_of, open_device, why_no_device
 from ..tensorrt.cuda.base import CudaDevice
 from ..tensorrt.cuda.results import ArraySpec, ResultRing, zeroed
-from ..tensorrt.engines import obtain
+from ..tensorrt.engines import get_engine
 from ..tensorrt.loaded import LoadedEngine, StaleEngineError
 from ..tensorrt.module import TensorRT, find_tensorrt, why_missing
 from ..tensorrt.network import CLASSES, FRAME, LOGITS, SUM
 from ..tensorrt.options import BuildOptions
-from .base import Backend, ClassMaps, Say
+from .base import Backend, ClassMaps
 
 _WARMUP_RUNS = 3
 """The runs of a warm-up: the first initializes, the second is captured as a CUDA graph, the third replays it."""
@@ -49,7 +50,7 @@ class TensorRTBackend(Backend):
         input_size_hw: height and width of the graph's input.
         device: ``cuda`` or ``cuda:N``.
         threads: of the CPU; not used.
-        say: called when an engine is built, with the reason, and with TensorRT's warnings.
+        on_message: called when an engine is built, with the reason, and with TensorRT's warnings.
         options: how the engine is built; if None, those of the last fitting build of ``edgeseg build``.
 
     Raises:
@@ -71,10 +72,10 @@ class TensorRTBackend(Backend):
         input_size_hw: tuple[int, int],
         device: str = "cuda",
         threads: int | None = None,
-        say: Say = lambda line: None,
+        on_message: OnMessage = lambda line: None,
         options: BuildOptions | None = None,
     ) -> None:
-        super().__init__(variant, input_size_hw, device, threads, say)
+        super().__init__(variant, input_size_hw, device, threads, on_message)
         if variant.target not in self.targets(device):
             raise BackendError(
                 f"variant {variant.name} is made for {variant.target}; TensorRT takes those for"
@@ -88,7 +89,7 @@ class TensorRTBackend(Backend):
             self._cuda: CudaDevice = open_device(_gpu_index(device))
             on_failure.callback(self._close)
             with self._cuda.current():
-                self._load(tensorrt, variant, options, say)
+                self._load(tensorrt, variant, options, on_message)
                 self.batch = self._engine.batch
                 self.logits_chw = self._engine.logits_chw
                 self.classes_size_hw = self._engine.classes_size_hw
@@ -196,18 +197,24 @@ class TensorRTBackend(Backend):
         self._cuda.synchronize()
         return results
 
-    def _load(self, tensorrt: TensorRT, variant: Variant, options: BuildOptions | None, say: Say) -> None:
+    def _load(
+        self, tensorrt: TensorRT, variant: Variant, options: BuildOptions | None, on_message: OnMessage
+    ) -> None:
         gpu, size_hw = self._cuda.gpu, self._input_size_hw
-        obtained = obtain(variant, size_hw, tensorrt, gpu, options, say=say, on_warning=say)
+        obtained = get_engine(
+            variant, size_hw, tensorrt, gpu, options, on_message=on_message, on_warning=on_message
+        )
         try:
             self._engine = LoadedEngine(self._cuda, tensorrt, obtained, size_hw)
             return
         except StaleEngineError as error:
             if obtained.seconds is not None:  # a fresh engine fails too, so another build would not help
                 raise
-            say(f"building an engine for {variant.name}: {error}")
+            on_message(f"building an engine for {variant.name}: {error}")
         options = obtained.identity.options
-        obtained = obtain(variant, size_hw, tensorrt, gpu, options, force=True, say=say, on_warning=say)
+        obtained = get_engine(
+            variant, size_hw, tensorrt, gpu, options, force=True, on_message=on_message, on_warning=on_message
+        )
         self._engine = LoadedEngine(self._cuda, tensorrt, obtained, size_hw)
 
     def _close(self) -> None:

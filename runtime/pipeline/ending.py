@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from .sink_worker import SinkWorker
-from .streams import Lane
+from .streams import Channel
 
 SOURCES, STAGES, SINKS, CAPTURES, CLOSING = 0.25, 0.5, 0.7, 0.85, 5.0
 """Deadlines in seconds after the end was asked for: for a source's last frame, for the stages to finish it, for sinks
@@ -22,7 +22,7 @@ class Ending:
     Only the thread that runs the pipeline calls it.
 
     Args:
-        lanes: the run's streams.
+        channels: the run's streams.
         stopping: set when the run must end.
         patience_seconds: time to wait for a source or sink as long as the end was not asked for.
 
@@ -30,8 +30,10 @@ class Ending:
         impatient: True if the end was asked for twice. Then a sink that is closing its file gets no more time.
     """
 
-    def __init__(self, lanes: Sequence[Lane], stopping: threading.Event, patience_seconds: float) -> None:
-        self._lanes, self._stopping, self._patience_seconds = lanes, stopping, patience_seconds
+    def __init__(
+        self, channels: Sequence[Channel], stopping: threading.Event, patience_seconds: float
+    ) -> None:
+        self._channels, self._stopping, self._patience_seconds = channels, stopping, patience_seconds
         self._asked_at = 0.0
         self.impatient = False
 
@@ -44,10 +46,10 @@ class Ending:
         """Returns True if the end was asked for. The first time, it interrupts the sources."""
         if self._stopping.is_set() and not self._asked_at:
             self._asked_at = time.monotonic()
-            for lane in self._lanes:
-                lane.source.interrupt()
-                if lane.live:
-                    lane.captured.cancel()
+            for channel in self._channels:
+                channel.source.interrupt()
+                if channel.live:
+                    channel.captured.cancel()
         return self.asked
 
     def is_over(self, seconds: float) -> bool:
@@ -73,11 +75,11 @@ class Ending:
             if thread.is_alive():
                 worker.give_up()
 
-    def await_captures(self, captures: Mapping[Lane, threading.Thread]) -> list[Lane]:
+    def await_captures(self, captures: Mapping[Channel, threading.Thread]) -> list[Channel]:
         """Lets the sources return from their last read. Returns the streams whose sources do not."""
-        for lane in captures:
-            lane.source.interrupt()
+        for channel in captures:
+            channel.source.interrupt()
         deadline = time.monotonic() + self.patience(CAPTURES)
         for thread in captures.values():
             thread.join(max(0.0, deadline - time.monotonic()))
-        return [lane for lane, thread in captures.items() if thread.is_alive()]
+        return [channel for channel, thread in captures.items() if thread.is_alive()]

@@ -16,7 +16,7 @@ from ..preprocess import Frame
 from ..result import Segmentation
 from ..sinks.base import Output
 from ..status import Status
-from .streams import Lane
+from .streams import Channel
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Heartbeat:
     that source also get a result that is not valid.
 
     Args:
-        lanes: the run's streams.
+        channels: the run's streams.
         status: makes the status; may raise an error that ends the run.
         overlay: draws results that are not valid.
         classes: the number of classes.
@@ -40,16 +40,16 @@ class Heartbeat:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        channels: Sequence[Channel],
         status: Callable[[], Status],
         overlay: Overlay,
         classes: int,
         hz: float,
         on_beat: Callable[[Status], None],
     ) -> None:
-        self._lanes, self._status, self._overlay, self._on_beat = lanes, status, overlay, on_beat
+        self._channels, self._status, self._overlay, self._on_beat = channels, status, overlay, on_beat
         self._classes, self._seconds = classes, 1 / hz
-        self._delivered = [0 for _ in lanes]
+        self._delivered = [0 for _ in channels]
         self._blank: dict[int, Frame] = {}
 
     def run(self, wait: Callable[[float], bool]) -> None:
@@ -65,22 +65,22 @@ class Heartbeat:
     def beat(self) -> None:
         """Does one beat."""
         status = self._status()
-        for number, (lane, source) in enumerate(zip(self._lanes, status.sources, strict=True)):
+        for number, (channel, source) in enumerate(zip(self._channels, status.sources, strict=True)):
             # The sinks already have a result that came since the last beat.
-            fresh, self._delivered[number] = lane.delivered > self._delivered[number], lane.delivered
+            fresh, self._delivered[number] = channel.delivered > self._delivered[number], channel.delivered
             output = None
-            if lane.live and not source.valid and not fresh:
-                output = self._nothing_new(lane, source.reason)
-            for worker in lane.workers:
+            if channel.live and not source.valid and not fresh:
+                output = self._nothing_new(channel, source.reason)
+            for worker in channel.workers:
                 worker.beat(output, status)
         self._on_beat(status)
 
-    def _nothing_new(self, lane: Lane, reason: str) -> Output:
+    def _nothing_new(self, channel: Channel, reason: str) -> Output:
         at = now()
-        newest, frame_bgr = lane.validity.newest, lane.newest_bgr
+        newest, frame_bgr = channel.validity.newest, channel.newest_bgr
         if frame_bgr is None:
             frame_bgr = self._blank.setdefault(
-                lane.number, np.zeros((*_SIZE_BEFORE_THE_FIRST_FRAME_HW, 3), np.uint8)
+                channel.number, np.zeros((*_SIZE_BEFORE_THE_FIRST_FRAME_HW, 3), np.uint8)
             )
         result = Segmentation(
             np.full(frame_bgr.shape[:2], VOID, np.uint8),
@@ -92,4 +92,4 @@ class Heartbeat:
         shares = np.zeros(self._classes, np.float64)
         text = f"for {at - result.captured_at:.1f} s"
         draw = partial(self._overlay.draw, frame_bgr, result, shares, text)
-        return Output(frame_bgr, result, "", draw, lane.number, shares, beat=True, finished_at=at)
+        return Output(frame_bgr, result, "", draw, channel.number, shares, beat=True, finished_at=at)

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from ...core.errors import EdgesegError, FlightError
+from ...core.errors import EdgesegError, SessionError
 from ...core.memory import give_back
 from ..health.limits import Limits
 from ..reasons import NOT_FINITE
@@ -126,7 +126,7 @@ class Network:
             True if that was tried. Frames that were prepared for the earlier network are then useless.
 
         Raises:
-            FlightError: the network was opened again too often.
+            SessionError: the network was opened again too often.
         """
         with self._lock:
             cause, broken = self._cause, self._in_a_row >= _FAILURES_BEFORE_REOPENING
@@ -148,7 +148,7 @@ class Network:
         """Returns True if inference is not overdue.
 
         Raises:
-            FlightError: inference is so late that it counts as hung for ever.
+            SessionError: inference is so late that it counts as hung for ever.
         """
         began_at = self._began_at
         if began_at is None:
@@ -161,7 +161,7 @@ class Network:
             self.count(HUNG)
             log.error("inference has not answered for %.1f s", seconds, extra={"event": "inference-hung"})
         if self._survives and seconds > 2 * self._limits.inference_timeout_s:
-            raise FlightError(
+            raise SessionError(
                 f"inference has not answered for {seconds:.0f} s; the run ends, because only a new process can"
                 " free the device (--inference-timeout sets how long is waited)"
             )
@@ -174,7 +174,7 @@ class Network:
 
     def _reopen(self, cause: Exception | None) -> None:
         if not self._budget.spend():
-            raise FlightError(
+            raise SessionError(
                 f"inference failed again and again, and opening the network anew {self._limits.restarts} times"
                 f" within {self._limits.restarts_within_s:g} s did not help: {cause}"
             ) from cause

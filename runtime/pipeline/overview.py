@@ -9,14 +9,14 @@ from ..status import RUNNING, STARTING, STOPPING, Board, SourceStatus, Status
 from .degrade import Degrader
 from .network import Network
 from .stats import RunStats
-from .streams import Lane
+from .streams import Channel
 
 
 class Overview:
     """Makes a :class:`~edgeseg.runtime.status.Status`. Any thread may call it.
 
     Args:
-        lanes: the run's streams.
+        channels: the run's streams.
         network: the run's network.
         degrader: the run's degrader.
         total: the statistics over all streams.
@@ -29,14 +29,14 @@ class Overview:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        channels: Sequence[Channel],
         network: Network,
         degrader: Degrader,
         total: RunStats,
         deadline_ms: float | None,
         board: Callable[[], Board],
     ) -> None:
-        self._lanes, self._network, self._degrader, self._total = lanes, network, degrader, total
+        self._channels, self._network, self._degrader, self._total = channels, network, degrader, total
         self._deadline_ms, self._board = deadline_ms, board
         self._began_at = now()
         self.stopping = False
@@ -45,13 +45,13 @@ class Overview:
         """Returns the run's status now.
 
         Raises:
-            FlightError: inference is so late that the run must end.
+            SessionError: inference is so late that the run must end.
         """
         at = now()
         inferring = self._network.answers()
-        sources = [self._source(lane, at, inferring) for lane in self._lanes]
+        sources = [self._source(channel, at, inferring) for channel in self._channels]
         segmenter = self._network.current
-        started = any(lane.frames_read for lane in self._lanes)
+        started = any(channel.frames_read for channel in self._channels)
         if self.stopping:
             state = STOPPING
         else:
@@ -73,17 +73,17 @@ class Overview:
             board=self._board(),
         )
 
-    def _source(self, lane: Lane, at: float, inferring: bool) -> SourceStatus:
-        source, stats, newest_bgr = lane.source, lane.stats, lane.newest_bgr
-        connected = source.connected and lane.error is None
-        verdict = lane.validity.judge(at, connected, inferring)
-        newest = lane.validity.newest
+    def _source(self, channel: Channel, at: float, inferring: bool) -> SourceStatus:
+        source, stats, newest_bgr = channel.source, channel.stats, channel.newest_bgr
+        connected = source.connected and channel.error is None
+        verdict = channel.validity.judge(at, connected, inferring)
+        newest = channel.validity.newest
         return SourceStatus(
-            number=lane.number,
-            name=lane.name,
-            live=lane.live,
+            number=channel.number,
+            name=channel.name,
+            live=channel.live,
             connected=connected,
-            problem=str(lane.error) if lane.error else source.problem,
+            problem=str(channel.error) if channel.error else source.problem,
             reconnects=source.reconnects,
             valid=verdict.valid,
             reason=verdict.reason,
@@ -91,13 +91,13 @@ class Overview:
             frame_id=None if newest is None else newest.frame_id,
             size_hw=None if newest_bgr is None else (newest_bgr.shape[0], newest_bgr.shape[1]),
             fps=stats.fps_at(at),
-            captured=lane.frames_read,
+            captured=channel.frames_read,
             results=stats.frames,
             invalid=stats.invalid,
-            dropped=lane.dropped,
-            missing=lane.missing,
+            dropped=channel.dropped,
+            missing=channel.missing,
             deadline_misses=stats.deadline_misses,
             latency_ms=stats.latency_ms,
             class_share=stats.class_share if verdict.valid else {},
-            sinks=[worker.status for worker in lane.workers],
+            sinks=[worker.status for worker in channel.workers],
         )

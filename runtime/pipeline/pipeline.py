@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ...core.errors import EdgesegError, FlightError, SourceError, UsageError
+from ...core.errors import EdgesegError, SessionError, SourceError, UsageError
 from ...core.source import Source
 from ..clock import now
 from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
@@ -37,7 +37,7 @@ from .report import RunReport, make_report
 from .sink_worker import SinkWorker
 from .stages import Stages
 from .stats import RunStats
-from .streams import Conditions, Intake, Lane, Stream
+from .streams import Channel, Conditions, Intake, Stream
 from .trace import Trace
 
 log = logging.getLogger(__name__)
@@ -126,20 +126,20 @@ class Pipeline:
         )
         intake = Intake()
         first = 0 if len(streams) == 1 else 1
-        self._lanes: list[Lane] = []
+        self._channels: list[Channel] = []
         for number, stream in enumerate(streams, first):
-            name = _name_beside([lane.name for lane in self._lanes], stream.source.name)
-            self._lanes.append(Lane(number, name, stream, run, intake.notify))
-        intake.watch(self._lanes)
-        self._ending = Ending(self._lanes, self._stopping, patience_seconds)
-        self._workers = [worker for lane in self._lanes for worker in lane.workers]
-        self.stats = self._lanes[0].stats if len(streams) == 1 else RunStats(segmenter.labels)
+            name = _name_beside([channel.name for channel in self._channels], stream.source.name)
+            self._channels.append(Channel(number, name, stream, run, intake.notify))
+        intake.watch(self._channels)
+        self._ending = Ending(self._channels, self._stopping, patience_seconds)
+        self._workers = [worker for channel in self._channels for worker in channel.workers]
+        self.stats = self._channels[0].stats if len(streams) == 1 else RunStats(segmenter.labels)
         steps, smaller = steps_down(segmenter, degrade)
         degrader = Degrader(steps, limits.deadline_ms)
-        live = any(lane.live for lane in self._lanes)
+        live = any(channel.live for channel in self._channels)
         network = partial(Network, [segmenter, *smaller], limits, live, _BATCHES_KEPT * batch + 1)
         self._stages = Stages(
-            self._lanes,
+            self._channels,
             intake,
             network,
             degrader,
@@ -151,10 +151,10 @@ class Pipeline:
             limits,
         )
         self._overview = Overview(
-            self._lanes, self._stages.network, degrader, self.stats, limits.deadline_ms, board
+            self._channels, self._stages.network, degrader, self.stats, limits.deadline_ms, board
         )
         self._heartbeat = Heartbeat(
-            self._lanes,
+            self._channels,
             self._overview.status,
             self._stages.overlay,
             len(segmenter.labels),
@@ -171,7 +171,7 @@ class Pipeline:
         """Returns the run's status now. Any thread may call it.
 
         Raises:
-            FlightError: inference is so late that the run is about to end.
+            SessionError: inference is so late that the run is about to end.
         """
         refuse_in_child(self)
         return self._overview.status()
@@ -193,10 +193,12 @@ class Pipeline:
         if has_run:
             raise UsageError("a pipeline runs once; make another for another run")
         captures = {
-            lane: self._start(
-                f"capture {lane.name}", partial(self._stages.capture, lane), partial(self._fail_lane, lane)
+            channel: self._start(
+                f"capture {channel.name}",
+                partial(self._stages.capture, channel),
+                partial(self._fail_channel, channel),
             )
-            for lane in self._lanes
+            for channel in self._channels
         }
         stages = [
             self._start("preprocess", self._stages.preprocess),
@@ -206,7 +208,11 @@ class Pipeline:
         over = threading.Event()
         heartbeat = self._start("heartbeat", partial(self._heartbeat.run, over.wait))
         foreground = [worker for worker in self._workers if worker.sink.foreground]
-        commits = {worker: partial(self._succeeded, lane) for lane in self._lanes for worker in lane.workers}
+        commits = {
+            worker: partial(self._succeeded, channel)
+            for channel in self._channels
+            for worker in channel.workers
+        }
         sinks = {
             worker: self._start(worker.sink.name, partial(worker.run, commits[worker]))
             for worker in self._workers
@@ -225,18 +231,18 @@ class Pipeline:
             worker.run(commits[worker])
         self._ending.await_sinks(sinks)
         self.stop()
-        for lane in self._ending.await_captures(captures):
+        for channel in self._ending.await_captures(captures):
             if not self._ending.asked:
                 waited = f"{self._patience_seconds:g} s"
-                self._fail_lane(lane, SourceError(f"{lane.name} has not answered for {waited}"))
+                self._fail_channel(channel, SourceError(f"{channel.name} has not answered for {waited}"))
         heartbeat.join()
         if not any(thread.is_alive() for thread in stages):
             self._stages.network.close()
         stuck = any(thread.is_alive() for thread in (*stages, *captures.values(), *sinks.values()))
-        if self._error is not None and not isinstance(self._error, FlightError):
+        if self._error is not None and not isinstance(self._error, SessionError):
             raise self._error
         seconds = ended_at - (self._stages.first_result_at or ended_at)
-        return make_report(self._lanes, self.stats, self._stages, seconds, self._error, stuck)
+        return make_report(self._channels, self.stats, self._stages, seconds, self._error, stuck)
 
     def _attend(self, stages: Sequence[threading.Thread], foreground: Sequence[SinkWorker]) -> None:
         """Waits for the stages to end, and writes to the foreground sinks meanwhile."""
@@ -246,17 +252,17 @@ class Pipeline:
             self._overview.stopping = self._ending.notice()
             # A source that hangs in read() cannot be asked to end, so the run goes on without its next frame.
             if self._ending.is_over(ending.SOURCES):
-                for lane in self._lanes:
-                    lane.captured.close()
+                for channel in self._channels:
+                    channel.captured.close()
             if self._ending.is_over(ending.STAGES):
                 self._stages.shut()
                 return
             stages[-1].join(_POLL_SECONDS)
         self._ending.notice()
 
-    def _succeeded(self, lane: Lane) -> bool:
+    def _succeeded(self, channel: Channel) -> bool:
         """Returns True if a stream's sinks keep their output. A camera's frames cannot be captured again."""
-        return lane.live or (self._error is None and lane.error is None)
+        return channel.live or (self._error is None and channel.error is None)
 
     def _start(
         self,
@@ -274,24 +280,27 @@ class Pipeline:
         thread.start()
         return thread
 
-    def _fail_lane(self, lane: Lane, error: BaseException) -> None:
+    def _fail_channel(self, channel: Channel, error: BaseException) -> None:
         """Ends one of several streams, or the run if there is only one. The output of a live stream is kept."""
-        keeps_output = lane.live and isinstance(error, EdgesegError)
-        if not keeps_output and (len(self._lanes) == 1 or not isinstance(error, Exception)):
+        keeps_output = channel.live and isinstance(error, EdgesegError)
+        if not keeps_output and (len(self._channels) == 1 or not isinstance(error, Exception)):
             self._fail(error)
             return
         assert isinstance(error, Exception)
-        lane.fail(error)
+        channel.fail(error)
         log.error(
-            "%s failed: %s", lane.name, error, extra={"event": "disabled", "fields": {"name": lane.name}}
+            "%s failed: %s",
+            channel.name,
+            error,
+            extra={"event": "disabled", "fields": {"name": channel.name}},
         )
-        self._on_failure(lane.name, error)
+        self._on_failure(channel.name, error)
 
     def _fail(self, error: BaseException) -> None:
         with self._error_lock:
             self._error = self._error or error
         self._stopping.set()
-        if isinstance(error, FlightError):
+        if isinstance(error, SessionError):
             self._stages.shut()
         else:
             self._stages.cancel()

@@ -9,7 +9,7 @@ from typing import Any
 from .sink_worker import described
 from .stages import Stages
 from .stats import RunStats
-from .streams import Lane
+from .streams import Channel
 
 BUSY = 0.85
 """A stage that is busy for at least this share of the time limits the run. Below it, something outside limits it."""
@@ -41,7 +41,7 @@ class RunReport:
 
 
 def make_report(
-    lanes: Sequence[Lane],
+    channels: Sequence[Channel],
     total: RunStats,
     stages: Stages,
     seconds: float,
@@ -51,37 +51,42 @@ def make_report(
     """Makes the report of a run.
 
     Args:
-        lanes: the run's streams.
+        channels: the run's streams.
         total: the statistics over all streams.
         stages: the measured stages.
         seconds: the time over which they were measured.
         ended_by, stuck: as in the report.
     """
     failures: dict[str, Exception] = {}
-    for lane in lanes:
-        if lane.error is not None:
-            failures[lane.name] = lane.error
-        for worker in lane.workers:
+    for channel in channels:
+        if channel.error is not None:
+            failures[channel.name] = channel.error
+        for worker in channel.workers:
             if worker.failure is not None:
                 name = worker.sink.name
-                failures[f"{name} of {lane.name}" if name in failures else name] = worker.failure
+                failures[f"{name} of {channel.name}" if name in failures else name] = worker.failure
     stats: dict[str, Any]
-    if len(lanes) == 1:
-        stats = {"source": lanes[0].name, **_counts(lanes[0]), **total.summary(), "sinks": _sinks(lanes[0])}
+    if len(channels) == 1:
+        stats = {
+            "source": channels[0].name,
+            **_counts(channels[0]),
+            **total.summary(),
+            "sinks": _sinks(channels[0]),
+        }
     else:
         sources = [
             {
-                "source": lane.name,
-                **_counts(lane),
-                **lane.stats.summary(),
-                "sinks": _sinks(lane),
-                "error": str(lane.error) if lane.error else None,
+                "source": channel.name,
+                **_counts(channel),
+                **channel.stats.summary(),
+                "sinks": _sinks(channel),
+                "error": str(channel.error) if channel.error else None,
             }
-            for lane in lanes
+            for channel in channels
         ]
         counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped", "missing")}
         stats = {**counts, **total.summary(), "sources": sources}
-    workers = [worker for lane in lanes for worker in lane.workers]
+    workers = [worker for channel in channels for worker in channel.workers]
     unused = {id(worker.stage) for worker in workers if worker.sink.idle and not worker.written}
     busy = {
         stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0
@@ -91,22 +96,22 @@ def make_report(
     busiest = max(busy, key=lambda name: busy[name])
     stats |= {"busy": busy, "bottleneck": busiest if busy[busiest] >= BUSY else ""}
     stats |= {"inference_errors": dict(stages.network.errors), "steps": stages.degrader.results}
-    kept = [worker.kept_as for lane in lanes for worker in lane.workers if worker.kept_as]
-    lost = [lane.name for lane in lanes if lane.live and lane.error is not None]
+    kept = [worker.kept_as for channel in channels for worker in channel.workers if worker.kept_as]
+    lost = [channel.name for channel in channels if channel.live and channel.error is not None]
     return RunReport(stats, failures, kept, lost, ended_by, stuck)
 
 
-def _counts(lane: Lane) -> dict[str, int]:
-    reconnects = getattr(lane.source, "reconnects", 0)
+def _counts(channel: Channel) -> dict[str, int]:
+    reconnects = getattr(channel.source, "reconnects", 0)
     return {
-        "captured": lane.frames_read,
-        "dropped": lane.dropped,
-        "missing": lane.missing,
+        "captured": channel.frames_read,
+        "dropped": channel.dropped,
+        "missing": channel.missing,
         "reconnects": reconnects,
     }
 
 
-def _sinks(lane: Lane) -> dict[str, Any]:
+def _sinks(channel: Channel) -> dict[str, Any]:
     return {
         worker.sink.name: {
             "written": worker.written,
@@ -114,5 +119,5 @@ def _sinks(lane: Lane) -> dict[str, Any]:
             "errors": worker.errors,
             "error": described(worker.failure) if worker.failure else None,
         }
-        for worker in lane.workers
+        for worker in channel.workers
     }

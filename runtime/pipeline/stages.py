@@ -27,7 +27,7 @@ from .mailbox import Mailbox
 from .network import Network
 from .stage import Order, Stage
 from .stats import RunStats
-from .streams import Captured, Intake, Lane
+from .streams import Captured, Channel, Intake
 from .trace import FrameKey, Trace
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Batch:
     """Frames that are inferred at once, and the streams that end after them."""
 
     frames: list[Work]
-    ended: list[Lane]
+    ended: list[Channel]
 
     @property
     def keys(self) -> list[FrameKey]:
@@ -74,7 +74,7 @@ class Stages:
     not valid, and have a reason.
 
     Args:
-        lanes: the streams, in order of their numbers.
+        channels: the streams, in order of their numbers.
         intake: takes frames from the streams.
         network: makes the network; its argument waits until nobody reads earlier inferences.
         degrader: gets the latency of each live result.
@@ -95,7 +95,7 @@ class Stages:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        channels: Sequence[Channel],
         intake: Intake,
         network: Callable[[Callable[[], bool]], Network],
         degrader: Degrader,
@@ -109,14 +109,14 @@ class Stages:
         self._preprocess_stage = Stage("preprocess", Order.PREPROCESS, trace)
         self._inference_stage = Stage("inference", Order.INFERENCE, trace)
         self._decode_stage = Stage("decode", Order.DECODE, trace)
-        self._lanes, self._intake = lanes, intake
+        self._channels, self._intake = channels, intake
         self._batch, self._total, self._on_result = batch, total, on_result
         self._stopping, self._trace, self.degrader = stopping, trace, degrader
         self._max_age_s = limits.max_age_s
-        self._prepare_ahead = not any(lane.live for lane in lanes)
-        sinks = [worker.stage for lane in lanes for worker in lane.workers]
+        self._prepare_ahead = not any(channel.live for channel in channels)
+        sinks = [worker.stage for channel in channels for worker in channel.workers]
         # A live source waits for its camera or server, and that is not work.
-        captures = [lane.capture for lane in lanes if not lane.live]
+        captures = [channel.capture for channel in channels if not channel.live]
         self.all = [*captures, self._preprocess_stage, self._inference_stage, self._decode_stage, *sinks]
         self.first_result_at: float | None = None
         self._prepared: Mailbox[Batch] = Mailbox(1)
@@ -124,37 +124,47 @@ class Stages:
         self.network = network(self._inferred.wait_until_wanted)
         self.overlay = Overlay(self.network.current.labels)
 
-    def capture(self, lane: Lane) -> None:
+    def capture(self, channel: Channel) -> None:
         """Reads a stream's source until its end."""
         dropped = 0
-        source = lane.source
+        source = channel.source
         try:
             while not self._stopping.is_set():
                 asked_at = now()
                 frame_bgr = source.read()
                 if frame_bgr is None:
                     break
-                number = lane.frames_read if source.frame_number is None else source.frame_number
-                key = FrameKey(lane.number, number)
-                read_at = lane.capture.done(asked_at, [key])
+                number = channel.frames_read if source.frame_number is None else source.frame_number
+                key = FrameKey(channel.number, number)
+                read_at = channel.capture.done(asked_at, [key])
                 captured_at, fault = source.frame_at, source.frame_fault
-                if not lane.frames_read:
-                    lane.capture.mark()  # the time to start a source says nothing about its rate
-                lane.frames_read += 1
+                if not channel.frames_read:
+                    channel.capture.mark()  # the time to start a source says nothing about its rate
+                channel.frames_read += 1
                 at = read_at if captured_at is None else captured_at
                 if not at - read_at <= CLOCK_SLACK_SECONDS:
-                    at, fault = read_at, fault or self._from_the_future(lane, at)
-                missing, lane.next_number = max(0, number - lane.next_number), number + 1
+                    at, fault = read_at, fault or self._from_the_future(channel, at)
+                missing, channel.next_number = max(0, number - channel.next_number), number + 1
                 item = Captured(
-                    lane, frame_bgr, key, asked_at, at, source.frame_name, fault, source.frame_time_s, missing
+                    channel,
+                    frame_bgr,
+                    key,
+                    asked_at,
+                    at,
+                    source.frame_name,
+                    fault,
+                    source.frame_time_s,
+                    missing,
                 )
-                if not lane.captured.put(item):
+                if not channel.captured.put(item):
                     break
-                if self._trace is not None and lane.dropped > dropped:
-                    dropped = lane.dropped
-                    self._trace.counter("dropped", {each.capture.name: each.dropped for each in self._lanes})
+                if self._trace is not None and channel.dropped > dropped:
+                    dropped = channel.dropped
+                    self._trace.counter(
+                        "dropped", {each.capture.name: each.dropped for each in self._channels}
+                    )
         finally:
-            lane.captured.close()
+            channel.captured.close()
 
     def preprocess(self) -> None:
         """Takes frames of all streams in turn, checks their content, and resizes them for the network."""
@@ -170,16 +180,16 @@ class Stages:
                 break
             for work in batch.frames:
                 start, item = now(), work.item
-                item.lane.newest_bgr = item.frame_bgr
-                work.fault = work.fault or item.lane.checks.check(item.frame_bgr, item.at)
+                item.channel.newest_bgr = item.frame_bgr
+                work.fault = work.fault or item.channel.checks.check(item.frame_bgr, item.at)
                 if not work.fault:
                     self._survive(work, self._prepare)
                 stage.done(start, [item.key], step="t")
-                item.lane.capture.start_arrow(item.asked_at, item.at, item.key)
+                item.channel.capture.start_arrow(item.asked_at, item.at, item.key)
             if not self._prepared.put(batch):
                 break
-        for lane in self._lanes:
-            lane.captured.cancel()
+        for channel in self._channels:
+            channel.captured.cancel()
         self._prepared.close()
 
     def infer(self) -> None:
@@ -211,8 +221,8 @@ class Stages:
                     self._finish(work)
                 except MemoryError as error:  # no memory even for an invalid result: the heartbeat reports it
                     self.network.failed(error)
-            for lane in batch.ended:
-                for worker in lane.workers:
+            for channel in batch.ended:
+                for worker in channel.workers:
                     worker.end()
             if self._trace is not None:
                 self._trace.counter("waiting", self._waiting())
@@ -220,25 +230,25 @@ class Stages:
 
     def cancel(self) -> None:
         """Discards the frames in progress, and the outputs that wait to be written."""
-        for lane in self._lanes:
-            lane.cancel()
+        for channel in self._channels:
+            channel.cancel()
         self.shut()
 
     def shut(self) -> None:
         """Discards the frames in progress. Sinks may still write the outputs that they were given."""
-        for lane in self._lanes:
-            lane.captured.cancel()
+        for channel in self._channels:
+            channel.captured.cancel()
         self._prepared.cancel()
         self._inferred.cancel()
 
-    def _from_the_future(self, lane: Lane, at: float) -> str:
+    def _from_the_future(self, channel: Channel, at: float) -> str:
         """Logs once that a source uses another clock, by which its frames would never grow old. Returns the reason."""
-        if lane.clock_is_ours:
-            lane.clock_is_ours = False
+        if channel.clock_is_ours:
+            channel.clock_is_ours = False
             log.error(
                 "%s says that a frame was captured at %.3f, which is still to come; frame_at is a moment of"
-                " edgeseg.now()", lane.name, at,
-                extra={"event": "clock", "fields": {"source": lane.name, "frame_at": at}},
+                " edgeseg.now()", channel.name, at,
+                extra={"event": "clock", "fields": {"source": channel.name, "frame_at": at}},
             )  # fmt: skip
         return STALE
 
@@ -264,7 +274,7 @@ class Stages:
         return None if work.inference is None else work.segmenter.decode(work.inference)
 
     def _finish(self, work: Work) -> None:
-        start, item, lane = now(), work.item, work.item.lane
+        start, item, channel = now(), work.item, work.item.channel
         result = None if work.fault else self._survive(work, self._decoded)
         if result is not None:
             self.network.succeeded()
@@ -272,33 +282,37 @@ class Stages:
         latency_ms = (finished_at - item.at) * 1e3
         if result is None:
             result = _nothing(item, work.fault)
-        elif lane.live and finished_at - item.at > self._max_age_s and result.valid:
+        elif channel.live and finished_at - item.at > self._max_age_s and result.valid:
             result = replace(result, classes=_void(item), valid=False, reason=STALE)
         elif result.reason == NOT_FINITE:
             self.network.count_not_finite()
-        if lane.live and not work.fault and self.degrader.record(latency_ms, finished_at):
-            lane.stats.deadline_misses += 1
-            if self._total is not lane.stats:
+        if channel.live and not work.fault and self.degrader.record(latency_ms, finished_at):
+            channel.stats.deadline_misses += 1
+            if self._total is not channel.stats:
                 self._total.deadline_misses += 1
-        lane.validity.record(result)
-        shares = lane.stats.record(result, finished_at)
-        if self._total is not lane.stats:
+        channel.validity.record(result)
+        shares = channel.stats.record(result, finished_at)
+        if self._total is not channel.stats:
             self._total.record(result, finished_at, shares)
         # A frame of a file waits for its turn, so its latency says nothing. Only a live frame has an age.
-        ms = latency_ms if lane.live else sum(result.timings_ms.values())
-        status = f"{lane.stats.recent_fps:.1f} fps   {ms:.0f} ms"
+        ms = latency_ms if channel.live else sum(result.timings_ms.values())
+        status = f"{channel.stats.recent_fps:.1f} fps   {ms:.0f} ms"
         draw = partial(self.overlay.draw, item.frame_bgr, result, shares, status)
-        hole = beat_of_hole(item, lane.last, self.overlay) if item.missing and lane.last is not None else None
+        hole = (
+            beat_of_hole(item, channel.last, self.overlay)
+            if item.missing and channel.last is not None
+            else None
+        )
         output = Output(
             item.frame_bgr, result, item.name, draw, item.key.source, shares,
             finished_at=finished_at, time_s=item.time_s, hole=hole,
         )  # fmt: skip
         self._decode_stage.done(start, [item.key], step="f")
         if item.time_s is not None:
-            lane.last = output if hole is None else replace(output, hole=None)
-        for worker in lane.workers:
+            channel.last = output if hole is None else replace(output, hole=None)
+        for worker in channel.workers:
             worker.offer(output)
-        lane.delivered += 1
+        channel.delivered += 1
         if self.first_result_at is None:
             self.first_result_at = finished_at
             for stage in self.all:
@@ -307,9 +321,11 @@ class Stages:
         self._on_result(self._total)
 
     def _waiting(self) -> dict[str, int]:
-        waiting = {lane.capture.name: lane.captured.waiting for lane in self._lanes}
+        waiting = {channel.capture.name: channel.captured.waiting for channel in self._channels}
         waiting |= {"prepared": self._prepared.waiting, "inferred": self._inferred.waiting}
-        return waiting | {worker.sink.name: worker.waiting for lane in self._lanes for worker in lane.workers}
+        return waiting | {
+            worker.sink.name: worker.waiting for channel in self._channels for worker in channel.workers
+        }
 
 
 def _nothing(item: Captured, reason: str) -> Segmentation:

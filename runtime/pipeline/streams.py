@@ -60,7 +60,7 @@ class Conditions:
     limits: Limits
 
 
-class Lane:
+class Channel:
     """A stream during a run.
 
     Attributes:
@@ -115,7 +115,7 @@ class Lane:
         self._taken = 0
 
     @property
-    def held_back(self) -> bool:
+    def must_wait(self) -> bool:
         """True if a sink has no room, so that frames must wait. A sink without room for too long is given up."""
         under_way = self._taken - self.delivered
         return any([worker.is_full(under_way) for worker in self.workers])
@@ -132,7 +132,7 @@ class Lane:
 
     def take(self) -> Captured | None:
         """Takes the oldest captured frame. Returns None if there is none, or the sinks have no room for its result."""
-        if not self.captured.waiting or self.held_back:
+        if not self.captured.waiting or self.must_wait:
             return None
         item = self.captured.get(timeout=0)
         if item is not None:
@@ -161,7 +161,7 @@ class Captured:
     """A frame on its way through the pipeline.
 
     Attributes:
-        lane: the frame's stream.
+        channel: the frame's stream.
         frame_bgr: uint8 [H, W, 3].
         key: the frame's source and number.
         asked_at: ``edgeseg.now()`` in seconds when the source was asked for it.
@@ -172,7 +172,7 @@ class Captured:
         missing: number of frames missing between it and the one before.
     """
 
-    lane: Lane
+    channel: Channel
     frame_bgr: Frame
     key: FrameKey
     asked_at: float
@@ -188,19 +188,19 @@ class Intake:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._open: list[Lane] = []
+        self._open: list[Channel] = []
         self._turn = 0
 
-    def watch(self, lanes: Sequence[Lane]) -> None:
+    def watch(self, channels: Sequence[Channel]) -> None:
         """Sets the streams. Called before the first frame is taken."""
-        self._open = list(lanes)
+        self._open = list(channels)
 
     def notify(self) -> None:
         """Makes :meth:`take` check the streams again. Any thread may call it."""
         with self._changed:
             self._changed.notify_all()
 
-    def take(self, most: int) -> tuple[list[Captured], list[Lane]]:
+    def take(self, most: int) -> tuple[list[Captured], list[Channel]]:
         """Waits for frames, or for the end of a stream.
 
         Args:
@@ -212,12 +212,12 @@ class Intake:
         with self._changed:
             while True:
                 frames = self._round(most)
-                ended = [lane for lane in self._open if lane.captured.finished]
-                self._open = [lane for lane in self._open if lane not in ended]
+                ended = [channel for channel in self._open if channel.captured.finished]
+                self._open = [channel for channel in self._open if channel not in ended]
                 if frames or ended or not self._open:
                     return frames, ended
-                held_back = any([lane.held_back for lane in self._open])
-                self._changed.wait(_LONGEST_WAIT_SECONDS if held_back else None)
+                must_wait = any([channel.must_wait for channel in self._open])
+                self._changed.wait(_LONGEST_WAIT_SECONDS if must_wait else None)
 
     def _round(self, most: int) -> list[Captured]:
         frames: list[Captured] = []

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BackendError, UsageError
 from ..backends.graph_form import check_graph
 from ..checked_files import read_checked
@@ -31,7 +32,7 @@ def build_engine(
     sha256: str | None = None,
     timing_cache: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_warning: Callable[[str], None] = lambda line: None,
+    on_warning: OnMessage = lambda line: None,
 ) -> bytes:
     """Builds an engine; :mod:`.network` has its tensors.
 

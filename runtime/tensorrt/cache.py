@@ -20,7 +20,7 @@ _ENGINES = Kind("engine", "engines", danger="engines are executable code", key_o
 
 
 @dataclass(frozen=True)
-class Record:
+class EngineRecord:
     """The contents of an engine's ``KEY.json``.
 
     Attributes:
@@ -72,14 +72,14 @@ class EngineCache:
         made_with = {identity.flavour: identity.version}
         return self._store.store(identity.key, identity.as_json(), engine, made_with)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[EngineRecord]:
         """The records of the cache, the newest first; unreadable ones are left out.
 
         Raises:
             BackendError: the cache's folder is not the user's alone.
         """
         return [
-            Record(
+            EngineRecord(
                 EngineIdentity.from_json(record.identity), record.sha256, record.size_bytes, record.created_at
             )
             for record in self._store.records().values()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...core.callbacks import OnMessage
 from ...core.errors import BackendError, UsageError
 from ..bundle import Variant
 from .builder import build_engine, check_options
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Obtained:
+class LoadableEngine:
     """An engine and its origin.
 
     Attributes:
@@ -38,7 +39,7 @@ class Obtained:
     seconds: float | None
 
 
-def obtain(
+def get_engine(
     variant: Variant,
     input_size_hw: tuple[int, int],
     tensorrt: TensorRT,
@@ -48,10 +49,10 @@ def obtain(
     cache: EngineCache | None = None,
     timing_cache: Path | None = None,
     force: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    on_message: OnMessage = lambda line: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_warning: Callable[[str], None] = lambda line: None,
-) -> Obtained:
+    on_warning: OnMessage = lambda line: None,
+) -> LoadableEngine:
     """Reads a variant's engine from the cache and checks every byte, or builds and stores it.
 
     Args:
@@ -64,7 +65,7 @@ def obtain(
         cache: the cache of engines; the user's own if None.
         timing_cache: a file of kernel timings that a build reads and adds to.
         force: build it even if the cache has it.
-        say: called with one line: the reason that an engine is built, or a note that it was not built with the
+        on_message: called with one line: the reason that an engine is built, or a note that it was not built with the
             defaults.
         on_progress: called with a build's progress.
         on_warning: called once with each of TensorRT's warnings.
@@ -78,7 +79,7 @@ def obtain(
     _check_variant(variant, options)
     cache = cache or EngineCache()
     if options is None:
-        options = _options_of_newest(variant, tensorrt, gpu, cache, say)
+        options = _options_of_newest(variant, tensorrt, gpu, cache, on_message)
     check_options(tensorrt, options, timing_cache)
     if gpu is None and not tensorrt.for_rtx:
         raise BackendError(
@@ -93,17 +94,17 @@ def obtain(
         for identity in (wanted, *ahead):
             engine, why = cache.load(identity)
             if engine is not None:
-                return Obtained(engine, identity, cache.path_of(identity), None)
+                return LoadableEngine(engine, identity, cache.path_of(identity), None)
 
     def waits() -> None:
-        say("another process is building this engine; waiting for it")
+        on_message("another process is building this engine; waiting for it")
 
     with cache.lock(wanted, waits):
         if not force:
             engine, why = cache.load(wanted)
             if engine is not None:
-                return Obtained(engine, wanted, cache.path_of(wanted), None)
-            say(f"building an engine for {variant.name}: {why or _nearest(wanted, cache)}")
+                return LoadableEngine(engine, wanted, cache.path_of(wanted), None)
+            on_message(f"building an engine for {variant.name}: {why or _nearest(wanted, cache)}")
         start = time.monotonic()
         engine = build_engine(
             tensorrt,
@@ -116,7 +117,7 @@ def obtain(
             on_warning=on_warning,
         )
         seconds = time.monotonic() - start
-        return Obtained(engine, wanted, cache.store(wanted, engine), seconds)
+        return LoadableEngine(engine, wanted, cache.store(wanted, engine), seconds)
 
 
 def _check_variant(variant: Variant, options: BuildOptions | None) -> None:
@@ -154,7 +155,7 @@ def _options_of_newest(
     tensorrt: TensorRT,
     gpu: Gpu | None,
     cache: EngineCache,
-    say: Callable[[str], None],
+    on_message: OnMessage,
 ) -> BuildOptions:
     this = (variant.sha256, variant.precision, tensorrt.flavour, tensorrt.version)
     for record in cache.records():
@@ -166,7 +167,7 @@ def _options_of_newest(
                 f"{words} {value}" for words, value in describe(options).items() if value != usual[words]
             ]
             if unusual:
-                say(
+                on_message(
                     f"the engine of {variant.name} in the cache was built with {', '.join(unusual)}; taking it"
                 )
             return options

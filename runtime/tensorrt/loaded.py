@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import BackendError
-from .cuda.base import CaptureRefusedError, CudaDevice, DeviceMemory, Graph
+from .cuda.base import CaptureRefusedError, CudaDevice, CudaGraph, DeviceMemory
 from .cuda.results import ArraySpec
-from .engines import Obtained
+from .engines import LoadableEngine
 from .kernel_cache import KernelCache
 from .messages import Messages, make_logger
 from .module import TensorRT
@@ -46,7 +46,7 @@ class LoadedEngine:
     """
 
     def __init__(
-        self, cuda: CudaDevice, tensorrt: TensorRT, obtained: Obtained, input_size_hw: tuple[int, int]
+        self, cuda: CudaDevice, tensorrt: TensorRT, obtained: LoadableEngine, input_size_hw: tuple[int, int]
     ) -> None:
         self._cuda, self._tensorrt = cuda, tensorrt
         self._input_size_hw = input_size_hw
@@ -97,7 +97,7 @@ class LoadedEngine:
         strategies = self._tensorrt.module.ExecutionContextAllocationStrategy
         return self._engine.create_execution_context(strategies.USER_MANAGED)
 
-    def _load(self, obtained: Obtained) -> None:
+    def _load(self, obtained: LoadableEngine) -> None:
         trt, title = self._tensorrt.module, self._tensorrt.title
         self._logger = make_logger(trt, self.messages)  # TensorRT holds no reference to it
         try:
@@ -204,7 +204,7 @@ class Execution:
 
     def __init__(self, engine: LoadedEngine, batch: int) -> None:
         self._cuda, self._messages = engine._cuda, engine.messages
-        self._graph: Graph | None = None
+        self._graph: CudaGraph | None = None
         self._warm = False
         self.why_no_graph = ""
         try:

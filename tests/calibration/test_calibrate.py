@@ -12,7 +12,7 @@ import pytest
 from edgeseg.calibration import calibrate as module
 from edgeseg.calibration.calibrate import Calibration, CalibrationRequest, calibrate
 from edgeseg.calibration.graph import Graph
-from edgeseg.calibration.record import Record
+from edgeseg.calibration.record import CalibrationRecord
 from edgeseg.core.errors import DataError, OutputError, UsageError
 from edgeseg.core.labels import LabelMap
 
@@ -38,17 +38,20 @@ def said() -> list[str]:
 @pytest.fixture
 def run(graph: Graph, tmp_path: Path, said: list[str]) -> Callable[..., Calibration]:
     def run(
-        labels: LabelMap = LABELS, network: Graph = graph, shipped: Record | None = None, **choices: object
+        labels: LabelMap = LABELS,
+        network: Graph = graph,
+        shipped: CalibrationRecord | None = None,
+        **choices: object,
     ) -> Calibration:
         said.clear()
         request = CalibrationRequest(**choices)  # type: ignore[arg-type]
-        return calibrate(network, labels, request, tmp_path / "work", shipped, say=said.append)
+        return calibrate(network, labels, request, tmp_path / "work", shipped, on_message=said.append)
 
     return run
 
 
 @pytest.fixture
-def shipped(run: Callable[..., Calibration], source: str) -> Record:
+def shipped(run: Callable[..., Calibration], source: str) -> CalibrationRecord:
     return run(source=source, **MINMAX).record
 
 
@@ -74,9 +77,9 @@ def test_everything_from_images(
         "search-tensorrt.png",
         "trials.jsonl",
     ]
-    assert Record.load(tmp_path / "work" / "calibration.json") == found.record
-    (worth,) = (line for line in said if "images" in line)
-    assert worth.startswith("6 calibration images of set, split train, 3 of them held back; 3 of 3 classes")
+    assert CalibrationRecord.load(tmp_path / "work" / "calibration.json") == found.record
+    (summary,) = (line for line in said if "images" in line)
+    assert summary.startswith("6 calibration images of set, split train, 3 of them held back; 3 of 3 classes")
     assert found.notes == ()
 
 
@@ -130,12 +133,14 @@ def test_ranges_of_something_else_are_measured_anew_and_it_says_why(
 
 
 class TestRangesGiven:
-    def test_they_are_taken(self, run: Callable[..., Calibration], shipped: Record, tmp_path: Path) -> None:
+    def test_they_are_taken(
+        self, run: Callable[..., Calibration], shipped: CalibrationRecord, tmp_path: Path
+    ) -> None:
         shipped.save(tmp_path / "mine.json")
         assert run(ranges=tmp_path / "mine.json", **MINMAX).record == shipped
 
     def test_of_another_graph(
-        self, run: Callable[..., Calibration], shipped: Record, tmp_path: Path, weights: Weights
+        self, run: Callable[..., Calibration], shipped: CalibrationRecord, tmp_path: Path, weights: Weights
     ) -> None:
         shipped.save(tmp_path / "mine.json")
         other = Graph(build(weights, (32, 64)))
@@ -143,7 +148,7 @@ class TestRangesGiven:
             run(network=other, ranges=tmp_path / "mine.json", **MINMAX)
 
     def test_of_other_images(
-        self, run: Callable[..., Calibration], shipped: Record, tmp_path: Path, source: str
+        self, run: Callable[..., Calibration], shipped: CalibrationRecord, tmp_path: Path, source: str
     ) -> None:
         shipped.save(tmp_path / "mine.json")
         with pytest.raises(DataError, match=r"mine.json do not hold here: they are taken from other images"):
@@ -151,7 +156,12 @@ class TestRangesGiven:
 
     @pytest.mark.parametrize("method", ["entropy", "auto"])
     def test_by_another_method(
-        self, run: Callable[..., Calibration], shipped: Record, tmp_path: Path, source: str, method: str
+        self,
+        run: Callable[..., Calibration],
+        shipped: CalibrationRecord,
+        tmp_path: Path,
+        source: str,
+        method: str,
     ) -> None:
         shipped.save(tmp_path / "mine.json")
         with pytest.raises(DataError, match=r"mine.json has ranges by minmax, not by .*entropy; name one"):
@@ -166,7 +176,7 @@ class TestWithoutImages:
             run()
 
     def test_what_ships_is_taken(
-        self, run: Callable[..., Calibration], shipped: Record, graph: Graph
+        self, run: Callable[..., Calibration], shipped: CalibrationRecord, graph: Graph
     ) -> None:
         found = run(shipped=shipped, targets=("cpu",), **WIDE)
         assert found.plans["cpu"] == shipped.plans["cpu"]
@@ -174,27 +184,29 @@ class TestWithoutImages:
         found.quantized(graph, "cpu")
 
     def test_what_ships_is_of_another_graph(
-        self, run: Callable[..., Calibration], shipped: Record, weights: Weights
+        self, run: Callable[..., Calibration], shipped: CalibrationRecord, weights: Weights
     ) -> None:
         with pytest.raises(
             DataError, match=r"came with the weights do not hold here: .*another graph.*--calibrate"
         ):
             run(network=Graph(build(weights, (32, 64))), shipped=shipped, **MINMAX)
 
-    def test_it_has_no_plan_for_a_target(self, run: Callable[..., Calibration], shipped: Record) -> None:
+    def test_it_has_no_plan_for_a_target(
+        self, run: Callable[..., Calibration], shipped: CalibrationRecord
+    ) -> None:
         with pytest.raises(DataError, match="without a plan for tensorrt; give images"):
             run(shipped=shipped, **WIDE)
 
     @pytest.mark.parametrize("tighter", [{"budget": 19.0}, {"class_budget": 29.0}])
     def test_its_budget_is_wider_than_what_is_asked(
-        self, run: Callable[..., Calibration], shipped: Record, tighter: dict[str, float]
+        self, run: Callable[..., Calibration], shipped: CalibrationRecord, tighter: dict[str, float]
     ) -> None:
         with pytest.raises(
             DataError, match="was searched for 20 points of mean IoU and 30 of a class; for tighter"
         ):
             run(shipped=shipped, targets=("cpu",), **{**WIDE, **tighter})
 
-    def test_its_method_is_another(self, run: Callable[..., Calibration], shipped: Record) -> None:
+    def test_its_method_is_another(self, run: Callable[..., Calibration], shipped: CalibrationRecord) -> None:
         with pytest.raises(DataError, match="takes minmax ranges; for entropy ones give images"):
             run(shipped=shipped, **{**MINMAX, "method": "entropy"})
 

@@ -12,7 +12,7 @@ import pytest
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.images import CalibrationSet
 from edgeseg.calibration.quantize import quantize
-from edgeseg.calibration.record import Plan, Record, refuse_overlap
+from edgeseg.calibration.record import CalibrationRecord, Plan, refuse_overlap
 from edgeseg.core.errors import DataError, OutputError
 
 from .conftest import Weights, build
@@ -33,13 +33,13 @@ PLAN = Plan(
 @pytest.fixture
 def record(
     graph: Graph, images: CalibrationSet, ranges: Mapping[str, Mapping[str, tuple[float, float]]]
-) -> Record:
-    return replace(Record.of(graph, images, ranges), plans={"cpu": PLAN})
+) -> CalibrationRecord:
+    return replace(CalibrationRecord.of(graph, images, ranges), plans={"cpu": PLAN})
 
 
-def test_what_is_read_is_what_was_written(record: Record, graph: Graph, tmp_path: Path) -> None:
+def test_what_is_read_is_what_was_written(record: CalibrationRecord, graph: Graph, tmp_path: Path) -> None:
     record.save(tmp_path / "calibration.json")
-    again = Record.load(tmp_path / "calibration.json")
+    again = CalibrationRecord.load(tmp_path / "calibration.json")
     assert again == record
     again.save(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "calibration.json").read_bytes()
@@ -48,13 +48,15 @@ def test_what_is_read_is_what_was_written(record: Record, graph: Graph, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.json", "calibration.json"]
 
 
-def test_a_tensor_is_a_line(record: Record, tmp_path: Path) -> None:
+def test_a_tensor_is_a_line(record: CalibrationRecord, tmp_path: Path) -> None:
     record.save(tmp_path / "calibration.json")
     low, high = record.ranges["minmax"]["sub"]
     assert f'"sub": [{json.dumps(low)}, {json.dumps(high)}],' in (tmp_path / "calibration.json").read_text()
 
 
-def test_it_holds_where_nothing_differs(record: Record, graph: Graph, images: CalibrationSet) -> None:
+def test_it_holds_where_nothing_differs(
+    record: CalibrationRecord, graph: Graph, images: CalibrationSet
+) -> None:
     assert record.differences(graph, images) == []
     assert record.differences(graph, None) == []
     assert record.held_back == 6
@@ -62,7 +64,7 @@ def test_it_holds_where_nothing_differs(record: Record, graph: Graph, images: Ca
 
 
 def test_each_difference_is_named(
-    record: Record, graph: Graph, weights: Weights, make_images: Callable[..., CalibrationSet]
+    record: CalibrationRecord, graph: Graph, weights: Weights, make_images: Callable[..., CalibrationSet]
 ) -> None:
     wide = Graph(build(weights, (32, 64)))
     (text,) = record.differences(wide, None)
@@ -75,7 +77,7 @@ def test_each_difference_is_named(
     assert len(everything) == 3
 
 
-def edited(record: Record, **changes: object) -> str:
+def edited(record: CalibrationRecord, **changes: object) -> str:
     return json.dumps({**record.as_json(), **changes})
 
 
@@ -96,24 +98,24 @@ def edited(record: Record, **changes: object) -> str:
     ],
 )  # fmt: skip
 def test_a_malformed_file(
-    record: Record, tmp_path: Path, change: Callable[[Record], str], message: str
+    record: CalibrationRecord, tmp_path: Path, change: Callable[[CalibrationRecord], str], message: str
 ) -> None:
     path = tmp_path / "calibration.json"
     path.write_text(change(record))
     with pytest.raises(DataError, match=message):
-        Record.load(path)
+        CalibrationRecord.load(path)
 
 
-def test_a_file_that_is_not_there_or_cannot_be_written(record: Record, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_cannot_be_written(record: CalibrationRecord, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read the calibration .*nothing.json: No such file"):
-        Record.load(tmp_path / "nothing.json")
+        CalibrationRecord.load(tmp_path / "nothing.json")
     (tmp_path / "taken").mkdir()
     with pytest.raises(OutputError, match=r"taken is a folder; give the output the name of a file"):
         record.save(tmp_path / "taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"], "nothing half written is left"
 
 
-def test_frames_that_were_calibrated_on_are_named(record: Record, images: CalibrationSet) -> None:
+def test_frames_that_were_calibrated_on_are_named(record: CalibrationRecord, images: CalibrationSet) -> None:
     new = np.zeros((4, 4, 3), np.uint8)
     held_back = next(iter(images.read(images.held_back))).frame_bgr
     refuse_overlap(record.picture_hashes, [("new", new)])

@@ -7,7 +7,7 @@ from edgeseg.calibration.calibrate import CalibrationRequest
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.placement import TARGETS, candidates
 from edgeseg.calibration.ranges import METHODS
-from edgeseg.calibration.record import Record
+from edgeseg.calibration.record import CalibrationRecord
 from edgeseg.export.graph.onnx_file import export_graph
 from edgeseg.models.pretrained import resolve_weights, shipped_calibration
 
@@ -17,7 +17,7 @@ from edgeseg.models.pretrained import resolve_weights, shipped_calibration
 def test_a_shipped_calibration_fits_its_weights(weights: str) -> None:
     path = shipped_calibration("lraspp", weights)
     assert path is not None
-    record = Record.load(path)
+    record = CalibrationRecord.load(path)
     checkpoint = resolve_weights("lraspp", weights)
     graph = Graph(export_graph(checkpoint.build(), checkpoint.info, checkpoint.info.input_size_hw))
     assert record.differences(graph, None) == []

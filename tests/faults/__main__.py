@@ -15,7 +15,7 @@ from edgeseg.core.errors import EdgesegError, UsageError
 from edgeseg.runtime.clock import now
 
 from .bench import Bench
-from .flight import Pace
+from .live_run import Pace
 from .outcome import Fault, NotHereError, Outcome, UnexpectedOutcomeError, catalogue
 from .page import write_part
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.reasons import STALE
 
-from .flight import Flight, Pace
+from .live_run import LiveRun, Pace
 from .outcome import Outcome, expect
 
 _HOLD_SECONDS = 0.3
@@ -49,13 +49,13 @@ class Bench:
         environment: Mapping[str, str] | None = None,
         events: str = "file",
         on: Sequence[str] = (),
-    ) -> Flight:
+    ) -> LiveRun:
         """Starts a run over a source.
 
         Args:
             source: ``--source``.
             more: further options; they win over those here.
-            sabotaged, environment, events, on: as for :class:`Flight`.
+            sabotaged, environment, events, on: as for :class:`LiveRun`.
             folder: to run in; a new one where None.
             bundle: another than the bench's.
         """
@@ -64,7 +64,7 @@ class Bench:
             "--open-timeout", "2", "--read-timeout", "1", "--frozen-after", "1", "--inference-timeout", "1",
             *self.pace.options, *more,
         ]  # fmt: skip
-        return Flight(
+        return LiveRun(
             arguments,
             folder or self.new_folder(),
             self.pace,
@@ -84,14 +84,14 @@ class Bench:
         """
         folder = self.new_folder()
         before = set(os.listdir(folder))
-        with Flight(arguments, folder, self.pace, environment=self.environment, events="none") as flight:
-            got = flight.ends()
-            seconds = now() - flight.began_at
-        lines = flight.log.strip().splitlines()
-        expect(got == status, f"exit status {got}, expected {status}: {flight.log}")
+        with LiveRun(arguments, folder, self.pace, environment=self.environment, events="none") as live_run:
+            got = live_run.ends()
+            seconds = now() - live_run.began_at
+        lines = live_run.log.strip().splitlines()
+        expect(got == status, f"exit status {got}, expected {status}: {live_run.log}")
         expect(
-            len(lines) == 1 and "Traceback" not in flight.log,
-            f"expected one line on stderr, got: {flight.log}",
+            len(lines) == 1 and "Traceback" not in live_run.log,
+            f"expected one line on stderr, got: {live_run.log}",
         )
         missing = [word for word in says if word not in lines[0]]
         expect(not missing, f"the message lacks {missing}: {lines[0]}")
@@ -101,7 +101,7 @@ class Bench:
 
     def disturb(
         self,
-        flight: Flight,
+        live_run: LiveRun,
         begin: Callable[[], object],
         end: Callable[[], object],
         reasons: Sequence[str],
@@ -113,7 +113,7 @@ class Bench:
         """Lets a fault begin in a run that is well, and end; checks and measures what the run says.
 
         Args:
-            flight: whose results are valid.
+            live_run: whose results are valid.
             begin, end: of the fault.
             reasons: that the run must give, one after the other; the first is the one that is timed. ``stale`` may
                 come before them: it is so, and told first where the cause is not known yet.
@@ -125,13 +125,13 @@ class Bench:
         Raises:
             UnexpectedOutcomeError: something else was said, or too late, or a valid result came meanwhile.
         """
-        flight.valid(now())
+        live_run.valid(now())
         began_at = now()
         begin()
-        told = [flight.invalid(reason, began_at)["monotonic_s"] for reason in reasons]
+        told = [live_run.invalid(reason, began_at)["monotonic_s"] for reason in reasons]
         if or_else:
             # What is said in between may be told first.
-            any_of_them = flight.invalid_of([*reasons, *or_else], began_at)["monotonic_s"]
+            any_of_them = live_run.invalid_of([*reasons, *or_else], began_at)["monotonic_s"]
             told = [any_of_them, *told[1:]]
         bound = within_s + self.pace.slack_s if within_s is not None else self.pace.told_s
         expect(
@@ -141,16 +141,16 @@ class Bench:
         time.sleep(hold_s)
         ended_at = now()
         end()
-        said = flight.verdicts(told[0], ended_at)
+        said = live_run.verdicts(told[0], ended_at)
         others = {reason for _, valid, reason in said if not valid} - {*reasons, *or_else, STALE}
         expect(not others, f"it also said {sorted(others)}, expected {list(reasons)}")
         believed = [f"{at - began_at:.3f}" for at, valid, _ in said if valid]
         expect(not believed, f"it called results valid {', '.join(believed)} s after the fault began")
-        back = flight.valid(ended_at)["monotonic_s"]
+        back = live_run.valid(ended_at)["monotonic_s"]
         if comes_back is not None:
             comes_back()
-        flight.check_ages()
-        expect(flight.process.poll() is None, "the run has ended")
+        live_run.check_ages()
+        expect(live_run.process.poll() is None, "the run has ended")
         seen = dict.fromkeys(reason for _, valid, reason in said if not valid)
         words = ", then ".join(f"`{reason}`" for reason in reasons or seen)
         return Outcome(words, told[0] - began_at, back - ended_at)

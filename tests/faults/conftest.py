@@ -8,7 +8,7 @@ import pytest
 
 from ..support.bundles import brightness_graph, write_bundle
 from .bench import Bench
-from .flight import Pace
+from .live_run import Pace
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from edgeseg.runtime.reasons import (
     STALE,
 )
 
-from .flight import Flight
+from .live_run import LiveRun
 from .preview import never_reading
 from .saboteur import INFER_NAN, INFER_RAISES, INFER_SLOW, SINK_SLOW
 
@@ -79,17 +79,17 @@ def drawn(disturbances: Sequence[Disturbance], generator: random.Random) -> Iter
 
 
 def disturbances(
-    server: Any, flight: Flight, port: int, frozen_after_s: float, max_age_s: float
+    server: Any, live_run: LiveRun, port: int, frozen_after_s: float, max_age_s: float
 ) -> list[Disturbance]:
     """The disturbances of a run over an MJPEG server, with masks and a preview page.
 
     Args:
         server: that it watches.
-        flight: sabotaged.
+        live_run: sabotaged.
         port: of its page.
         frozen_after_s, max_age_s: that it was given.
     """
-    switches = flight.switches
+    switches = live_run.switches
 
     def showing(image: str) -> Callable[[], object]:
         return lambda: setattr(server, "image", image)
@@ -171,12 +171,12 @@ def disturbances(
     ]
 
 
-def full_disk(flight: Flight) -> Disturbance:
+def full_disk(live_run: LiveRun) -> Disturbance:
     """No file of the run may grow any more. What was being written is given up, so this comes last."""
-    _, hard = resource.prlimit(flight.process.pid, resource.RLIMIT_FSIZE)
+    _, hard = resource.prlimit(live_run.process.pid, resource.RLIMIT_FSIZE)
 
     def fill() -> None:
-        resource.prlimit(flight.process.pid, resource.RLIMIT_FSIZE, (_FULL_BYTES, hard))
+        resource.prlimit(live_run.process.pid, resource.RLIMIT_FSIZE, (_FULL_BYTES, hard))
 
     return Disturbance("disk full", fill, tells=False, shortest_s=3.0, longest_s=3.0)
 

@@ -110,20 +110,20 @@ def exchanged_file(bench: Bench) -> Outcome:
     cv2.imwrite(source, np.full((120, 160, 3), 128, np.uint8))
     with bench.fly(
         source, sabotaged=True, bundle=bundle, environment=cache, on=[GRAPH_EXCHANGED], events="none"
-    ) as flight:
-        status = flight.ends()
-        seconds = time.monotonic() - flight.began_at
-    expect(status == 2, f"exit status {status}: {flight.log}")
-    expect("was altered since its bundle was opened" in flight.log, f"it said: {flight.log}")
-    expect(len(flight.log.strip().splitlines()) == 1, f"more than a line: {flight.log}")
+    ) as live_run:
+        status = live_run.ends()
+        seconds = time.monotonic() - live_run.began_at
+    expect(status == 2, f"exit status {status}: {live_run.log}")
+    expect("was altered since its bundle was opened" in live_run.log, f"it said: {live_run.log}")
+    expect(len(live_run.log.strip().splitlines()) == 1, f"more than a line: {live_run.log}")
     kept = list((folder / "own-cache").rglob("*.graph"))
     expect(not kept, f"the graph that was put there is kept: {kept}")
     _graph(bundle).write_bytes(right)
-    with bench.fly(source, bundle=bundle, environment=cache) as flight:
-        status = flight.ends()
-        flight.poll()
-        results = [event for event in flight.events if event["type"] == "result"]
-    expect(status == 0 and results and results[0]["valid"], f"exit status {status}: {flight.log}")
+    with bench.fly(source, bundle=bundle, environment=cache) as live_run:
+        status = live_run.ends()
+        live_run.poll()
+        results = [event for event in live_run.events if event["type"] == "result"]
+    expect(status == 0 and results and results[0]["valid"], f"exit status {status}: {live_run.log}")
     return Outcome("exit status 2, nothing of it in the cache; then valid", seconds)
 
 
@@ -136,11 +136,11 @@ def never_ready(bench: Bench) -> Outcome:
     """A graph that computes without end."""
     with bench.fly(
         "aerial:7", "--start-timeout", "1", sabotaged=True, on=[BUNDLE_HANGS], events="none"
-    ) as flight:
-        status = flight.ends()
-        seconds = time.monotonic() - flight.began_at
-    lines = flight.log.strip().splitlines()
-    expect(status == 1 and len(lines) == 1, f"exit status {status}: {flight.log}")
+    ) as live_run:
+        status = live_run.ends()
+        seconds = time.monotonic() - live_run.began_at
+    lines = live_run.log.strip().splitlines()
+    expect(status == 1 and len(lines) == 1, f"exit status {status}: {live_run.log}")
     expect("the network was not ready after 1 s" in lines[0], f"it said: {lines[0]}")
     return Outcome(f"exit status 1: “{lines[0].partition('error: ')[2]}”", seconds)
 

@@ -14,9 +14,9 @@ _FROZEN_AFTER_S = 1.0
 
 
 def _shows(bench: Bench, make: Any, image: str, reason: str) -> Outcome:
-    with make(size_hw=(120, 160), fps=25.0) as server, bench.fly(server.url) as flight:
+    with make(size_hw=(120, 160), fps=25.0) as server, bench.fly(server.url) as live_run:
         return bench.disturb(
-            flight,
+            live_run,
             lambda: setattr(server, "image", image),
             lambda: setattr(server, "image", "moving"),
             [reason],

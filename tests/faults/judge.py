@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .disturbances import Happening
-from .flight import Event, Pace, verdict_of
+from .live_run import Event, Pace, verdict_of
 
 SAMPLES_A_SECOND = 10
 _UNDER_WAY_S = 0.2

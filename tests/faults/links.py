@@ -8,7 +8,7 @@ from functools import partial
 from edgeseg.runtime.reasons import SOURCE_LOST, STALE
 
 from .bench import Bench
-from .flight import Flight
+from .live_run import LiveRun
 from .outcome import Outcome, expect, fault
 from .servers import mjpeg_server, thin_link
 
@@ -36,8 +36,8 @@ def thin(bench: Bench) -> Outcome:
 
         # At half of what it needs, a second makes half a second.
         within_s = 2 * bench.pace.max_age_s + 2 / bench.pace.heartbeat_hz
-        with bench.fly(link.url) as flight:
-            return bench.disturb(flight, narrow, widen, [STALE], within_s, hold_s=2.0)
+        with bench.fly(link.url) as live_run:
+            return bench.disturb(live_run, narrow, widen, [STALE], within_s, hold_s=2.0)
 
 
 @fault(
@@ -62,11 +62,11 @@ def gap(bench: Bench) -> Outcome:
                 _GAP_SECONDS - 2 * bench.pace.max_age_s, setattr, (server, "size_hw", _SIZE_HW)
             ).start()
 
-        with bench.fly(link.url, "--read-timeout", "10") as flight:
-            outcome = bench.disturb(flight, hold, release, [STALE], hold_s=_GAP_SECONDS)
+        with bench.fly(link.url, "--read-timeout", "10") as live_run:
+            outcome = bench.disturb(live_run, hold, release, [STALE], hold_s=_GAP_SECONDS)
             old = [
                 event
-                for event in flight.events
+                for event in live_run.events
                 if event["type"] == "result" and event["valid"] and event["size_hw"] == list(_GAP_SIZE_HW)
             ]
             expect(not old, f"of the gap's images it called valid: {old[:3]}")
@@ -80,7 +80,7 @@ def gap(bench: Bench) -> Outcome:
 )
 def redirect(bench: Bench) -> Outcome:
     """A camera that comes back and sends its clients nowhere."""
-    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as flight:
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as live_run:
 
         def lead(location: str) -> None:
             server.location, server.status = location, 302
@@ -92,13 +92,13 @@ def redirect(bench: Bench) -> Outcome:
         def let_in() -> None:
             for location in _NOWHERE:
                 lead(location)
-                flight.until(partial(_is_said, flight, location), f"said where {location} leads")
+                live_run.until(partial(_is_said, live_run, location), f"said where {location} leads")
             server.status = 200
 
-        outcome = bench.disturb(flight, drop, let_in, [SOURCE_LOST])
-        expect("Traceback" not in flight.log, f"it said {flight.log}")
+        outcome = bench.disturb(live_run, drop, let_in, [SOURCE_LOST])
+        expect("Traceback" not in live_run.log, f"it said {live_run.log}")
         return outcome
 
 
-def _is_said(flight: Flight, location: str) -> bool:
-    return f"leads to {location}, which is no address" in flight.log
+def _is_said(live_run: LiveRun, location: str) -> bool:
+    return f"leads to {location}, which is no address" in live_run.log

@@ -30,8 +30,8 @@ from edgeseg.runtime.clock import now
 
 from .bench import Bench
 from .disturbances import Disturbance, Happening, disturbances, drawn, full_disk
-from .flight import Flight, Pace
 from .judge import Judgement, judge
+from .live_run import LiveRun, Pace
 from .outcome import UnexpectedOutcomeError, expect
 from .outputs import frames_of
 from .page import write_part
@@ -159,29 +159,31 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
         "--frozen-after", str(_FROZEN_AFTER_S), "--read-timeout", "2", "--inference-timeout", "5",
     )  # fmt: skip
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, ExitStack() as stack:
-        flight = stack.enter_context(
+        live_run = stack.enter_context(
             bench.fly(server.url, *more, sabotaged=True, folder=place, events="pipe")
         )
-        port = port_of(flight)
-        began_at = flight.valid()["monotonic_s"]
-        storm = _Storm(flight, server, port, seed, pace, began_at, began_at + seconds)
+        port = port_of(live_run)
+        began_at = live_run.valid()["monotonic_s"]
+        storm = _Storm(live_run, server, port, seed, pace, began_at, began_at + seconds)
         storm.blow()
         ended_at = now()
         viewers = storm.viewers
-        flight.signal()
-        status = flight.ends()
+        live_run.signal()
+        status = live_run.ends()
         viewers.go()
     problems = []
     # The full disk at the end has ended outputs, which is told so.
     if status != 2:
         problems.append(
-            f"the run ended with status {status}, expected 2 after a full disk: {flight.log[-600:]}"
+            f"the run ended with status {status}, expected 2 after a full disk: {live_run.log[-600:]}"
         )
-    problems += [line for line in flight.log.splitlines() if re.search(r"Traceback|Fatal|core dumped", line)]
+    problems += [
+        line for line in live_run.log.splitlines() if re.search(r"Traceback|Fatal|core dumped", line)
+    ]
     videos = sorted(place.glob("film-*.mp4"))
     problems += [f"{video.name} cannot be read" for video in videos if not frames_of(video)]
     return Soak(
-        judge(flight.events, storm.happenings, pace, began_at, ended_at),
+        judge(live_run.events, storm.happenings, pace, began_at, ended_at),
         storm.happenings,
         storm.back_s,
         np.array(storm.memory),
@@ -195,12 +197,19 @@ class _Storm:
     """Lets one disturbance after the other befall a flight, and takes down what happens."""
 
     def __init__(
-        self, flight: Flight, server: object, port: int, seed: int, pace: Pace, began_at: float, until: float
+        self,
+        live_run: LiveRun,
+        server: object,
+        port: int,
+        seed: int,
+        pace: Pace,
+        began_at: float,
+        until: float,
     ) -> None:
-        self._flight, self._pace, self._began_at, self._until = flight, pace, began_at, until
+        self._live_run, self._pace, self._began_at, self._until = live_run, pace, began_at, until
         self._random = random.Random(seed)
         self._coming = drawn(
-            disturbances(server, flight, port, _FROZEN_AFTER_S, pace.max_age_s), random.Random(seed + 1)
+            disturbances(server, live_run, port, _FROZEN_AFTER_S, pace.max_age_s), random.Random(seed + 1)
         )
         self.viewers = _Viewers(port, random.Random(seed + 2))
         self.happenings: list[Happening] = []
@@ -213,7 +222,7 @@ class _Storm:
         while now() < full_at:
             self._happen(next(self._coming), full_at)
             self._pass(self._random.uniform(0.5, 3.0))
-        self._happen(full_disk(self._flight), self._until)
+        self._happen(full_disk(self._live_run), self._until)
         self._pass(self._until - now())
 
     def _happen(self, what: Disturbance, no_later_than: float) -> None:
@@ -232,25 +241,25 @@ class _Storm:
         patience_s = what.back_s + self._pace.told_s + 30
         while now() < ended_at + patience_s:
             self._pass(_STEP_SECONDS)
-            for event in reversed(self._flight.events):
+            for event in reversed(self._live_run.events):
                 if event["monotonic_s"] < ended_at:
                     break
                 if event["type"] == "result" and event["valid"] and event["captured_at"] >= ended_at:
                     self.back_s.setdefault(what.name, []).append(event["monotonic_s"] - ended_at)
                     return
         raise UnexpectedOutcomeError(
-            f"no valid result for {patience_s:.0f} s after {what.name}: {self._flight.log}"
+            f"no valid result for {patience_s:.0f} s after {what.name}: {self._live_run.log}"
         )
 
     def _pass(self, seconds: float) -> None:
         """Lets time go by."""
         until = now() + seconds
         while True:
-            expect(self._flight.process.poll() is None, f"the run has ended: {self._flight.log[-900:]}")
-            self._flight.poll()
+            expect(self._live_run.process.poll() is None, f"the run has ended: {self._live_run.log[-900:]}")
+            self._live_run.poll()
             at = now()
             if not self.memory or at - self._began_at - self.memory[-1][0] >= _MEMORY_SECONDS:
-                self.memory.append((at - self._began_at, resident_mb(self._flight.process.pid)))
+                self.memory.append((at - self._began_at, resident_mb(self._live_run.process.pid)))
                 self.viewers.come_and_go()
             if at >= until:
                 return

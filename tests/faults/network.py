@@ -16,7 +16,7 @@ from edgeseg.runtime.reasons import (
 )
 
 from .bench import Bench
-from .flight import PATIENCE_SECONDS
+from .live_run import PATIENCE_SECONDS
 from .outcome import Outcome, expect, fault
 from .saboteur import INFER_HANGS, INFER_MEMORY, INFER_NAN, INFER_RAISES, INFER_SLOW
 from .servers import mjpeg_server
@@ -27,12 +27,12 @@ _INSIDE = "inside of inference"
 def _sabotaged(
     bench: Bench, switch: str, reason: str, *more: str, says: str = "", value: float = 1.0
 ) -> Outcome:
-    with bench.fly("0", *more, sabotaged=True) as flight:
-        switches = flight.switches
+    with bench.fly("0", *more, sabotaged=True) as live_run:
+        switches = live_run.switches
         outcome = bench.disturb(
-            flight, lambda: switches.on(switch, value), lambda: switches.off(switch), [reason]
+            live_run, lambda: switches.on(switch, value), lambda: switches.off(switch), [reason]
         )
-        expect(says in flight.log, f"it did not say {says!r}: {flight.log}")
+        expect(says in live_run.log, f"it did not say {says!r}: {live_run.log}")
     return outcome
 
 
@@ -66,16 +66,16 @@ def raises(bench: Bench) -> Outcome:
 )
 def raises_for_good(bench: Bench) -> Outcome:
     """A device that is broken."""
-    with bench.fly("0", sabotaged=True) as flight:
-        began_at = flight.valid()["monotonic_s"]
-        flight.switches.on(INFER_RAISES)
-        told = flight.invalid(BACKEND_FAILED, began_at)["monotonic_s"]
+    with bench.fly("0", sabotaged=True) as live_run:
+        began_at = live_run.valid()["monotonic_s"]
+        live_run.switches.on(INFER_RAISES)
+        told = live_run.invalid(BACKEND_FAILED, began_at)["monotonic_s"]
         # Its attempts to open the network again are spread over some seconds.
-        status = flight.ends(2 * PATIENCE_SECONDS)
-        flight.check_ages()
-        expect(status == 1, f"exit status {status}, expected 1: {flight.log}")
-        expect("opening the network anew 5 times" in flight.log, f"it said {flight.log}")
-        expect("Traceback" not in flight.log, f"it said {flight.log}")
+        status = live_run.ends(2 * PATIENCE_SECONDS)
+        live_run.check_ages()
+        expect(status == 1, f"exit status {status}, expected 1: {live_run.log}")
+        expect("opening the network anew 5 times" in live_run.log, f"it said {live_run.log}")
+        expect("Traceback" not in live_run.log, f"it said {live_run.log}")
     return Outcome("`backend-failed`, then exit status 1", told - began_at)
 
 
@@ -86,17 +86,17 @@ def raises_for_good(bench: Bench) -> Outcome:
 )
 def hangs(bench: Bench) -> Outcome:
     """A device that does not answer."""
-    with bench.fly("0", sabotaged=True) as flight:
-        began_at = flight.valid()["monotonic_s"]
-        flight.switches.on(INFER_HANGS)
-        told = flight.invalid(STALE, began_at)["monotonic_s"] - began_at
-        flight.invalid(BACKEND_FAILED, began_at)
-        status = flight.ends()
-        flight.check_ages()
+    with bench.fly("0", sabotaged=True) as live_run:
+        began_at = live_run.valid()["monotonic_s"]
+        live_run.switches.on(INFER_HANGS)
+        told = live_run.invalid(STALE, began_at)["monotonic_s"] - began_at
+        live_run.invalid(BACKEND_FAILED, began_at)
+        status = live_run.ends()
+        live_run.check_ages()
         bound = bench.pace.told_s
         expect(told <= bound, f"stale was told after {told:.2f} s, not {bound:.2f}")
-        expect(status == 1, f"exit status {status}, expected 1: {flight.log}")
-        expect("inference has not answered for" in flight.log, f"it said {flight.log}")
+        expect(status == 1, f"exit status {status}, expected 1: {live_run.log}")
+        expect("inference has not answered for" in live_run.log, f"it said {live_run.log}")
     return Outcome("`stale`, then `backend-failed`, then exit status 1", told)
 
 
@@ -124,9 +124,9 @@ def out_of_memory(bench: Bench) -> Outcome:
 def no_memory(bench: Bench) -> Outcome:
     """Frames that there is no room for."""
     small_hw, large_hw = (120, 160), (2160, 3840)
-    with mjpeg_server(size_hw=small_hw, fps=25.0) as server, bench.fly(server.url) as flight:
-        flight.valid()
-        pid = flight.process.pid
+    with mjpeg_server(size_hw=small_hw, fps=25.0) as server, bench.fly(server.url) as live_run:
+        live_run.valid()
+        pid = live_run.process.pid
         status = Path(f"/proc/{pid}/status").read_text("utf-8")
         size_kib = int(re.findall(r"VmSize:\s*(\d+) kB", status)[0])
         soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)
@@ -141,4 +141,4 @@ def no_memory(bench: Bench) -> Outcome:
 
         # It depends on who asks first: an image that there is no room for is as good as a damaged one.
         reasons = (CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, BACKEND_FAILED)
-        return bench.disturb(flight, begin, end, (), or_else=reasons, hold_s=1.0)
+        return bench.disturb(live_run, begin, end, (), or_else=reasons, hold_s=1.0)

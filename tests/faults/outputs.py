@@ -17,7 +17,7 @@ from edgeseg.apps.recording.reading import Recording
 from edgeseg.runtime.clock import now
 
 from .bench import Bench
-from .flight import Event, Flight
+from .live_run import Event, LiveRun
 from .outcome import Outcome, expect, fault
 from .saboteur import SINK_BLOCKS, SINK_RAISES, SINK_SLOW
 from .servers import mjpeg_server
@@ -30,13 +30,13 @@ _SLOWER, _SLOWER_WHERE_BUSY = 0.7, 0.3
 _UNHARMED = "results stay valid at the camera's rate"
 
 
-def rate_of(flight: Flight, since: float, seconds: float = _SECONDS) -> float:
+def rate_of(live_run: LiveRun, since: float, seconds: float = _SECONDS) -> float:
     """Valid results a second, from a moment on."""
     time.sleep(max(0.0, since + seconds - now()))
-    flight.poll()
+    live_run.poll()
     valid = [
         event
-        for event in flight.events
+        for event in live_run.events
         if event["type"] == "result" and event["valid"] and since <= event["monotonic_s"] < since + seconds
     ]
     return len(valid) / seconds
@@ -47,14 +47,14 @@ def _sinks(event: Event) -> dict[str, Any]:
     return {sink["name"].split()[0]: sink for sink in event.get("sinks", [])}
 
 
-def _unharmed(flight: Flight, began_at: float, rate: float) -> float:
+def _unharmed(live_run: LiveRun, began_at: float, rate: float) -> float:
     """Checks that results went on from the beginning of a fault on; their rate then."""
-    during = rate_of(flight, began_at)
-    share = _SLOWER_WHERE_BUSY if flight.pace.slack_s else _SLOWER
+    during = rate_of(live_run, began_at)
+    share = _SLOWER_WHERE_BUSY if live_run.pace.slack_s else _SLOWER
     expect(during >= share * rate, f"{during:.0f} results a second under the fault, {rate:.0f} before")
-    bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
+    bad = [each for each in live_run.verdicts(began_at, now()) if not each[1]]
     expect(not bad, f"results were not valid under the fault: {bad[:3]}")
-    flight.check_ages()
+    live_run.check_ages()
     return during
 
 
@@ -62,23 +62,23 @@ def _masks(bench: Bench, switch: str, value: float, told: Callable[[dict[str, An
     """Sabotages ``--masks`` beside a video."""
     folder = bench.new_folder()
     more = ("--masks", "masks", "--save", "film.mp4")
-    with bench.fly("0", *more, sabotaged=True, folder=folder) as flight:
-        rate = rate_of(flight, flight.valid()["monotonic_s"])
+    with bench.fly("0", *more, sabotaged=True, folder=folder) as live_run:
+        rate = rate_of(live_run, live_run.valid()["monotonic_s"])
         began_at = now()
-        flight.switches.on(switch, value)
+        live_run.switches.on(switch, value)
 
         def is_told(event: Event) -> bool:
             return event["type"] == "heartbeat" and bool(told(_sinks(event)["masks"]))
 
-        seconds = flight.wait(is_told, "told of the sink", began_at)["monotonic_s"] - began_at
-        during = _unharmed(flight, began_at, rate)
-        flight.switches.off(switch)
-        flight.signal()
-        status = flight.ends()
+        seconds = live_run.wait(is_told, "told of the sink", began_at)["monotonic_s"] - began_at
+        during = _unharmed(live_run, began_at, rate)
+        live_run.switches.off(switch)
+        live_run.signal()
+        status = live_run.ends()
         frames = frames_of(folder / "film.mp4")
-    expect(status in (0, 2), f"exit status {status}: {flight.log}")
+    expect(status in (0, 2), f"exit status {status}: {live_run.log}")
     expect(frames > 0, "the video beside it is not whole")
-    expect("Traceback" not in flight.log, f"it said {flight.log}")
+    expect("Traceback" not in live_run.log, f"it said {live_run.log}")
     return Outcome(f"{rate:.0f} results a second before, {during:.0f} then; exit status {status}", seconds)
 
 
@@ -125,12 +125,12 @@ def unread_pipe(bench: Bench) -> Outcome:
     fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
     with (
         mjpeg_server(size_hw=(120, 160), fps=_CAMERA_FPS) as server,
-        bench.fly(server.url, "--events", "pipe", folder=folder) as flight,
+        bench.fly(server.url, "--events", "pipe", folder=folder) as live_run,
     ):
         stopped = threading.Event()
         draining = threading.Thread(target=_drain, args=(reader, stopped))
         draining.start()
-        rate = rate_of(flight, flight.valid()["monotonic_s"])
+        rate = rate_of(live_run, live_run.valid()["monotonic_s"])
         stopped.set()
         draining.join()
         began_at = now()
@@ -139,11 +139,11 @@ def unread_pipe(bench: Bench) -> Outcome:
             pipe = [sink for sink in event.get("sinks", []) if sink["name"].endswith("pipe")]
             return bool(pipe and pipe[0]["dropped"])
 
-        told_at = flight.wait(is_told, "told that a pipe is full", began_at)["monotonic_s"]
-        during = _unharmed(flight, told_at, rate)
-        flight.signal()
-        status = flight.ends()
-    expect(status in (0, 2), f"exit status {status}: {flight.log}")
+        told_at = live_run.wait(is_told, "told that a pipe is full", began_at)["monotonic_s"]
+        during = _unharmed(live_run, told_at, rate)
+        live_run.signal()
+        status = live_run.ends()
+    expect(status in (0, 2), f"exit status {status}: {live_run.log}")
     outcome = f"{rate:.0f} results a second before, {during:.0f} then; exit status {status}"
     return Outcome(outcome, told_at - began_at)
 
@@ -166,25 +166,25 @@ def disk_full(bench: Bench) -> Outcome:
     more = ("--save", "film.mp4", "--segment", "1", "--record", "record")
     with (
         mjpeg_server(size_hw=(120, 160), fps=_CAMERA_FPS) as server,
-        bench.fly(server.url, *more, folder=folder, events="pipe") as flight,
+        bench.fly(server.url, *more, folder=folder, events="pipe") as live_run,
     ):
-        rate = rate_of(flight, flight.valid()["monotonic_s"])
-        flight.wait(lambda event: list(folder.glob("film-*.mp4")), "wrote a segment")
+        rate = rate_of(live_run, live_run.valid()["monotonic_s"])
+        live_run.wait(lambda event: list(folder.glob("film-*.mp4")), "wrote a segment")
         began_at = now()
-        _limit_files(flight.process.pid, 4096)
+        _limit_files(live_run.process.pid, 4096)
 
         def is_told(event: Event) -> bool:
             sinks = _sinks(event)
             return bool(sinks) and sinks["video"]["disabled"] and sinks["recording"]["errors"] > 0
 
-        told_at = flight.wait(is_told, "told that both failed", began_at)["monotonic_s"]
-        during = _unharmed(flight, began_at, rate)
-        flight.signal()
-        status = flight.ends()
+        told_at = live_run.wait(is_told, "told that both failed", began_at)["monotonic_s"]
+        during = _unharmed(live_run, began_at, rate)
+        live_run.signal()
+        status = live_run.ends()
     segments, kept = sorted(folder.glob("film-*.mp4")), recorded(folder / "record")
     frames = [frames_of(segment) for segment in segments]
     left = [path.name for path in folder.rglob(".*partial*")]
-    expect(status == 2, f"exit status {status}, expected 2: {flight.log}")
+    expect(status == 2, f"exit status {status}, expected 2: {live_run.log}")
     expect(frames and all(frames), f"segments that cannot be read: {frames}")
     expect(kept > 0, "nothing of the recording can be read")
     expect(not left, f"half-written files stayed: {left}")

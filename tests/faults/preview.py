@@ -17,7 +17,7 @@ from edgeseg.runtime.clock import now
 from edgeseg.runtime.reasons import SOURCE_LOST
 
 from .bench import Bench
-from .flight import PATIENCE_SECONDS, Flight
+from .live_run import PATIENCE_SECONDS, LiveRun
 from .outcome import NotHereError, Outcome, UnexpectedOutcomeError, expect, fault
 from .outputs import rate_of
 from .servers import mjpeg_server
@@ -86,15 +86,15 @@ def never_reading(port: int, buffer_bytes: int = 4096, path: str = "/stream.mjpg
     return raw
 
 
-def port_of(flight: Flight) -> int:
+def port_of(live_run: LiveRun) -> int:
     """The port of a run's page, from what it has printed."""
     found: list[str] = []
 
     def is_told() -> bool:
-        found[:] = re.findall(r"preview: http://127\.0\.0\.1:(\d+)/", flight.log)
+        found[:] = re.findall(r"preview: http://127\.0\.0\.1:(\d+)/", live_run.log)
         return bool(found)
 
-    flight.until(is_told, "told where the page is")
+    live_run.until(is_told, "told where the page is")
     return int(found[0])
 
 
@@ -128,25 +128,25 @@ def clients(bench: Bench) -> Outcome:
     _check_installed()
     with (
         mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server,
-        bench.fly(server.url, "--preview", "0") as flight,
+        bench.fly(server.url, "--preview", "0") as live_run,
     ):
-        port = port_of(flight)
-        before = rate_of(flight, flight.valid()["monotonic_s"], _SECONDS)
+        port = port_of(live_run)
+        before = rate_of(live_run, live_run.valid()["monotonic_s"], _SECONDS)
         began_at = now()
         stuck = [
             never_reading(port, path=path) for path in ("/live", "/live", "/stream.mjpg", "/stream.mjpg")
         ]
         watching = [Watcher(port) for _ in range(_WATCHING)]
-        flight.until(lambda: ask(port, "/status")[1]["viewers"] == 8, "eight viewers")
-        during = rate_of(flight, now(), _SECONDS)
-        flight.until(lambda: ask(port, "/status")[1]["viewers"] == _WATCHING, "the stuck ones are dropped")
+        live_run.until(lambda: ask(port, "/status")[1]["viewers"] == 8, "eight viewers")
+        during = rate_of(live_run, now(), _SECONDS)
+        live_run.until(lambda: ask(port, "/status")[1]["viewers"] == _WATCHING, "the stuck ones are dropped")
         dropped_at = now()
         counts = [watcher.images for watcher in watching]
-        flight.until(
+        live_run.until(
             lambda: all(w.images > count + 5 for w, count in zip(watching, counts, strict=True)), "images"
         )
-        bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
-        flight.check_ages()
+        bad = [each for each in live_run.verdicts(began_at, now()) if not each[1]]
+        live_run.check_ages()
         for viewer in stuck:
             viewer.close()
         for watcher in watching:
@@ -170,23 +170,23 @@ def readiness(bench: Bench) -> Outcome:
     _check_installed()
     with (
         mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
-        bench.fly(server.url, "--preview", "0") as flight,
+        bench.fly(server.url, "--preview", "0") as live_run,
     ):
-        port = port_of(flight)
-        flight.until(lambda: ask(port, "/readyz")[0] == 200, "ready")
+        port = port_of(live_run)
+        live_run.until(lambda: ask(port, "/readyz")[0] == 200, "ready")
         began_at = now()
         server.stop()
-        flight.until(lambda: ask(port, "/readyz")[0] == 503, "not ready")
+        live_run.until(lambda: ask(port, "/readyz")[0] == 503, "not ready")
         # The page asks the run four times a second.
         told_s, bound = now() - began_at, bench.pace.max_age_s + 0.5 + bench.pace.slack_s
-        flight.until(
+        live_run.until(
             lambda: any(SOURCE_LOST in why for why in ask(port, "/readyz")[1]["why"]),
             "not ready, source-lost",
         )
         health = ask(port, "/healthz")[0]
         ended_at = now()
         server.start()
-        flight.until(lambda: ask(port, "/readyz")[0] == 200, "ready again")
+        live_run.until(lambda: ask(port, "/readyz")[0] == 200, "ready again")
         recovered_s = now() - ended_at
     expect(told_s <= bound, f"503 came after {told_s:.2f} s, not {bound:.2f}")
     expect(health == 200, f"/healthz answered {health}")
@@ -207,10 +207,10 @@ def header_bomb(bench: Bench) -> Outcome:
     options = ("--preview", "0", "--preview-token-file", str(token_file))
     with (
         mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
-        bench.fly(server.url, *options, folder=folder) as flight,
+        bench.fly(server.url, *options, folder=folder) as live_run,
     ):
-        port = port_of(flight)
-        flight.valid()
+        port = port_of(live_run)
+        live_run.valid()
         began_at = now()
         slowest_s = 0.0
         for name, bomb in list(_BOMBS.items()) * _TIMES:
@@ -220,8 +220,8 @@ def header_bomb(bench: Bench) -> Outcome:
                 slowest_s = max(slowest_s, _health_s(port))
                 status = raw.recv(12)
             expect(status == b"HTTP/1.1 431", f"{name} was answered {status!r}")
-        bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
-        flight.check_ages()
+        bad = [each for each in live_run.verdicts(began_at, now()) if not each[1]]
+        live_run.check_ages()
     bound = _HEALTH_SECONDS + bench.pace.slack_s
     expect(slowest_s <= bound, f"/healthz took {slowest_s:.2f} s, not {bound:g}")
     expect(not bad, f"results were not valid: {bad[:3]}")
@@ -238,10 +238,10 @@ def idle_sockets(bench: Bench) -> Outcome:
     _check_installed()
     with (
         mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
-        bench.fly(server.url, "--preview", "0") as flight,
+        bench.fly(server.url, "--preview", "0") as live_run,
     ):
-        port = port_of(flight)
-        flight.valid()
+        port = port_of(live_run)
+        live_run.valid()
         began_at = now()
         idle: list[socket.socket] = []
         dropped, slowest_s = 0, 0.0
@@ -254,8 +254,8 @@ def idle_sockets(bench: Bench) -> Outcome:
             while len(idle) < _IDLE_SOCKETS:
                 idle.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS))
             slowest_s = max(slowest_s, _health_s(port))
-        bad = [each for each in flight.verdicts(began_at, now()) if not each[1]]
-        flight.check_ages()
+        bad = [each for each in live_run.verdicts(began_at, now()) if not each[1]]
+        live_run.check_ages()
         for raw in idle:
             raw.close()
     bound = _HEALTH_SECONDS + bench.pace.slack_s

@@ -15,7 +15,7 @@ from edgeseg.runtime.reasons import SOURCE_LOST, STALE
 
 from .bench import Bench
 from .clock import SteppedClock
-from .flight import Event
+from .live_run import Event
 from .outcome import NotHereError, Outcome, expect, fault
 from .outputs import frames_of, recorded
 from .seal import NOT_HERE, TURNED_TO_A_NETWORK, foreign_files, sealed_run, why_not
@@ -36,24 +36,24 @@ def wall_clock(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     clock = SteppedClock(folder)
     server = mjpeg_server(size_hw=_SIZE_HW, fps=_FPS)
-    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as flight:
-        began_at = flight.valid()["monotonic_s"]
+    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as live_run:
+        began_at = live_run.valid()["monotonic_s"]
         for offset_s in (_HOUR_S, -_HOUR_S):
             at = clock.step(offset_s)
-            event = flight.valid(at)
+            event = live_run.valid(at)
             hours = _wall_seconds(event) - (time.time() + at - now())
             expect(abs(hours - offset_s) < 60, f"the clock did not step: {event['time']}")
-            flight.valid(at + _A_SECOND)
+            live_run.valid(at + _A_SECOND)
         ended_at = now()
-        bad = [each for each in flight.verdicts(began_at, ended_at) if not each[1]]
-        at_s = [event["captured_at"] for event in flight.events if event["type"] == "result"]
+        bad = [each for each in live_run.verdicts(began_at, ended_at) if not each[1]]
+        at_s = [event["captured_at"] for event in live_run.events if event["type"] == "result"]
         gaps = [later - earlier for earlier, later in itertools.pairwise(at_s)]
-        flight.check_ages()
-        flight.signal()
-        status = flight.ends()
+        live_run.check_ages()
+        live_run.signal()
+        status = live_run.ends()
     expect(not bad, f"results were called not valid: {bad[:3]}")
     expect(max(gaps) < bench.pace.told_s, f"results stayed away for {max(gaps):.2f} s")
-    expect(status == 0, f"exit status {status}: {flight.log}")
+    expect(status == 0, f"exit status {status}: {live_run.log}")
     return Outcome(f"valid at every moment; no two results further apart than {max(gaps):.2f} s")
 
 
@@ -94,29 +94,29 @@ def suspend(bench: Bench) -> Outcome:
     folder, server = bench.new_folder(), mjpeg_server(size_hw=_SIZE_HW, fps=_FPS)
     clock = SteppedClock(folder)
     told_s, back_s = [], []
-    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as flight:
+    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as live_run:
         for number, silent in enumerate((False, True), 1):
             # The run's own clock is ahead of this process's by what it slept.
-            flight.valid(now() + (number - 1) * _HOUR_S)
+            live_run.valid(now() + (number - 1) * _HOUR_S)
             if silent:
                 server.stall = True
             woke_at = clock.sleep(number * _HOUR_S) + number * _HOUR_S
-            told = flight.wait(lambda event: event.get("valid") is False, "told", woke_at)
+            told = live_run.wait(lambda event: event.get("valid") is False, "told", woke_at)
             expect(told["reason"] in (STALE, SOURCE_LOST), f"told {told['reason']}")
             told_s.append(told["monotonic_s"] - woke_at)
             if silent:
                 server.stall = False
-            back_s.append(flight.valid(woke_at)["monotonic_s"] - woke_at)
+            back_s.append(live_run.valid(woke_at)["monotonic_s"] - woke_at)
             old = [
                 event
-                for event in flight.events
+                for event in live_run.events
                 if event["monotonic_s"] >= woke_at and event.get("valid")
                 and event["monotonic_s"] - event["age_ms"] / 1e3 < woke_at
             ]  # fmt: skip
             expect(not old, f"a mask from before was called valid: {old[:1]}")
-        flight.signal()
-        status = flight.ends()
-    expect(status == 0, f"exit status {status}: {flight.log}")
+        live_run.signal()
+        status = live_run.ends()
+    expect(status == 0, f"exit status {status}: {live_run.log}")
     return Outcome("no mask from before was valid; the camera was opened again", max(told_s), max(back_s))
 
 
@@ -135,12 +135,12 @@ def kill(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     more = ("--save", "film.mp4", "--segment", "1", "--masks", "masks", "--record", "record")
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server:
-        with bench.fly(server.url, *more, folder=folder) as flight:
-            flight.wait(lambda event: len(list(folder.glob("film-*.mp4"))) >= 2, "wrote two segments")
-            flight.valid(now())
-            results = sum(event["type"] == "result" for event in flight.events)
-            flight.signal(signal.SIGKILL)
-            flight.ends()
+        with bench.fly(server.url, *more, folder=folder) as live_run:
+            live_run.wait(lambda event: len(list(folder.glob("film-*.mp4"))) >= 2, "wrote two segments")
+            live_run.valid(now())
+            results = sum(event["type"] == "result" for event in live_run.events)
+            live_run.signal(signal.SIGKILL)
+            live_run.ends()
         segments = _whole_videos(folder)
         masks = sorted((folder / "masks").glob("*.png"))
         damaged = [mask.name for mask in masks if cv2.imread(str(mask)) is None]
@@ -150,13 +150,15 @@ def kill(bench: Bench) -> Outcome:
         # What the queues held is lost: a frame that is being written, and four that wait.
         lost = results - min(frames, len(masks))
         expect(lost <= 6, f"{results} results, but {frames} frames recorded and {len(masks)} masks")
-        with bench.fly(server.url, *more, folder=folder) as flight:
-            back = flight.valid()["monotonic_s"] - flight.began_at
-            flight.wait(lambda event: len(list(folder.glob("film-*.mp4"))) > len(segments), "wrote a segment")
-            flight.signal()
-            status = flight.ends()
+        with bench.fly(server.url, *more, folder=folder) as live_run:
+            back = live_run.valid()["monotonic_s"] - live_run.began_at
+            live_run.wait(
+                lambda event: len(list(folder.glob("film-*.mp4"))) > len(segments), "wrote a segment"
+            )
+            live_run.signal()
+            status = live_run.ends()
         left = [path.name for path in folder.rglob(".*partial*")]
-        expect(status == 0, f"the next run ended with {status}: {flight.log}")
+        expect(status == 0, f"the next run ended with {status}: {live_run.log}")
         expect(not left, f"half-written files stayed: {left}")
         expect(len(_whole_videos(folder)) > len(segments), "the next run wrote no segment")
         expect(recorded(folder / "record") > frames, "the next run recorded nothing")

@@ -12,7 +12,7 @@ from edgeseg.runtime.reasons import SOURCE_LOST
 
 from .bench import Bench
 from .cameras import OPEN_HANGS, UNPLUGGED
-from .flight import Event, Flight
+from .live_run import Event, LiveRun
 from .outcome import Outcome, expect, fault
 from .outputs import frames_of, recorded
 from .saboteur import BUNDLE_HANGS, INFER_HANGS, SINK_BLOCKS, SINK_CLOSE_BLOCKS
@@ -28,19 +28,19 @@ _TIMES = 10
 
 def _stopped(
     bench: Bench,
-    flight: Flight,
+    live_run: LiveRun,
     statuses: tuple[int, ...],
     within_s: float = _A_SECOND,
     number: signal.Signals = signal.SIGTERM,
 ) -> tuple[int, float]:
     """Sends a signal; checks the exit status and that it is there in time; gives both."""
-    at = flight.signal(number)
-    status = flight.ends()
+    at = live_run.signal(number)
+    status = live_run.ends()
     seconds = now() - at
-    expect(status in statuses, f"exit status {status}, expected {statuses}: {flight.log}")
+    expect(status in statuses, f"exit status {status}, expected {statuses}: {live_run.log}")
     bound = within_s + bench.pace.slack_s
     expect(seconds <= bound, f"it ended after {seconds:.2f} s, not {bound:.2f}")
-    expect("Traceback" not in flight.log and "Fatal" not in flight.log, f"it said {flight.log}")
+    expect("Traceback" not in live_run.log and "Fatal" not in live_run.log, f"it said {live_run.log}")
     return status, seconds
 
 
@@ -63,19 +63,19 @@ def term_importing(bench: Bench) -> Outcome:
     worst, seen = 0.0, set()
     with mjpeg_server() as server:
         for number in range(_TIMES):
-            with bench.fly(server.url) as flight:
+            with bench.fly(server.url) as live_run:
                 time.sleep(0.02 + 0.03 * number)
                 # After its imports a run may be open already, on a fast machine.
-                status, seconds = _stopped(bench, flight, (-signal.SIGTERM, 130, 0))
+                status, seconds = _stopped(bench, live_run, (-signal.SIGTERM, 130, 0))
                 worst = max(worst, seconds)
                 seen.add(status)
     return Outcome(f"exit status {', '.join(str(status) for status in sorted(seen))}; the slowest", worst)
 
 
 def _opening(bench: Bench, switch: str) -> Outcome:
-    with bench.fly("0", "--open-timeout", "30", sabotaged=True, on=(switch,)) as flight:
-        flight.until(lambda: flight.switches.is_reached(switch), "opened anything")
-        return _term(*_stopped(bench, flight, (130,)))
+    with bench.fly("0", "--open-timeout", "30", sabotaged=True, on=(switch,)) as live_run:
+        live_run.until(lambda: live_run.switches.is_reached(switch), "opened anything")
+        return _term(*_stopped(bench, live_run, (130,)))
 
 
 @fault("SIGTERM while opening the bundle", "loading the bundle never returns, inside the C library", _BEFORE)
@@ -97,10 +97,10 @@ def term_camera(bench: Bench) -> Outcome:
 def _muted(bench: Bench, make: Callable[..., Any]) -> Outcome:
     with make() as server:
         server.mute = True
-        with bench.fly(server.url, "--open-timeout", "30") as flight:
-            flight.until(lambda: server.connections, "asked the server")
+        with bench.fly(server.url, "--open-timeout", "30") as live_run:
+            live_run.until(lambda: server.connections, "asked the server")
             time.sleep(0.1)  # until it waits for the answer
-            return _term(*_stopped(bench, flight, (130,)))
+            return _term(*_stopped(bench, live_run, (130,)))
 
 
 @fault(
@@ -144,11 +144,11 @@ def _ends_whole(bench: Bench, number: signal.Signals) -> Outcome:
     more = ("--save", "film.mp4", "--masks", "masks", "--record", "record")
     with (
         mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server,
-        bench.fly(server.url, *more, folder=folder) as flight,
+        bench.fly(server.url, *more, folder=folder) as live_run,
     ):
-        first = flight.valid()["monotonic_s"]
-        flight.valid(first + _A_SECOND)
-        outcome = _term(*_stopped(bench, flight, (0,), number=number))
+        first = live_run.valid()["monotonic_s"]
+        live_run.valid(first + _A_SECOND)
+        outcome = _term(*_stopped(bench, live_run, (0,), number=number))
     frames, masks = frames_of(folder / "film.mp4"), len(list((folder / "masks").glob("*.png")))
     expect(frames > 0 and masks > 0, f"{frames} frames of video, {masks} masks")
     expect(recorded(folder / "record") > 0, "nothing was recorded")
@@ -160,11 +160,11 @@ def _ends_whole(bench: Bench, number: signal.Signals) -> Outcome:
 @fault("SIGTERM while the camera is lost", "the camera is unplugged, and being sought", _AFTER)
 def term_lost(bench: Bench) -> Outcome:
     """The end in the middle of a pause before the next attempt."""
-    with bench.fly("0", sabotaged=True) as flight:
-        flight.valid()
-        flight.switches.on(UNPLUGGED)
-        flight.invalid(SOURCE_LOST, now())
-        return _term(*_stopped(bench, flight, (0,)))
+    with bench.fly("0", sabotaged=True) as live_run:
+        live_run.valid()
+        live_run.switches.on(UNPLUGGED)
+        live_run.invalid(SOURCE_LOST, now())
+        return _term(*_stopped(bench, live_run, (0,)))
 
 
 @fault(
@@ -175,12 +175,12 @@ def term_lost(bench: Bench) -> Outcome:
 def term_sink(bench: Bench) -> Outcome:
     """A disk that is gone at the end."""
     folder = bench.new_folder()
-    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as flight:
-        flight.valid()
+    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as live_run:
+        live_run.valid()
         at = now()
-        flight.switches.on(SINK_BLOCKS)
-        flight.wait(_drops_masks, "dropped masks", at)
-        outcome = _term(*_stopped(bench, flight, (2,)))
+        live_run.switches.on(SINK_BLOCKS)
+        live_run.wait(_drops_masks, "dropped masks", at)
+        outcome = _term(*_stopped(bench, live_run, (2,)))
     expect(frames_of(folder / "film.mp4") > 0, "the video is not whole")
     return outcome
 
@@ -199,12 +199,12 @@ def term_inference(bench: Bench) -> Outcome:
     """A thread that nothing ends, and the end of the interpreter beside it."""
     worst = 0.0
     for _ in range(_TIMES):
-        with bench.fly("0", sabotaged=True) as flight:
-            flight.valid()
+        with bench.fly("0", sabotaged=True) as live_run:
+            live_run.valid()
             at = now()
-            flight.switches.on(INFER_HANGS)
-            flight.wait(lambda event: not event.get("valid", True), "hung", at)
-            worst = max(worst, _stopped(bench, flight, (0,))[1])
+            live_run.switches.on(INFER_HANGS)
+            live_run.wait(lambda event: not event.get("valid", True), "hung", at)
+            worst = max(worst, _stopped(bench, live_run, (0,))[1])
     return Outcome("exit status 0, ten times; the slowest", worst)
 
 
@@ -215,13 +215,13 @@ def term_inference(bench: Bench) -> Outcome:
 )
 def term_stopping(bench: Bench) -> Outcome:
     """Somebody who is impatient."""
-    with bench.fly("0", "--masks", "masks", sabotaged=True) as flight:
-        flight.valid()
-        flight.switches.on(SINK_CLOSE_BLOCKS)
-        flight.signal()
-        flight.until(lambda: flight.switches.is_reached(SINK_CLOSE_BLOCKS), "closed the masks")
+    with bench.fly("0", "--masks", "masks", sabotaged=True) as live_run:
+        live_run.valid()
+        live_run.switches.on(SINK_CLOSE_BLOCKS)
+        live_run.signal()
+        live_run.until(lambda: live_run.switches.is_reached(SINK_CLOSE_BLOCKS), "closed the masks")
         time.sleep(_APART_S)
-        return _term(*_stopped(bench, flight, (2, 130)))
+        return _term(*_stopped(bench, live_run, (2, 130)))
 
 
 @fault(
@@ -233,9 +233,9 @@ def term_stopping(bench: Bench) -> Outcome:
 def term_closing(bench: Bench) -> Outcome:
     """A card that takes the last bytes for ever. A file that is being closed is given five seconds more."""
     folder = bench.new_folder()
-    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as flight:
-        flight.valid()
-        flight.switches.on(SINK_CLOSE_BLOCKS)
-        outcome = _term(*_stopped(bench, flight, (2,), _A_SECOND + _CLOSING_S))
+    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as live_run:
+        live_run.valid()
+        live_run.switches.on(SINK_CLOSE_BLOCKS)
+        outcome = _term(*_stopped(bench, live_run, (2,), _A_SECOND + _CLOSING_S))
     expect(frames_of(folder / "film.mp4") > 0, "the video is not whole")
     return outcome

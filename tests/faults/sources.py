@@ -15,7 +15,7 @@ from edgeseg.runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, ST
 
 from .bench import Bench
 from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED, stripes
-from .flight import Flight
+from .live_run import LiveRun
 from .outcome import NotHereError, Outcome, expect, fault
 from .servers import mjpeg_server, rtsp_server, two_sizes
 
@@ -27,9 +27,9 @@ _FEW_MIB = 64
 
 
 def _camera(bench: Bench, switch: str, *reasons: str) -> Outcome:
-    with bench.fly("0", sabotaged=True) as flight:
-        switches = flight.switches
-        return bench.disturb(flight, lambda: switches.on(switch), lambda: switches.off(switch), reasons)
+    with bench.fly("0", sabotaged=True) as live_run:
+        switches = live_run.switches
+        return bench.disturb(live_run, lambda: switches.on(switch), lambda: switches.off(switch), reasons)
 
 
 @fault("camera unplugged", f"reads fail and the device is gone, {_CAMERA}", _LOST)
@@ -41,18 +41,18 @@ def camera_unplugged(bench: Bench) -> Outcome:
 @fault("open that hangs", f"a lost camera hangs in its opening, inside the C library, {_CAMERA}", _LOST)
 def open_hangs(bench: Bench) -> Outcome:
     """A camera that is lost, and then hangs whoever opens it."""
-    with bench.fly("0", sabotaged=True) as flight:
+    with bench.fly("0", sabotaged=True) as live_run:
 
         def begin() -> None:
-            flight.switches.on(OPEN_HANGS)
-            flight.switches.on(UNPLUGGED)
+            live_run.switches.on(OPEN_HANGS)
+            live_run.switches.on(UNPLUGGED)
             # The device is back, but does not answer.
-            flight.wait(lambda event: event.get("to") == "lost", "lost", now())
-            flight.switches.off(UNPLUGGED)
+            live_run.wait(lambda event: event.get("to") == "lost", "lost", now())
+            live_run.switches.off(UNPLUGGED)
 
         # Three seconds are one whole opening that is killed at its deadline of two.
         return bench.disturb(
-            flight, begin, lambda: flight.switches.off(OPEN_HANGS), [SOURCE_LOST], hold_s=3.0
+            live_run, begin, lambda: live_run.switches.off(OPEN_HANGS), [SOURCE_LOST], hold_s=3.0
         )
 
 
@@ -63,10 +63,10 @@ def open_hangs(bench: Bench) -> Outcome:
 )
 def open_hangs_at_the_start(bench: Bench) -> Outcome:
     """A camera that hangs whoever opens it first."""
-    with bench.fly("0", sabotaged=True, on=(OPEN_HANGS,)) as flight:
-        status, seconds = flight.ends(), now() - flight.began_at
-    expect(status == 2, f"exit status {status}, expected 2: {flight.log}")
-    expect("camera 0 does not open within 2 s" in flight.log, f"it said {flight.log}")
+    with bench.fly("0", sabotaged=True, on=(OPEN_HANGS,)) as live_run:
+        status, seconds = live_run.ends(), now() - live_run.began_at
+    expect(status == 2, f"exit status {status}, expected 2: {live_run.log}")
+    expect("camera 0 does not open within 2 s" in live_run.log, f"it said {live_run.log}")
     return Outcome("exit status 2: “camera 0 does not open within 2 s”", seconds)
 
 
@@ -87,11 +87,11 @@ def grab_stalls(bench: Bench) -> Outcome:
 )
 def capture_crashes(bench: Bench) -> Outcome:
     """A driver that takes its process down, again and again."""
-    with bench.fly("0", sabotaged=True) as flight:
-        switches = flight.switches
+    with bench.fly("0", sabotaged=True) as live_run:
+        switches = live_run.switches
         # It is there for a moment after each start, and then there is no reason but the age.
         return bench.disturb(
-            flight,
+            live_run,
             lambda: switches.on(CRASHES),
             lambda: switches.off(CRASHES),
             [SOURCE_LOST],
@@ -107,8 +107,8 @@ def _served(
     *reasons: str,
     **settings: Any,
 ) -> Outcome:
-    with make(size_hw=_SIZE_HW, fps=_FPS, **settings) as server, bench.fly(server.url) as flight:
-        return bench.disturb(flight, lambda: begin(server), lambda: end(server), reasons)
+    with make(size_hw=_SIZE_HW, fps=_FPS, **settings) as server, bench.fly(server.url) as live_run:
+        return bench.disturb(live_run, lambda: begin(server), lambda: end(server), reasons)
 
 
 def _end_connections(server: Any) -> None:
@@ -165,25 +165,25 @@ for _what, _server, _make in (("HTTP", _HTTP, mjpeg_server), ("RTSP", _RTSP, rts
     )
 
 
-def _new_size(bench: Bench, flight: Flight, begin: Callable[[], object]) -> Outcome:
+def _new_size(bench: Bench, live_run: LiveRun, begin: Callable[[], object]) -> Outcome:
     """A stream that changes its size. The fault is over as soon as it has begun: there is nothing to wait for."""
-    before = flight.valid()["size_hw"]
+    before = live_run.valid()["size_hw"]
     began_at = now()
     begin()
-    told = flight.wait(
+    told = live_run.wait(
         lambda event: event["type"] == "result" and event["reason"] == RESOLUTION_CHANGED,
         "told of the new size",
         began_at,
     )
-    back = flight.valid(told["captured_at"], lambda event: event["size_hw"] != before)
+    back = live_run.valid(told["captured_at"], lambda event: event["size_hw"] != before)
     wrong = [
         event
-        for event in flight.events
+        for event in live_run.events
         if event["type"] == "result" and event["valid"] and event["captured_at"] > told["captured_at"]
         and event["size_hw"] == before and event["captured_at"] < back["captured_at"]
     ]  # fmt: skip
     expect(not wrong, f"results of the old size came after the new one: {wrong}")
-    flight.check_ages()
+    live_run.check_ages()
     height, width = back["size_hw"]
     told_s, bound = told["monotonic_s"] - told["captured_at"], bench.pace.told_s
     expect(told_s <= bound, f"told {told_s:.2f} s after the frame, not {bound:.2f}")
@@ -200,8 +200,8 @@ _SIZE_TEXT = "one result `resolution-changed`, then class maps of the new size; 
 @fault("HTTP stream changes resolution", f"{_HTTP}: 160 x 120, then 320 x 240", _SIZE_TEXT)
 def http_size(bench: Bench) -> Outcome:
     """A camera that is switched to another size."""
-    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as flight:
-        return _new_size(bench, flight, lambda: setattr(server, "size_hw", (240, 320)))
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as live_run:
+        return _new_size(bench, live_run, lambda: setattr(server, "size_hw", (240, 320)))
 
 
 @fault(
@@ -213,8 +213,8 @@ def rtsp_size(bench: Bench) -> Outcome:
         raise NotHereError("PyAV is not installed, and OpenCV hides a new size")
     with rtsp_server(fps=_FPS) as server:
         server.h264 = server.images_of(two_sizes())
-        with bench.fly(server.url) as flight:
-            return _new_size(bench, flight, lambda: None)
+        with bench.fly(server.url) as live_run:
+            return _new_size(bench, live_run, lambda: None)
 
 
 @fault("HTTP server sends truncated JPEGs", f"{_HTTP}: each image lacks its end", "`corrupt`, each of them")
@@ -251,13 +251,13 @@ def pixel_flood(bench: Bench) -> Outcome:
         at = data.index(b"\xff\xc0") + 5
         return data[:at] + (16384).to_bytes(2, "big") * 2 + data[at + 4 :]
 
-    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as flight:
-        flight.valid()
-        before = _peak_mib(flight.process.pid)
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as live_run:
+        live_run.valid()
+        before = _peak_mib(live_run.process.pid)
         outcome = bench.disturb(
-            flight, lambda: _set("part", forged)(server), lambda: _set("part", None)(server), [CORRUPT]
+            live_run, lambda: _set("part", forged)(server), lambda: _set("part", None)(server), [CORRUPT]
         )
-        grown = _peak_mib(flight.process.pid) - before
+        grown = _peak_mib(live_run.process.pid) - before
     expect(grown <= _FEW_MIB, f"its memory grew by {grown} MiB, expected {_FEW_MIB} at most")
     return replace(outcome, observed=f"{outcome.observed}; memory grew by {grown} MiB")
 

@@ -12,8 +12,8 @@ from edgeseg.core.errors import OutputError
 
 from . import live_soak
 from .disturbances import Disturbance, Happening, drawn
-from .flight import Pace
 from .judge import Judgement, judge
+from .live_run import Pace
 from .live_soak import Soak
 from .page import write_part
 

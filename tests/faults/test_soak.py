@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .flight import Pace
+from .live_run import Pace
 from .live_soak import read_out, soak, table
 
 pytest.importorskip("uvicorn")

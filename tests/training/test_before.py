@@ -32,11 +32,11 @@ def refused(
 ) -> str:
     """Trains, sees that it is refused in one line and leaves nothing, and returns the line."""
     assert train(data, out, "--epochs", "1", *more) == status
-    told = capsys.readouterr()
-    assert told.err.count("\n") == 1
-    assert "epoch" not in told.out
+    explained_failures = capsys.readouterr()
+    assert explained_failures.err.count("\n") == 1
+    assert "epoch" not in explained_failures.out
     assert not out.exists()
-    return told.err
+    return explained_failures.err
 
 
 def test_a_validation_split_that_is_all_void(

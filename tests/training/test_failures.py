@@ -17,7 +17,7 @@ from edgeseg.models import registry
 from edgeseg.models.checkpoint import load_checkpoint
 from edgeseg.training.batches import EpochBatches, epoch_of, training_batches
 from edgeseg.training.evaluate import evaluate, normalizer
-from edgeseg.training.failures import check_loss, check_weights, told
+from edgeseg.training.failures import check_loss, check_weights, explained_failures
 from torch import nn
 
 Train = Callable[..., int]
@@ -37,13 +37,13 @@ def test_a_loss_that_is_no_number_ends_it_at_once(
 ) -> None:
     out = tmp_path / "run"
     assert train(data, out, "--epochs", "3", "--learning-rate", "1e30") == 1
-    told = capsys.readouterr()
+    explained_failures = capsys.readouterr()
     assert (
         "the loss is nan in epoch 1, step 2: lower --learning-rate (now 1e+30); nothing was written"
-        in told.err
+        in explained_failures.err
     )
-    assert told.err.count("\n") == 1
-    assert "wrote" not in told.out
+    assert explained_failures.err.count("\n") == 1
+    assert "wrote" not in explained_failures.out
     assert not out.exists()
 
 
@@ -54,10 +54,10 @@ def test_the_last_good_epoch_is_kept_and_gone_on_from(
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     capsys.readouterr()
     assert train(data, out, "--epochs", "3", "--resume", "--learning-rate", "1e30", "--amp", "bf16") == 1
-    told = capsys.readouterr()
-    assert "the loss is nan in epoch 2" in told.err
-    assert "or train in full precision with --amp off (now bf16)" in told.err
-    assert f"epoch 1 is kept in {out}: --resume goes on from there" in told.err
+    explained_failures = capsys.readouterr()
+    assert "the loss is nan in epoch 2" in explained_failures.err
+    assert "or train in full precision with --amp off (now bf16)" in explained_failures.err
+    assert f"epoch 1 is kept in {out}: --resume goes on from there" in explained_failures.err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert train(data, out, "--epochs", "2", "--resume") == 0
     assert "going on after epoch 1 with epochs 2 instead of 1" in capsys.readouterr().out
@@ -134,13 +134,13 @@ def test_a_image_that_goes_bad_in_an_epoch_is_named(data: Path, workers: int) ->
     ],
 )
 def test_what_a_library_raises_is_one_line(error: Exception, message: str) -> None:
-    with pytest.raises(TrainingError, match=message) as caught, told(lambda: "kept"):
+    with pytest.raises(TrainingError, match=message) as caught, explained_failures(lambda: "kept"):
         raise error
     assert "\n" not in str(caught.value)
 
 
 def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(RuntimeError, match="shapes differ"), told(lambda: "kept"):
+    with pytest.raises(RuntimeError, match="shapes differ"), explained_failures(lambda: "kept"):
         raise RuntimeError("shapes differ")
 
 
@@ -152,7 +152,7 @@ def test_a_compiler_that_fails_is_one_line() -> None:
     compiled = torch.compile(nn.Linear(2, 2), backend=broken)
     with (
         pytest.raises(TrainingError, match=r"torch.compile failed .*; leave --compile out") as caught,
-        told(),
+        explained_failures(),
     ):
         compiled(torch.zeros(1, 2))
     assert "\n" not in str(caught.value)

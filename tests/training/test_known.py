@@ -48,8 +48,8 @@ class TestInit:
             {"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "theirs.pth"
         )
         assert train(data, tmp_path / "run", "--epochs", "1", "--init", str(tmp_path / "theirs.pth")) == 0
-        told = capsys.readouterr().out
-        assert "theirs.pth: 64 of 66 tensors loaded; the head's classes start afresh" in told
+        explained_failures = capsys.readouterr().out
+        assert "theirs.pth: 64 of 66 tensors loaded; the head's classes start afresh" in explained_failures
         recipe = load_checkpoint(tmp_path / "run/last.safetensors").info.recipe
         assert recipe["started_from"] == {"weights": "theirs.pth"}
 

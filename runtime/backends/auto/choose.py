@@ -10,12 +10,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ....core.callbacks import OnMessage
 from ....core.errors import BackendError, BundleError, OutputError
 from ...bundle import Bundle
 from ...cache import Kind, Store, key_of_fields
 from ...cpu import cpu_identity, usable_cpus
 from .. import backend_class, names
-from ..base import Say
 from ..onnxruntime import OnnxRuntimeBackend
 from .trial import Candidate, measure
 
@@ -30,7 +30,7 @@ def choose(
     variant: str | None = None,
     device: str | None = None,
     threads: int | None = None,
-    say: Say = lambda line: None,
+    on_message: OnMessage = lambda line: None,
 ) -> Candidate:
     """Returns the fastest way to run a bundle here that gives the right masks; measured once, then remembered.
 
@@ -39,7 +39,7 @@ def choose(
         variant: the variant's name; if None, each backend's own default.
         device: only candidates that run on this device; all if None.
         threads: CPU threads for one frame.
-        say: called with the choice and its times, and with the reason if a candidate is left out.
+        on_message: called with the choice and its times, and with the reason if a candidate is left out.
 
     Raises:
         BackendError: nothing that is installed runs on this device.
@@ -48,33 +48,33 @@ def choose(
     candidates = _candidates(bundle, variant, device)
     identity = _identity(bundle, candidates, threads)
     key, store = key_of_fields(identity), Store(_CHOICES)
-    remembered = _recall(store, key, candidates, say)
+    remembered = _recall(store, key, candidates, on_message)
     if remembered is not None:
         return remembered
     if len(candidates) == 1:
-        say(f"auto takes {candidates[0]}, for nothing else that is installed runs here")
+        on_message(f"auto takes {candidates[0]}, for nothing else that is installed runs here")
         return candidates[0]
-    say(f"auto tries {', '.join(map(str, candidates))}; that takes some seconds, once")
-    measured = measure(bundle, candidates, threads, say)
+    on_message(f"auto tries {', '.join(map(str, candidates))}; that takes some seconds, once")
+    measured = measure(bundle, candidates, threads, on_message)
     if measured is None and device is not None:
         raise BackendError(
             f"nothing that is installed gives the right masks on {device}; leave the device out"
         )
     if measured is None:
         fallback = _on_cpu(bundle, variant)
-        say(
+        on_message(
             f"auto takes {fallback}, for nothing could be checked against it; edgeseg verify measures the bundle"
         )
         return fallback
     best, figures = measured
     line = f"auto takes {best}: {figures}"
-    say(line)
+    on_message(line)
     content = {"backend": best.backend, "device": best.device, "line": line}
     try:
         store.store(key, identity, json.dumps(content).encode(), {})
         store.trim(_MOST_BYTES)
     except (BackendError, OutputError) as error:
-        say(f"the choice is not kept, and is made again at each start: {error}")
+        on_message(f"the choice is not kept, and is made again at each start: {error}")
     return best
 
 
@@ -132,18 +132,20 @@ def _identity(bundle: Bundle, candidates: Sequence[Candidate], threads: int | No
     }
 
 
-def _recall(store: Store, key: str, candidates: Sequence[Candidate], say: Say) -> Candidate | None:
+def _recall(
+    store: Store, key: str, candidates: Sequence[Candidate], on_message: OnMessage
+) -> Candidate | None:
     try:
         content, why = store.load(key)
     except (BackendError, OutputError):  # reported when the choice is stored
         return None
     if content is None:
         if why:
-            say(f"choosing again: {why}")
+            on_message(f"choosing again: {why}")
         return None
     fields = json.loads(content)
     for candidate in candidates:
         if (candidate.backend, candidate.device) == (fields["backend"], fields["device"]):
-            say(f"{fields['line']} (measured earlier)")
+            on_message(f"{fields['line']} (measured earlier)")
             return candidate
     return None

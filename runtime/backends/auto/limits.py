@@ -1,4 +1,4 @@
-"""Limits for the effect of rounding, which verification's gates and ``--backend auto`` share."""
+"""RoundingLimits for the effect of rounding, which verification's gates and ``--backend auto`` share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class RoundingLimits:
     """The allowed differences of a precision from the same network in float32. Shares are of 1: 0.001 is 0.1 %.
 
     **Ties.** Two correct computations of one network differ by rounding. If the reference's best two logits are closer
@@ -35,10 +35,10 @@ class Limits:
 
 
 LIMITS = {
-    "fp32": Limits(real_disagreement=1e-4, logit_error=1e-2, tie_margin=1e-4),
-    "fp16": Limits(real_disagreement=1e-3, logit_error=0.2, tie_margin=1e-2),
-    "bf16": Limits(real_disagreement=1e-3, logit_error=0.2, tie_margin=4e-2),
-    "int8": Limits(real_disagreement=0.1, logit_error=None, tie_margin=5e-2),
+    "fp32": RoundingLimits(real_disagreement=1e-4, logit_error=1e-2, tie_margin=1e-4),
+    "fp16": RoundingLimits(real_disagreement=1e-3, logit_error=0.2, tie_margin=1e-2),
+    "bf16": RoundingLimits(real_disagreement=1e-3, logit_error=0.2, tie_margin=4e-2),
+    "int8": RoundingLimits(real_disagreement=0.1, logit_error=None, tie_margin=5e-2),
 }
 """By precision. INT8 is judged by its budgets, the cost against the labels, and not by the number of pixels that
 change. Its wide limit on those finds broken variants that no budget finds."""

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ....core.callbacks import OnMessage
 from ....core.errors import BackendError, DataError, EdgesegError
 from ....core.schemes import TRIAL_SOURCE
 from ...bundle import Bundle, Variant
 from ...decode import Decoder
 from .. import backend_class
-from ..base import Backend, Say
+from ..base import Backend
 from ..onnxruntime import OnnxRuntimeBackend
 from .agreement import Agreement, Reference
 
@@ -46,9 +47,9 @@ class Candidate:
     def __str__(self) -> str:
         return f"{self.backend} on {self.device}"
 
-    def open(self, input_size_hw: tuple[int, int], threads: int | None, say: Say) -> Backend:
+    def open(self, input_size_hw: tuple[int, int], threads: int | None, on_message: OnMessage) -> Backend:
         """Opens its backend. Raises ``EdgesegError`` if that fails."""
-        return backend_class(self.backend)(self.variant, input_size_hw, self.device, threads, say)
+        return backend_class(self.backend)(self.variant, input_size_hw, self.device, threads, on_message)
 
 
 @dataclass
@@ -64,7 +65,7 @@ class _Trial:
 
 
 def measure(
-    bundle: Bundle, candidates: Sequence[Candidate], threads: int | None, say: Say
+    bundle: Bundle, candidates: Sequence[Candidate], threads: int | None, on_message: OnMessage
 ) -> tuple[Candidate, str] | None:
     """Returns the fastest right candidate and all times; None if there is none. At most two are open at once."""
     frames = _frames(bundle.input_size_hw)
@@ -78,13 +79,13 @@ def measure(
             try:
                 if name not in references:
                     references[name] = _references(candidate.variant, bundle, threads, frames)
-                backend = stack.enter_context(candidate.open(bundle.input_size_hw, threads, say))
+                backend = stack.enter_context(candidate.open(bundle.input_size_hw, threads, on_message))
                 _check(backend, references[name], bundle)
                 trial = _Trial(candidate, backend)
                 rivals = [trial] if best is None else [best, trial]
                 _time(rivals, [reference.frame_nhwc for reference in references[name]])
             except EdgesegError as error:
-                say(f"auto leaves out {candidate}: {error}")
+                on_message(f"auto leaves out {candidate}: {error}")
                 if backend is not None:
                     backend.close()
                 continue

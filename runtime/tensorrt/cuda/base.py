@@ -69,7 +69,7 @@ class DeviceMemory:
         self.free()
 
 
-class Graph:
+class CudaGraph:
     """Work that was captured once and is replayed as a whole; freed by :meth:`close` or with its device."""
 
     def __init__(self, device: CudaDevice, handle: Any) -> None:
@@ -131,7 +131,7 @@ class CudaDevice(ABC):
         self._closed = False
         self._here = threading.local()
         self._memory: list[DeviceMemory] = []
-        self._graphs: list[Graph] = []
+        self._graphs: list[CudaGraph] = []
         self._pinned: list[npt.NDArray[np.uint8]] = []
         self._open()
 
@@ -237,7 +237,7 @@ class CudaDevice(ABC):
         with self.current():
             self._synchronize()
 
-    def capture(self, enqueue: Callable[[], None]) -> Graph:
+    def capture(self, enqueue: Callable[[], None]) -> CudaGraph:
         """Makes a CUDA graph of the work that a function puts on the stream; the work does not run yet.
 
         Raises:
@@ -259,7 +259,7 @@ class CudaDevice(ABC):
             except BackendError as error:
                 self.failure = failure
                 raise CaptureRefusedError(f"capture was refused: {error}") from error
-        graph = Graph(self, handle)
+        graph = CudaGraph(self, handle)
         self._graphs.append(graph)
         return graph
 
@@ -311,7 +311,7 @@ class CudaDevice(ABC):
         with self.current():
             self._free(memory.address)
 
-    def _release_graph(self, graph: Graph, handle: Any) -> None:
+    def _release_graph(self, graph: CudaGraph, handle: Any) -> None:
         self._graphs.remove(graph)
         with self.current():
             self._destroy_graph(handle)

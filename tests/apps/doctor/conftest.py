@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from edgeseg.apps.doctor.examine import examine
 from edgeseg.apps.doctor.finding import Finding
-from edgeseg.apps.doctor.host import Host, Library, Outcome
+from edgeseg.apps.doctor.host import Host, Library, ProgramResult
 
 CORE = {
     "numpy": "1.26.4",
@@ -76,7 +76,7 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.programs: dict[str, Outcome] = {}
+        self.programs: dict[str, ProgramResult] = {}
         self.libraries: dict[str, Library] = {}
         self.environ: dict[str, str] = {"HOME": str(root / "home" / "somebody")}
         self.options: dict[str, Any] = {"arch": "x86_64", "in_venv": True, "python": (3, 11, 4)}
@@ -89,9 +89,9 @@ class Machine:
         at.write_text(text, encoding="utf-8")
         return at
 
-    def run(self, args: Sequence[str]) -> Outcome:
+    def run(self, args: Sequence[str]) -> ProgramResult:
         self.asked.append(" ".join(args))
-        return self.programs.get(Path(args[0]).name, Outcome(None))
+        return self.programs.get(Path(args[0]).name, ProgramResult(None))
 
     def inspect(self, name: str) -> Library:
         self.asked.append(name)
@@ -145,8 +145,8 @@ def _jetson(machine: Machine, model: str, soc: str, tegra: str) -> None:
     machine.write("/etc/os-release", "ID=ubuntu\n")
     machine.write("/usr/local/cuda/bin/nvcc")
     machine.programs |= {
-        "gst-inspect-1.0": Outcome(0),
-        "nvpmodel": Outcome(0, "NV Power Mode: 15W\n0\n"),
+        "gst-inspect-1.0": ProgramResult(0),
+        "nvpmodel": ProgramResult(0, "NV Power Mode: 15W\n0\n"),
     }
     machine.packages |= {**CORE, "onnxruntime": "1.23.0", "pycuda": "2025.1"}
     machine.libraries |= {
@@ -169,9 +169,9 @@ def jetpack6(machine: Machine) -> None:
     machine.write("/proc/meminfo", memory(7.4, 3.7))
     machine.write("/usr/lib/python3.10/dist-packages/tensorrt/__init__.py")
     machine.programs |= {
-        "dpkg-query": Outcome(0, "6.2+b77"),
-        "nvcc": Outcome(0, "Cuda compilation tools, release 12.6, V12.6.68"),
-        "nvidia-smi": Outcome(0, "540.4.0\n"),
+        "dpkg-query": ProgramResult(0, "6.2+b77"),
+        "nvcc": ProgramResult(0, "Cuda compilation tools, release 12.6, V12.6.68"),
+        "nvidia-smi": ProgramResult(0, "540.4.0\n"),
     }
     machine.libraries |= {
         "libcuda": driver("12.6", ("Orin", "8.7", int(7.4 * 2**30))),
@@ -186,10 +186,10 @@ def jetpack7(machine: Machine) -> None:
     machine.write("/proc/cpuinfo", arm("0xd83", 14, "fp asimd asimddp i8mm"))
     machine.write("/proc/meminfo", memory(122))
     machine.programs |= {
-        "dpkg-query": Outcome(0, "7.0+b128"),
-        "nvcc": Outcome(0, "Cuda compilation tools, release 13.0, V13.0.48"),
-        "nvidia-smi": Outcome(0, "580.00\n"),
-        "nvpmodel": Outcome(0, "NV Power Mode: 120W\n1\n"),
+        "dpkg-query": ProgramResult(0, "7.0+b128"),
+        "nvcc": ProgramResult(0, "Cuda compilation tools, release 13.0, V13.0.48"),
+        "nvidia-smi": ProgramResult(0, "580.00\n"),
+        "nvpmodel": ProgramResult(0, "NV Power Mode: 120W\n1\n"),
     }
     machine.libraries |= {
         "libcuda": driver("13.0", ("NVIDIA Thor", "11.0", 122 << 30)),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from edgeseg.apps.doctor.examine import PROBES, Probe, examine
 from edgeseg.apps.doctor.finding import Finding, gibibytes, release
-from edgeseg.apps.doctor.host import Host, Library, Outcome, inspect_library, run_program
+from edgeseg.apps.doctor.host import Host, Library, ProgramResult, inspect_library, run_program
 from edgeseg.apps.doctor.opencv import back_ends
 from edgeseg.apps.doctor.report import SCHEMA, as_json, as_text
 from edgeseg.apps.doctor.training import EXPORT_PACKAGES
@@ -66,7 +66,7 @@ class TestPrograms:
 
     def test_what_it_says(self, bin_folder: Callable[[str, str], None]) -> None:
         bin_folder("talk", 'echo "$LC_ALL"; echo oops >&2; exit 3')
-        assert run_program(["talk"]) == Outcome(3, "C\n", "oops\n")
+        assert run_program(["talk"]) == ProgramResult(3, "C\n", "oops\n")
 
     def test_one_that_hangs_is_cut_off_with_its_children(
         self, bin_folder: Callable[[str, str], None], tmp_path: Path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from edgeseg.apps.doctor.finding import Finding
-from edgeseg.apps.doctor.host import Library, Outcome
+from edgeseg.apps.doctor.host import Library, ProgramResult
 from edgeseg.apps.doctor.summary import summarize
 
 from .conftest import Machine, bare, desktop, driver, jetpack6, jetpack7, memory, onnxruntime, opencv
@@ -164,7 +164,7 @@ class TestWhatIsMissing:
 
     def test_nvidia_smi_that_hangs(self, make_machine: Make) -> None:
         machine = make_machine(bare)
-        machine.programs["nvidia-smi"] = Outcome(None, timed_out=True)
+        machine.programs["nvidia-smi"] = ProgramResult(None, timed_out=True)
         self.check(machine, "gpu.driver", "problem", "nvidia-smi hangs", "sudo reboot")
 
     def test_no_tensorrt(self, make_machine: Make) -> None:
@@ -393,7 +393,7 @@ class TestWhatIsMissingOnAJetson:
     def test_no_pycuda_and_nvcc_off_the_path(self, make_machine: Make) -> None:
         machine = make_machine(jetpack6)
         del machine.libraries["pycuda"], machine.packages["pycuda"]
-        machine.programs["nvcc"] = Outcome(None)
+        machine.programs["nvcc"] = ProgramResult(None)
         self.check(
             machine,
             "cuda.device_memory",
@@ -405,12 +405,12 @@ class TestWhatIsMissingOnAJetson:
     def test_an_older_jetpack(self, make_machine: Make) -> None:
         machine = make_machine(jetpack6)
         machine.write("/etc/nv_tegra_release", "# R35 (release), REVISION: 4.1, GCID: 1\n")
-        machine.programs["dpkg-query"] = Outcome(1)
+        machine.programs["dpkg-query"] = ProgramResult(1)
         self.check(machine, "jetson.jetpack", "problem", "JetPack 5, L4T 35.4.1; edgeseg's TensorRT")
 
     def test_a_board_flashed_without_jetpack(self, make_machine: Make) -> None:
         machine = make_machine(jetpack7)
-        machine.programs["dpkg-query"] = Outcome(1)
+        machine.programs["dpkg-query"] = ProgramResult(1)
         self.check(
             machine,
             "jetson.jetpack",
@@ -429,12 +429,12 @@ class TestWhatIsMissingOnAJetson:
 
     def test_a_camera_daemon_that_hangs(self, make_machine: Make) -> None:
         machine = make_machine(jetpack6)
-        machine.programs["gst-inspect-1.0"] = Outcome(None, timed_out=True)
+        machine.programs["gst-inspect-1.0"] = ProgramResult(None, timed_out=True)
         self.check(machine, "cameras.csi", "problem", "hangs", "sudo systemctl restart nvargus-daemon")
 
     def test_a_power_mode_that_needs_root(self, make_machine: Make) -> None:
         machine = make_machine(jetpack6)
-        machine.programs["nvpmodel"] = Outcome(1)
+        machine.programs["nvpmodel"] = ProgramResult(1)
         found = machine.findings()["jetson.power"]
         assert found.status == "note"
         assert "sudo nvpmodel -q" in found.text

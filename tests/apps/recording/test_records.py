@@ -9,7 +9,16 @@ import struct
 from pathlib import Path
 
 import pytest
-from edgeseg.apps.recording.records import END, FRAME, HEAD, MAGIC, NEWS, Record, RecordWriter, read_records
+from edgeseg.apps.recording.records import (
+    END,
+    FRAME,
+    HEAD,
+    MAGIC,
+    NEWS,
+    RecordWriter,
+    StoredRecord,
+    read_records,
+)
 from edgeseg.core.errors import DataError
 
 
@@ -25,7 +34,7 @@ def write(path: Path, frames: int = 3, end: bool = True) -> list[int]:
     return lengths
 
 
-def read(path: Path) -> tuple[list[Record], str]:
+def read(path: Path) -> tuple[list[StoredRecord], str]:
     records, trouble = [], ""
     try:
         for record in read_records(path):
@@ -45,10 +54,10 @@ def test_records_come_back(tmp_path: Path) -> None:
     records, trouble = read(path)
     assert trouble == ""
     assert records == [
-        Record(HEAD, {"format": "f", "name": "é"}, b"", b""),
-        Record(FRAME, {"frame_id": 1}, b"\0\1", b"\2"),
-        Record(NEWS, {"reason": "dark"}, b"", b""),
-        Record(END, {"records": 2}, b"", b""),
+        StoredRecord(HEAD, {"format": "f", "name": "é"}, b"", b""),
+        StoredRecord(FRAME, {"frame_id": 1}, b"\0\1", b"\2"),
+        StoredRecord(NEWS, {"reason": "dark"}, b"", b""),
+        StoredRecord(END, {"records": 2}, b"", b""),
     ]
     with pytest.raises(FileExistsError):
         RecordWriter(path, {})

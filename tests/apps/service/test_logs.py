@@ -31,23 +31,23 @@ def nobody(text: str) -> None:
 
 def test_plain_lines_go_where_people_look() -> None:
     said: list[str] = []
-    with configure_logging(False, said.append) as say:
+    with configure_logging(False, said.append) as on_message:
         log.info(
             "camera %d is back after %.1f s", 1, 2.5, extra={"event": "source-back", "fields": {"source": 1}}
         )
-        say("and this was said")
+        on_message("and this was said")
         log.debug("nobody wants to know")
     assert said == ["camera 1 is back after 2.5 s", "and this was said"]
 
 
 def test_json_is_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     before = now()
-    with configure_logging(True, nobody, "debug") as say:
+    with configure_logging(True, nobody, "debug") as on_message:
         log.warning(
             "two\nlines", extra={"event": "source-lost", "fields": {"source": 1, "ages": [float("nan"), 2]}}
         )
         log.debug("fine print")
-        say("ready")
+        on_message("ready")
     lost, debug, said = lines_of(capfd)
     at = datetime.fromisoformat(str(lost["time"]).replace("Z", "+00:00"))
     assert abs(at.timestamp() - time.time()) < 60
@@ -68,11 +68,11 @@ def test_people_are_told_the_previews_token_and_a_log_that_is_kept_is_not(
 ) -> None:
     said: list[str] = []
     text = "preview at http://0.0.0.0:8080/?token=abc of rtsp://pilot:s3cret@cam/1"
-    with configure_logging(False, said.append) as say:
-        say(text)
+    with configure_logging(False, said.append) as on_message:
+        on_message(text)
     assert said == ["preview at http://0.0.0.0:8080/?token=abc of rtsp://***@cam/1"]
-    with configure_logging(True, nobody) as say:
-        say(text)
+    with configure_logging(True, nobody) as on_message:
+        on_message(text)
     assert lines_of(capfd)[0]["message"] == "preview at http://0.0.0.0:8080/?*** of rtsp://***@cam/1"
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from edgeseg.benchmarks.gpu.child import run_order
 from edgeseg.benchmarks.gpu.order import Order
-from edgeseg.benchmarks.gpu.prepare import Preparation, Recipe, prepare
+from edgeseg.benchmarks.gpu.prepare import ExportRecipe, Preparation, prepare
 from edgeseg.runtime.tensorrt import builder
 from edgeseg.runtime.tensorrt.cuda import cuda_python_device, pycuda_device
 
 FAKE_SITE = Path(__file__).resolve().parents[1] / "fake_site"
-RECIPE = Recipe("unet", "random", 3, {"width": 4, "depth": 2}, (32, 48))
+RECIPE = ExportRecipe("unet", "random", 3, {"width": 4, "depth": 2}, (32, 48))
 SETTING = Preparation((RECIPE,), frames=2, frame_size_hw=(48, 64), int8=True, images=2)
 
 

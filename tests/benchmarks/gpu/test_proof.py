@@ -18,7 +18,7 @@ from edgeseg.benchmarks.gpu.order import FAILED, NOT_RUN, PASSED, Order
 from edgeseg.benchmarks.gpu.plan import TOTAL_SECONDS, plan
 from edgeseg.benchmarks.gpu.prepared import Prepared
 from edgeseg.benchmarks.gpu.proof import Proof, ProofOptions
-from edgeseg.benchmarks.gpu.supervise import Outcome, read_result, run_step, started
+from edgeseg.benchmarks.gpu.supervise import StepOutcome, read_result, run_step, started
 from edgeseg.runtime.tensorrt.cuda import why_no_device
 
 FAKE_SITE = Path(__file__).resolve().parents[1] / "fake_site"
@@ -32,7 +32,7 @@ DEVICE = {
     "tensorrt": "TensorRT 10.3.0",
 }
 
-Runner = Callable[[str, Order, float, Path], Outcome]
+Runner = Callable[[str, Order, float, Path], StepOutcome]
 
 
 @pytest.fixture(autouse=True)
@@ -59,13 +59,13 @@ def prove(prepared_folder: Path, tmp_path: Path) -> Callable[..., tuple[int, dic
     return run
 
 
-def answering(answers: dict[str, Outcome], asked: list[tuple[str, Order, float]] | None = None) -> Runner:
+def answering(answers: dict[str, StepOutcome], asked: list[tuple[str, Order, float]] | None = None) -> Runner:
     """A runner that knows what comes of each step; all others pass."""
 
-    def run(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
+    def run(name: str, order: Order, limit_s: float, folder: Path) -> StepOutcome:
         if asked is not None:
             asked.append((name, order, limit_s))
-        usual = Outcome(PASSED, "", 1.0, DEVICE if name == "device" else {})
+        usual = StepOutcome(PASSED, "", 1.0, DEVICE if name == "device" else {})
         return answers.get(name, usual)
 
     return run
@@ -98,7 +98,7 @@ def test_all_passed_is_status_0_and_the_report_is_complete(prove: Any) -> None:
 
 def test_a_step_that_fails_stops_no_other(prove: Any, tmp_path: Path) -> None:
     why = "it took longer | than its limit"
-    status, report = prove(answering({"unet fp16": Outcome(FAILED, why, 80.0, {})}))
+    status, report = prove(answering({"unet fp16": StepOutcome(FAILED, why, 80.0, {})}))
     assert status == 1
     outcomes = {step["name"]: step["outcome"] for step in report["steps"]}
     assert [name for name, outcome in outcomes.items() if outcome != PASSED] == ["unet fp16"]
@@ -121,7 +121,7 @@ def test_no_step_lasts_longer_than_the_time_that_is_left(prove: Any) -> None:
 
 def test_without_a_gpu_every_step_is_not_run_and_the_status_is_2(prove: Any, tmp_path: Path) -> None:
     asked: list[tuple[str, Order, float]] = []
-    status, report = prove(answering({"device": Outcome(NOT_RUN, "there is no GPU", 0.1, {})}, asked))
+    status, report = prove(answering({"device": StepOutcome(NOT_RUN, "there is no GPU", 0.1, {})}, asked))
     assert status == 2
     assert [name for name, _, _ in asked] == ["device"]
     assert {(step["outcome"], step["why"]) for step in report["steps"]} == {(NOT_RUN, "there is no GPU")}
@@ -135,14 +135,14 @@ def test_int8_pays_with_tensorrt_and_not_with_the_one_for_rtx(prove: Any) -> Non
     ):
         asked: list[tuple[str, Order, float]] = []
         device = {**DEVICE, "for_rtx": for_rtx, "flavour": flavour}
-        prove(answering({"device": Outcome(PASSED, "", 1.0, device)}, asked))
+        prove(answering({"device": StepOutcome(PASSED, "", 1.0, device)}, asked))
         assert {(order.backend, order.precisions) for name, order, _ in asked if name != "device"} == {
             (flavour, precisions)
         }
 
 
 def test_a_proof_that_is_ended_leaves_what_it_has(prove: Any, tmp_path: Path) -> None:
-    def ended(name: str, order: Order, limit_s: float, folder: Path) -> Outcome:
+    def ended(name: str, order: Order, limit_s: float, folder: Path) -> StepOutcome:
         if name == "unet verify":
             raise KeyboardInterrupt
         return answering({})(name, order, limit_s, folder)
@@ -163,7 +163,9 @@ def test_the_page_has_what_the_steps_told(prove: Any, step: Any, tmp_path: Path)
         "soak": step("soaking", "soak"),
         "cuda error": step("failures", "cuda_error"),
     }
-    prove(answering({name: Outcome(t["outcome"], t["why"], 1.0, t["result"]) for name, t in told.items()}))
+    prove(
+        answering({name: StepOutcome(t["outcome"], t["why"], 1.0, t["result"]) for name, t in told.items()})
+    )
     page = (tmp_path / "out/gpu.md").read_text()
     assert "- Fake, compute capability 8.6, 16 multiprocessors, 8 GB; driver 580.1.\n" in page
     assert "| unet | fp16: backend, CUDA graph | " in page

@@ -51,8 +51,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return hashes
 
 
-def infer(variant: Variant, say: Callable[[str], None] = lambda line: None) -> np.ndarray:
-    with OnnxRuntimeBackend(variant, (32, 48), say=say) as backend:
+def infer(variant: Variant, on_message: Callable[[str], None] = lambda line: None) -> np.ndarray:
+    with OnnxRuntimeBackend(variant, (32, 48), on_message=on_message) as backend:
         return backend.infer(FRAME)
 
 

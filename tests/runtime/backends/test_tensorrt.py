@@ -66,7 +66,7 @@ def test_it_forbids_host_code_before_it_loads_an_engine(
 
 def test_it_tells_that_an_engine_is_built(fake_tensorrt: Any, variant: Variant) -> None:
     told: list[str] = []
-    with TensorRTBackend(variant, SIZE, say=told.append):
+    with TensorRTBackend(variant, SIZE, on_message=told.append):
         assert told == ["building an engine for fp32"]
 
 
@@ -448,7 +448,7 @@ class TestEngine:
     ) -> None:
         fake_tensorrt.in_cache = b"of another build of TensorRT"
         told: list[str] = []
-        with TensorRTBackend(variant, SIZE, say=told.append) as backend:
+        with TensorRTBackend(variant, SIZE, on_message=told.append) as backend:
             assert backend.infer(grey(BRIGHT))[0, :, 0, 0].argmax() == 2
         assert len(fake_tensorrt.told) == 2
         assert any(
@@ -462,7 +462,7 @@ class TestEngine:
         fake_tensorrt: Any,
     ) -> None:
         def damaged(*args: Any, **kwargs: Any) -> Any:
-            return replace(fake_tensorrt.obtain(*args, **kwargs), engine=b"\0" * 64)
+            return replace(fake_tensorrt.get_engine(*args, **kwargs), engine=b"\0" * 64)
 
         monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.obtain", damaged)
         with pytest.raises(BackendError, match=r"cannot load /cache/x\.engine: Serialization assertion"):
@@ -477,7 +477,7 @@ class TestEngine:
         pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
 
         def damaged(*args: Any, **kwargs: Any) -> Any:
-            return replace(fake_tensorrt.obtain(*args, **kwargs), engine=b"\0" * 64)
+            return replace(fake_tensorrt.get_engine(*args, **kwargs), engine=b"\0" * 64)
 
         monkeypatch.setitem(sys.modules, "tensorrt", None)
         monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.obtain", damaged)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeseg.core.errors import BackendError, FlightError, OutputError, SourceError
+from edgeseg.core.errors import BackendError, OutputError, SessionError, SourceError
 from edgeseg.core.source import Source
 from edgeseg.runtime.health.limits import Limits
 from edgeseg.runtime.pipeline import Pipeline, RunReport
@@ -286,7 +286,7 @@ def test_a_network_that_fails_for_good_ends_the_run_and_keeps_what_there_is(
 
     monkeypatch.setattr(Segmenter, "infer", infer)
     report = run.ends()
-    assert isinstance(report.ended_by, FlightError)
+    assert isinstance(report.ended_by, SessionError)
     assert report.ended_by.exit_status == 1
     assert "opening the network anew 2 times within 60 s did not help: the device is gone" in str(
         report.ended_by

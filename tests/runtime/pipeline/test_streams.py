@@ -14,7 +14,7 @@ from edgeseg.core.source import Source
 from edgeseg.runtime.health.limits import Limits
 from edgeseg.runtime.pipeline import Pipeline, Stream
 from edgeseg.runtime.pipeline.stats import RunStats
-from edgeseg.runtime.pipeline.streams import Captured, Conditions, Intake, Lane
+from edgeseg.runtime.pipeline.streams import Captured, Channel, Conditions, Intake
 from edgeseg.runtime.pipeline.trace import FrameKey
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
@@ -215,30 +215,32 @@ def test_equally_fast_sources_take_turns(segmenter: Segmenter, monkeypatch: pyte
 def test_the_intake_goes_round(segmenter: Segmenter) -> None:
     intake = Intake()
     run = Conditions(segmenter.labels, None, 1, 1.0, lambda: None, lambda name, error: None, None, Limits())
-    lanes = [Lane(n, str(n), Stream(Counting(0)), run, intake.notify) for n in (1, 2, 3)]
-    intake.watch(lanes)
+    channels = [Channel(n, str(n), Stream(Counting(0)), run, intake.notify) for n in (1, 2, 3)]
+    intake.watch(channels)
 
-    def put(lane: Lane, *frames: int) -> None:
+    def put(channel: Channel, *frames: int) -> None:
         for frame in frames:
             image = np.zeros((1, 1, 3), np.uint8)
-            assert lane.captured.put(Captured(lane, image, FrameKey(lane.number, frame), 0, 0, ""), timeout=0)
+            assert channel.captured.put(
+                Captured(channel, image, FrameKey(channel.number, frame), 0, 0, ""), timeout=0
+            )
 
     def take(most: int) -> list[tuple[int, int]]:
         return [tuple(item.key) for item in intake.take(most)[0]]
 
-    put(lanes[0], 0, 1)
-    put(lanes[1], 0, 1)
-    put(lanes[2], 0)
+    put(channels[0], 0, 1)
+    put(channels[1], 0, 1)
+    put(channels[2], 0)
     first, second, third = take(1)[0], take(1)[0], take(1)[0]
     assert {first, second, third} == {(1, 0), (2, 0), (3, 0)}
-    put(lanes[0], 2)
+    put(channels[0], 2)
     assert sorted(take(8)) == [(1, 1), (1, 2), (2, 1)]
-    put(lanes[2], 1)
-    for lane in lanes:
-        lane.captured.close()
+    put(channels[2], 1)
+    for channel in channels:
+        channel.captured.close()
     frames, ended = intake.take(8)
     assert [item.key for item in frames] == [(3, 1)]
-    assert {lane.number for lane in ended} == {1, 2, 3}
+    assert {channel.number for channel in ended} == {1, 2, 3}
     assert intake.take(8) == ([], [])
 
 

@@ -188,7 +188,7 @@ def test_a_bar_is_drawn_on_a_terminal(
     bar = command.BuildBar()
     bar.update(Progress(0.5, "Timing tactics", 3, 7))
     assert capsys.readouterr().err == f"\r\x1b[K{'#' * 15}{'.' * 15}  50 %  Timing tactics 3/7"
-    bar.say("a line")
+    bar.write_line("a line")
     bar.clear()
     assert capsys.readouterr().err == "\r\x1b[Ka line\n\r\x1b[K"
 

@@ -16,7 +16,7 @@ from edgeseg.core.errors import BackendError, UsageError
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.tensorrt.cache import EngineCache
 from edgeseg.runtime.tensorrt.cuda.base import Gpu
-from edgeseg.runtime.tensorrt.engines import Obtained, obtain
+from edgeseg.runtime.tensorrt.engines import LoadableEngine, get_engine
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
@@ -37,17 +37,17 @@ class Asker:
 
     def __call__(
         self, options: BuildOptions | None = None, gpu: Gpu | None = ADA, **changes: Any
-    ) -> Obtained:
+    ) -> LoadableEngine:
         self.said.clear()
         given = {"variant": self.variant, "tensorrt": self.tensorrt, **changes}
-        return obtain(
+        return get_engine(
             given.pop("variant"),
             SIZE_HW,
             given.pop("tensorrt"),
             gpu,
             options,
             cache=self.cache,
-            say=self.said.append,
+            on_message=self.said.append,
             **given,
         )
 

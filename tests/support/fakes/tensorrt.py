@@ -19,7 +19,7 @@ import onnxruntime
 from edgeseg.core.errors import BundleError
 from edgeseg.runtime.decode import decode
 from edgeseg.runtime.tensorrt import engines
-from edgeseg.runtime.tensorrt.engines import Obtained
+from edgeseg.runtime.tensorrt.engines import LoadableEngine
 from edgeseg.runtime.tensorrt.identity import EngineIdentity
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
@@ -66,22 +66,22 @@ class FakeTensorRT:
         self.module.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED=USER_MANAGED)
         self.module.Runtime = lambda logger: Runtime(self, logger)
 
-    def obtain(self, *args: Any, **kwargs: Any) -> Obtained:
+    def get_engine(self, *args: Any, **kwargs: Any) -> LoadableEngine:
         """In place of the cache and the builder: takes what the real one takes, and checks the graph likewise."""
-        given = inspect.signature(engines.obtain).bind(*args, **kwargs).arguments
+        given = inspect.signature(engines.get_engine).bind(*args, **kwargs).arguments
         variant, size_hw, options = given["variant"], given["input_size_hw"], given["options"]
         self.told.append((options, given["gpu"]))
         model = variant.path.read_bytes()
         if hashlib.sha256(model).hexdigest() != variant.sha256:
             raise BundleError(f"{variant.path} was altered since its bundle was opened")
         options = options or self.by_hand
-        given["say"](f"building an engine for {variant.name}")
+        given["on_message"](f"building an engine for {variant.name}")
         head = {"batch": options.batch, "size": size_hw, "classes": options.frame_size_hw}
         engine = MAGIC + json.dumps(head).encode() + b"\n" + model
         identity = EngineIdentity.of(variant, given["tensorrt"], given["gpu"], options)
         seconds = None if self.in_cache and not given.get("force") else 1.0
         engine = self.in_cache if seconds is None else engine
-        return Obtained(engine, identity, Path("/cache/x.engine"), seconds)
+        return LoadableEngine(engine, identity, Path("/cache/x.engine"), seconds)
 
 
 class ILogger:

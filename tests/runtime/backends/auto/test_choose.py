@@ -149,7 +149,7 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
 def test_the_fastest_is_taken(only: Callable[..., None], bundle: Bundle, order: tuple[type, ...]) -> None:
     only(*order)
     said: list[str] = []
-    chosen = choose(bundle, say=said.append)
+    chosen = choose(bundle, on_message=said.append)
     assert (chosen.backend, chosen.device, chosen.variant.name) == ("fast", "cpu", "fp32")
     assert (
         said[0] == f"auto tries {order[0].name} on cpu, {order[1].name} on cpu; that takes some seconds, once"
@@ -174,7 +174,7 @@ def test_what_is_fast_and_wrong_is_told_and_left_out(
 ) -> None:
     only(Slower, broken, Slow)
     said: list[str] = []
-    assert choose(bundle, say=said.append).backend == "slow"
+    assert choose(bundle, on_message=said.append).backend == "slow"
     (told,) = [line for line in said if "leaves out" in line]
     assert told.startswith(f"auto leaves out {broken.name} on cpu: ")
     assert re.search(why, told)
@@ -183,7 +183,7 @@ def test_what_is_fast_and_wrong_is_told_and_left_out(
 def test_rounding_is_judged_by_the_precision_it_happens_in(only: Callable[..., None], bundle: Bundle) -> None:
     only(Slow, Rough)
     said: list[str] = []
-    chosen = choose(bundle, say=said.append)
+    chosen = choose(bundle, on_message=said.append)
     assert (chosen.backend, chosen.device) == ("rough", "cpu-bf16")
     (told,) = [line for line in said if "leaves out" in line]
     assert told.startswith("auto leaves out rough on cpu: ")
@@ -194,7 +194,7 @@ def test_where_nothing_passes_onnx_runtime_runs_and_it_is_said(
 ) -> None:
     only(Wrong, FailsToRun)
     said: list[str] = []
-    chosen = choose(bundle, say=said.append)
+    chosen = choose(bundle, on_message=said.append)
     assert (chosen.backend, chosen.device) == ("onnxruntime", "cpu")
     assert said[-1].startswith("auto takes onnxruntime on cpu, for nothing could be checked against it")
     with pytest.raises(BackendError, match="nothing that is installed gives the right masks on cpu"):
@@ -204,7 +204,7 @@ def test_where_nothing_passes_onnx_runtime_runs_and_it_is_said(
 def test_one_alone_needs_no_measuring(only: Callable[..., None], bundle: Bundle) -> None:
     only(Absent, Slow)
     said: list[str] = []
-    assert choose(bundle, say=said.append).backend == "slow"
+    assert choose(bundle, on_message=said.append).backend == "slow"
     assert said == ["auto takes slow on cpu, for nothing else that is installed runs here"]
 
 
@@ -233,14 +233,14 @@ class TestMemory:
 
     def test_the_next_start_takes_it_unmeasured(self, chosen_once: Path, bundle: Bundle) -> None:
         said: list[str] = []
-        assert choose(bundle, say=said.append).backend == "fast"
+        assert choose(bundle, on_message=said.append).backend == "fast"
         assert len(said) == 1
         assert said[0].endswith("(measured earlier)")
 
     def test_one_that_was_altered_is_not_believed(self, chosen_once: Path, bundle: Bundle) -> None:
         chosen_once.write_bytes(chosen_once.read_bytes().replace(b'"fast"', b'"slow"'))
         said: list[str] = []
-        assert choose(bundle, say=said.append).backend == "fast"
+        assert choose(bundle, on_message=said.append).backend == "fast"
         assert said[0].startswith("choosing again: ")
         assert "was altered" in said[0]
 
@@ -266,7 +266,7 @@ class TestMemory:
         else:
             monkeypatch.setattr("edgeseg.runtime.backends.auto.choose.cpu_identity", lambda: "another")
         said: list[str] = []
-        choose(bundle, threads=threads, say=said.append)
+        choose(bundle, threads=threads, on_message=said.append)
         assert said[0].startswith("auto tries ")
 
     def test_where_it_cannot_be_kept_that_is_said(
@@ -275,7 +275,7 @@ class TestMemory:
         only(Slow, Fast)
         (tmp_path / "own").write_text("in the way")
         said: list[str] = []
-        assert choose(bundle, say=said.append).backend == "fast"
+        assert choose(bundle, on_message=said.append).backend == "fast"
         assert said[-1].startswith(
             "the choice is not kept, and is made again at each start: cannot use the choice"
         )
@@ -308,7 +308,10 @@ def test_a_segmenter_takes_it(bundle_folder: Path, tmp_path: Path, monkeypatch: 
     said: list[str] = []
     frame = np.full((60, 90, 3), 30, np.uint8)
     frame[:, 45:] = 220
-    with Segmenter(bundle_folder, backend="auto", say=said.append) as seg, Segmenter(bundle_folder) as other:
+    with (
+        Segmenter(bundle_folder, backend="auto", on_message=said.append) as seg,
+        Segmenter(bundle_folder) as other,
+    ):
         assert seg.backend.name in backends.names()
         assert f"{seg.backend.name} on {seg.backend.device}" in said[-1]
         np.testing.assert_array_equal(seg(frame).classes, other(frame).classes)

@@ -59,7 +59,7 @@ class Pace:
         return ["--max-age", f"{self.max_age_s:g}", "--heartbeat", f"{self.heartbeat_hz:g}"]
 
 
-class Flight:
+class LiveRun:
     """A run, from its start to its end. It is ended with its context.
 
     Args:
@@ -111,7 +111,7 @@ class Flight:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def __enter__(self) -> Flight:
+    def __enter__(self) -> LiveRun:
         return self
 
     def __exit__(

@@ -44,7 +44,7 @@ def scaled(colour: Bgr, factor: float) -> Bgr:
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """The style of one place. Colours are BGR, 0 to 255.
 
     Attributes:
@@ -67,7 +67,7 @@ class Look:
     crowd: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Look:
+    def draw(cls, rng: np.random.Generator) -> Appearance:
         """Draws a style."""
         season = str(rng.choice(["spring", "summer", "dry", "autumn"], p=[0.3, 0.35, 0.15, 0.2]))
         elevation = np.radians(rng.uniform(28, 66))

@@ -43,7 +43,7 @@ _SIGNED_IN = (
 )
 
 
-class Gate:
+class AccessControl:
     """Lets requests through, or answers them.
 
     Args:

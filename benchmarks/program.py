@@ -16,7 +16,7 @@ from .outputs import check_folder, write_folder
 from .tables import Table
 
 
-def run_front(
+def run_program(
     name: str,
     doc: str,
     configure: Callable[[argparse.ArgumentParser], None],
@@ -58,7 +58,7 @@ def run_front(
     return 0
 
 
-def conclude(
+def write_results(
     args: argparse.Namespace,
     name: str,
     title: str,
@@ -70,7 +70,7 @@ def conclude(
     """Prints the results, and writes them to the folder of ``--out``.
 
     Args:
-        args: of :func:`run_front`.
+        args: of :func:`run_program`.
         name: of the files.
         title: of the page.
         result: ready for JSON, with the ``machine``.

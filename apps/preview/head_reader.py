@@ -19,7 +19,7 @@ _ODD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|\n[ \t]")
 _ENDLESS_LENGTH = re.compile(rb"\ncontent-length:[ \t]*[0-9]{20}", re.IGNORECASE)
 
 
-class Intake:
+class HeadReader:
     """Collects the bytes of a head."""
 
     def __init__(self) -> None:
