@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from ..core.counting import class_counts
 from ..core.labels import VOID, LabelMap
+from .threads import in_threads
 from .voc import VocDataset
 
 
@@ -20,13 +21,20 @@ class Coverage:
 
     Attributes:
         pixels: int64 [256], pixels of each class id, and of 255.
-        smallest_hw: height and width of the image with the fewest pixels.
+        by_image: int64 [N, C], pixels of each class in each image.
+        sizes_hw: height and width of each image.
         digest: of the images' ids and of their classes' pixels; it differs between splits.
     """
 
     pixels: npt.NDArray[np.int64]
-    smallest_hw: tuple[int, int]
+    by_image: npt.NDArray[np.int64]
+    sizes_hw: Sequence[tuple[int, int]]
     digest: str
+
+    @property
+    def smallest_hw(self) -> tuple[int, int]:
+        """Returns the height and width of the image with the fewest pixels."""
+        return min(self.sizes_hw, key=lambda size: size[0] * size[1])
 
     @property
     def frequency(self) -> npt.NDArray[np.float64]:
@@ -36,22 +44,27 @@ class Coverage:
 
 
 def read_coverage(dataset: VocDataset) -> Coverage:
-    """Reads every pair of a split, so that a missing or malformed one is found early.
+    """Reads every pair of a split, in threads, so that a missing or malformed one is found early.
 
     Raises:
         DataError: a pair is missing or malformed, or differs in size.
     """
-    pixels = np.zeros(256, np.int64)
-    sizes: Counter[tuple[int, int]] = Counter()
-    digest = hashlib.sha256()
-    for index, name in enumerate(dataset.ids):
+
+    def count(index: int) -> tuple[tuple[int, int], npt.NDArray[np.int64]]:
         mask = dataset.read(index).mask
-        counts = np.bincount(mask.ravel(), minlength=256)
+        return (mask.shape[0], mask.shape[1]), class_counts(mask)
+
+    pixels = np.zeros(256, np.int64)
+    by_image = np.zeros((len(dataset), len(dataset.labels)), np.int64)
+    sizes_hw = []
+    digest = hashlib.sha256()
+    counted = in_threads(count, range(len(dataset)))
+    for index, (name, (size_hw, counts)) in enumerate(zip(dataset.ids, counted, strict=True)):
         digest.update(f"{name}\n".encode("utf-8", "surrogateescape") + counts.tobytes())
         pixels += counts
-        sizes[mask.shape[0], mask.shape[1]] += 1
-    smallest = min(sizes, key=lambda size: size[0] * size[1])
-    return Coverage(pixels, smallest, digest.hexdigest())
+        by_image[index] = counts[: len(dataset.labels)]
+        sizes_hw.append(size_hw)
+    return Coverage(pixels, by_image, sizes_hw, digest.hexdigest())
 
 
 def why_nothing_can_be_learnt(labels: LabelMap, pixels: Sequence[int] | npt.NDArray[np.int64]) -> str:

@@ -100,30 +100,48 @@ def decode(data: bytes, name: str, mode: int) -> npt.NDArray[Any]:
     return image
 
 
-def check(data: bytes, name: str) -> None:
+def size_hw(path: Path) -> tuple[int, int]:
+    """Returns the height and width of an image as they are stored, before it is turned upright.
+
+    The image is not decoded if its head gives them.
+
+    Raises:
+        ImageError: as :func:`read_image`, as far as it shows.
+    """
+    data, name = read_bytes(path), f"the image {path}"
+    height, width = check(data, name)
+    if height * width == 0:
+        height, width = decode(data, name, cv2.IMREAD_COLOR).shape[:2]
+    return height, width
+
+
+def check(data: bytes, name: str) -> tuple[int, int]:
     """Refuses an image for faults that show without decoding: its size, its form, and missing or altered parts.
+
+    Returns:
+        Height and width as stored; zeros if only decoding shows them.
 
     Raises:
         ImageError: as :func:`read_image`.
     """
     tags: tiff.Tags = {}
-    size_hw, damage, form = (0, 0), "", ""
+    found_hw, damage, form = (0, 0), "", ""
     if data.startswith(jpeg.START):
-        size_hw = jpeg.size_hw(data) or (0, 0)
+        found_hw = jpeg.size_hw(data) or (0, 0)
     elif data.startswith(png.START):
-        size_hw, damage = png.size_hw(data), png.damage(data)
+        found_hw, damage = png.size_hw(data), png.damage(data)
     elif data.startswith(_TIFF_STARTS):
         try:
             tags = tiff.tags_of(data)
         except ValueError as error:
             raise _damaged(name, str(error)) from error
-        size_hw, form = tiff.size_hw(tags), tiff.form(tags)
+        found_hw, form = tiff.size_hw(tags), tiff.form(tags)
     elif data.startswith(b"BM") and len(data) >= 26:
         width, height = struct.unpack_from("<ii", data, 18)
-        size_hw = abs(height), abs(width)
+        found_hw = abs(height), abs(width)
     elif not data:
         raise ImageError(f"{name} is empty; {_ANEW}")
-    height, width = size_hw
+    height, width = found_hw
     if height * width > most_pixels():
         raise ImageError(
             f"{name} has {width} x {height} pixels, more than {most_pixels()}; make it smaller, save it as a"
@@ -136,6 +154,7 @@ def check(data: bytes, name: str) -> None:
     form = form or (other and f"is {other}")
     if form:
         raise ImageError(f"{name} {form}, which is not read; {_CONVERT}")
+    return found_hw
 
 
 def _damaged(name: str, why: str) -> ImageError:
