@@ -48,7 +48,7 @@ MAY_IMPORT = {
 
 HEAVY = (
     "torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "tensorrt_rtx", "cuda", "pycuda",
-    "PIL", "av", "matplotlib", "openvino", "rasterio", "rich",
+    "PIL", "av", "matplotlib", "openvino", "rasterio", "rich", "tensorboard",
 )  # fmt: skip
 MAX_LINES = 400
 

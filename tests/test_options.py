@@ -30,7 +30,17 @@ VALUES = ("", "a\n\x1b[31mb", "caf\udce9", "x" * 300, "-1", "0", "1e400", "9" * 
 NAMES = (*VALUES, ".", "/", "loop", "pipe", "bb/bundle.json")
 """For what names a file or folder: folders, a loop of links, a named pipe and a bundle's own, too."""
 
-TAKES_A_NAME = ("--calibrate", "--card", "--curves", "--events", "--shm", "--source", "--weights")
+TAKES_A_NAME = (
+    "--cache",
+    "--calibrate",
+    "--card",
+    "--curves",
+    "--events",
+    "--shm",
+    "--source",
+    "--unlabelled",
+    "--weights",
+)
 """Options that may name a file though their type does not say so."""
 
 MUST_BE_LEFT = ("bb", "pics", "voc", "recording", "film.mp4")
@@ -66,6 +76,9 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("data import", "--images"): ["--masks", "voc/*"],
     ("data import", "--masks"): ["--images", "voc/*"],
     ("data import", "--group"): ["--val", "0.5"],
+    ("train", "--unlabelled"): ["--teacher", "lraspp-aerial"],
+    ("train", "--unlabelled-share"): ["--unlabelled", "pics", "--teacher", "lraspp-aerial"],
+    ("train", "--unlabelled-every"): ["--unlabelled", "film.mp4", "--teacher", "lraspp-aerial"],
     ("export", "--calibrate"): ["--precision", "fp32,int8"],
     ("export", "--budget"): ["--precision", "fp32,int8"],
     ("export", "--class-budget"): ["--precision", "fp32,int8"],

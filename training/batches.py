@@ -2,84 +2,50 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from ..core.errors import DataError
 from ..core.labels import VOID
-from ..data.augment import Augmentation
-from ..data.voc import Sample, VocDataset
-
-
-class _TrainingImages(Dataset["tuple[Tensor, Tensor] | DataError"]):
-    """Augmented images by (index, seed); images that were read stay in memory, up to ``cache_bytes``.
-
-    For an image that cannot be read, the error is returned. An error that is raised in a loading process would arrive
-    wrapped in that process's traceback.
-    """
-
-    def __init__(self, dataset: VocDataset, augmentation: Augmentation, cache_bytes: int) -> None:
-        self.dataset = dataset
-        self.augmentation = augmentation
-        self.room_bytes = cache_bytes
-        self.cache: dict[int, Sample] = {}
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor] | DataError:
-        index, seed = key
-        sample = self.cache.get(index)
-        if sample is None:
-            try:
-                sample = self.dataset.read(index)
-            except DataError as error:
-                return DataError(str(error))
-            size = sample.frame_bgr.nbytes + sample.mask.nbytes
-            if size <= self.room_bytes:
-                self.room_bytes -= size
-                self.cache[index] = sample
-        return self.augmentation(sample, seed)
+from .draw import Draw
+from .images import TrainingImages
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """This process's share of every batch of an epoch.
 
-    All processes draw the same permutation, and a batch is divided among them, so that together they see the same
-    batches as a single process. An incomplete last batch is left out.
+    All processes draw the same, and a batch is divided among them, so that together they see the same batches as a
+    single process.
 
     Args:
-        count: images in the split.
-        batch_size: images in a batch, over all processes.
-        seed: of the whole training.
+        draw: the images of each batch.
         rank, world_size: the number of this process, and the number of processes.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, rank: int, world_size: int) -> None:
-        self.count, self.batch_size, self.seed = count, min(batch_size, count), seed
+    def __init__(self, draw: Draw, rank: int, world_size: int) -> None:
+        self.draw = draw
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
 
     def __len__(self) -> int:
-        return self.count // self.batch_size
+        return len(self.draw)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        generator = np.random.Generator(np.random.PCG64([self.seed, self.epoch]))
-        order = generator.permutation(self.count)
-        seeds = generator.integers(2**31, size=self.count)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = order[start : start + self.batch_size][self.rank :: self.world_size]
-            yield [(int(index), int(seeds[index])) for index in batch]
+        for batch in self.draw.batches(self.epoch):
+            yield batch[self.rank :: self.world_size]
 
 
 def training_batches(
-    dataset: VocDataset, augmentation: Augmentation, batches: EpochBatches, workers: int, cache_bytes: int
+    images: TrainingImages, batches: EpochBatches, workers: int
 ) -> DataLoader[tuple[Tensor, Tensor] | DataError]:
-    """Returns a loader for :func:`epoch_of`."""
+    """Returns a loader for :class:`EpochOf`."""
     return DataLoader(
-        _TrainingImages(dataset, augmentation, cache_bytes // max(1, workers)),
+        images,
         batch_sampler=batches,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -88,16 +54,31 @@ def training_batches(
     )
 
 
-def epoch_of(loader: DataLoader[tuple[Tensor, Tensor] | DataError]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields the (uint8 [N, 3, h, w] RGB, int64 [N, h, w]) batches of one epoch.
+class EpochOf:
+    """The (uint8 [N, 3, h, w] RGB, int64 [N, h, w]) batches of one epoch.
+
+    Args:
+        loader: of :func:`training_batches`.
+
+    Attributes:
+        waited_seconds: how long the caller has waited for batches so far.
 
     Raises:
         DataError: an image or mask can no longer be read; the message names it.
     """
-    for batch in loader:
-        if isinstance(batch, DataError):
-            raise batch
-        yield batch
+
+    def __init__(self, loader: DataLoader[tuple[Tensor, Tensor] | DataError]) -> None:
+        self._loader = loader
+        self.waited_seconds = 0.0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        started = time.monotonic()
+        for batch in self._loader:
+            self.waited_seconds += time.monotonic() - started
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+            started = time.monotonic()
 
 
 def _one_thread(_: int) -> None:

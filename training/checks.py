@@ -10,6 +10,7 @@ from ..core.labels import VOID
 from ..data.coverage import Coverage, read_coverage, why_nothing_can_be_learnt
 from ..data.voc import VocDataset
 from . import distributed
+from .draw import Draw
 from .probe import check_training_step
 from .recipe import Recipe
 
@@ -32,12 +33,24 @@ def check_splits(
 ) -> Splits:
     """Reads both splits once, and tries a training step on shapes.
 
+    Args:
+        architecture, arguments: the network, as in the registry.
+        recipe: the choices of the training.
+        train, val: the two splits; ``val`` is None if nothing is measured.
+        input_size_hw: height and width for evaluation and deployment.
+
     Raises:
         DataError: a pair is missing or malformed, or a split does not allow training or measuring.
         ModelError: unknown network or options, or the network cannot be deployed at the input size.
         UsageError: the network cannot be trained on batches of this form.
     """
-    batch_size = min(recipe.batch_size, len(train))
+    if recipe.unlabelled_share and recipe.batch_size < 2:
+        raise UsageError(
+            "a batch of 1 has no room for a labelled image beside one without a mask; use --batch-size 2 or more"
+        )
+    # One image stands for all that have no mask: their number does not change the size of a batch.
+    draw = Draw(len(train), recipe.batch_size, 0, None, 1, recipe.unlabelled_share)
+    batch_size = draw.size
     if batch_size < distributed.world_size():
         raise UsageError(
             f"{distributed.world_size()} processes share batches of {batch_size} images; expected at least one "

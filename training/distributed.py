@@ -18,6 +18,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         yield
         return
+    if device.index is not None:
+        torch.cuda.set_device(device)  # nccl's barrier takes the current GPU
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -34,36 +36,53 @@ class _Normalize(nn.Module):
         return (image.float() - self.shift) * self.scale
 
 
-@torch.inference_mode()
-def evaluate(
-    network: SegmentationNetwork,
-    samples: Iterable[Sample],
-    input_size_hw: tuple[int, int],
-    normalize: nn.Module,
-    device: torch.device,
-) -> ConfusionMatrix:
-    """Segments every sample at the network's input size, and compares the result at the mask's size.
+@dataclass(frozen=True)
+class Predictor:
+    """A network that segments labelled images as in deployment.
 
-    Args:
+    Attributes:
         network: in evaluation mode.
-        samples: labelled images of any sizes.
         input_size_hw: (H, W) that images are resized to.
         normalize: from uint8 RGB to the network's input.
         device: computes the logits.
-
-    Raises:
-        TrainingError: the network's logits are not finite, so its classes have no meaning.
     """
-    confusion = ConfusionMatrix(network.num_classes)
-    for sample in samples:
-        frame_bgr = cv2.resize(sample.frame_bgr, input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+
+    network: SegmentationNetwork
+    input_size_hw: tuple[int, int]
+    normalize: nn.Module
+    device: torch.device
+
+    @torch.inference_mode()
+    def __call__(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """Returns the class map at the mask's size, uint8 [H, W].
+
+        Raises:
+            TrainingError: the network's logits are not finite, so its classes have no meaning.
+        """
+        frame_bgr = cv2.resize(sample.frame_bgr, self.input_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
         image = torch.from_numpy(np.ascontiguousarray(frame_bgr[..., ::-1].transpose(2, 0, 1)))
-        x = normalize(image.unsqueeze(0).to(device)).contiguous(memory_format=torch.channels_last)
-        coarse = network.coarse(x)
+        x = self.normalize(image.unsqueeze(0).to(self.device))
+        coarse = self.network.coarse(x.contiguous(memory_format=torch.channels_last))
         if not bool(torch.isfinite(coarse).all()):
             raise TrainingError(
                 f"the network's logits of {sample.id} are not finite; lower --learning-rate, or use --amp off"
             )
         logits = upsample_to(coarse, (sample.mask.shape[0], sample.mask.shape[1]))
-        confusion.update(sample.mask, logits.argmax(1)[0].to(torch.uint8).cpu().numpy())
+        classes: npt.NDArray[np.uint8] = logits.argmax(1)[0].to(torch.uint8).cpu().numpy()
+        return classes
+
+
+def evaluate(predict: Predictor, samples: Iterable[Sample]) -> ConfusionMatrix:
+    """Segments every sample, and compares the result at the mask's size.
+
+    Args:
+        predict: the network.
+        samples: labelled images of any sizes.
+
+    Raises:
+        TrainingError: the network's logits are not finite, so its classes have no meaning.
+    """
+    confusion = ConfusionMatrix(predict.network.num_classes)
+    for sample in samples:
+        confusion.update(sample.mask, predict(sample))
     return confusion

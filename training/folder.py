@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core.claims import claimed, lock_of
 from ..core.errors import DataError, OutputError, UsageError
-from ..core.outputs import check_output
+from ..core.outputs import check_output, discard
 from ..core.reads import Reads
 
 STATE = "state.safetensors"
 _LOG = "log.jsonl"
 _FILES = (STATE, "best.safetensors", "last.safetensors", _LOG, "curves.png")
+SHEETS, BOARD, FRAMES = "sheets", "tensorboard", "unlabelled"
+"""The folders of a run: its sheets, its files for TensorBoard, and the frames of its video without masks."""
 
 
 @contextmanager
@@ -47,12 +50,13 @@ def held(out: Path, *, resume: bool, force: bool, needed: Mapping[str, Path], re
                 out.rmdir()
 
 
-def clear(out: Path, *, resume: bool) -> None:
+def clear(out: Path, *, resume: bool, keep: Sequence[str] = ()) -> None:
     """Checks that the folder can be written into, and removes the files of an earlier run.
 
     Args:
         out: the folder.
         resume: keep those files.
+        keep: names of folders of this run.
 
     Raises:
         OutputError: it cannot be written.
@@ -62,6 +66,9 @@ def clear(out: Path, *, resume: bool) -> None:
             pass
         for name in () if resume else _FILES:
             (out / name).unlink(missing_ok=True)
+        for name in () if resume else (SHEETS, BOARD, FRAMES):
+            if name not in keep and os.path.lexists(out / name):
+                discard(out / name)
     except OSError as error:
         raise OutputError(f"cannot write into {out}: {error.strerror}") from error
 

@@ -31,7 +31,7 @@ def check_known(args: argparse.Namespace, recipe: Recipe, *, measured: bool) -> 
         measured: whether there is a split to measure on.
 
     Raises:
-        UsageError: random layers would be frozen, a teacher has no weight, or patience has no measurements.
+        UsageError: random layers would be frozen, a weight or images have no teacher, or patience has no measurements.
     """
     if (recipe.freeze != "none" or recipe.frozen_norms) and args.init is None and not args.resume:
         raise UsageError(
@@ -39,6 +39,14 @@ def check_known(args: argparse.Namespace, recipe: Recipe, *, measured: bool) -> 
         )
     if args.teacher_weight is not None and args.teacher is None:
         raise UsageError("--teacher-weight is for a teacher: add --teacher CHECKPOINT")
+    if args.unlabelled is not None and args.teacher is None:
+        raise UsageError("--unlabelled images are learnt from a teacher: add --teacher CHECKPOINT")
+    if args.unlabelled_share is not None and args.unlabelled is None:
+        raise UsageError("--unlabelled-share is for images without masks: add --unlabelled DIR")
+    if args.unlabelled is not None and not (recipe.unlabelled_share and recipe.teacher_weight):
+        raise UsageError(
+            "--unlabelled images would not count: give --unlabelled-share and --teacher-weight above 0"
+        )
     if recipe.patience and not measured:
         raise UsageError(
             "--patience counts measurements, and there is no split to measure on: add --val-split NAME"

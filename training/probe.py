@@ -67,6 +67,8 @@ def check_training_step(
         ways = ["--batch-size 2 or more and a larger --crop"]
     if "more than 1 value per channel" in problem:
         problem = "its batch normalization has a single value a channel to normalize"
+        if recipe is not None and recipe.accumulate > 1:
+            problem += ", and --accumulate adds none to it"
     raise UsageError(
         f"{architecture} cannot be trained on {form}: {problem}; use {', or '.join(ways) or 'other sizes or options'}"
     )

@@ -39,6 +39,9 @@ class Recipe:
         accumulate: the number of batches whose gradients make one step.
         patience: the training ends after this many measurements without a better one; 0 trains to the end.
         teacher_weight: weight of the teacher's soft classes, if there is a teacher.
+        balance: how much more often images of rare classes are drawn: 0 draws each image once in an epoch, at 1 all
+            classes are drawn alike.
+        unlabelled_share: share of each batch that has no masks and is learnt from the teacher alone.
     """
 
     epochs: int = 100
@@ -60,6 +63,8 @@ class Recipe:
     accumulate: int = 1
     patience: int = 0
     teacher_weight: float = 0.0
+    balance: float = 0.0
+    unlabelled_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name, unit in (("epochs", "passes"), ("batch_size", "images"), ("accumulate", "batches")):
@@ -78,9 +83,13 @@ class Recipe:
         for name in ("weight_decay", "jaccard_weight", "auxiliary_weight", "teacher_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more, such as 0.01")
-        for name in ("momentum", "warmup", "average_decay"):
+        for name in ("momentum", "warmup", "average_decay", "unlabelled_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more, below 1")
+        if not 0 <= self.balance <= 1:
+            raise UsageError(
+                f"balance is {self.balance}; expected 0, each image once, to 1, all classes alike"
+            )
 
 
 # Long et al. 2015, section 4.3: SGD with momentum 0.9, weight decay 5e-4, whole images.
@@ -106,6 +115,12 @@ PRESETS: Mapping[str, Recipe] = {
         epochs=30, batch_size=4, learning_rate=1.5e-3, class_weighting="sqrt", jaccard_weight=0.5, average_decay=0.998,
         augmentation=Augmentation(crop_hw=(256, 256), scale=(0.7, 1.4), vertical=True, colour=0.3),
     ),
+    # A trained trunk moves at a third of the head's rate, so that it keeps what it knows.
+    "finetune": Recipe(
+        epochs=70, batch_size=8, learning_rate=2e-3, trunk_rate=0.33, warmup=0.05, class_weighting="sqrt",
+        jaccard_weight=0.5, average_decay=0.998,
+        augmentation=Augmentation(crop_hw=(320, 320), scale=(0.6, 1.8), flip=0.5, colour=0.4),
+    ),
 }  # fmt: skip
 
 DEFAULT_PRESET: Mapping[str, str] = {
@@ -118,6 +133,22 @@ DEFAULT_PRESET: Mapping[str, str] = {
     "deeplabv3": "torchvision",
     "unet": "unet-paper",
 }
+
+
+_OWN_STAGES = ("fcn32s", "fcn16s", "fcn8s")
+"""Networks whose paper starts each of them from the one before, by the paper's own recipe."""
+
+
+def default_preset(architecture: str, *, from_weights: bool) -> str:
+    """Returns the name of a network's preset.
+
+    Args:
+        architecture: as in the registry.
+        from_weights: whether the network starts from trained weights.
+    """
+    if from_weights and architecture not in _OWN_STAGES:
+        return "finetune"
+    return DEFAULT_PRESET.get(architecture, "scratch")
 
 
 def preset(name: str) -> Recipe:

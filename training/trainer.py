@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,83 +14,33 @@ from torch import Tensor, nn
 from ..core.errors import TrainingError
 from ..core.labels import VOID
 from ..data.metrics import ConfusionMatrix
+from ..data.unlabelled import measure
 from ..data.voc import VocDataset
 from ..models import registry
-from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
-from . import distributed, log, state
-from .batches import EpochBatches, epoch_of, training_batches
+from . import distributed, folder, log, state
+from .batches import EpochBatches, EpochOf, training_batches
+from .board import Board
 from .checks import Splits, check_splits
-from .distill import Teacher, distillation
-from .evaluate import evaluate, normalizer
+from .distill import distillation
+from .draw import Draw, balanced_chances
+from .evaluate import Predictor, evaluate, normalizer
 from .failures import check_loss, check_weights, explained_failures
+from .images import TrainingImages, memory_share, plan
+from .job import Job, Progress, identity_of
 from .losses import SegmentationLoss, class_weights
 from .optim import AveragedWeights, make_optimizer, rate_factor
-from .recipe import Recipe
 from .resume import check_belongs
+from .sheet import draw_validation, sheet_path, write_sheet
 from .tuning import freeze, training_mode
-
-Amp = Literal["off", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A training job: the network, the data, and the folder of the results.
-
-    Attributes:
-        architecture, arguments: the network, as in the registry.
-        recipe: the choices of the training.
-        train, val: the two splits; if ``val`` is None nothing is measured, and the best checkpoint is the last.
-        input_size_hw: (H, W) for evaluation and deployment.
-        out: folder for checkpoints, log and curves.
-        seed: of all random numbers.
-        amp: autocast precision.
-        compile: let torch.compile fuse the network's steps.
-        workers: processes that load and augment images.
-        cache_bytes: memory for decoded images.
-        evaluate_every: epochs between two measurements; the last epoch is always measured.
-        resume: continue from the state in ``out``, if there is one.
-        initialize: called with the fresh network, to load initial weights.
-        teacher: gives the soft classes, weighted by the recipe's ``teacher_weight``.
-        note: further facts for the checkpoint's recipe, such as the command.
-    """
-
-    architecture: str
-    recipe: Recipe
-    train: VocDataset
-    val: VocDataset | None
-    input_size_hw: tuple[int, int]
-    out: Path
-    arguments: Mapping[str, object] = field(default_factory=dict)
-    seed: int = 0
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    amp: Amp = "off"
-    compile: bool = False
-    workers: int = 1
-    cache_bytes: int = 2 << 30
-    evaluate_every: int = 1
-    resume: bool = False
-    initialize: Callable[[SegmentationNetwork], None] | None = None
-    teacher: Teacher | None = None
-    note: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of a training, for display. ``val_miou`` is the last measured one."""
-
-    epoch: int
-    step: int
-    steps: int
-    loss: float
-    val_miou: float | None
+from .view import TrainingView
 
 
 class Trainer:
     """Trains one network.
 
     Writes into ``job.out``: ``best.safetensors`` and ``last.safetensors`` (averaged weights, for deployment),
-    ``state.safetensors`` (for ``resume``), ``log.jsonl`` and ``curves.png``.
+    ``state.safetensors`` (for ``resume``), ``log.jsonl``, ``curves.png``, sheets and files for TensorBoard.
 
     Args:
         job: the training to run.
@@ -99,6 +49,7 @@ class Trainer:
     Attributes:
         written: the checkpoints that this run wrote.
         changed: the differences of a resumed run, such as ``learning_rate 0.001 instead of 0.01``.
+        notes: for the user, before the start: where images are kept.
 
     Raises:
         DataError: an image or mask is missing or malformed, or the data do not allow training or measuring.
@@ -112,8 +63,9 @@ class Trainer:
         recipe = job.recipe
         self.written: list[Path] = []
         self.changed: list[str] = []
+        self.notes: list[str] = []
         splits = check_splits(job.architecture, job.arguments, recipe, job.train, job.val, job.input_size_hw)
-        self.identity = _identity(job, splits)
+        self.identity = identity_of(job, splits)
         torch.manual_seed(job.seed)
         network = registry.build(job.architecture, len(job.train.labels), job.arguments)
         if job.initialize is not None:
@@ -124,12 +76,17 @@ class Trainer:
         self.network = network
         self.average = AveragedWeights(self.network, recipe.average_decay)
         self.optimizer = make_optimizer(self.network, recipe)
-        self.batches = EpochBatches(
-            len(job.train), recipe.batch_size, job.seed, distributed.rank(), distributed.world_size()
+        draw = Draw(
+            len(job.train),
+            recipe.batch_size,
+            job.seed,
+            balanced_chances(splits.train.by_image, recipe.balance),
+            len(job.unlabelled),
+            recipe.unlabelled_share,
         )
-        self.loader = training_batches(
-            job.train, recipe.augmentation, self.batches, job.workers, job.cache_bytes
-        )
+        self.batches = EpochBatches(draw, distributed.rank(), distributed.world_size())
+        self.images = self._images(splits)
+        self.loader = training_batches(self.images, self.batches, job.workers)
         self.steps_per_epoch = -(-len(self.batches) // recipe.accumulate)
         self.total_steps = recipe.epochs * self.steps_per_epoch
         self.rate_factor = rate_factor(recipe, self.total_steps)
@@ -157,10 +114,21 @@ class Trainer:
         self.val_miou: float | None = None
         if job.resume and self._state_path.exists():
             self._resume()
-        view: nn.Module = _TrainingView(self.network, with_coarse=job.teacher is not None)
+        view: nn.Module = TrainingView(self.network, with_coarse=job.teacher is not None)
         if distributed.world_size() > 1:
             view = nn.parallel.DistributedDataParallel(view)
         self.forward = torch.compile(view) if job.compile else view
+
+    def _images(self, splits: Splits) -> TrainingImages:
+        """Returns the images, and notes where they are kept."""
+        job = self.job
+        images = TrainingImages(job.train, job.recipe.augmentation, unlabelled=job.unlabelled)
+        sizes_hw = [*splits.train.sizes_hw, *measure(job.unlabelled)]
+        share = memory_share(job.cache_bytes, job.workers)
+        keeping, note = plan(images, sizes_hw, share, job.disk_cache, job.disk_bytes)
+        images.keep(keeping)
+        self.notes += [note] if note else []
+        return images
 
     @property
     def _state_path(self) -> Path:
@@ -169,18 +137,25 @@ class Trainer:
     def run(self) -> dict[str, object]:
         """Trains to the recipe's end, and returns the last log entry."""
         entry: dict[str, object] = {}
-        with explained_failures(self._kept):
+        with explained_failures(self._kept), self._open_board() as board:
+            told_full = False
             for epoch in range(self.epochs_done, self.job.recipe.epochs):
                 if self.ran_out_of_patience:
                     break
                 started = time.monotonic()
-                loss = self._train_epoch(epoch)
+                loss, waited = self._train_epoch(epoch)
                 for network in (self.network, self.average.network):
                     check_weights(network, f"after epoch {epoch + 1}", self._rate, self.job.amp)
                 self.epochs_done = epoch + 1
                 # The averaged weights are the same on every process, so only one measures and writes.
                 if distributed.is_writer():
-                    entry = self._finish_epoch(loss, time.monotonic() - started)
+                    seconds = time.monotonic() - started
+                    entry = self._finish_epoch(loss, seconds, waited / max(seconds, 1e-9), board)
+                    if self.images.disk_is_full and not told_full:
+                        told_full = True
+                        self._tell(
+                            "the disk has no room for more decoded images; the rest is decoded each time"
+                        )
                 # Only one process knows the figures, but all must stop together.
                 since = torch.tensor(
                     float(self.since_best if distributed.is_writer() else 0), device=self.job.device
@@ -197,6 +172,14 @@ class Trainer:
     def _rate(self) -> float:
         return self.job.recipe.learning_rate
 
+    def _open_board(self) -> closing[Board] | nullcontext[None]:
+        if not self.job.tensorboard or not distributed.is_writer():
+            return nullcontext()
+        return closing(Board(self.job.out / folder.BOARD, self.epochs_done))
+
+    def _tell(self, note: str) -> None:
+        self.report(Progress(self.epochs_done, 0, len(self.batches), 0.0, self.val_miou, note=note))
+
     def _kept(self) -> str:
         if self.epochs_saved:
             return f"epoch {self.epochs_saved} is kept in {self.job.out}: --resume goes on from there"
@@ -204,14 +187,16 @@ class Trainer:
             return f"there is no state to resume, only {', '.join(str(path) for path in self.written)}"
         return "nothing was written"
 
-    def _train_epoch(self, epoch: int) -> float:
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        """Trains one epoch. Returns the mean loss, and the seconds in which it waited for images."""
         training_mode(self.network, self.job.recipe)
         self.batches.epoch = epoch
         torch.manual_seed(self.job.seed * 1_000_003 + epoch)  # for dropout
         total = 0.0
         labelled = False
         count, group = len(self.batches), self.job.recipe.accumulate
-        for index, (image, truth) in enumerate(epoch_of(self.loader)):
+        batches = EpochOf(self.loader)
+        for index, (image, truth) in enumerate(batches):
             turn, place = divmod(index, group)
             labelled = labelled or bool((truth != VOID).any())
             if place == 0:
@@ -232,7 +217,7 @@ class Trainer:
             raise TrainingError(
                 f"no crop of epoch {epoch + 1} had a labelled pixel; use a larger --crop, or label more"
             )
-        return total / max(1, len(self.batches))
+        return total / max(1, len(self.batches)), batches.waited_seconds
 
     def _add_gradients(self, image: Tensor, truth: Tensor, share: float) -> float:
         """Adds a batch's share to the gradients, and returns the loss of the joint batch."""
@@ -257,15 +242,19 @@ class Trainer:
         self.scaler.update()
         self.average.update(self.network, step)
 
-    def _finish_epoch(self, loss: float, seconds: float) -> dict[str, object]:
+    def _finish_epoch(
+        self, loss: float, seconds: float, data_share: float, board: Board | None
+    ) -> dict[str, object]:
         job, recipe = self.job, self.job.recipe
         entry: dict[str, object] = {
             "epoch": self.epochs_done,
             "loss": round(loss, 6),
             "learning_rate": round(self.optimizer.param_groups[0]["lr"], 8),
             "train_seconds": round(seconds, 1),
+            "data_share": round(data_share, 3),
         }
-        due = self.epochs_done % job.evaluate_every == 0 or self.epochs_done == recipe.epochs
+        last = self.epochs_done == recipe.epochs
+        due = self.epochs_done % job.evaluate_every == 0 or last
         improved = job.val is None
         if job.val is not None and due:
             confusion = self.measure(job.val)
@@ -291,20 +280,30 @@ class Trainer:
         log.append(job.out / "log.jsonl", entry)
         state.save_state(self._state_path, self.network, self.average.network, self.optimizer, progress)
         self.epochs_saved = self.epochs_done
+        sheet_rgb = None
+        if job.val is not None and job.sheet_every and (self.epochs_done % job.sheet_every == 0 or last):
+            note = (
+                f"epoch {self.epochs_done} of {recipe.epochs}, split {job.val.split} of {job.val.root.name}"
+            )
+            sheet_rgb = draw_validation(self._predictor, job.val, job.architecture, note)
+            write_sheet(sheet_path(job.out, self.epochs_done), sheet_rgb)
+        if board is not None:
+            board.add(entry, sheet_rgb)
         log.draw_curves(
             log.read(job.out / "log.jsonl"),
             job.out / "curves.png",
             f"{job.architecture}, {job.train.root.name}",
         )
-        self.report(Progress(self.epochs_done, 0, len(self.batches), loss, self.val_miou))
+        self.report(Progress(self.epochs_done, 0, len(self.batches), loss, self.val_miou, data_share))
         return entry
 
     def measure(self, dataset: VocDataset) -> ConfusionMatrix:
         """Returns the figures of the averaged weights on a split."""
-        samples = (dataset.read(index) for index in range(len(dataset)))
-        return evaluate(
-            self.average.network, samples, self.job.input_size_hw, self.normalize, self.job.device
-        )
+        return evaluate(self._predictor, (dataset.read(index) for index in range(len(dataset))))
+
+    @property
+    def _predictor(self) -> Predictor:
+        return Predictor(self.average.network, self.job.input_size_hw, self.normalize, self.job.device)
 
     def _info_with(self, entry: Mapping[str, object]) -> CheckpointInfo:
         metrics = (
@@ -333,43 +332,3 @@ class Trainer:
             self.changed.append("the next measured epoch as best, because best.safetensors is gone")
         if distributed.is_writer():
             log.truncate(self.job.out / "log.jsonl", self.epochs_done)
-
-
-def _has_parts(recipe: Recipe) -> bool:
-    return recipe.freeze != "none" or recipe.trunk_rate != 1
-
-
-class _TrainingView(nn.Module):
-    """The network with the outputs for the loss, so that DDP and torch.compile also wrap auxiliary heads."""
-
-    def __init__(self, network: SegmentationNetwork, *, with_coarse: bool) -> None:
-        super().__init__()
-        self.network = network
-        self.with_coarse = with_coarse
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        if not self.with_coarse:
-            return self.network.training_outputs(x)
-        coarse, size_hw = self.network.coarse_outputs(x), (x.shape[-2], x.shape[-1])
-        outputs = {name: self.network.upsampled(logits, size_hw) for name, logits in coarse.items()}
-        return {**outputs, "coarse": coarse["out"]}
-
-
-def _identity(job: Job, splits: Splits) -> dict[str, object]:
-    """Returns the job of a saved state, for later comparison."""
-    recipe = job.recipe
-    # The optimizer's state depends on the position of each parameter.
-    parts = {"parts": [recipe.freeze, recipe.trunk_rate != 1]} if _has_parts(recipe) else {}
-    return {
-        **parts,
-        "architecture": job.architecture,
-        "arguments": registry.check_options(job.architecture, job.arguments),
-        "labels": [[label.name, label.rgb] for label in job.train.labels.labels],
-        "input_size_hw": job.input_size_hw,
-        "train": splits.train.digest,
-        "val": None if splits.val is None else splits.val.digest,
-        "optimizer": job.recipe.optimizer,
-        "recipe": asdict(job.recipe),
-        "seed": job.seed,
-        "amp": job.amp,
-    }

@@ -11,9 +11,11 @@ import torch
 from edgeseg.cli.main import main
 from edgeseg.core.errors import ModelError, OutputError, UsageError
 from edgeseg.core.reads import NOTHING
+from edgeseg.models import registry
 from edgeseg.models.base import SegmentationNetwork
 from edgeseg.training import folder
 from edgeseg.training.probe import _try, check_training_step
+from edgeseg.training.recipe import Recipe
 from PIL import Image
 
 Train = Callable[..., int]
@@ -136,6 +138,32 @@ def test_batch_normalization_needs_more_than_one_value(
         UsageError, match=f"cannot be trained on 1 image of .*single value a channel.*{pattern}"
     ):
         check_training_step(network, 3, options, batch_size, size_hw, (64, 64))
+
+
+@pytest.mark.parametrize("crop_hw", [(32, 32), (64, 96)])
+@pytest.mark.parametrize("network", registry.names())
+def test_of_every_network_one_image_a_step_is_refused_where_a_norm_has_one_value(
+    network: str, crop_hw: tuple[int, int]
+) -> None:
+    values: list[int] = []
+
+    def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        values.append(inputs[0].numel() // inputs[0].shape[1])
+
+    with torch.device("meta"):
+        built = registry.build(network, 3).eval()
+    for layer in built.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.register_forward_pre_hook(count)
+    built.training_outputs(torch.empty(1, 3, *crop_hw, device="meta"))
+    recipe = Recipe(batch_size=1, accumulate=4)
+    if 1 in values:
+        with pytest.raises(
+            UsageError, match="a single value a channel to normalize, and --accumulate adds none"
+        ):
+            check_training_step(network, 3, {}, 1, crop_hw, (64, 64), recipe)
+    else:
+        check_training_step(network, 3, {}, 1, crop_hw, (64, 64), recipe)
 
 
 @pytest.mark.parametrize(("network", "size_hw"), [("lraspp", (64, 64)), ("fcn_resnet18", (64, 64))])

@@ -15,9 +15,11 @@ from edgeseg.data.augment import Augmentation
 from edgeseg.data.voc import Sample, VocDataset
 from edgeseg.models import registry
 from edgeseg.models.checkpoint import load_checkpoint
-from edgeseg.training.batches import EpochBatches, epoch_of, training_batches
-from edgeseg.training.evaluate import evaluate, normalizer
+from edgeseg.training.batches import EpochBatches, EpochOf, training_batches
+from edgeseg.training.draw import Draw
+from edgeseg.training.evaluate import Predictor, evaluate, normalizer
 from edgeseg.training.failures import check_loss, check_weights, explained_failures
+from edgeseg.training.images import TrainingImages
 from torch import nn
 
 Train = Callable[..., int]
@@ -86,7 +88,7 @@ def test_logits_that_are_no_numbers_are_not_measured() -> None:
     samples = [Sample("first", np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))]
     device = torch.device("cpu")
     with pytest.raises(TrainingError, match="the network's logits of first are not finite"):
-        evaluate(network, samples, (8, 8), normalizer((0, 0, 0), (1, 1, 1), device), device)
+        evaluate(Predictor(network, (8, 8), normalizer((0, 0, 0), (1, 1, 1), device), device), samples)
 
 
 def test_crops_without_a_label_end_it(
@@ -107,11 +109,12 @@ def test_crops_without_a_label_end_it(
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_image_that_goes_bad_in_an_epoch_is_named(data: Path, workers: int) -> None:
     dataset = VocDataset(data, "train")
-    loader = training_batches(dataset, Augmentation(crop_hw=(8, 8)), EpochBatches(4, 2, 0, 0, 1), workers, 0)
-    assert len(list(epoch_of(loader))) == 2
+    images = TrainingImages(dataset, Augmentation(crop_hw=(8, 8)))
+    loader = training_batches(images, EpochBatches(Draw(4, 2, 0), 0, 1), workers)
+    assert len(list(EpochOf(loader))) == 2
     (data / "JPEGImages/train_3.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(DataError, match=r"train_3\.png") as caught:
-        list(epoch_of(loader))
+        list(EpochOf(loader))
     assert "\n" not in str(caught.value)
 
 

@@ -16,9 +16,11 @@ from edgeseg.models import registry
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from edgeseg.training.batches import EpochBatches
 from edgeseg.training.distill import Teacher, distillation
+from edgeseg.training.draw import Draw
+from edgeseg.training.job import Job
 from edgeseg.training.optim import make_optimizer
 from edgeseg.training.recipe import Recipe
-from edgeseg.training.trainer import Job, Trainer
+from edgeseg.training.trainer import Trainer
 from edgeseg.training.tuning import freeze, training_mode
 
 Train = Callable[..., int]
@@ -237,7 +239,7 @@ class TestAccumulation:
     def test_the_last_group_of_an_epoch_may_be_smaller(self, data: Path, tmp_path: Path) -> None:
         recipe = Recipe(epochs=2, batch_size=1, accumulate=3, learning_rate=0.01)
         trainer = run(job(data, tmp_path / "run", recipe=recipe))
-        assert len(EpochBatches(4, 1, 0, 0, 1)) == 4
+        assert len(EpochBatches(Draw(4, 1, 0), 0, 1)) == 4
         assert trainer.total_steps == 4
 
 
@@ -278,7 +280,9 @@ def test_patience_needs_something_to_measure() -> None:
 
     from edgeseg.training.known import check_known
 
-    args = argparse.Namespace(init=None, resume=False, teacher=None, teacher_weight=None)
+    args = argparse.Namespace(
+        init=None, resume=False, teacher=None, teacher_weight=None, unlabelled=None, unlabelled_share=None
+    )
     with pytest.raises(UsageError, match="there is no split to measure on: add --val-split NAME"):
         check_known(args, Recipe(patience=3), measured=False)
 

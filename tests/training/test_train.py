@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,7 +64,12 @@ def test_it_learns_and_leaves_what_it_says(
     assert best.info.recipe["seed"] == 3
     assert best.info.metrics["set/val"]["miou"] == max(e["val"]["miou"] for e in entries)  # type: ignore[index]
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert "best mIoU on val" in capsys.readouterr().out
+    assert all(0 <= entry["data_share"] <= 1 for entry in entries)  # type: ignore[operator]
+    shown = capsys.readouterr().out
+    assert "best mIoU on val" in shown
+    assert re.search(
+        r"^epoch 12/12  loss [\d.]+  mIoU [\d.]+  \d+% waiting for images  0\.0 min left$", shown, re.M
+    )
 
 
 def test_a_killed_run_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
