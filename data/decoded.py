@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ RESERVE_BYTES = 2 << 30
 _FORMAT = 1
 _SUFFIX = ".npy"
 _HEADER_BYTES = 128
+_PARTIAL = ".partial-"
+_STALE_SECONDS = 3600.0
+"""A partial file older than this was left by a process that ended."""
 
 Planes = npt.NDArray[np.uint8]
 """uint8 [C, H, W]: blue, green and red, and the class ids if there is a mask."""
@@ -71,10 +75,12 @@ class DecodedCache:
         others: list[tuple[float, int, str]] = []
         try:
             for entry in os.scandir(self.folder):
-                if not entry.name.endswith(_SUFFIX):
-                    continue
                 with suppress(FileNotFoundError):  # another training removes files too
                     status = entry.stat()
+                    if _PARTIAL in entry.name and time.time() - status.st_mtime > _STALE_SECONDS:
+                        os.unlink(entry.path)
+                    if not entry.name.endswith(_SUFFIX):
+                        continue
                     if entry.name in wanted:
                         there += status.st_size
                     else:
@@ -107,7 +113,7 @@ class DecodedCache:
     def write(self, key: str, planes: Planes) -> bool:
         """Keeps an image. Returns False if the disk has no room for it; then nothing is written."""
         path = self._path(key)
-        partial = path.with_name(f".{key}.partial-{os.getpid()}-{secrets.token_hex(4)}")
+        partial = path.with_name(f".{key}{_PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
         try:
             if shutil.disk_usage(self.folder).free - planes.nbytes < RESERVE_BYTES:
                 return False

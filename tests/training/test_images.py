@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import replace
@@ -181,8 +182,12 @@ def test_other_trainings_lose_their_oldest_images_first(tmp_path: Path) -> None:
     for age, key in enumerate(("new", "old", "oldest")):
         assert cache.write(key, planes)
         os.utime(cache.folder / f"{key}.npy", (1000 - age, 1000 - age))
+    for name, at in ((".a.partial-1-ff", 0), (".b.partial-2-ff", time.time())):
+        (cache.folder / name).touch()
+        os.utime(cache.folder / name, (at, at))
     size = (cache.folder / "new.npy").stat().st_size
     assert cache.make_room(["mine"], size, 3 * size) == ""
+    (cache.folder / ".b.partial-2-ff").unlink()  # of a process that may still write it
     assert sorted(path.stem for path in cache.folder.iterdir()) == ["new", "old"]
     assert cache.make_room(["old"], size, size) == ""
     assert [path.stem for path in cache.folder.iterdir()] == ["old"]
