@@ -8,9 +8,11 @@ import importlib
 import pytest
 import torch
 from edgeseg.cli.parser import VerbParser
+from edgeseg.cli.train import _sheet_every
 from edgeseg.cli.train_device import choose_device
 from edgeseg.cli.train_recipe import preset_of, recipe_of
 from edgeseg.core.errors import UsageError
+from edgeseg.data.voc import VocDataset
 from edgeseg.models import registry
 from edgeseg.training.recipe import Recipe, default_preset, preset
 
@@ -159,3 +161,10 @@ class TestPreset:
     def test_nonsense_is_refused(self, changes: dict[str, float], message: str) -> None:
         with pytest.raises(UsageError, match=message):
             Recipe(**changes)  # type: ignore[arg-type]
+
+
+def test_sheets_are_drawn_where_there_are_validation_images() -> None:
+    val = object.__new__(VocDataset)
+    assert _sheet_every(parsed("-m", "unet"), val) == 10
+    assert _sheet_every(parsed("-m", "unet", "--sheet-every", "0"), val) == 0
+    assert _sheet_every(parsed("-m", "unet"), None) == 0

@@ -23,6 +23,7 @@ NETWORK = (
 )
 RECIPE = (
     "--preset", "scratch", "--crop", "24x24", "--scale", "0.8,1.2", "--batch-size", "2", "--learning-rate", "0.01",
+    "--sheet-every", "0",
 )  # fmt: skip
 
 

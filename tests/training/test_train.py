@@ -64,6 +64,7 @@ def test_it_learns_and_leaves_what_it_says(
     assert best.info.recipe["seed"] == 3
     assert best.info.metrics["set/val"]["miou"] == max(e["val"]["miou"] for e in entries)  # type: ignore[index]
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in (out / "sheets").iterdir()) == ["epoch-010.jpg", "epoch-012.jpg"]
     assert all(0 <= entry["data_share"] <= 1 for entry in entries)  # type: ignore[operator]
     shown = capsys.readouterr().out
     assert "best mIoU on val" in shown
