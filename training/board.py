@@ -44,7 +44,7 @@ class Board:
 
         self._folder = folder
         with self._writable():
-            self._writer: Any = SummaryWriter(folder, purge_step=epochs_done + 1)  # type: ignore[no-untyped-call]
+            self._writer: Any = SummaryWriter(folder, purge_step=epochs_done + 1)
 
     def add(self, entry: Mapping[str, Any], sheet_rgb: npt.NDArray[np.uint8] | None) -> None:
         """Adds an epoch.

@@ -63,7 +63,7 @@ class TrainingImages(Dataset["tuple[Tensor, Tensor] | DataError"]):
         self.unlabelled = unlabelled
         self.in_memory: dict[int, Sample] = {}
         self.keep(keeping or Keeping())
-        self._full = torch.zeros(1, dtype=torch.int32).share_memory_()
+        self._full = torch.zeros(1, dtype=torch.int32).share_memory_()  # type: ignore[no-untyped-call]
         self._meaning = (
             [[*labels.rgb] for labels in dataset.labels.labels],
             [[*line.label.rgb] for line in dataset.labels.void],

@@ -66,7 +66,7 @@ def error_map(sample: Sample, classes: npt.NDArray[np.uint8]) -> _Image:
     grey = 24 + cv2.cvtColor(np.ascontiguousarray(sample.frame_bgr), cv2.COLOR_BGR2GRAY) // 3
     image = np.repeat(grey[..., None], 3, axis=2)
     image[(classes != sample.mask) & (sample.mask != VOID)] = _WRONG_RGB
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def _row(sample: Sample, classes: npt.NDArray[np.uint8], labels: LabelMap) -> SheetRow:
