@@ -182,7 +182,7 @@ def fake_tensorrt(
     install_fakes("cuda_python")
     installed = load_fake("tensorrt").FakeTensorRT(fake)
     monkeypatch.setitem(sys.modules, "tensorrt", installed.module)
-    monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.obtain", installed.get_engine)
+    monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.get_engine", installed.get_engine)
     yield installed
     outside = [life for life in installed.lives if "outside" in life]
     assert not outside, "the memory of these may have been gone before them"

@@ -464,7 +464,7 @@ class TestEngine:
         def damaged(*args: Any, **kwargs: Any) -> Any:
             return replace(fake_tensorrt.get_engine(*args, **kwargs), engine=b"\0" * 64)
 
-        monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.obtain", damaged)
+        monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.get_engine", damaged)
         with pytest.raises(BackendError, match=r"cannot load /cache/x\.engine: Serialization assertion"):
             open_backend()
 
@@ -480,7 +480,7 @@ class TestEngine:
             return replace(fake_tensorrt.get_engine(*args, **kwargs), engine=b"\0" * 64)
 
         monkeypatch.setitem(sys.modules, "tensorrt", None)
-        monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.obtain", damaged)
+        monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.get_engine", damaged)
         with pytest.raises(BackendError, match=r"TensorRT for RTX \S+ cannot load /cache/x\.engine: \S+"):
             open_backend()
         assert fake_tensorrt.fake.alive() == 0
