@@ -5,31 +5,27 @@ from __future__ import annotations
 import base64
 import http.client
 import io
-import os
 import re
-import select
-import socket
-import ssl
 import time
 from collections.abc import Mapping
 from email.message import Message
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ....core.errors import SourceError
-from ....core.files import check_regular
 from ..live import Interruption
+from .connection import Connection
 from .digest import digest_answer
-from .resolve import resolve
 from .url import host_of, port_of, printable, redirected, target_of
 
 _MOST_HEAD_BYTES = 64 << 10
 _MOST_HOPS = 5
-_CHUNK_BYTES = 1 << 16
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END = 4
+# Cameras send lines of both kinds, and a parser of headers would drop all lines after them.
+_BLANK_BEFORE_COLON = re.compile(rb"(?m)^([!-9;-~]+)[ \t]+:")
+_LINE_WITHOUT_NAME = re.compile(rb"(?m)^(?![!-9;-~]+:|[ \t]).*\n(?:[ \t].*\n)*")
 _CHUNK_HEAD = re.compile(rb"(?:\r\n)?([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 _CHUNK_BEGINNING = re.compile(rb"(?:\r?|(?:\r\n)?(?:[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?\r?)?)")
-_WINDOW_BYTES = 256 << 10
-"""The size of the receive buffer: less than the system's default, because data that waits there, or that the sender
-sends ahead, gets old. At a round-trip time of 20 ms it carries 12 MB/s."""
 
 
 class HttpBody:
@@ -52,7 +48,7 @@ class HttpBody:
         self, url: str, options: Mapping[str, str], timeout_s: float, interruption: Interruption
     ) -> None:
         self._interruption, self._options = interruption, options
-        self._socket: socket.socket | None = None
+        self._connection: Connection | None = None
         self._buffer = b""
         self._chunk_left: int | None = None
         self._until = time.monotonic() + timeout_s
@@ -98,9 +94,14 @@ class HttpBody:
 
     def close(self) -> None:
         """Ends the connection."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _receive(self, until: float) -> bytes | None:
+        if self._connection is None:
+            raise SourceError("the connection is closed")
+        return self._connection.receive(until)
 
     def _next_chunk(self) -> int | None:
         match = _CHUNK_HEAD.match(self._buffer)
@@ -142,14 +143,29 @@ class HttpBody:
     def _get(self, url: SplitResult, authorization: str) -> tuple[int, Message]:
         self.close()
         self._buffer = b""
-        self._connect(url)
+        self._connection = connection = Connection(url, self._options, self._until, self._interruption)
         host, target = host_of(url), target_of(url)
         lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "User-Agent: edgeseg", "Accept: */*"]
         if authorization:
             lines.append(f"Authorization: {authorization}")
-        self._send("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
-        while b"\r\n\r\n" not in self._buffer:
-            more = self._receive(self._until)
+        connection.send("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"), self._until)
+        head = self._read_head(connection)
+        line, _, rest = head.partition(b"\n")
+        match = re.match(rb"HTTP/1\.[01] (\d{3})\b", line)
+        if match is None:
+            raise SourceError("the server does not answer in HTTP")
+        try:
+            headers: Message = http.client.parse_headers(io.BytesIO(_named_lines(rest) + b"\r\n"))
+        except (http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+            why = error if isinstance(error, http.client.HTTPException) else "it is no head of HTTP"
+            raise SourceError(f"the server's answer cannot be read: {why}") from None
+        return int(match[1]), headers
+
+    def _read_head(self, connection: Connection) -> bytes:
+        searched = 0
+        while (end := _END_OF_HEAD.search(self._buffer, searched)) is None:
+            searched = max(0, len(self._buffer) - _LONGEST_END)
+            more = connection.receive(self._until)
             if more is None:
                 raise SourceError("the server does not answer in time")
             if not more:
@@ -157,118 +173,13 @@ class HttpBody:
             self._buffer += more
             if len(self._buffer) > _MOST_HEAD_BYTES:
                 raise SourceError("the server's answer has no end of its head; is it an HTTP server?")
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
-        line, _, rest = head.partition(b"\r\n")
-        match = re.match(rb"HTTP/1\.[01] (\d{3})\b", line)
-        if match is None:
-            raise SourceError("the server does not answer in HTTP")
-        try:
-            headers: Message = http.client.parse_headers(io.BytesIO(rest + b"\r\n\r\n"))
-        except (http.client.HTTPException, ValueError, LookupError, TypeError) as error:
-            why = error if isinstance(error, http.client.HTTPException) else "it is no head of HTTP"
-            raise SourceError(f"the server's answer cannot be read: {why}") from None
-        return int(match[1]), headers
+        head, self._buffer = self._buffer[: end.start()], self._buffer[end.end() :]
+        return head
 
-    def _connect(self, url: SplitResult) -> None:
-        host, port = url.hostname or "", port_of(url)
-        addresses = resolve(host, port, self._until, self._interruption)
-        problem = ""
-        for number, (family, address) in enumerate(addresses):
-            now = time.monotonic()
-            # An address that never answers must leave time for the next one.
-            until = now + (self._until - now) / (len(addresses) - number)
-            problem = self._reach(family, address, until)
-            if not problem:
-                break
-            self.close()
-        if self._socket is None:
-            raise SourceError(f"cannot connect to {host}:{port}: {problem}")
-        if url.scheme == "https":
-            self._encrypt(host)
 
-    def _reach(self, family: int, address: tuple[object, ...], until: float) -> str:
-        """Connects. Returns the reason if that fails, else an empty string."""
-        try:
-            self._socket = plain = socket.socket(family, socket.SOCK_STREAM)
-            plain.setblocking(False)
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW_BYTES)
-            plain.connect(address)
-        except BlockingIOError:
-            if not self._wait(select.POLLOUT, until):
-                return "it does not answer in time"
-            error = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            return _why(OSError(error, "")) if error else ""
-        except OSError as error:
-            return _why(error)
-        return ""
-
-    def _encrypt(self, host: str) -> None:
-        try:
-            if "ca" in self._options:
-                check_regular(self._options["ca"])
-            context = ssl.create_default_context(cafile=self._options.get("ca"))
-        except OSError as error:
-            raise SourceError(
-                f"cannot read the certificates {self._options.get('ca')}: {_why(error)}"
-            ) from None
-        if self._options.get("verify") == "0":
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        try:
-            wrapped = context.wrap_socket(
-                self._open_socket(), server_hostname=host, do_handshake_on_connect=False
-            )
-            self._socket = wrapped
-            while True:
-                try:
-                    return wrapped.do_handshake()
-                except ssl.SSLWantReadError:
-                    good = self._wait(select.POLLIN, self._until)
-                except ssl.SSLWantWriteError:
-                    good = self._wait(select.POLLOUT, self._until)
-                if not good:
-                    raise SourceError(f"{host} does not finish the TLS handshake in time")
-        except ssl.SSLCertVerificationError as error:
-            raise SourceError(
-                f"the certificate of {host} is not trusted ({error.verify_message}); give its authority's"
-                " certificate with #ca=FILE, or #verify=0 to trust anyone"
-            ) from None
-        except OSError as error:
-            raise SourceError(f"no TLS with {host}: {_why(error)}") from None
-        except ValueError:  # an invalid name, such as one that begins with a dot
-            raise SourceError(f"no TLS with {printable(host)}: it is no host name") from None
-
-    def _send(self, data: bytes) -> None:
-        while data:
-            try:
-                data = data[self._open_socket().send(data) :]
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                if not self._wait(select.POLLOUT, self._until):
-                    raise SourceError("the server takes no request in time") from None
-            except OSError as error:
-                raise SourceError(f"the connection broke: {_why(error)}") from None
-
-    def _receive(self, until: float) -> bytes | None:
-        while True:
-            try:
-                return self._open_socket().recv(_CHUNK_BYTES)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                good = self._wait(select.POLLIN, until)
-            except ssl.SSLWantWriteError:
-                good = self._wait(select.POLLOUT, until)
-            except OSError as error:
-                raise SourceError(f"the connection broke: {_why(error)}") from None
-            if not good:
-                return None
-
-    def _wait(self, events: int, until: float) -> bool:
-        ready = select.poll()
-        ready.register(self._open_socket(), events)
-        return bool(self._interruption.wait_ready(ready, until))
-
-    def _open_socket(self) -> socket.socket:
-        if self._socket is None:
-            raise SourceError("the connection is closed")
-        return self._socket
+def _named_lines(lines: bytes) -> bytes:
+    """The lines that have a header's name, each directly before its colon."""
+    return _LINE_WITHOUT_NAME.sub(b"", _BLANK_BEFORE_COLON.sub(rb"\1:", lines + b"\r\n"))
 
 
 def _answer(challenge: str, url: SplitResult, user: str, password: str) -> str:
@@ -282,9 +193,3 @@ def _answer(challenge: str, url: SplitResult, user: str, password: str) -> str:
 
 def _server(url: SplitResult) -> tuple[str, str | None, int]:
     return url.scheme, url.hostname, port_of(url)
-
-
-def _why(error: OSError) -> str:
-    if error.errno and not isinstance(error, ssl.SSLError):
-        return error.strerror or os.strerror(error.errno)
-    return str(getattr(error, "reason", "") or error)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from edgeseg.core.errors import SourceError
 from edgeseg.runtime.sources import open_source
-from edgeseg.runtime.sources.http import body as http_body
+from edgeseg.runtime.sources.http import connection
+from edgeseg.runtime.sources.http.body import HttpBody
 from edgeseg.runtime.sources.http.digest import digest_answer
 from edgeseg.runtime.sources.http.mjpeg import MjpegSource
 from edgeseg.runtime.sources.http.resolve import resolve
@@ -23,41 +28,54 @@ SOON = LiveOptions(open_timeout_s=3, read_timeout_s=3, first_pause_s=0.01, most_
 
 
 class Answers:
-    """Puts answers in a server's place, one for each connection; the last again and again."""
+    """A server that gives answers, one for each connection; the last again and again. All names lead to it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.data: list[bytes] = [b""]
         self.requests: list[bytes] = []
-        self.addresses: list[str] = []
-        monkeypatch.setattr(http_body.HttpBody, "_connect", lambda body, url: self._connect(body, url))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _connect(self, body: Any, url: Any) -> None:
-        answers = self
+    def __enter__(self) -> Answers:
+        return self
 
-        class Wire(socket.socket):
-            def send(self, data: Any, *flags: int) -> int:
-                answers.requests.append(bytes(data))
-                return len(data)
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
-        ours, theirs = socket.socketpair()
-        data = self.data.pop(0) if len(self.data) > 1 else self.data[0]
-        self.addresses.append(url.geturl())
+    @property
+    def addresses(self) -> list[Any]:
+        """What a lookup of any name finds."""
+        return [(socket.AF_INET, self._listener.getsockname())]
 
-        def serve() -> None:
-            with theirs:
-                try:
-                    theirs.sendall(data)
-                except OSError:  # the client has heard enough
-                    return
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # the end
+                return
+            with client:
+                request = b""
+                while not request.endswith(b"\r\n\r\n") and (more := client.recv(1 << 16)):
+                    request += more
+                if not request:  # the client has given up before it asked
+                    continue
+                self.requests.append(request)
+                with contextlib.suppress(OSError):  # the client has heard enough
+                    client.sendall(self.data.pop(0) if len(self.data) > 1 else self.data[0])
 
-        threading.Thread(target=serve, daemon=True).start()
-        body._socket = Wire(fileno=ours.detach())
-        body._socket.setblocking(False)
+
+@contextlib.contextmanager
+def answering() -> Iterator[Answers]:
+    with Answers() as answers, pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(connection, "resolve", lambda *args: answers.addresses)
+        yield answers
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    return Answers(monkeypatch)
+def answers() -> Iterator[Answers]:
+    with answering() as answers:
+        yield answers
 
 
 def what_is_said(answers: Answers, *data: bytes, url: str = "http://joe:geheim@camera/") -> str:
@@ -179,6 +197,55 @@ def test_chunks_that_are_none(answers: Answers, chunks: bytes, message: str) -> 
     assert message in what_is_said(answers, CHUNKED + chunks)
 
 
+KIND = b"Content-Type: multipart/x-mixed-replace; boundary=b\r\n"
+JPEG = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (16, 24, 3), np.uint8))[1].tobytes()
+PART = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(JPEG), JPEG)
+
+
+def images_of(answers: Answers) -> int:
+    """How many images a stream has, those included that were skipped for newer ones."""
+    source, shapes = MjpegSource(parse("http://camera/"), SOON, Interruption()), []
+
+    def read_all() -> None:
+        while (frame := source.read()) is not None:
+            shapes.append(frame.shape)
+
+    with pytest.raises(SourceError, match="the server ended the stream"):
+        read_all()
+    assert set(shapes) == {(16, 24, 3)}
+    return len(shapes) + source.dropped
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        # The HTTP server of many cheap cameras: github.com/home-assistant/core/issues/14960
+        b"Server: GoaHead\r\nTue, 12 Jun 2012 01:56:34 GMT\r\n" + KIND,
+        b"Tue, 12 Jun 2012 01:56:34 GMT\r\n ; boundary=other\r\n" + KIND,
+        b": nothing\r\n" + KIND,
+        b"Server : a blank before the colon\r\n" + KIND,
+        KIND.replace(b":", b" \t:"),
+        b"Server: a\x01b\xff\r\n" + KIND,
+        (b"Server: lines end as in files\r\n" + KIND).replace(b"\r\n", b"\n"),
+        b"Transfer-Encoding: identity\r\n" + KIND,
+        # Lengths of the whole, which a stream does not have: github.com/mylisabox/flutter_mjpeg/issues/41
+        b"Content-Length: 0\r\n" + KIND,
+        b"Content-Length: -1\r\n" + KIND,
+        b"Content-Length: endless\r\n" + KIND,
+        b"Content-Length: 99\r\nContent-Length: 98\r\n" + KIND,
+    ],
+)
+def test_heads_that_break_the_rules_and_cameras_send(answers: Answers, head: bytes) -> None:
+    end = b"\r\n" if b"\r\n" in head else b"\n"
+    answers.data = [b"HTTP/1.1 200" + end + head + end + PART * 2]
+    assert images_of(answers) == 2
+
+
+def test_chunks_that_follow_each_other_without_an_end_of_line(answers: Answers) -> None:
+    answers.data = [CHUNKED + (b"%x\r\n" % len(PART) + PART) * 2]
+    assert images_of(answers) == 2
+
+
 @pytest.mark.parametrize(
     "challenge",
     [
@@ -225,7 +292,7 @@ def test_a_host_that_is_no_name(answers: Answers) -> None:
 @pytest.mark.parametrize("name", ["a\x00b", "a" * 300, ".", "a..b", "\udc80", ""])
 def test_a_name_that_cannot_be_looked_up(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError):
-        http_body.HttpBody(f"https://{name}.invalid./", {}, 20.0, Interruption())
+        HttpBody(f"https://{name}.invalid./", {}, 20.0, Interruption())
     with pytest.raises(SourceError, match="cannot resolve"):
         resolve(name + ".invalid", 80, time.monotonic() + 20, Interruption())
     assert "Traceback" not in capfd.readouterr().err
@@ -233,16 +300,16 @@ def test_a_name_that_cannot_be_looked_up(name: str, capfd: pytest.CaptureFixture
 
 def test_a_tls_name_that_is_none(mjpeg_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = [(socket.AF_INET, ("127.0.0.1", mjpeg_server.port))]
-    monkeypatch.setattr(http_body, "resolve", lambda *args: addresses)
+    monkeypatch.setattr(connection, "resolve", lambda *args: addresses)
     with pytest.raises(SourceError, match=r"no TLS with \.a: it is no host name"):
-        http_body.HttpBody("https://.a/", {}, 20.0, Interruption())
+        HttpBody("https://.a/", {}, 20.0, Interruption())
 
 
 def test_a_family_of_addresses_that_this_machine_lacks(
     mjpeg_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = [(999, ("::", 1)), (socket.AF_INET, ("127.0.0.1", mjpeg_server.port))]
-    monkeypatch.setattr(http_body, "resolve", lambda *args: addresses)
+    monkeypatch.setattr(connection, "resolve", lambda *args: addresses)
     with open_source("http://camera/", SOON) as source:
         assert source.read() is not None
 
@@ -299,8 +366,7 @@ HEADS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(status=st.integers(0, 999), heads=HEADS, body=st.binary(max_size=200))
 def test_any_answer_is_data(status: int, heads: list[tuple[str, bytes]], body: bytes) -> None:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        answers = Answers(monkeypatch)
+    with answering() as answers:
         lines = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in heads)
         answers.data = [b"HTTP/1.1 %03d x\r\n" % status + lines + b"\r\n" + body]
         what_is_said(answers, answers.data[0])
@@ -323,5 +389,5 @@ PIECES = st.binary(max_size=80) | st.sampled_from(
 @settings(max_examples=100, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12), chunked=st.booleans())
 def test_any_body_is_data(pieces: list[bytes], chunked: bool) -> None:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        what_is_said(Answers(monkeypatch), (CHUNKED if chunked else STREAM) + b"".join(pieces))
+    with answering() as answers:
+        what_is_said(answers, (CHUNKED if chunked else STREAM) + b"".join(pieces))

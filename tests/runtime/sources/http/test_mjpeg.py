@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -17,12 +18,11 @@ import simplejpeg
 from edgeseg.core.errors import SourceError
 from edgeseg.core.images.bounds import PixelBudget
 from edgeseg.runtime.sources import open_source
-from edgeseg.runtime.sources.http import body as http_body
-from edgeseg.runtime.sources.http import mjpeg
-from edgeseg.runtime.sources.http import resolve as resolving
+from edgeseg.runtime.sources.http import connection, mjpeg
+from edgeseg.runtime.sources.http.body import HttpBody
 from edgeseg.runtime.sources.http.digest import digest_answer
 from edgeseg.runtime.sources.http.resolve import resolve
-from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
+from edgeseg.runtime.sources.live import Interrupted, Interruption, LiveOptions, LiveSource
 from edgeseg.runtime.sources.uri import parse
 
 pytestmark = pytest.mark.timeout(60)
@@ -140,10 +140,9 @@ def test_rubbish_in_place_of_images_is_corrupt_once_there_was_a_frame(mjpeg_serv
         frame = read_until(source, lambda source, frame: source.frame_fault == "corrupt")
         assert frame.shape == (48, 64, 3)
         assert not frame.any()
-    with open_source(mjpeg_server.url, SOON) as source:
-        inner = source._inner
-        with pytest.raises(SourceError, match=r"no whole frame|sends no images that can be decoded"):
-            inner.read()
+    first = mjpeg.MjpegSource(parse(mjpeg_server.url), SOON, Interruption())
+    with first, pytest.raises(SourceError, match=r"no whole frame|sends no images that can be decoded"):
+        first.read()
 
 
 def scene(number: int, size_hw: tuple[int, int]) -> np.ndarray:
@@ -305,6 +304,34 @@ def test_what_a_server_answers_instead_is_said(
         open_source(mjpeg_server.url, SOON)
 
 
+def test_a_head_that_trickles_in_is_no_answer() -> None:
+    """A server that sends a line now and then keeps any read alive, but does not answer."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def trickle() -> None:
+        client, _ = listener.accept()
+        with client, contextlib.suppress(OSError):  # the client has gone
+            client.recv(4096)
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                client.sendall(b"A: b\r\n")
+                time.sleep(0.02)
+
+    with listener:
+        threading.Thread(target=trickle, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(SourceError, match="the server does not answer in time"):
+            HttpBody(url, {}, 0.5, Interruption())
+
+
+def test_an_opening_that_waits_ends_when_interrupted(mjpeg_server: Any) -> None:
+    mjpeg_server.mute = True
+    interruption = Interruption()
+    threading.Timer(0.1, interruption.set).start()
+    with pytest.raises(Interrupted):
+        HttpBody(mjpeg_server.url, {}, 50, interruption)
+
+
 def test_what_is_no_http_and_what_is_not_there() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
@@ -323,7 +350,7 @@ def test_what_is_no_http_and_what_is_not_there() -> None:
 
 def test_a_name_that_takes_too_long_to_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr(resolving.socket, "getaddrinfo", lambda *args, **options: released.wait(30) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: released.wait(30) and [])
     with pytest.raises(SourceError, match=r"the name cam\.local is not resolved in time"):
         resolve("cam.local", 80, time.monotonic() + 0.2, Interruption())
     released.set()
@@ -342,7 +369,7 @@ def test_the_second_address_is_tried_where_the_first_does_not_answer(
     address = closed.getsockname()
     closed.close()
     addresses = [(socket.AF_INET, address), (socket.AF_INET, ("127.0.0.1", mjpeg_server.port))]
-    monkeypatch.setattr(http_body, "resolve", lambda *args: addresses)
+    monkeypatch.setattr(connection, "resolve", lambda *args: addresses)
     with open_source("http://cam.local/stream.mjpg", QUICK) as source:
         assert source.read() is not None
 
