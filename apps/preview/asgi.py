@@ -15,7 +15,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 UNKNOWN_LENGTH = -1
 
-_BODY_SECONDS = 5.0
+BODY_SECONDS = 5.0
+"""Time for a body to come."""
+
 _MOST_QUERY_FIELDS = 20
 _MOST_BRACKETS = 8
 _PIECE_BYTES = 64 << 10
@@ -167,7 +169,7 @@ async def read_body(receive: Receive, most_bytes: int) -> bytes:
                 return bytes(body)
 
     try:
-        return await asyncio.wait_for(read(), _BODY_SECONDS)
+        return await asyncio.wait_for(read(), BODY_SECONDS)
     except asyncio.TimeoutError:
         raise BadRequestError(408, "the request did not arrive in time") from None
 

@@ -26,8 +26,10 @@ READ_COST = 128
 REQUEST_COST = 1 << 10
 """The extra cost of a request, in bytes."""
 
+IDLE_SECONDS = 8.0
+"""Time for a whole request to come, and for its last data to be read."""
+
 _CONNECTION_COST = 2 << 10
-_IDLE_SECONDS = 8.0
 _BESIDE_VIEWERS = 48
 # In bytes a second. A page's WebSocket sends thirty messages of twenty bytes; a browser opens six connections.
 _PER_CONNECTION = (64 << 10, 128 << 10)
@@ -116,7 +118,7 @@ class Connections:
         self._forget_closed()
         now = time.monotonic()
         for connection in self._open.values():
-            if not connection.answering and now - connection.idle_since > _IDLE_SECONDS:
+            if not connection.answering and now - connection.idle_since > IDLE_SECONDS:
                 cut(connection.transport)
         for address in [address for address, allowance in self._allowances.items() if allowance.full]:
             del self._allowances[address]

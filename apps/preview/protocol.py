@@ -149,7 +149,7 @@ def _is_server_error(record: logging.LogRecord) -> bool:
 
 
 def _is_handshake(scope: Scope) -> bool:
-    """Returns True if the WebSocket library accepts a request. Its own refusal would bypass the gate."""
+    """Returns True if the WebSocket library accepts a request. Its own refusal would bypass the access control."""
     from websockets.datastructures import Headers
     from websockets.http11 import Request
     from websockets.server import ServerProtocol

@@ -58,7 +58,7 @@ def test_the_digest_is_of_the_images_for_the_ranges() -> None:
     assert digest(0, 1, 2, 3) != digest(0, 1, 4, 3)
 
 
-def test_a_images_digest_knows_its_shape() -> None:
+def test_an_images_digest_knows_its_shape() -> None:
     frame = image(0).frame_bgr
     assert image_sha256(frame) == image_sha256(frame.copy())
     assert image_sha256(frame) == image_sha256(np.asfortranarray(frame))

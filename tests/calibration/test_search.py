@@ -221,7 +221,7 @@ def test_pareto_keeps_what_nothing_beats() -> None:
     assert pareto([(90.0, 1.0), (90.0, 0.4)]) == [(90.0, 0.4)], "of one share the least loss alone"
 
 
-def test_the_plot_is_a_image(search: Search, narrow: Ranges, tmp_path: Path) -> None:
+def test_the_plot_is_an_image(search: Search, narrow: Ranges, tmp_path: Path) -> None:
     import cv2
 
     write_plot(tmp_path / "search.png", search(narrow), "tensorrt", BUDGET, CLASS_BUDGET)

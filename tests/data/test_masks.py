@@ -91,7 +91,7 @@ def test_masks_that_are_cut_or_of_a_form_that_loses_classes(
         read_mask(path, labels)
 
 
-def test_a_image_that_was_cut_is_refused_though_it_has_an_end(tmp_path: Path) -> None:
+def test_an_image_that_was_cut_is_refused_though_it_has_an_end(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
     whole = path.read_bytes()

@@ -26,7 +26,7 @@ _NOWHERE = ("http://[", "http://127.0.0.1:99999/")
 def thin(bench: Bench) -> Outcome:
     """A link that becomes too thin: each image comes a little later than the one before."""
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, thin_link(server.port, 512) as link:
-        enough = len(server._part(0)) * _FPS
+        enough = len(server.part_of(0)) * _FPS
 
         def narrow() -> None:
             link.bytes_a_second = enough / 2
@@ -48,7 +48,7 @@ def thin(bench: Bench) -> Outcome:
 def gap(bench: Bench) -> Outcome:
     """A network that stands still. What is taken meanwhile has a size of its own, by which it is known."""
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, thin_link(server.port) as link:
-        enough = len(server._part(0)) * _FPS
+        enough = len(server.part_of(0)) * _FPS
 
         def release() -> None:
             link.bytes_a_second = _FASTER * enough

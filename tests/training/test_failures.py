@@ -107,7 +107,7 @@ def test_crops_without_a_label_end_it(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_image_that_goes_bad_in_an_epoch_is_named(data: Path, workers: int) -> None:
+def test_an_image_that_goes_bad_in_an_epoch_is_named(data: Path, workers: int) -> None:
     dataset = VocDataset(data, "train")
     images = TrainingImages(dataset, Augmentation(crop_hw=(8, 8)))
     loader = training_batches(images, EpochBatches(Draw(4, 2, 0), 0, 1), workers)

@@ -124,6 +124,7 @@ class Run:
 
     Attributes:
         server: which watches it.
+        messages: what the server prints.
         lost: whether the source is away: there are beats then, and no frames.
         slowest_write_seconds: of the sinks.
         writes: so far.
@@ -133,7 +134,7 @@ class Run:
         self, options: PreviewOptions, numbers: tuple[int, ...] = (0,), size_hw: tuple[int, int] = (120, 160)
     ):
         self.recording = Recording()
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.lost = False
         self.status_hangs = threading.Event()
         self.status_fails = False
@@ -147,7 +148,7 @@ class Run:
         self._ending = threading.Event()
         self._paused = threading.Event()
         self._captured_at = now()
-        self.server = PreviewServer(options, LABELS, self.status, self.recording, self.said.append)
+        self.server = PreviewServer(options, LABELS, self.status, self.recording, self.messages.append)
         self._sinks: list[Sink] = [self.server.sink(number) for number in numbers]
         self._thread = threading.Thread(target=self._play, daemon=True)
 

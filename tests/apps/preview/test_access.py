@@ -1,4 +1,4 @@
-"""The preview's gate, tried over real connections."""
+"""The preview's access control, tried over real connections."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_what_another_site_embeds_is_refused_and_what_it_links_to_is_not(run: An
 
 
 @pytest.mark.parametrize(
-    "path", ["", "page.css", "status", "metrics", "nothing", "../options.py", "%2e%2e/gate.py"]
+    "path", ["", "page.css", "status", "metrics", "nothing", "../options.py", "%2e%2e/access.py"]
 )
 def test_every_answer_is_guarded_and_names_no_software(run: Any, path: str) -> None:
     answer = httpx.get(run.server.url + path)

@@ -451,7 +451,7 @@ def test_one_connection_that_asks_without_end_is_told_to_wait(server: Server) ->
 def test_a_body_that_does_not_come_is_waited_for_a_while(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeseg.apps.preview.asgi._BODY_SECONDS", 0.2)
+    monkeypatch.setattr("edgeseg.apps.preview.asgi.BODY_SECONDS", 0.2)
     assert server.ask(post(b"{", b"Content-Length: 9\r\n"))[0] == 408
 
 

@@ -220,7 +220,7 @@ def test_a_connection_that_falls_silent_is_told(run: Any, open_page: Callable[..
     wait_for_state(page, "live")
 
 
-def test_a_image_that_stands_still_loses_its_mask_with_the_connection_and_has_it_again(
+def test_an_image_that_stands_still_loses_its_mask_with_the_connection_and_has_it_again(
     make_run: Callable[..., Any], make_output: Callable[..., Any], open_page: Callable[..., Any]
 ) -> None:
     run = make_run().begin(playing=False)

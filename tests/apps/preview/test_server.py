@@ -75,8 +75,8 @@ def test_ipv6_works_too(make_run: Callable[..., Any]) -> None:
 def test_the_link_is_told_once_and_its_token_only_where_it_was_made_up(make_run: Callable[..., Any]) -> None:
     token = "0123456789abcdef"
     made_up, given = make_run(token=token, generated=True).begin(), make_run(token=token).begin()
-    assert made_up.said == [f"preview: {made_up.server.url}?token={token}"]
-    assert given.said == [f"preview: {given.server.url}"]
+    assert made_up.messages == [f"preview: {made_up.server.url}?token={token}"]
+    assert given.messages == [f"preview: {given.server.url}"]
     assert token not in made_up.server.url
 
 
@@ -216,7 +216,7 @@ def test_where_nothing_records_there_is_no_switch(labels: Any, make_status: Call
 
 def test_a_request_that_never_ends_is_cut_off(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One whose head does not come, and one of 40 kB of headers."""
-    monkeypatch.setattr("edgeseg.apps.preview.connections._IDLE_SECONDS", 1.0)
+    monkeypatch.setattr("edgeseg.apps.preview.connections.IDLE_SECONDS", 1.0)
     with (
         connected(run.server.url, b"GET / HTTP/1.1\r\nHost: local") as raw,
         pytest.raises(ConnectionResetError),

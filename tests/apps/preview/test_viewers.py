@@ -265,7 +265,7 @@ def test_without_viewers_nothing_is_encoded(
     assert run.slowest_write_seconds < QUICK_SECONDS
 
 
-def test_a_image_is_encoded_once_for_all(
+def test_an_image_is_encoded_once_for_all(
     make_run: Callable[..., Any], make_output: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run().begin(playing=False)

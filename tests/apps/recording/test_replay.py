@@ -243,7 +243,7 @@ def test_the_milliseconds_are_of_stages_and_frames() -> None:
     assert ms.summary()["inference"]["p99"] == pytest.approx(2.98)
 
 
-def test_a_image_shows_where_they_differ(three_labels: LabelMap) -> None:
+def test_an_image_shows_where_they_differ(three_labels: LabelMap) -> None:
     comparison = Comparison(3, keep=1)
     frame = np.full((200, 300, 3), 90, np.uint8)
     before, after = np.zeros((200, 300), np.uint8), np.zeros((200, 300), np.uint8)

@@ -98,7 +98,7 @@ def test_small_and_thin_images(size_hw: tuple[int, int], open_segmenter: OpenSeg
         np.testing.assert_array_equal(classes, class_id)
 
 
-def test_a_image_of_one_tile_is_a_frame(
+def test_an_image_of_one_tile_is_a_frame(
     open_segmenter: OpenSegmenter, tiled: Tiled, image_of: ImageOf
 ) -> None:
     image_bgr = image_of((64, 96))
@@ -198,7 +198,7 @@ def test_pixels_without_data_are_void_and_empty_tiles_are_not_inferred(
     assert counting.calls == report.tiles - report.empty_tiles
 
 
-def test_a_image_without_any_data_is_all_void(open_segmenter: OpenSegmenter, tiled: Tiled) -> None:
+def test_an_image_without_any_data_is_all_void(open_segmenter: OpenSegmenter, tiled: Tiled) -> None:
     classes, report = tiled(open_segmenter(), WholeImage(np.zeros((70, 90, 4), np.uint8)), None, 8)
     np.testing.assert_array_equal(classes, VOID)
     assert report.empty_tiles == report.tiles

@@ -199,7 +199,7 @@ def test_it_decodes_into_memory_that_is_given(image: np.ndarray) -> None:
     assert decode(data, into=other).frame is not other
 
 
-def test_no_part_of_the_project_decodes_a_image_by_itself() -> None:
+def test_no_part_of_the_project_decodes_an_image_by_itself() -> None:
     root = Path(__file__).resolve().parents[3]
     calls = ("cv2.imread(", "cv2.imdecode(", "Image.open(")
     parts = ("core", "runtime", "apps", "data", "calibration", "export", "training", "models")

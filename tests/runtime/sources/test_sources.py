@@ -245,7 +245,7 @@ def test_a_truncated_image_is_named(tmp_path: Path, suffix: str) -> None:
             source.read()
 
 
-def test_a_image_that_vanishes_is_named(tmp_path: Path) -> None:
+def test_an_image_that_vanishes_is_named(tmp_path: Path) -> None:
     with open_source(make_images(tmp_path)) as source:
         os.remove(tmp_path / "p0.png")
         with pytest.raises(SourceError, match=r"cannot read the image .*p0\.png: No such file"):

@@ -166,7 +166,7 @@ class MjpegServer:
         number = 0
         while not self._ending.is_set():
             if not self.stall:
-                data = self._part(number)
+                data = self.part_of(number)
                 client.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n" if self.chunked else data)
                 number += 1
             time.sleep(1 / self.fps)
@@ -196,7 +196,8 @@ class MjpegServer:
         wanted = md5(f"{first}:abc:{got['nc']}:{got['cnonce']}:auth:{second}")
         return got["response"] == wanted and got["username"] == user
 
-    def _part(self, number: int) -> bytes:
+    def part_of(self, number: int) -> bytes:
+        """The bytes of a frame's part, its head included."""
         data = self.part(number) if self.part is not None else self._jpeg(number)
         length = f"Content-Length: {len(data)}\r\n" if self.with_length else ""
         return f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n{length}\r\n".encode() + data + b"\r\n"

@@ -58,7 +58,7 @@ def test_lines_that_end_unix_like_and_what_comes_before_the_first_part() -> None
 
 
 @pytest.mark.parametrize("step", [1, 64, 10**6])
-def test_a_image_without_its_end_and_length_ends_at_the_next_delimiter(step: int) -> None:
+def test_an_image_without_its_end_and_length_ends_at_the_next_delimiter(step: int) -> None:
     cut = IMAGES[1][:-40]
     found, _ = parse(stream([IMAGES[0], cut, IMAGES[2]], False), step)
     assert [jpeg.find_end(data) > 0 for data in found] == [True, False, True]
