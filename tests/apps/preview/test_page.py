@@ -351,6 +351,10 @@ def test_it_fits_every_screen_in_both_schemes(
     )
     wait_for_state(page, "live")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    values = page.locator("#facts dd").evaluate_all(
+        "all => all.map((each) => each.clientWidth / each.parentElement.clientWidth)"
+    )
+    assert min(values) > 0.3, "a sink's long name leaves room for the values"
     brightness = page.evaluate("getComputedStyle(document.body).backgroundColor")
     red = int(brightness.split("(")[1].split(",")[0])
     assert (red > 200) == (scheme == "light")
