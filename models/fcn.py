@@ -6,19 +6,25 @@ from pool4; FCN-8s repeats this with pool3. Each stage is trained from the one b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import CheckpointError, ModelError
+from . import fcn_googlenet as googlenet
 from .checkpoint import load_state
-from .fcn_trunks import alexnet, vgg16
+from .fcn_trunks import Trunk, alexnet, vgg16
 from .fixed_upsampling import FixedUpsamplingNetwork
 from .option_checks import check_choice, check_whole
 from .upsampling import TransposedUpsampling, crop_to
 
-_TRUNKS = {"vgg16": vgg16, "alexnet": alexnet}
+_TRUNKS: Mapping[str, Callable[[int], Trunk | googlenet.GoogLeNetTrunk]] = {
+    "vgg16": vgg16,
+    "alexnet": alexnet,
+    "googlenet": googlenet.GoogLeNetTrunk,
+}
+_WITHOUT_SKIPS = {"alexnet": "AlexNet", "googlenet": "GoogLeNet"}
 
 
 class FCN(FixedUpsamplingNetwork):
@@ -26,8 +32,8 @@ class FCN(FixedUpsamplingNetwork):
 
     Args:
         num_classes: the number of classes.
-        backbone: ``vgg16``, or ``alexnet`` for FCN-32s.
-        width: channels of the trunk's first stage, 64 in the paper. The other stages and fc6, fc7 follow it.
+        backbone: ``vgg16``; for FCN-32s also ``alexnet`` or ``googlenet``.
+        width: channels of the trunk's first stage, 64 in the paper. The other layers of the trunk follow it.
 
     Attributes:
         skips: the number of poolings that are added to the scores, deepest first.
@@ -41,11 +47,15 @@ class FCN(FixedUpsamplingNetwork):
         name = f"fcn{self.stride}s"
         check_choice(name, "backbone", backbone, _TRUNKS)
         check_whole(name, "width", width)
-        if backbone == "alexnet" and self.skips:
-            raise ModelError(f"{name} has no AlexNet form: use backbone vgg16, or the network fcn32s")
+        if backbone in _WITHOUT_SKIPS and self.skips:
+            raise ModelError(
+                f"{name} has no {_WITHOUT_SKIPS[backbone]} form: use backbone vgg16, or the network fcn32s"
+            )
         self.num_classes = num_classes
         self.trunk = _TRUNKS[backbone](width)
-        self.stem_prefixes = ("trunk.features.0.",)
+        self.stem_prefixes = tuple(f"trunk.{prefix}" for prefix in self.trunk.stem)
+        if backbone == "googlenet":
+            self.mean, self.std = googlenet.MEAN, googlenet.STD
         self.score = nn.Conv2d(self.trunk.out_channels, num_classes, 1)
         skip_channels = self.trunk.pool_channels[-2 : -2 - self.skips : -1]  # pool4, pool3
         self.skip_scores = nn.ModuleList(nn.Conv2d(channels, num_classes, 1) for channels in skip_channels)

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.vgg import make_layers
 
 from ..core.errors import ModelError
 from .initialisation import he_initialise
+from .vgg import stage_channels, vgg16_features
 
 _STRIDE = 32
 
@@ -26,7 +26,10 @@ class Trunk(nn.Module):
     Attributes:
         pool_channels: channels after each pooling, first to last.
         out_channels: channels of ``fc7``.
+        stem: the prefixes of the first convolution's keys.
     """
+
+    stem = ("features.0.",)
 
     def __init__(
         self, features: nn.Sequential, pool_channels: tuple[int, ...], kernel: int, hidden: int
@@ -86,15 +89,11 @@ def vgg16(width: int = 64) -> Trunk:
     The poolings round odd sizes up, as in Caffe: each stage covers the whole image, and cell i of stride s is
     centred at pixel s·i + (s - 1) / 2, exactly where bilinear upsampling puts it.
     """
-    channels = (width, 2 * width, 4 * width, 8 * width, 8 * width)
-    layers: list[str | int] = []
-    for count, convolutions in zip(channels, (2, 2, 3, 3, 3), strict=True):
-        layers += [count] * convolutions + ["M"]
-    features = make_layers(layers)
+    features = vgg16_features(width, batch_norm=False)
     for layer in features:
         if isinstance(layer, nn.MaxPool2d):
             layer.ceil_mode = True
-    return Trunk(features, channels, kernel=7, hidden=64 * width)
+    return Trunk(features, stage_channels(width), kernel=7, hidden=64 * width)
 
 
 def alexnet(width: int = 64) -> Trunk:

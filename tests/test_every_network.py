@@ -36,6 +36,7 @@ THIN = {
     "fcn16s": {"width": 8},
     "fcn8s": {"width": 8},
     "unet": {"width": 8, "depth": 3},
+    "segnet": {"width": 8},
 }
 """Options that keep a network's form and make it small."""
 
@@ -44,6 +45,7 @@ FORMS = [
     ("lraspp", {"backbone": "efficientnet_lite0"}),
     ("lraspp", {"backbone": "efficientnet_lite0", "fine_skip": True}),
     ("fcn32s", {"backbone": "alexnet", "width": 8}),
+    ("fcn32s", {"backbone": "googlenet", "width": 8}),
     ("deeplabv3", {"backbone": "efficientnet_lite0"}),
     ("deeplabv3", {"backbone": "resnet50"}),
     ("unet", {"width": 8, "depth": 2, "padding": "valid"}),

@@ -132,6 +132,7 @@ DEFAULT_PRESET: Mapping[str, str] = {
     "fcn_resnet50": "torchvision",
     "deeplabv3": "torchvision",
     "unet": "unet-paper",
+    "segnet": "scratch",
 }
 
 

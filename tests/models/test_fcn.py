@@ -138,20 +138,23 @@ class TestSizes:
     def test_small_images_go_through(self, name: str, size_hw: tuple[int, int]) -> None:
         assert build(name, width=1)(image(*size_hw)).shape == (1, CLASSES, *size_hw)
 
+    @pytest.mark.parametrize("backbone", ["alexnet", "googlenet"])
+    @pytest.mark.parametrize("size_hw", [(1, 1), (9, 40)])
     @torch.no_grad()
-    def test_small_images_go_through_alexnet(self) -> None:
-        assert build("fcn32s", width=1, backbone="alexnet")(image(9, 40)).shape == (1, CLASSES, 9, 40)
+    def test_small_images_go_through_other_trunks(self, backbone: str, size_hw: tuple[int, int]) -> None:
+        assert build("fcn32s", width=1, backbone=backbone)(image(*size_hw)).shape == (1, CLASSES, *size_hw)
 
 
 class TestOptions:
-    def test_alexnet_is_for_32s_alone(self) -> None:
+    @pytest.mark.parametrize(("backbone", "title"), [("alexnet", "AlexNet"), ("googlenet", "GoogLeNet")])
+    def test_trunks_without_skips_are_for_32s_alone(self, backbone: str, title: str) -> None:
         with pytest.raises(
-            ModelError, match="fcn8s has no AlexNet form: use backbone vgg16, or the network fcn32s"
+            ModelError, match=f"fcn8s has no {title} form: use backbone vgg16, or the network fcn32s"
         ):
-            build("fcn8s", backbone="alexnet")
+            build("fcn8s", backbone=backbone)
 
     def test_an_unknown_backbone_lists_the_known(self) -> None:
-        with pytest.raises(ModelError, match="backbone 'resnet'; expected one of vgg16, alexnet"):
+        with pytest.raises(ModelError, match="backbone 'resnet'; expected one of vgg16, alexnet, googlenet"):
             build("fcn32s", backbone="resnet")
 
     @pytest.mark.parametrize("width", [0, -1, 1.5, "64", True])

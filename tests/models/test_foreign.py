@@ -169,6 +169,7 @@ class TestNames:
                             "decoder.bn.running_var": "classifier.2.running_var",
                             "segmentation_head.0.bias": "classifier.4.bias"}),
             ("fcn8s", {"width": 4}, {"encoder.features.0.weight": "trunk.features.0.weight"}),
+            ("segnet", {"width": 4}, {"encoder.features.1.bias": "features.1.bias"}),
             # mmsegmentation
             ("fcn_resnet50", {}, {"backbone.conv1.weight": "backbone.conv1.weight",
                                   "decode_head.convs.0.conv.weight": "classifier.0.weight",
@@ -185,6 +186,11 @@ class TestNames:
             # torchvision's classifiers
             ("lraspp", {}, {"features.12.block.3.0.weight": "backbone.12.block.3.0.weight"}),
             ("fcn_resnet18", {}, {"conv1.weight": "trunk.0.weight", "bn1.bias": "trunk.1.bias"}),
+            ("fcn32s", {"width": 4, "backbone": "googlenet"}, {
+                            "conv1.conv.weight": "trunk.conv1.conv.weight",
+                            "inception3a.branch2.0.bn.running_var": "trunk.inception3a.branch2.0.bn.running_var"}),
+            ("segnet", {"width": 4}, {"features.0.weight": "features.0.weight",
+                                      "features.41.running_mean": "features.41.running_mean"}),
             ("fcn32s", {"width": 4}, {"classifier.0.bias": "trunk.fc6.bias", "classifier.3.bias": "trunk.fc7.bias"}),
         ],
     )  # fmt: skip

@@ -13,11 +13,11 @@ from threading import Thread
 import pytest
 import torch
 from edgeseg.core.errors import CheckpointError, MissingDependencyError
-from edgeseg.models import official, registry
+from edgeseg.models import imagenet, official, registry
 from edgeseg.models.imagenet import imagenet_weights
 from edgeseg.models.initial import initial_weights
 from edgeseg.models.starting import start_from
-from torchvision.models import resnet18
+from torchvision.models import get_model_weights, resnet18
 from torchvision.models._api import Weights, WeightsEnum
 
 LITE = {"backbone": "efficientnet_lite0"}
@@ -71,6 +71,31 @@ def test_torchvision_s_are_fetched_once(tmp_path: Path, server: str, monkeypatch
     for file in (tmp_path / "served").iterdir():
         file.unlink()
     imagenet_weights("fcn_resnet18", {})  # from the cache
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "builder"),
+    [
+        ("segnet", {}, "vgg16_bn"),
+        ("fcn32s", {"backbone": "googlenet"}, "googlenet"),
+        ("fcn32s", {}, "vgg16"),
+        ("deeplabv3", {"backbone": "resnet50"}, "resnet50"),
+    ],
+)
+def test_each_trunk_has_its_classifier_s(
+    name: str, options: dict[str, object], builder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"kernel": torch.zeros(1)}
+    asked: list[tuple[str, str]] = []
+
+    def download(builder: str, version: str) -> tuple[dict[str, torch.Tensor], str]:
+        asked.append((builder, version))
+        return state, "https://example.org/weights.pth"
+
+    monkeypatch.setattr(imagenet, "download_official", download)
+    assert imagenet_weights(name, options).state is state
+    assert asked == [(builder, "IMAGENET1K_V1")]
+    assert "IMAGENET1K_V1" in get_model_weights(builder).__members__
 
 
 def test_other_bytes_than_the_published_are_refused(

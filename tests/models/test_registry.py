@@ -19,6 +19,7 @@ def test_the_networks_are_listed_in_order() -> None:
         "fcn_resnet18",
         "fcn_resnet50",
         "unet",
+        "segnet",
         "deeplabv3",
     )
 
