@@ -19,4 +19,5 @@ def vgg16_features(width: int, *, batch_norm: bool) -> nn.Sequential:
     layers: list[str | int] = []
     for multiple, convolutions in STAGES:
         layers += [multiple * width] * convolutions + ["M"]
-    return make_layers(layers, batch_norm=batch_norm)
+    features: nn.Sequential = make_layers(layers, batch_norm=batch_norm)
+    return features
