@@ -14,7 +14,7 @@ from edgeseg.calibration.calibrate import Calibration
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.placement import TARGETS
 from edgeseg.calibration.ranges import measure
-from edgeseg.calibration.record import Plan, Record
+from edgeseg.calibration.record import CalibrationRecord, Plan
 from edgeseg.export.bundle_writer import write_bundle
 from edgeseg.export.graph.half import to_half
 from edgeseg.export.graph.onnx_file import export_graph
@@ -72,6 +72,12 @@ def is_resnet50(name: str, options: dict[str, Any]) -> bool:
     return name == "fcn_resnet50" or options.get("backbone") == "resnet50"
 
 
+def is_judged_in_float16(name: str, options: dict[str, Any]) -> bool:
+    """False for ResNet-50, and for SegNet: rounding swaps nearly equal maxima in the encoder, and the random decoder
+    makes of a value that is put one pixel further a step in the logits."""
+    return name != "segnet" and not is_resnet50(name, options)
+
+
 def form_id(form: tuple[str, dict[str, Any]]) -> str:
     return "-".join([form[0], *(str(v) for k, v in form[1].items() if k not in ("width", "depth"))])
 
@@ -118,7 +124,7 @@ def test_export_verify_and_build(name: str, options: dict[str, Any], views: View
     graphs = variant_graphs(graph, ("fp32", "fp16", "int8"), quantized_whole(Graph(graph), views))
     write_bundle(tmp_path, network, checkpoint.info, graphs, weights_name="random", size_hw=SIZE_HW)
     bundle = Bundle.load(tmp_path)
-    variants = ["fp32"] if is_resnet50(name, options) else ["fp32", "fp16"]
+    variants = ["fp32", "fp16"] if is_judged_in_float16(name, options) else ["fp32"]
     verification = verify(bundle, views, variants=variants)
     assert verification.failures() == ""
     # Writing the bundle has run `int8-cpu` with ONNX Runtime's own kernels, and seen that its logits are finite.
@@ -144,7 +150,7 @@ def quantized_whole(graph: Graph, views: Views) -> Calibration:
     """Everything quantized by what the views show; random weights have no accuracy to keep."""
     preprocess = Preprocessor(SIZE_HW)
     ranges = measure(graph, lambda: (preprocess(view.frame_bgr) for view in views), ("minmax",))
-    record = Record(graph.sha256, "", views.name, "0" * 64, ("0" * 16,), 0, {}, ranges)
+    record = CalibrationRecord(graph.sha256, "", views.name, "0" * 64, ("0" * 16,), 0, {}, ranges)
     plan = Plan("minmax", (), searched=False, budget=0.5, class_budget=1.0, int8_macs=1.0)
     return Calibration(record, dict.fromkeys(TARGETS, plan))
 
