@@ -114,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
                 trainer.run()
             if writer:
                 print_after(trainer)
+            # It holds the group of processes, whose threads have to end before the interpreter does.
+            del trainer
     return 0
 
 

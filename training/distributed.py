@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ def process_group(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        # A network in DistributedDataParallel is in a reference cycle, and holds the group. A thread of the group that
+        # is alive while the interpreter ends may abort the process.
+        gc.collect()
         dist.destroy_process_group()
 
 

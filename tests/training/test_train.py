@@ -122,8 +122,18 @@ def test_two_processes_give_the_loss_of_one(data: Path, tmp_path: Path) -> None:
         "0",
     ]
     assert main(["train", *arguments, "--out", str(tmp_path / "one")]) == 0
+    # A thread of the group that outlives it may abort the process when the interpreter ends.
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys\n"
+        "from edgeseg.cli.main import main\n"
+        "status = main(sys.argv[1:])\n"
+        "threads = {open(f'/proc/self/task/{each}/comm').read() for each in os.listdir('/proc/self/task')}\n"
+        "assert not any('gloo' in each for each in threads), threads\n"
+        "sys.exit(status)\n"
+    )
     together = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "edgeseg.cli",
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script),
          "train", *arguments, "--out", str(tmp_path / "two")],
         capture_output=True, timeout=250, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
