@@ -3,6 +3,9 @@
 ``python -m edgeseg.benchmarks.int8 --data DIR NETWORK=WEIGHTS …`` calibrates each network on the ``train`` split, and
 on ``val`` measures three forms of each target: min-max ranges, the best ranges, and what the search chose. Latencies of
 FP32 and INT8 on the CPU are taken in turn.
+
+With ``--cross-fit K`` it says instead how often the budgets keep on images that the search did not see: K times, the
+images of ``--split`` are split in two, searched on in one part and measured on in the other, and the other way round.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
+from ..calibration.calibrate import Calibration, calibrate
 from ..calibration.graph import Graph
 from ..calibration.images import CalibrationSet, survey
 from ..calibration.judge import Judge, Score
 from ..calibration.placement import TARGETS
 from ..calibration.quantize import quantize
-from ..calibration.search import int8_macs
+from ..calibration.request import CalibrationJob, CalibrationRequest
+from ..calibration.trials import int8_macs
 from ..core.errors import EdgesegError, UsageError
 from ..data.images import VocImages
 from ..export.bundle_writer import write_bundle
@@ -31,6 +35,7 @@ from ..export.graph.variants import variant_graphs
 from ..export.verification.latency import Latencies, latencies_in_turn
 from ..models.pretrained import resolve_weights
 from ..runtime.bundle import Bundle
+from .int8_cross_fit import CrossFit, cross_fit, table
 
 if TYPE_CHECKING:
     from ..models.checkpoint import Checkpoint
@@ -72,31 +77,83 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", type=float, default=0.5)
     parser.add_argument("--class-budget", type=float, default=1.0)
     parser.add_argument("--work", type=Path, metavar="DIR", help="keeps the searches, so that they can go on")
+    parser.add_argument("--no-bias-correction", action="store_true", help="never correct biases")
+    folds = parser.add_argument_group("how often the budgets keep on other images")
+    folds.add_argument("--cross-fit", type=int, metavar="K", help="split the images K times")
+    folds.add_argument("--split", metavar="NAME", help="the images that are split; default: val")
+    folds.add_argument(
+        "--group",
+        metavar="GROUP",
+        help="images of a group stay together: folder, prefix:N or a regular expression; default: runs of ten",
+    )
     args = parser.parse_args(argv)
     try:
+        request = _cross_fit_request(args)
         with ExitStack() as stack:
             work = args.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             for text in args.networks:
                 name, _, weights = text.partition("=")
                 if not weights:
                     raise UsageError(f"{text}: expected NETWORK=WEIGHTS, such as lraspp=camvid")
-                print(_measured(name, weights, args, work / name), flush=True)
+                if request is None:
+                    print(_measured(name, weights, args, work / name), flush=True)
+                else:
+                    print(_cross_fitted(name, weights, request, work / name), flush=True)
     except EdgesegError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return error.exit_status
     return 0
 
 
+def _cross_fit_request(args: argparse.Namespace) -> CrossFit | None:
+    if args.cross_fit is None:
+        for name in ("split", "group"):
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name} says how --cross-fit splits the images; name that option too")
+        return None
+    request = CrossFit(
+        data=args.data,
+        split=args.split or "val",
+        splits=args.cross_fit,
+        group=args.group,
+        budget=args.budget,
+        class_budget=args.class_budget,
+        correct_biases=not args.no_bias_correction,
+    )
+    request.check()
+    return request
+
+
+def _cross_fitted(name: str, weights: str, request: CrossFit, work: Path) -> str:
+    checkpoint = resolve_weights(name, weights)
+    model = export_graph(checkpoint.build(), checkpoint.info, checkpoint.info.input_size_hw)
+    last = ""
+
+    def notify(text: str, done: int, total: int) -> None:
+        nonlocal last
+        if text != last:
+            print(f"  {text}", file=sys.stderr, flush=True)
+            last = text
+
+    outcomes = cross_fit(Graph(model), checkpoint.info.labels, request, work, notify)
+    return f"### {name}\n\n{table(outcomes, request.budget, request.class_budget)}\n"
+
+
 def _measured(name: str, weights: str, args: argparse.Namespace, work: Path) -> str:
     checkpoint = resolve_weights(name, weights)
     model = export_graph(checkpoint.build(), checkpoint.info, checkpoint.info.input_size_hw)
     graph, labels = Graph(model), checkpoint.info.labels
-    request = CalibrationRequest(source=str(args.data), budget=args.budget, class_budget=args.class_budget)
-    calibration = calibrate(graph, labels, request, work)
+    request = CalibrationRequest(
+        source=str(args.data),
+        budget=args.budget,
+        class_budget=args.class_budget,
+        correct_biases=not args.no_bias_correction,
+    )
+    calibration = calibrate(CalibrationJob(graph, labels, request, work))
     images = VocImages(args.data, "val")
     val = survey(images, labels, max(2, len(images)))
     # The whole split judges, because none of it was used for calibration.
-    val = replace(val, held_back=tuple(val.hashes), for_ranges=())
+    val = replace(val, held_out=tuple(val.hashes), for_ranges=())
     with tempfile.TemporaryDirectory() as folder:
         bundle = _bundle(Path(folder), checkpoint, calibration, graph)
         sizes = {v.name: v.path.stat().st_size / 1e6 for v in bundle.variants.values()}
@@ -107,7 +164,7 @@ def _measured(name: str, weights: str, args: argparse.Namespace, work: Path) -> 
         for row in _rows(name, graph, labels.names, val, calibration, target, sizes[f"int8-{target}"])
     ]
     reference = Judge(graph, val, len(labels), "cpu").reference
-    return _markdown(name, rows, reference, latencies, sizes["fp32"], len(val.held_back))
+    return _markdown(name, rows, reference, latencies, sizes["fp32"], len(val.held_out))
 
 
 def _bundle(folder: Path, checkpoint: Checkpoint, calibration: Calibration, graph: Graph) -> Bundle:

@@ -16,7 +16,7 @@ from ..data.images import AerialImages, Images, VocImages, spread
 from ..data.voc import Sample
 
 DEFAULT_IMAGES = 160
-_HELD_BACK_EVERY = 2
+_HELD_OUT_EVERY = 2
 """Every second image is held out, so equal numbers of images give the ranges and judge the budget."""
 
 
@@ -44,7 +44,7 @@ class CalibrationSet:
 
     Attributes:
         images: all images.
-        for_ranges, held_back: positions in ``images``.
+        for_ranges, held_out: positions in ``images``.
         hashes: by used position, the SHA-256 of the image's pixels.
         coverage: how well the set covers the classes.
         has_truth: whether the masks are in the network's classes.
@@ -52,7 +52,7 @@ class CalibrationSet:
 
     images: Images
     for_ranges: tuple[int, ...]
-    held_back: tuple[int, ...]
+    held_out: tuple[int, ...]
     hashes: dict[int, str]
     coverage: Coverage
     has_truth: bool
@@ -129,7 +129,7 @@ def survey(
     """
     if count is not None and count < 2:
         raise UsageError(
-            f"--calibration-images {count}: expected at least 2, one for the ranges and one held back"
+            f"--calibration-images {count}: expected at least 2, one for the ranges and one held out"
         )
     chosen = spread(len(images), count or DEFAULT_IMAGES)
     has_truth = images.labels.names == labels.names
@@ -152,6 +152,6 @@ def survey(
         class_shares=dict(zip(labels.names, shares.tolist(), strict=True)) if has_truth else {},
     )
     used = tuple(hashes)
-    held_back = used[1::_HELD_BACK_EVERY]
-    for_ranges = tuple(index for index in used if index not in set(held_back))
-    return CalibrationSet(images, for_ranges, held_back, hashes, coverage, has_truth)
+    held_out = used[1::_HELD_OUT_EVERY]
+    for_ranges = tuple(index for index in used if index not in set(held_out))
+    return CalibrationSet(images, for_ranges, held_out, hashes, coverage, has_truth)

@@ -23,51 +23,87 @@ Logits = npt.NDArray[np.float32]
 MIN_CLASS_PIXELS = 2000
 """A class with fewer pixels is shown but not judged: one pixel would be more than 0.05 points."""
 
+TRUE, PREDICTED, BOTH = range(3)
+"""The rows of an image's counts."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Score:
-    """One graph's figures on the held-out images. Shares are of 1.
+    """One graph's figures on the held-out images, kept by image, so that any part of the images can be judged.
 
     Attributes:
-        class_iou: by class; NaN for an absent class.
-        pixels: by class, its number of pixels in the truth.
-        logit_error: root mean square of the difference from the float graph's logits, as a share of theirs.
+        counts: int64 [images, 3, C]: of each class, the pixels in the truth, in the prediction and in both. They are
+            all of the confusion matrix that IoU depends on.
+        squares: float64 [images, 2]: sums of the squares of the difference from the float graph's logits, and of
+            those logits.
     """
 
-    class_iou: tuple[float, ...]
-    pixels: tuple[int, ...]
-    logit_error: float
+    counts: npt.NDArray[np.int64]
+    squares: npt.NDArray[np.float64]
+
+    @cached_property
+    def class_iou(self) -> npt.NDArray[np.float64]:
+        """The IoU of each class, float64 [C], 0 to 1; NaN for an absent class."""
+        true, predicted, both = self.counts.sum(axis=0)
+        union = true + predicted - both
+        iou = np.full(union.shape, np.nan)
+        np.divide(both, union, out=iou, where=union > 0)
+        return iou
+
+    @property
+    def pixels(self) -> npt.NDArray[np.int64]:
+        """The pixels of each class in the truth, int64 [C]."""
+        pixels: npt.NDArray[np.int64] = self.counts[:, TRUE].sum(axis=0)
+        return pixels
+
+    @property
+    def logit_error(self) -> float:
+        """The root mean square of the difference from the float graph's logits, as a share of theirs."""
+        return _relative(self.squares)
 
     @property
     def miou(self) -> float:
-        """Mean over the classes that are present."""
+        """The mean over the classes that are present, 0 to 1."""
         return float(np.nanmean(self.class_iou))
+
+    def of(self, images: Sequence[int]) -> Score:
+        """Returns the score on some of the images, by their positions in ``counts``."""
+        return Score(self.counts[list(images)], self.squares[list(images)])
 
     def points_lost(self, reference: Score) -> Loss:
         """Returns the loss against a reference, in points of 100."""
-        drops = 100 * (np.array(reference.class_iou) - np.array(self.class_iou))
-        judged = (np.array(self.pixels) >= MIN_CLASS_PIXELS) & ~np.isnan(drops)
-        worst = int(np.argmax(np.where(judged, drops, -np.inf)))
-        return Loss(
-            miou=100 * (reference.miou - self.miou),
-            worst_class=float(drops[worst]) if judged.any() else 0.0,
-            worst_class_id=worst if judged.any() else -1,
-        )
+        drops = 100 * (reference.class_iou - self.class_iou)
+        judged = (self.pixels >= MIN_CLASS_PIXELS) & ~np.isnan(drops)
+        return Loss.worst(100 * (reference.miou - self.miou), drops, judged)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Points of 100 that a graph loses.
+    """Points of 100 that a graph loses, or may lose at most.
 
     Attributes:
         miou: of mean IoU.
         worst_class: of the judged class that loses most.
-        worst_class_id: the id of that class; -1 if none has enough pixels.
+        worst_class_id: the id of that class; -1 if none is judged.
     """
 
     miou: float
     worst_class: float
     worst_class_id: int
+
+    @classmethod
+    def worst(cls, miou: float, points: npt.NDArray[np.float64], judged: npt.NDArray[np.bool_]) -> Loss:
+        """Returns the loss with the worst of the judged classes.
+
+        Args:
+            miou: points of mean IoU.
+            points: of each class, float64 [C].
+            judged: bool [C].
+        """
+        if not judged.any():
+            return cls(miou, 0.0, -1)
+        worst = int(np.argmax(np.where(judged, points, -np.inf)))
+        return cls(miou, float(points[worst]), worst)
 
     def spent(self, budget: float, class_budget: float) -> float:
         """Returns the spent share of the tighter budget: up to 1 is within both."""
@@ -108,27 +144,21 @@ class Judge:
             model: ``frame`` to ``logits``, float32.
             on_image: called after each.
         """
-        matrix = ConfusionMatrix(self._num_classes)
-        error = _RelativeError()
-        held_back = self._images.read(self._images.held_back)
-        for sample, logits, reference in self._compared(model, held_back):
-            error.add(logits, reference)
+        counts, squares = [], []
+        held_out = self._images.read(self._images.held_out)
+        for sample, logits, reference in self._compared(model, held_out):
+            squares.append(_squares(logits, reference))
+            matrix = ConfusionMatrix(self._num_classes)
             height, width = sample.mask.shape
             matrix.update(sample.mask, decode(logits, (height, width)))
+            counts.append([matrix.counts.sum(axis=1), matrix.counts.sum(axis=0), np.diag(matrix.counts)])
             on_image()
-        counts = matrix.counts.sum(axis=1)
-        return Score(
-            class_iou=tuple(matrix.per_class_iou.tolist()),
-            pixels=tuple(counts.tolist()),
-            logit_error=error.value,
-        )
+        return Score(np.array(counts, np.int64), np.array(squares, np.float64))
 
     def logit_error(self, model: onnx.ModelProto, samples: Sequence[Sample]) -> float:
         """Returns the relative error of a graph's logits on a few images; needs no labels."""
-        error = _RelativeError()
-        for _, logits, reference in self._compared(model, samples):
-            error.add(logits, reference)
-        return error.value
+        found = [_squares(logits, reference) for _, logits, reference in self._compared(model, samples)]
+        return _relative(np.array(found, np.float64))
 
     def _compared(
         self, model: onnx.ModelProto, samples: Iterable[Sample]
@@ -140,16 +170,15 @@ class Judge:
             yield sample, session.run([LOGITS], feed)[0][0], self._reference.run([LOGITS], feed)[0][0]
 
 
-class _RelativeError:
-    """The root mean square of the logits' difference, as a share of the reference's, summed frame by frame."""
+def _squares(logits: Logits, reference: Logits) -> tuple[float, float]:
+    """Returns the sums of the squares of the logits' difference, and of the reference's logits."""
+    return (
+        float(np.square(logits - reference, dtype=np.float64).sum()),
+        float(np.square(reference, dtype=np.float64).sum()),
+    )
 
-    def __init__(self) -> None:
-        self._errors, self._squares = 0.0, 0.0
 
-    def add(self, logits: Logits, reference: Logits) -> None:
-        self._errors += float(np.square(logits - reference, dtype=np.float64).sum())
-        self._squares += float(np.square(reference, dtype=np.float64).sum())
-
-    @property
-    def value(self) -> float:
-        return float(np.sqrt(self._errors / (self._squares or 1.0)))
+def _relative(squares: npt.NDArray[np.float64]) -> float:
+    """Returns the relative error of the logits from the sums of every image, float64 [images, 2]."""
+    errors, reference = squares.sum(axis=0)
+    return float(np.sqrt(errors / (reference or 1.0)))

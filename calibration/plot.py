@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import MissingDependencyError
 from ..core.outputs import write_atomically
-from .search import SearchResult, Trial
+from .search import SearchResult
+from .trials import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ _MIOU, _CLASS, _FAINT = "#1f6feb", "#d1570c", "#8b949e"
 
 
 def write_plot(path: Path, result: SearchResult, target: str, budget: float, class_budget: float) -> None:
-    """Draws every trial, the Pareto line, plain quantization and the chosen list.
+    """Draws every trial, the Pareto line, plain quantization and the chosen list, both with the bounds of their losses.
 
     Args:
         path: the PNG to write.
@@ -46,19 +47,21 @@ def write_plot(path: Path, result: SearchResult, target: str, budget: float, cla
     _draw(axes, _MIOU, "mean IoU", budget, [_point(trial, trial.loss.miou) for trial in trials])
     _draw(axes, _CLASS, "worst class", class_budget, [_point(t, t.loss.worst_class) for t in trials])
     for what, marker, trial in (("chosen", "o", result.chosen), ("plain PTQ", "x", result.plain)):
-        for color, label, lost in (
-            (_MIOU, "mean IoU", trial.loss.miou),
-            (_CLASS, "worst class", trial.loss.worst_class),
-        ):
+        for color, label, name in ((_MIOU, "mean IoU", "miou"), (_CLASS, "worst class", "worst_class")):
+            share, lost = 100 * trial.int8_macs, trial.figures[f"{name}_lost"]
+            at_most = trial.figures.get(f"{name}_lost_at_most")
+            bound = "" if at_most is None else f", at most {round(at_most, 2) + 0:.2f}"
             axes.plot(
-                [100 * trial.int8_macs], [lost], linestyle="none", marker=marker, markersize=11,
+                [share], [lost], linestyle="none", marker=marker, markersize=11,
                 markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.8,
-                label=f"{what}, {label}: {round(lost, 2) + 0:.2f}",
+                label=f"{what}, {label}: {round(lost, 2) + 0:.2f}{bound}",
             )  # fmt: skip
+            if at_most is not None:
+                axes.plot([share, share], [lost, at_most], color=color, linewidth=1)
     axes.axhline(0, color=_FAINT, linewidth=0.8)
     axes.set_xlim(min(100 * trial.int8_macs for trial in trials) - 1, 100.5)
     axes.set_xlabel("share of the multiply-accumulates in INT8 (%)")
-    axes.set_ylabel("points of IoU lost on held-back images")
+    axes.set_ylabel("points of IoU lost on held-out images")
     axes.set_title(
         f"int8-{target}: {len(result.chosen.excluded)} convolutions stay in float,"
         f" {result.chosen.method} ranges{', biases corrected' if result.chosen.shifts else ''}",

@@ -92,7 +92,7 @@ class CalibrationRecord:
             source=images.images.name,
             pictures_sha256=images.sha256,
             picture_hashes=tuple(sorted(digest[:_HASH_DIGITS] for digest in images.hashes.values())),
-            held_back=len(images.held_back),
+            held_back=len(images.held_out),
             class_shares=images.coverage.class_shares,
             ranges=_rounded(ranges),
         )
@@ -106,7 +106,7 @@ class CalibrationRecord:
     def summary(self) -> str:
         """Returns one sentence on how well the images cover the classes."""
         shares = self.class_shares
-        text = f"{len(self.picture_hashes)} calibration images of {self.source}, {self.held_back} of them held back"
+        text = f"{len(self.picture_hashes)} calibration images of {self.source}, {self.held_back} of them held out"
         if not shares:
             return f"{text}; their labels are not the network's classes"
         present = [name for name in shares if name not in self.never_seen]

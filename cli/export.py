@@ -14,7 +14,7 @@ from ..core.sizes import parse_size
 from ..export.dependencies import require_export_extra
 
 if TYPE_CHECKING:
-    from ..calibration.calibrate import CalibrationRequest
+    from ..calibration.request import CalibrationRequest
 
 _DEFAULT_FRAMES = 20
 
@@ -82,7 +82,7 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
         "--calibration-images",
         type=int,
         metavar="N",
-        help="how many to calibrate on, half of them held back; default: 160",
+        help="how many to calibrate on, half of them held out; default: 160",
     )
     add("--ranges", type=Path, metavar="FILE", help="a calibration.json to take the ranges from")
     add(
@@ -166,7 +166,7 @@ def _labels(args: argparse.Namespace) -> LabelMap | None:
 
 def _calibration(args: argparse.Namespace) -> CalibrationRequest | None:
     """The request to calibrate; None if INT8 is not requested: then its options are refused."""
-    from ..calibration.calibrate import CalibrationRequest
+    from ..calibration.request import CalibrationRequest
 
     given = {
         "source": args.calibrate,

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..calibration.calibrate import Calibration, CalibrationRequest, calibrate
+from ..calibration.calibrate import Calibration, calibrate
 from ..calibration.graph import Graph
 from ..calibration.record import CalibrationRecord
-from ..calibration.search import Notify
+from ..calibration.request import CalibrationJob, CalibrationRequest
+from ..calibration.trials import Notify
 from ..core.callbacks import OnMessage
 from ..core.claims import claimed
 from ..core.errors import UsageError, VerificationError
@@ -191,16 +192,17 @@ def _calibrate(
     if request.calibration is None:
         return None
     shipped = shipped_calibration(request.model, weights)
-    return calibrate(
-        Graph(graph),
-        labels,
-        request.calibration,
-        calibration_folder(request.out),
-        CalibrationRecord.load(shipped) if shipped else None,
-        ((frame.id, frame.frame_bgr) for frame in frames),
-        notify,
-        on_step,
+    job = CalibrationJob(
+        graph=Graph(graph),
+        labels=labels,
+        request=request.calibration,
+        folder=calibration_folder(request.out),
+        shipped=CalibrationRecord.load(shipped) if shipped else None,
+        unseen=((frame.id, frame.frame_bgr) for frame in frames),
+        notify=notify,
+        on_message=on_step,
     )
+    return calibrate(job)
 
 
 def calibration_folder(bundle: Path) -> Path:

@@ -154,7 +154,7 @@ def _prepare_network(
 
 def _export(out: Path, recipe: ExportRecipe, wanted: Preparation, on_message: OnMessage) -> list[str]:
     """Exports and verifies; INT8 is tried first, and left out if it does not pass."""
-    from ...calibration.calibrate import CalibrationRequest
+    from ...calibration.request import CalibrationRequest
     from ...export.pipeline import ExportRequest, export_bundle
     from ...models.pretrained import shipped_calibration
 

@@ -12,8 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from ...calibration.bounds import CONFIDENCE
 from ...calibration.calibrate import Calibration
-from ...calibration.search import Notify, SearchResult
+from ...calibration.search import SearchResult
+from ...calibration.trials import Notify
 from ...core.printable import printable, printable_lines
 from ..pipeline import Exported, calibration_folder
 from ..verification.headroom import LIMIT, Headroom
@@ -105,9 +107,12 @@ def _show_calibration(
     console.print(table)
     console.print(
         "In float: convolutions. Plain PTQ, chosen: points of mean IoU, and of the worst class, "
-        f"lost on the held-back images; what is below zero is gained. What calibration found: {folder}",
+        f"lost on the held-out images; what is below zero is gained. What calibration found: {folder}",
         soft_wrap=True,
     )
+    for target, plan in calibration.plans.items():
+        if line := _bounds(plan.chosen):
+            console.print(f"int8-{target}: {line}.", soft_wrap=True)
     for target, plan in calibration.plans.items():
         if plan.int8_macs < _ENOUGH_IN_INT8:
             console.print(
@@ -119,16 +124,17 @@ def _show_calibration(
 
 
 def _show_trials(console: Console, target: str, result: SearchResult, classes: Sequence[str]) -> None:
-    """Prints one line for each trial, in the order of measurement; the chosen one is marked."""
+    """Prints one line for each trial, in the order of measurement, with bounds in brackets; marks the chosen one."""
     table = Table(
-        title=f"\nint8-{target}: what was tried", title_justify="left", title_style="bold",
+        title=f"\nint8-{target}: what was tried (in brackets: at most)", title_justify="left", title_style="bold",
         box=None, pad_edge=False, padding=(0, 2, 0, 0),
     )  # fmt: skip
     for head in ("", "ranges", "biases"):
         table.add_column(head, no_wrap=True)
-    for head in ("in float", "INT8 work", "mIoU lost", "worst class lost"):
+    for head in ("in float", "INT8", "mIoU lost", "worst class lost"):
         table.add_column(head, justify="right", no_wrap=True)
     for trial in result.trials:
+        found = trial.figures
         worst = classes[trial.loss.worst_class_id] if trial.loss.worst_class_id >= 0 else ""
         table.add_row(
             "→" if trial is result.chosen else "",
@@ -136,16 +142,30 @@ def _show_trials(console: Console, target: str, result: SearchResult, classes: S
             "corrected" if trial.shifts else "",
             str(len(trial.excluded)),
             f"{100 * trial.int8_macs:.1f} %",
-            f"{round(trial.loss.miou, 2) + 0:.2f}",
-            f"{worst} {round(trial.loss.worst_class, 2) + 0:.2f}",
+            f"{_lost(found, 'miou_lost')} ({_lost(found, 'miou_lost_at_most')})",
+            f"{worst} {_lost(found, 'worst_class_lost')} ({_lost(found, 'worst_class_lost_at_most')})",
         )
     console.print(table)
 
 
+def _lost(figures: Mapping[str, float], name: str) -> str:
+    return f"{round(figures[name], 2) + 0:.2f}" if name in figures else "–"
+
+
 def _losses(figures: Mapping[str, float]) -> str:
-    if not figures:
-        return "not measured"
-    return f"{round(figures['miou_lost'], 2) + 0:.2f}, {round(figures['worst_class_lost'], 2) + 0:.2f}"
+    return (
+        f"{_lost(figures, 'miou_lost')}, {_lost(figures, 'worst_class_lost')}" if figures else "not measured"
+    )
+
+
+def _bounds(figures: Mapping[str, float]) -> str:
+    """Returns the losses of a plan with their bounds; empty if none was measured."""
+    found = [
+        f"{what} lost {_lost(figures, name)}, at most {_lost(figures, f'{name}_at_most')}"
+        for what, name in (("mean IoU", "miou_lost"), ("the worst class", "worst_class_lost"))
+        if f"{name}_at_most" in figures
+    ]
+    return f"{'; '.join(found)} with {100 * CONFIDENCE:.0f} % confidence" if found else ""
 
 
 def _advice(latencies: Latencies) -> str:

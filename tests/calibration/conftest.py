@@ -176,7 +176,7 @@ def make_images() -> Callable[..., CalibrationSet]:
 
 @pytest.fixture(scope="session")
 def images(make_images: Callable[..., CalibrationSet]) -> CalibrationSet:
-    """Six for the ranges and six held back: enough pixels for every class to be judged."""
+    """Six for the ranges and six held out: enough pixels for every class to be judged."""
     return make_images()
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeseg.calibration import calibrate as module
-from edgeseg.calibration.calibrate import Calibration, CalibrationRequest, calibrate
+from edgeseg.calibration.calibrate import Calibration, calibrate
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.record import CalibrationRecord
+from edgeseg.calibration.request import CalibrationJob, CalibrationRequest
 from edgeseg.core.errors import DataError, OutputError, UsageError
 from edgeseg.core.labels import LabelMap
 
@@ -27,7 +28,7 @@ MINMAX = {"method": "minmax", "targets": ("cpu",), **WIDE}
 
 @pytest.fixture
 def source(make_dataset: Callable[..., Path]) -> str:
-    return str(make_dataset(train=6, val=2, size_hw=SIZE_HW))
+    return str(make_dataset(train=12, val=2, size_hw=SIZE_HW))
 
 
 @pytest.fixture
@@ -45,7 +46,8 @@ def run(graph: Graph, tmp_path: Path, said: list[str]) -> Callable[..., Calibrat
     ) -> Calibration:
         said.clear()
         request = CalibrationRequest(**choices)  # type: ignore[arg-type]
-        return calibrate(network, labels, request, tmp_path / "work", shipped, on_message=said.append)
+        job = CalibrationJob(network, labels, request, tmp_path / "work", shipped, on_message=said.append)
+        return calibrate(job)
 
     return run
 
@@ -66,7 +68,8 @@ def test_everything_from_images(
         assert (plan.budget, plan.class_budget) == (20.0, 30.0)
         assert plan.method == found.searches[target].chosen.method
         assert 0 < plan.int8_macs <= 1
-        assert plan.chosen["miou_lost"] <= 10
+        assert plan.chosen["miou_lost"] <= plan.chosen["miou_lost_at_most"] <= 20
+        assert plan.chosen["worst_class_lost"] <= plan.chosen["worst_class_lost_at_most"] <= 30
         model = found.quantized(graph, target)
         assert any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [
@@ -79,7 +82,7 @@ def test_everything_from_images(
     ]
     assert CalibrationRecord.load(tmp_path / "work" / "calibration.json") == found.record
     (summary,) = (line for line in said if "images" in line)
-    assert summary.startswith("6 calibration images of set, split train, 3 of them held back; 3 of 3 classes")
+    assert summary.startswith("12 calibration images of set, split train, 6 of them held out; 3 of 3 classes")
     assert found.notes == ()
 
 
@@ -111,7 +114,7 @@ def test_a_search_that_is_ended_keeps_its_ranges(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_search", ended)
+        patch.setattr("edgeseg.calibration.search.BudgetSearch.run", ended)
         with pytest.raises(KeyboardInterrupt):
             run(source=source, **MINMAX)
     run(source=source, **MINMAX)

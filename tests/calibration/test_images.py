@@ -22,10 +22,10 @@ MakeDataset = Callable[..., Path]
 
 def test_two_parts_that_share_nothing_and_use_everything() -> None:
     found = survey(MemoryImages([image(i) for i in range(7)]), LABELS)
-    assert set(found.for_ranges) & set(found.held_back) == set()
-    assert sorted((*found.for_ranges, *found.held_back)) == list(range(7))
-    assert abs(len(found.for_ranges) - len(found.held_back)) <= 1
-    assert [sample.id for sample in found.read(found.held_back)] == ["image-1", "image-3", "image-5"]
+    assert set(found.for_ranges) & set(found.held_out) == set()
+    assert sorted((*found.for_ranges, *found.held_out)) == list(range(7))
+    assert abs(len(found.for_ranges) - len(found.held_out)) <= 1
+    assert [sample.id for sample in found.read(found.held_out)] == ["image-1", "image-3", "image-5"]
 
 
 def test_the_same_pixels_under_another_name_stand_on_one_side_only(make_dataset: MakeDataset) -> None:
@@ -40,7 +40,7 @@ def test_the_same_pixels_under_another_name_stand_on_one_side_only(make_dataset:
     (root / "ImageSets/Segmentation/train.txt").write_text("\n".join(names))
     found = survey(VocImages(root), LABELS)
     assert found.coverage.images == 4
-    used = [sample.id for part in (found.for_ranges, found.held_back) for sample in found.read(part)]
+    used = [sample.id for part in (found.for_ranges, found.held_out) for sample in found.read(part)]
     assert sorted(used) == ["train_0", "train_1", "train_2", "train_3"]
 
 
@@ -54,7 +54,7 @@ def test_the_digest_is_of_the_images_for_the_ranges() -> None:
         return survey(MemoryImages([image(seed) for seed in seeds]), LABELS).sha256
 
     assert digest(0, 1, 2, 3) == digest(2, 1, 0, 3)
-    assert digest(0, 1, 2, 3) == digest(0, 9, 2, 8)  # others held back
+    assert digest(0, 1, 2, 3) == digest(0, 9, 2, 8)  # others held out
     assert digest(0, 1, 2, 3) != digest(0, 1, 4, 3)
 
 

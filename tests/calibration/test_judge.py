@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,10 @@ NAN = float("nan")
 
 
 def score(*class_iou: float, pixels: tuple[int, ...] | None = None) -> Score:
-    return Score(class_iou, pixels or (MIN_CLASS_PIXELS,) * len(class_iou), 0.0)
+    """The score on one image in which nothing is predicted beyond the truth; NaN is an absent class."""
+    true = np.where(np.isnan(class_iou), 0, pixels or MIN_CLASS_PIXELS)
+    both = np.rint(true * np.nan_to_num(class_iou)).astype(np.int64)
+    return Score(np.stack([true, both, both])[None], np.zeros((1, 2)))
 
 
 def test_the_loss_is_in_points_and_names_the_worst_class() -> None:
@@ -43,10 +47,10 @@ def test_absent_classes_have_no_say() -> None:
 
 
 def test_small_classes_are_not_judged_on_their_own() -> None:
-    few = (MIN_CLASS_PIXELS, MIN_CLASS_PIXELS - 1)
+    few = (MIN_CLASS_PIXELS, MIN_CLASS_PIXELS - 1000)
     loss = score(0.8, 0.1, pixels=few).points_lost(score(0.81, 0.9, pixels=few))
     assert (loss.worst_class, loss.worst_class_id) == (pytest.approx(1), 0)
-    none = score(0.8, 0.1, pixels=(5, 5)).points_lost(score(0.81, 0.9, pixels=(5, 5)))
+    none = score(0.8, 0.1, pixels=(100, 100)).points_lost(score(0.81, 0.9, pixels=(100, 100)))
     assert (none.worst_class, none.worst_class_id) == (0.0, -1)
     assert none.miou == pytest.approx(40.5)
 
@@ -73,24 +77,33 @@ def test_the_float_graph_scores_as_the_metrics_say(graph: Graph, images: Calibra
     from edgeseg.calibration.session import open_session
 
     matrix, session = ConfusionMatrix(3), open_session(graph.model)
-    for sample in images.read(images.held_back):
+    for sample in images.read(images.held_out):
         logits = session.run(None, {"frame": sample.frame_bgr[None]})[0][0]
         matrix.update(sample.mask, decode(logits, (32, 48)))
     found = Judge(graph, images, 3, "cpu").reference
-    assert found.class_iou == tuple(matrix.per_class_iou)
+    np.testing.assert_array_equal(found.class_iou, matrix.per_class_iou)
     assert found.miou == matrix.miou
-    assert found.pixels == tuple(matrix.counts.sum(1))
+    np.testing.assert_array_equal(found.pixels, matrix.counts.sum(1))
     assert found.logit_error == 0.0
     assert found.miou > 0.7, "the network by hand no longer tells the classes apart"
     assert min(found.pixels) >= MIN_CLASS_PIXELS
+
+
+def test_a_part_of_the_images_scores_as_if_it_were_all(graph: Graph, images: CalibrationSet) -> None:
+    whole = Judge(graph, images, 3, "cpu").reference
+    assert whole.counts.shape == (6, 3, 3)
+    few = replace(images, held_out=(images.held_out[4], images.held_out[1]))
+    part = Judge(graph, few, 3, "cpu").reference
+    np.testing.assert_array_equal(whole.of([4, 1]).counts, part.counts)
+    np.testing.assert_array_equal(whole.of([4, 1]).squares, part.squares)
 
 
 def test_images_of_another_size_are_judged_at_their_own(weights: Weights, images: CalibrationSet) -> None:
     large = Graph(build(weights, (64, 96)))
     steps: list[int] = []
     found = Judge(large, images, 3, "cpu").score(large.model, lambda: steps.append(1))
-    assert sum(found.pixels) == len(images.held_back) * 32 * 48
-    assert len(steps) == len(images.held_back)
+    assert sum(found.pixels) == len(images.held_out) * 32 * 48
+    assert len(steps) == len(images.held_out)
 
 
 def test_the_logit_error_needs_no_labels_and_is_of_the_logits(
@@ -111,7 +124,7 @@ def test_each_target_is_judged_by_its_own_numerics(
 ) -> None:
     wants_exact_sums("cpu")
     model = quantize(graph, ranges["minmax"], "cpu")
-    samples = list(images.read(images.held_back))
+    samples = list(images.read(images.held_out))
     fused, apart = (
         Judge(graph, images, 3, target).logit_error(model, samples) for target in ("cpu", "tensorrt")
     )

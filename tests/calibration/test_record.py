@@ -117,10 +117,10 @@ def test_a_file_that_is_not_there_or_cannot_be_written(record: CalibrationRecord
 
 def test_frames_that_were_calibrated_on_are_named(record: CalibrationRecord, images: CalibrationSet) -> None:
     new = np.zeros((4, 4, 3), np.uint8)
-    held_back = next(iter(images.read(images.held_back))).frame_bgr
+    held_out = next(iter(images.read(images.held_out))).frame_bgr
     refuse_overlap(record.picture_hashes, [("new", new)])
     with pytest.raises(DataError, match=r"1 of the frames .* are calibration images \(renamed\)"):
-        refuse_overlap(record.picture_hashes, [("new", new), ("renamed", held_back.copy())])
+        refuse_overlap(record.picture_hashes, [("new", new), ("renamed", held_out.copy())])
     every = ((f"frame-{i}", sample.frame_bgr) for i, sample in enumerate(images.read(range(5))))
     with pytest.raises(DataError, match=r"5 of the frames .* \(frame-0, frame-1, frame-2 …\)"):
         refuse_overlap(record.picture_hashes, every)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from edgeseg.calibration.calibrate import CalibrationRequest
 from edgeseg.calibration.graph import Graph
 from edgeseg.calibration.placement import TARGETS, candidates
 from edgeseg.calibration.ranges import METHODS
 from edgeseg.calibration.record import CalibrationRecord
+from edgeseg.calibration.request import CalibrationRequest
 from edgeseg.export.graph.onnx_file import export_graph
 from edgeseg.models.pretrained import resolve_weights, shipped_calibration
 

@@ -18,7 +18,7 @@ from edgeseg.cli.main import run_verb
 from edgeseg.core.labels import LabelMap
 from edgeseg.data.voc import VocDataset
 from edgeseg.export.graph.onnx_file import export_graph
-from edgeseg.export.report.console import _advice
+from edgeseg.export.report.console import _advice, _bounds
 from edgeseg.export.verification.frames import VocFrames
 from edgeseg.export.verification.gates import Gates
 from edgeseg.export.verification.latency import Latencies, latencies_in_turn
@@ -101,6 +101,7 @@ def test_export_calibrates_and_verifies_both_targets(place: Path, capsys: pytest
     assert "int8-cpu" in said
     assert "int8-tensorrt" in said
     assert "On this CPU int8-cpu takes" in said
+    assert said.count("with 95 % confidence") == 2
     bundle = Bundle.load("bundle")
     assert {name: (v.precision, v.target) for name, v in bundle.variants.items()} == {
         "fp32": ("fp32", "any"),
@@ -119,6 +120,9 @@ def test_export_calibrates_and_verifies_both_targets(place: Path, capsys: pytest
         assert calibration["excluded"] == record["plans"][target]["excluded"]
         assert calibration["picture_hashes"] == record["picture_hashes"]
         assert calibration["never_seen"] == []
+        chosen = calibration["chosen"]
+        assert chosen["miou_lost"] <= chosen["miou_lost_at_most"] <= 10
+        assert chosen["worst_class_lost"] <= chosen["worst_class_lost_at_most"] <= 20
         assert variant["parity"]["passed"]
         assert Path(f"bundle-calibration/exclude-{target}.txt").exists()
     gates = json.loads(Path("bundle/verification.json").read_text())["variants"]["int8-cpu"]["gates"]
@@ -290,6 +294,16 @@ def test_the_advice_goes_both_ways() -> None:
     for fp32 in (8.0, 10.0, 10.2):
         slower = _advice(Latencies({"fp32": fp32, "int8-cpu": 10.0}))
         assert "INT8 is not faster for this network here. Run fp32" in slower
+
+
+def test_the_report_says_what_is_lost_and_at_most() -> None:
+    figures = {"miou_lost": 0.21, "miou_lost_at_most": 0.479, "worst_class_lost": -0.001}
+    assert _bounds(figures) == "mean IoU lost 0.21, at most 0.48 with 95 % confidence"
+    assert _bounds({**figures, "worst_class_lost_at_most": 0.9}) == (
+        "mean IoU lost 0.21, at most 0.48; the worst class lost 0.00, at most 0.90 with 95 % confidence"
+    )
+    assert _bounds({"miou_lost": 0.21, "worst_class_lost": 0.3}) == "", "an earlier calibration has no bounds"
+    assert _bounds({}) == ""
 
 
 @pytest.mark.slow
