@@ -110,11 +110,9 @@ class BudgetSearch:
         names = tuple(excluded)
         key = (method, correct, tuple(sorted(names)))
         if key not in self._trials:
-            number, in_float = (
-                len(self._trials) + 1,
-                f"{len(names)} of {len(self._measurements.candidates)} in float",
-            )
-            what = f"trial {number}: {method}, {in_float}{', biases corrected' if correct else ''}"
+            in_float = f"{len(names)} of {len(self._measurements.candidates)} in float"
+            biases = ", biases corrected" if correct else ""
+            what = f"trial {len(self._trials) + 1}: {method}, {in_float}{biases}"
             self._trials[key] = self._measurements.trial(what, method, names, correct=correct)
         return self._trials[key]
 
