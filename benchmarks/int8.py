@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="GROUP",
         help="images of a group stay together: folder, prefix:N or a regular expression; default: runs of ten",
     )
+    folds.add_argument("--target", choices=TARGETS, help="default: all")
     args = parser.parse_args(argv)
     try:
         request = _cross_fit_request(args)
@@ -107,9 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _cross_fit_request(args: argparse.Namespace) -> CrossFit | None:
     if args.cross_fit is None:
-        for name in ("split", "group"):
+        for name in ("split", "group", "target"):
             if getattr(args, name) is not None:
-                raise UsageError(f"--{name} says how --cross-fit splits the images; name that option too")
+                raise UsageError(f"--{name} is an option of --cross-fit; name that one too")
         return None
     request = CrossFit(
         data=args.data,
@@ -119,6 +120,7 @@ def _cross_fit_request(args: argparse.Namespace) -> CrossFit | None:
         budget=args.budget,
         class_budget=args.class_budget,
         correct_biases=not args.no_bias_correction,
+        targets=TARGETS if args.target is None else (args.target,),
     )
     request.check()
     return request

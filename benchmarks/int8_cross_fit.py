@@ -59,6 +59,7 @@ class CrossFit:
         group: images of a group stay together, as ``data.groups.parse_group`` reads it; None for runs of ``RUN``.
         budget, class_budget: points of mean IoU, and of any class, that may be lost.
         correct_biases: whether the search may correct biases.
+        targets: some of ``TARGETS``.
     """
 
     data: Path
@@ -68,6 +69,7 @@ class CrossFit:
     budget: float = 0.5
     class_budget: float = 1.0
     correct_biases: bool = True
+    targets: tuple[str, ...] = TARGETS
 
     def check(self) -> None:
         """Checks the values before a network is exported.
@@ -127,7 +129,7 @@ def cross_fit(
     ranges = _ranges(graph, images, work / RECORD_NAME, notify)
     parts = list(_parts([sample.id for sample in images.read(images.held_out)], request))
     outcomes = []
-    for target in TARGETS:
+    for target in request.targets:
         given = SearchInput(graph, images, len(labels), target, ranges)
         measurements = Measurements(given, work / f"cross-fit-{target}.jsonl", notify)
         for searched, others in parts:

@@ -112,7 +112,7 @@ def _areas(score: Score) -> Floats:
 
 def _run_length(images: int) -> int:
     """Returns the cube root, which is the order of the best length (Künsch 1989)."""
-    return max(1, round(images ** (1 / 3)))
+    return max(1, round(float(np.cbrt(images))))
 
 
 @lru_cache(maxsize=8)
@@ -127,7 +127,7 @@ def _draws(images: int) -> Floats:
 
 def _runs(values: Floats) -> Floats:
     """Sums each image's values with those of the next ones in its run; the last images go on with the first."""
-    found = values.copy()
+    found: Floats = values.copy()
     for step in range(1, _run_length(len(values))):
         found += np.roll(values, -step, axis=0)
     return found

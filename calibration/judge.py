@@ -66,9 +66,9 @@ class Score:
         """The mean over the classes that are present, 0 to 1."""
         return float(np.nanmean(self.class_iou))
 
-    def of(self, images: Sequence[int]) -> Score:
+    def of(self, images: Sequence[int] | npt.NDArray[np.integer]) -> Score:
         """Returns the score on some of the images, by their positions in ``counts``."""
-        return Score(self.counts[list(images)], self.squares[list(images)])
+        return Score(self.counts[np.asarray(images)], self.squares[np.asarray(images)])
 
     def points_lost(self, reference: Score) -> Loss:
         """Returns the loss against a reference, in points of 100."""

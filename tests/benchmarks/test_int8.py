@@ -45,6 +45,8 @@ def test_every_rule_searches_on_each_part_and_is_measured_on_the_other(
     request = CrossFit(data, splits=2, group="val_[0-9]", budget=20, class_budget=30)
     outcomes = cross_fit(graph, LABELS, request, tmp_path / "work")
     assert len(outcomes) == 2 * 2 * 2 * len(RULES)
+    one = cross_fit(graph, LABELS, replace(request, targets=("cpu",)), tmp_path / "work")
+    assert [o.lost for o in one] == [o.lost for o in outcomes if o.target == "cpu"]
     for found in outcomes:
         assert found.lost.worst_class_id >= 0
         assert found.trial.loss != found.lost, "measured on the part that was searched on"
@@ -114,8 +116,9 @@ def test_images_of_one_group(graph: Graph, data: Path, tmp_path: Path) -> None:
     [
         (("--cross-fit", "0"), "--cross-fit 0: expected how many times to split, 1 or more"),
         (("--cross-fit", "2", "--group", "("), "--group '(' is no regular expression"),
-        (("--split", "train"), "--split says how --cross-fit splits the images; name that option too"),
-        (("--group", "folder"), "--group says how --cross-fit splits the images; name that option too"),
+        (("--split", "train"), "--split is an option of --cross-fit; name that one too"),
+        (("--target", "cpu"), "--target is an option of --cross-fit; name that one too"),
+        (("--group", "folder"), "--group is an option of --cross-fit; name that one too"),
     ],
 )
 def test_options_that_cannot_work(
