@@ -8,7 +8,7 @@ from pathlib import Path
 from ...core.errors import SourceError
 from .limits import child_environment
 from .live import Interruption, LiveOptions
-from .process.source import ChildSource
+from .process.source import ChildCapture, ChildSource
 from .uri import SourceUri
 
 
@@ -34,14 +34,12 @@ class CameraSource(ChildSource):
         device = uri.rest
         _check_is_there(uri.public_name, device)
         place = f"{uri.public_name} ({device})" if uri.public_name != device else device
-        super().__init__(
-            uri.public_name,
+        capture = ChildCapture(
             "edgeseg.runtime.sources.process.opencv:V4l2Capture",
             {"name": uri.public_name, "place": place, "device": device, **uri.options},
-            options,
-            interruption,
             child_environment(options.read_timeout_s, {"protocol_whitelist": "file"}),
         )
+        super().__init__(uri.public_name, capture, options, interruption)
 
 
 def _check_is_there(name: str, device: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .limits import child_environment
 from .live import Interruption, LiveOptions
-from .process.source import ChildSource
+from .process.source import ChildCapture, ChildSource
 from .uri import SourceUri
 
 _NEWEST = {"drop": "true", "max-buffers": "1"}
@@ -37,16 +37,14 @@ class GStreamerSource(ChildSource):
     """
 
     def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None:
-        super().__init__(
-            uri.public_name,
+        capture = ChildCapture(
             "edgeseg.runtime.sources.process.opencv:GStreamerCapture",
             {"name": uri.public_name, "pipeline": self.pipeline(uri)},
-            options,
-            interruption,
             child_environment(options.read_timeout_s, {"protocol_whitelist": "file"}),
             uri.redacted,
-            lambda problem, said: _explain(problem, said),
+            _explain,
         )
+        super().__init__(uri.public_name, capture, options, interruption)
 
     def pipeline(self, uri: SourceUri) -> str:
         """Returns the pipeline for GStreamer."""

@@ -7,7 +7,7 @@ import re
 
 from .limits import child_environment
 from .live import Interruption, LiveOptions
-from .process.source import ChildSource
+from .process.source import ChildCapture, ChildSource
 from .uri import SourceUri
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -27,8 +27,7 @@ class RtspSource(ChildSource):
 
     def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None:
         ffmpeg = ffmpeg_options(uri)
-        super().__init__(
-            uri.public_name,
+        capture = ChildCapture(
             _capture_target(),
             {
                 "name": uri.public_name,
@@ -37,12 +36,11 @@ class RtspSource(ChildSource):
                 "open_timeout_s": options.open_timeout_s,
                 "read_timeout_s": options.read_timeout_s,
             },
-            options,
-            interruption,
             child_environment(options.read_timeout_s, ffmpeg),
             uri.redacted,
             explain_tls if uri.scheme == "rtsps" else explain,
         )
+        super().__init__(uri.public_name, capture, options, interruption)
 
 
 def _capture_target() -> str:

@@ -30,7 +30,7 @@ from edgeseg.runtime.sinks.callback import CallbackSink
 from edgeseg.runtime.sinks.shared_memory import SharedMemorySink
 from edgeseg.runtime.sources import open_source
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
-from edgeseg.runtime.sources.process.source import ChildSource
+from edgeseg.runtime.sources.process.source import ChildCapture, ChildSource
 from edgeseg.runtime.status import Status
 
 from .forked import in_child
@@ -200,7 +200,7 @@ def test_shared_memory_is_neither_removed_nor_held(request: pytest.FixtureReques
 
 def test_a_capturing_process_stays_the_parents(fake_cameras: object) -> None:
     options = LiveOptions(open_timeout_s=30, read_timeout_s=20)
-    with ChildSource("cam", "fake_captures:FakeCapture", {}, options, Interruption()) as source:
+    with ChildSource("cam", ChildCapture("fake_captures:FakeCapture", {}), options, Interruption()) as source:
         first = source.read()
         assert first is not None
         assert in_child(source.close) == "None"

@@ -32,8 +32,8 @@ def main(socket_fd: int, life_fd: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # The parent may still need its child after the signal, and ends it itself.
         signal.signal(number, signal.SIG_IGN)
-    with socket.socket(fileno=socket_fd) as channel:
-        Server(channel).run()
+    with socket.socket(fileno=socket_fd) as connection:
+        Server(connection).run()
     # A library may hang or crash as it unloads, and no work is left.
     os._exit(0)
 
@@ -58,8 +58,8 @@ class Server:
     Each slot is the capturing thread's, has the newest frame, or is the parent's until its next request.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._asked = False
@@ -172,13 +172,13 @@ class Server:
         # If the parent is gone, nobody needs the answer, and the kernel ends this process.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             if fd < 0:
-                self._channel.send(data)
+                self._connection.send(data)
             else:
-                socket.send_fds(self._channel, [data], [fd])
+                socket.send_fds(self._connection, [data], [fd])
 
     def _receive(self) -> dict[str, Any] | None:
         try:
-            data = self._channel.recv(MOST_MESSAGE_BYTES)
+            data = self._connection.recv(MOST_MESSAGE_BYTES)
         except ConnectionResetError:
             return None
         return json.loads(data) if data else None

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,30 @@ def _close_copies(source: ChildSource, error: EdgesegError) -> None:
     source._closed = True
     for fd in (source._life_fd, source._stderr_fd):
         os.close(fd)
-    source._channel.close()
+    source._connection.close()
 
 
 _IN_A_CHILD = Owned("the source", SourceError, ignores=("interrupt",), in_child=_close_copies)
+
+
+@dataclass(frozen=True)
+class ChildCapture:
+    """A capture for a child process, and how its problems are told.
+
+    Attributes:
+        target: ``package.module:Class`` of a :class:`~edgeseg.runtime.sources.process.capture.Capture`.
+        spec: the argument of its construction; plain data.
+        environment: of the child; this process's if None.
+        redacted: removes secrets from a library's messages.
+        explain: makes the user's message from the child's problem and a library's last output; None to keep the
+            problem as it is.
+    """
+
+    target: str
+    spec: Mapping[str, Any]
+    environment: Mapping[str, str] | None = None
+    redacted: Callable[[str], str] = str
+    explain: Callable[[str, str], str] | None = None
 
 
 class ChildSource(Source):
@@ -56,13 +77,9 @@ class ChildSource(Source):
 
     Args:
         name: for people, without credentials.
-        target: ``package.module:Class`` of a :class:`~edgeseg.runtime.sources.process.capture.Capture`.
-        spec: the argument of its construction; plain data.
+        capture: what the child captures.
         options: the deadlines. A child that misses one is killed.
         interruption: ends waits.
-        environment: of the child; this process's if None.
-        redacted: removes secrets from a library's messages.
-        explain: makes the user's message from the child's problem and a library's last output.
 
     Raises:
         SourceError: the capture does not open, or opens too late.
@@ -71,27 +88,19 @@ class ChildSource(Source):
     live = True
 
     def __init__(
-        self,
-        name: str,
-        target: str,
-        spec: Mapping[str, Any],
-        options: LiveOptions,
-        interruption: Interruption,
-        environment: Mapping[str, str] | None = None,
-        redacted: Callable[[str], str] = str,
-        explain: Callable[[str, str], str] | None = None,
+        self, name: str, capture: ChildCapture, options: LiveOptions, interruption: Interruption
     ) -> None:
         self.name = name
         self._options, self._interruption = options, interruption
-        self._redacted, self._explain = redacted, explain
+        self._redacted, self._explain = capture.redacted, capture.explain
         self._ring: Ring | None = None
         self._frames = ArrayPool()
         self._asked = self._closed = False
         self._output = b""
-        self._start(environment)
+        self._start(capture.environment)
         stays_with_this_process(self, _IN_A_CHILD)
         try:
-            self._send({"target": target, "spec": dict(spec)})
+            self._send({"target": capture.target, "spec": dict(capture.spec)})
             opened = self._receive(options.open_timeout_s, "does not open")
         except BaseException:
             self.close()
@@ -145,7 +154,7 @@ class ChildSource(Source):
             self._kill()
         for fd in (self._life_fd, self._stderr_fd):
             os.close(fd)
-        self._channel.close()
+        self._connection.close()
         self._ring = None
 
     def _start(self, environment: Mapping[str, str] | None) -> None:
@@ -157,7 +166,7 @@ class ChildSource(Source):
         os.set_blocking(stderr, False)
         os.set_blocking(self._stderr_fd, False)
         ours.setblocking(False)
-        self._channel = ours
+        self._connection = ours
         try:
             self._child = subprocess.Popen(
                 [sys.executable, "-c", _CODE, str(theirs.fileno()), str(life), *sys.path],
@@ -184,7 +193,7 @@ class ChildSource(Source):
 
     def _send(self, message: Mapping[str, Any]) -> None:
         try:
-            self._channel.send(json.dumps(message).encode())
+            self._connection.send(json.dumps(message).encode())
         except (BrokenPipeError, ConnectionResetError):
             raise SourceError(self._how_it_ended()) from None
 
@@ -197,7 +206,9 @@ class ChildSource(Source):
             self._kill()
             raise SourceError(f"{self.name} {lacking} within {timeout_s:g} s")
         try:
-            data, fds, _, _ = socket.recv_fds(self._channel, MOST_MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+            data, fds, _, _ = socket.recv_fds(
+                self._connection, MOST_MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC
+            )
         except ConnectionResetError:
             data, fds = b"", []
         try:

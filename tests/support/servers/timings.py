@@ -20,7 +20,7 @@ from edgeseg.core.errors import SourceError
 from edgeseg.runtime import sources
 from edgeseg.runtime.sources import open_source, rtsp
 from edgeseg.runtime.sources.live import Interruption, LiveOptions, LiveSource
-from edgeseg.runtime.sources.process.source import ChildSource
+from edgeseg.runtime.sources.process.source import ChildCapture, ChildSource
 
 HERE = Path(__file__).resolve().parent
 
@@ -84,7 +84,10 @@ def kill_child(source: LiveSource) -> None:
 
 def child(**spec: object) -> ChildSource:
     return ChildSource(
-        "camera", "fake_captures:FakeCapture", spec, LiveOptions(read_timeout_s=1), Interruption()
+        "camera",
+        ChildCapture("fake_captures:FakeCapture", spec),
+        LiveOptions(read_timeout_s=1),
+        Interruption(),
     )
 
 

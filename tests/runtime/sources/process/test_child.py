@@ -15,7 +15,7 @@ from edgeseg.core.errors import SourceError
 from edgeseg.runtime.sources import open_source
 from edgeseg.runtime.sources.live import HopelessError, Interrupted, Interruption, LiveOptions
 from edgeseg.runtime.sources.process.ring import Ring
-from edgeseg.runtime.sources.process.source import ChildSource
+from edgeseg.runtime.sources.process.source import ChildCapture, ChildSource
 
 SERVERS = Path(__file__).resolve().parents[3] / "support" / "servers"
 PATIENT = LiveOptions(open_timeout_s=30, read_timeout_s=20)
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("fake_cameras")]
 
 
 def open_child(options: LiveOptions = PATIENT, **spec: object) -> ChildSource:
-    return ChildSource("cam", "fake_captures:FakeCapture", spec, options, Interruption())
+    return ChildSource("cam", ChildCapture("fake_captures:FakeCapture", spec), options, Interruption())
 
 
 def ended(pid: int) -> bool:
@@ -177,9 +177,9 @@ def test_a_child_ends_with_a_parent_that_is_killed(fault: str) -> None:
         "    print(child.pid, flush=True)\n"
         "    return child\n"
         "subprocess.Popen = tell\n"
-        "from edgeseg.runtime.sources.process.source import ChildSource\n"
+        "from edgeseg.runtime.sources.process.source import ChildCapture, ChildSource\n"
         "from edgeseg.runtime.sources.live import Interruption, LiveOptions\n"
-        f"source = ChildSource('cam', 'fake_captures:FakeCapture', {{'fault': {fault!r}}},"
+        f"source = ChildSource('cam', ChildCapture('fake_captures:FakeCapture', {{'fault': {fault!r}}}),"
         " LiveOptions(open_timeout_s=60, read_timeout_s=60), Interruption())\n"
         "for _ in range(3): source.read()\n"
         "print('read', flush=True)\n"
@@ -221,7 +221,9 @@ def test_an_interrupted_opening_ends_soon() -> None:
     interruption = Interruption()
     interruption.set()
     with pytest.raises(Interrupted):
-        ChildSource("cam", "fake_captures:FakeCapture", {"fault": "open-hangs"}, PATIENT, interruption)
+        ChildSource(
+            "cam", ChildCapture("fake_captures:FakeCapture", {"fault": "open-hangs"}), PATIENT, interruption
+        )
 
 
 def test_memory_that_could_be_cut_is_refused() -> None:
