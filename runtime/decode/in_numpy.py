@@ -38,13 +38,14 @@ def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None
     # The class of a cell's near corner is final in uniform cells; mixed cells are overwritten below.
     coarse.take(columns.near[columns.cell], axis=1).take(rows.near[rows.cell], axis=0, out=out)
 
+    grid = _Grid(logits, coarse, rows, columns)
     mixed = _mixed_cells(coarse) & (rows.pixels > 0)[:, None] & (columns.pixels > 0)
     cell_y, cell_x = np.nonzero(mixed)
     pixels_per_cell = int(rows.pixels.max() * columns.pixels.max())
     step = max(1, _CHUNK_VALUES // max(pixels_per_cell, 4 * len(logits)))
     for start in range(0, len(cell_y), step):
         chunk = slice(start, start + step)
-        _decode_cells(logits, coarse, rows, columns, cell_y[chunk], cell_x[chunk], out)
+        _decode_cells(grid, cell_y[chunk], cell_x[chunk], out)
     return out
 
 
@@ -110,6 +111,15 @@ def axis_of(coarse: int, fine: int) -> Axis:
     return axis
 
 
+class _Grid(NamedTuple):
+    """The logits of a frame, and the cells between them."""
+
+    logits: Floats  # [C, h, w]
+    coarse: ClassMap  # [h, w] the best class of each logit position
+    rows: Axis
+    columns: Axis
+
+
 def _mixed_cells(coarse: ClassMap) -> npt.NDArray[np.bool_]:
     """Returns True for each cell whose corners have different classes, bool [h + 1, w + 1]."""
     corner = np.pad(coarse, 1, mode="edge")
@@ -118,12 +128,10 @@ def _mixed_cells(coarse: ClassMap) -> npt.NDArray[np.bool_]:
     return mixed
 
 
-def _decode_cells(
-    logits: Floats, coarse: ClassMap, rows: Axis, columns: Axis, y: Indices, x: Indices, out: ClassMap
-) -> None:
+def _decode_cells(grid: _Grid, y: Indices, x: Indices, out: ClassMap) -> None:
     """Interpolates the cells (y, x), both [M], and writes their pixels. The last axis of every array is the cells."""
-    corners, order, candidates, contenders = _contenders(logits, coarse, rows, columns, y, x)
-    y, x = y[order], x[order]
+    corners, order, candidates, contenders = _contenders(grid, y, x)
+    rows, columns, y, x = grid.rows, grid.columns, y[order], x[order]
 
     # Cells differ in size by a pixel, so the smaller ones repeat their last row or column.
     row = rows.first[y] + np.minimum(np.arange(rows.pixels.max())[:, None], rows.pixels[y] - 1)  # [by, M]
@@ -153,15 +161,14 @@ def _decode_cells(
     out.reshape(-1)[row[:, None] * out.shape[1] + column[None]] = winner
 
 
-def _contenders(
-    logits: Floats, coarse: ClassMap, rows: Axis, columns: Axis, y: Indices, x: Indices
-) -> tuple[Floats, Indices, ClassMap, list[int]]:
+def _contenders(grid: _Grid, y: Indices, x: Indices) -> tuple[Floats, Indices, ClassMap, list[int]]:
     """Finds the classes that can win a pixel of each cell.
 
     Returns:
         The candidates' logits at the four corners, float32 [4, K, M]; the order of the cells; the candidates' class
         ids, uint8 [K, M], rising; and for each rank the number of cells with a candidate of that rank.
     """
+    logits, coarse, rows, columns = grid
     width = coarse.shape[1]
     at = np.stack(
         [
