@@ -59,7 +59,15 @@ def tile_request(args: argparse.Namespace) -> TileRequest | None:
         raise UsageError("--tile takes one image: name it with --source")
     if len(args.source) > 1:
         raise UsageError(f"--tile takes one image; got {len(args.source)} times --source")
-    return TileRequest(_tile_px(args.tile), args.overlap, args.out)
+    return TileRequest(
+        source=args.source[0],
+        tile_px=_tile_px(args.tile),
+        overlap_px=args.overlap,
+        out=args.out,
+        stats=args.stats,
+        force=args.force,
+        log_json=args.log_json,
+    )
 
 
 def _tile_px(text: str) -> int | tuple[int, int] | None:

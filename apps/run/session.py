@@ -111,15 +111,7 @@ class Session:
                 claim_all(stack, request.outputs, 1)
                 segmenter, _ = self._within_limit(partial(open_segmenter, request.network, self._on_message))
             stack.enter_context(segmenter)
-            return run_tiled(
-                request.sources[0],
-                tile,
-                segmenter,
-                self._on_message,
-                stats=request.stats,
-                force=request.force,
-                log_json=request.log_json,
-            )
+            return run_tiled(tile, segmenter, self._on_message)
 
     def _run_stream(self) -> int:
         request = self._request

@@ -19,26 +19,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run_tiled(
-    source: str,
-    request: TileRequest,
-    segmenter: Segmenter,
-    on_message: OnMessage,
-    *,
-    stats: Path | None = None,
-    force: bool = False,
-    log_json: bool = False,
-) -> int:
+def run_tiled(request: TileRequest, segmenter: Segmenter, on_message: OnMessage) -> int:
     """Segments one image; returns 0.
 
     Args:
-        source: the image.
-        request: its tiles.
+        request: the image, its tiles and its outputs.
         segmenter: the network; it stays open.
         on_message: prints a line if a result differs from the request.
-        stats: a file for the measurements.
-        force: whether outputs may replace others.
-        log_json: whether all messages are JSON log records.
 
     Raises:
         EdgesegError: an option, the image or an output cannot work.
@@ -52,10 +39,11 @@ def run_tiled(
     from .sources import open_image
     from .targets import class_map_suffixes, open_class_map
 
+    source, stats, force = request.source, request.stats, request.force
     tiling = Tiling.of(segmenter.bundle, request.tile_px, request.overlap_px)
     if stats is not None:
         prepare_output(stats, force)
-    status = StatusLine(live=not log_json)
+    status = StatusLine(live=not request.log_json)
     with open_image(source, tiling.tile_hw) as image:
         out = request.out or Path(f"{Path(source).stem}-classes{class_map_suffixes(image)[0]}")
         check_output(out, reads=add_sources(Reads(), [source]))
@@ -87,7 +75,7 @@ def run_tiled(
     if stats is not None:
         write_atomically(stats, (json.dumps(measured, indent=2) + "\n").encode(), force)
         written.append(f"statistics {stats}")
-    if log_json:
+    if request.log_json:
         tiles, seconds = measured["tiles"], measured["seconds"]
         log.info("%d tiles in %.1f s", tiles, seconds, extra={"event": "report", "fields": measured})
         log.info("wrote %s", ", ".join(written), extra={"event": "wrote", "fields": {"outputs": written}})
