@@ -16,7 +16,6 @@ from ...core.signals import ending_signals
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.02
-_TICK_SECONDS = 2.0
 _SAME_REQUEST_SECONDS = 0.3
 
 
@@ -42,11 +41,15 @@ class Stop:
     A signal right after the first belongs to the same request: a key is held, or a terminal and a wrapper both send
     one. A terminal that closes may send more than one SIGHUP, so SIGHUP never interrupts.
 
+    Args:
+        tick_seconds: time between two calls of a ``tick`` of :meth:`unless`.
+
     Attributes:
         event: set once the end is requested.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tick_seconds: float = 2.0) -> None:
+        self._tick_seconds = tick_seconds
         self.event = threading.Event()
 
     @contextmanager
@@ -85,7 +88,7 @@ class Stop:
 
         Args:
             work: is called in a thread of its own.
-            tick: is called every two seconds during the work.
+            tick: is called at a fixed rate during the work.
             within_s: time limit in seconds; None for no limit.
             overdue: message of the error if the work takes longer.
 
@@ -106,11 +109,11 @@ class Stop:
         thread = threading.Thread(target=guarded, name="edgeseg opening", daemon=True)
         thread.start()
         began_at = time.monotonic()
-        tick_at = began_at + _TICK_SECONDS
+        tick_at = began_at + self._tick_seconds
         while thread.is_alive() and not self.event.is_set():
             thread.join(_POLL_SECONDS)
             if time.monotonic() >= tick_at:
-                tick_at += _TICK_SECONDS
+                tick_at += self._tick_seconds
                 tick()
             if within_s is not None and time.monotonic() - began_at > within_s and thread.is_alive():
                 raise OverdueError(overdue)

@@ -21,10 +21,13 @@ class Watch:
     Args:
         notifier: of systemd.
         patience_seconds: if frames are captured and no result comes for so long, the run hangs.
+        clock: gives seconds.
     """
 
-    def __init__(self, notifier: Notifier, patience_seconds: float) -> None:
-        self._notifier, self._patience_seconds = notifier, patience_seconds
+    def __init__(
+        self, notifier: Notifier, patience_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._notifier, self._patience_seconds, self._clock = notifier, patience_seconds, clock
         self._stopping = False
         self._reported: dict[int, str] = {}
         self._seen: dict[int, tuple[int, int]] = {}
@@ -44,7 +47,7 @@ class Watch:
 
     def _makes_progress(self, source: SourceStatus) -> bool:
         """True if captured frames get results. A source without frames, such as a lost camera, is no hang."""
-        now, seen = time.monotonic(), (source.captured, source.results)
+        now, seen = self._clock(), (source.captured, source.results)
         before = self._seen.get(source.number, (-1, -1))
         if source.results != before[1] or source.captured == before[0]:
             self._seen[source.number] = seen
@@ -70,13 +73,15 @@ class Watch:
             )
 
 
-def now_and_then(read: Callable[[], Board]) -> Callable[[], Board]:
+def now_and_then(
+    read: Callable[[], Board], clock: Callable[[], float] = time.monotonic
+) -> Callable[[], Board]:
     """Returns a function that reads the board's sensors at most once a second, however often it is called."""
     read_at, board = -_BOARD_SECONDS, Board()
 
     def ask() -> Board:
         nonlocal read_at, board
-        now = time.monotonic()
+        now = clock()
         if now - read_at >= _BOARD_SECONDS:
             read_at, board = now, read()
         return board

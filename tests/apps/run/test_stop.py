@@ -64,8 +64,7 @@ def test_the_second_signal_interrupts() -> None:
     assert 0.4 <= time.monotonic() - began_at < 30
 
 
-def test_it_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeseg.apps.run.stop._TICK_SECONDS", 0.02)
+def test_it_ticks_meanwhile() -> None:
     ticks: list[None] = []
     enough = threading.Event()
 
@@ -74,7 +73,7 @@ def test_it_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
         if len(ticks) == 3:
             enough.set()
 
-    assert Stop().unless(lambda: enough.wait(20), tick)
+    assert Stop(tick_seconds=0.02).unless(lambda: enough.wait(20), tick)
 
 
 def test_a_terminal_that_closes_may_say_so_often() -> None:

@@ -45,12 +45,9 @@ def systemd(tmp_path: Path) -> Systemd:
     return Systemd(tmp_path)
 
 
-def test_the_watchdog_is_fed_only_while_frames_that_come_also_leave(
-    systemd: Systemd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_watchdog_is_fed_only_while_frames_that_come_also_leave(systemd: Systemd) -> None:
     clock = [100.0]
-    monkeypatch.setattr("edgeseg.apps.run.watch.time.monotonic", lambda: clock[0])
-    watch = Watch(Notifier(systemd.environ), patience_seconds=5)
+    watch = Watch(Notifier(systemd.environ), patience_seconds=5, clock=lambda: clock[0])
     told = []
     for captured, results in [(1, 0), (5, 1), (9, 2), (20, 2), (30, 2), (40, 2), (50, 9)]:
         clock[0] += 3
@@ -60,10 +57,9 @@ def test_the_watchdog_is_fed_only_while_frames_that_come_also_leave(
     assert told == [True, True, True, True, False, False, True]
 
 
-def test_a_source_that_is_sought_is_progress(systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_is_sought_is_progress(systemd: Systemd) -> None:
     clock = [100.0]
-    monkeypatch.setattr("edgeseg.apps.run.watch.time.monotonic", lambda: clock[0])
-    watch = Watch(Notifier(systemd.environ), patience_seconds=5)
+    watch = Watch(Notifier(systemd.environ), patience_seconds=5, clock=lambda: clock[0])
     for _ in range(10):
         clock[0] += 60
         systemd.heard()
@@ -93,15 +89,14 @@ def test_the_log_tells_changes_alone(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_sensors_are_read_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sensors_are_read_once_a_second() -> None:
     clock, reads = [0.0], []
 
     def read() -> Board:
         reads.append(clock[0])
         return Board({"cpu": clock[0]})
 
-    monkeypatch.setattr("edgeseg.apps.run.watch.time.monotonic", lambda: clock[0])
-    ask = now_and_then(read)
+    ask = now_and_then(read, lambda: clock[0])
     for _ in range(25):
         ask()
         clock[0] += 0.125
