@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from .core.source import Source
     from .runtime.bundle import Bundle
     from .runtime.clock import now
+    from .runtime.cpu import Threads
     from .runtime.health.limits import Limits
-    from .runtime.pipeline import Pipeline
+    from .runtime.pipeline import Pipeline, PipelineOptions, Stream
     from .runtime.result import Segmentation
     from .runtime.segmenter import Segmenter
     from .runtime.sinks.callback import CallbackSink
@@ -50,11 +51,14 @@ __all__ = [
     "ModelError",
     "OutputError",
     "Pipeline",
+    "PipelineOptions",
     "Segmentation",
     "Segmenter",
     "SessionError",
     "Source",
     "SourceError",
+    "Stream",
+    "Threads",
     "UsageError",
     "VerificationError",
     "__version__",
@@ -68,9 +72,12 @@ _LAZY = {
     "LabelMap": "core.labels",
     "Limits": "runtime.health.limits",
     "Pipeline": "runtime.pipeline",
+    "PipelineOptions": "runtime.pipeline",
     "Segmentation": "runtime.result",
     "Segmenter": "runtime.segmenter",
     "Source": "core.source",
+    "Stream": "runtime.pipeline",
+    "Threads": "runtime.cpu",
     "now": "runtime.clock",
     "open_source": "runtime.sources",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +22,11 @@ import numpy.typing as npt
 
 from ..core.errors import UsageError
 from ..core.source import Source
-from ..runtime.cpu import usable_cpus
-from ..runtime.pipeline import Pipeline, Stream
+from ..runtime.cpu import Threads, usable_cpus
+from ..runtime.pipeline import Pipeline, PipelineOptions, Stream
 from ..runtime.pipeline.stats import RunStats
 from ..runtime.segmenter import Segmenter
 from ..runtime.sources.video.source import VideoSource
-from ..runtime.threads import decode_threads
 from .describe import describe_machine
 from .program import run_program, write_results
 from .tables import Table, number
@@ -100,10 +100,8 @@ def _run(args: argparse.Namespace) -> None:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        beside = decode_threads(args.threads, usable_cpus())
-        with Segmenter(
-            args.bundle, args.variant, args.backend, threads=args.threads, decode_threads=beside
-        ) as segmenter:
+        threads = Threads.for_pipeline(args.threads, usable_cpus())
+        with Segmenter(args.bundle, args.variant, args.backend, threads=threads) as segmenter:
             for turn in range(args.rounds):
                 # Each round begins with another case, so that no case always follows the same one.
                 for case in cases[turn % len(cases) :] + cases[: turn % len(cases)]:
@@ -181,16 +179,16 @@ def _measure(
 
 def _play(segmenter: Segmenter, sources: Sequence[Source], batch: int, seconds: float) -> dict[str, Any]:
     segmenter.warmup()
-    until = time.monotonic() + seconds
+    until, stopping = time.monotonic() + seconds, threading.Event()
 
     def end_in_time(stats: RunStats) -> None:
         if time.monotonic() > until and stats.frames > len(sources):
-            pipeline.stop()
+            stopping.set()
 
     streams = [Stream(source) for source in sources]
-    pipeline = Pipeline(streams, segmenter, on_result=end_in_time, batch=batch)
+    options = PipelineOptions(batch=batch, stopping=stopping, on_result=end_in_time)
     try:
-        report = pipeline.run()
+        report = Pipeline(streams, segmenter, options=options).run()
     finally:
         for source in sources:
             source.close()

@@ -1,10 +1,11 @@
-"""The identity of the CPU, and the share of it that the process may use."""
+"""The CPU: its identity, the share of it that the process may use, and the threads that work on a frame."""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,29 @@ _IDENTIFYING = (
     "vendor_id", "cpu family", "model", "model name", "stepping", "flags",
     "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Threads:
+    """The numbers of CPU threads that work on a frame.
+
+    Attributes:
+        inference: threads for inference; None for the backend's own choice.
+        decode: threads for the decode; None for as many as for inference, or one if that is the backend's own choice.
+    """
+
+    inference: int | None = None
+    decode: int | None = None
+
+    @classmethod
+    def for_pipeline(cls, inference: int, cpus: int) -> Threads:
+        """Returns the threads for a pipeline, which decodes a frame while it infers the next one.
+
+        Args:
+            inference: threads for inference.
+            cpus: number of CPUs that may be used. The decode gets those that inference leaves free, at least one.
+        """
+        return cls(inference, max(1, cpus - inference))
 
 
 @lru_cache(maxsize=1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core.counting import class_counts
+from ..core.labels import VOID
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,24 @@ class Segmentation:
     reason: str = ""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     margin: npt.NDArray[np.float32] | None = None
+
+    @classmethod
+    def without_classes(
+        cls, frame_bgr: npt.NDArray[np.uint8], frame_id: int, captured_at: float, reason: str
+    ) -> Segmentation:
+        """Returns the result of a frame that has no class map: all void, not valid.
+
+        Args:
+            frame_bgr: uint8 [H, W, 3].
+            frame_id, captured_at, reason: as above.
+        """
+        void = np.full(frame_bgr.shape[:2], VOID, np.uint8)
+        return cls(void, frame_id, captured_at, valid=False, reason=reason)
+
+    def invalidated(self, reason: str) -> Segmentation:
+        """Returns the same result with its class map void, not valid, without a margin."""
+        void = np.full(self.classes.shape, VOID, np.uint8)
+        return replace(self, classes=void, valid=False, reason=reason, margin=None)
 
     def shares(self, num_classes: int) -> npt.NDArray[np.float64]:
         """Returns the share of the frame that each class covers, float64 [num_classes], each 0 to 1."""

@@ -18,6 +18,7 @@ from ..core.labels import VOID, LabelMap
 from .backends import AUTO, backend_class
 from .bundle import Bundle
 from .clock import CLOCK_SLACK_SECONDS, now
+from .cpu import Threads
 from .decode import Decoder
 from .forks import Owned, stays_with_this_process
 from .preprocess import Frame, resize_into
@@ -45,6 +46,9 @@ class Segmenter:
     raises BackendError. Fork before you open it, or start processes with ``spawn``.
 
     Attributes:
+        bundle: the bundle.
+        variant: the variant that runs.
+        backend: the backend that runs it.
         FRAMES_KEPT: the number of prepared frames that are kept if :meth:`keep_frames` did not ask for more.
 
     Args:
@@ -52,10 +56,9 @@ class Segmenter:
         variant: the variant's name; if None, the bundle's default, or the first variant made for the device.
         backend: a registered backend's name, or ``auto`` for the fastest one here with correct class maps.
         device: the backend's device; None for the backend's own choice.
-        threads: CPU threads for one frame; if None, the backend's own choice for inference, and one for decode.
+        threads: CPU threads for one frame: a number, or different numbers for inference and decode; if None, the
+            backend's own choice for inference, and one for the decode.
         on_message: called with a line of text before slow work, such as building an engine.
-        decode_threads: threads for the decode only, which in a pipeline gets the CPUs that inference leaves; if None,
-            the same as ``threads``.
 
     Raises:
         BundleError: the bundle is missing, altered or of an unknown form, or has no such variant.
@@ -71,16 +74,16 @@ class Segmenter:
         variant: str | None = None,
         backend: str = "onnxruntime",
         device: str | None = None,
-        threads: int | None = None,
+        threads: int | Threads | None = None,
         on_message: OnMessage = lambda line: None,
-        decode_threads: int | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-        self._threads, self._on_message, self._decode_threads = threads, on_message, decode_threads
+        threads = threads if isinstance(threads, Threads) else Threads(threads)
+        self._threads, self._on_message = threads, on_message
         if backend == AUTO:
             from .backends.auto.choose import choose  # it is much code, and seldom used
 
-            chosen = choose(self.bundle, variant, device, threads, on_message)
+            chosen = choose(self.bundle, variant, device, threads.inference, on_message)
             backend, device, variant = chosen.backend, chosen.device, chosen.variant.name
         runs = backend_class(backend)
         device = device or runs.default_device
@@ -92,9 +95,9 @@ class Segmenter:
         self._next_id = self._prepared = self._inferred = 0
         self._calling, self._preparing = threading.Lock(), threading.Lock()
         self._inferring, self._decoding = threading.Lock(), threading.Lock()
-        self._decoder = Decoder(decode_threads or threads or 1)
+        self._decoder = Decoder(threads.decode or threads.inference or 1)
         self._class_maps, self._margins = ArrayPool(), ArrayPool()
-        self.backend = runs(self.variant, size_hw, device, threads, on_message)
+        self.backend = runs(self.variant, size_hw, device, threads.inference, on_message)
         if self.backend.logits_chw is not None:
             try:
                 self._check_logits(self.backend.logits_chw)
@@ -297,7 +300,6 @@ class Segmenter:
             backend.device,
             self._threads,
             self._on_message,
-            self._decode_threads,
         )
 
     def warmup(self) -> None:

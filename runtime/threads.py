@@ -63,11 +63,6 @@ def choose(times_ms: Mapping[int, float]) -> int:
     return min(threads for threads, ms in times_ms.items() if ms <= limit)
 
 
-def decode_threads(threads: int, cpus: int) -> int:
-    """Returns the threads for the decode: those that the next frame's inference leaves free, at least one."""
-    return max(1, cpus - threads)
-
-
 def open_fastest(
     open_with: Callable[[int, Segmenter | None], Segmenter],
     cpus: int,

@@ -39,21 +39,14 @@ class Hub:
 
     Args:
         labels: the classes.
-        status: asks the run for its status.
         recording: as above.
         most_viewers: as above.
     """
 
-    def __init__(
-        self,
-        labels: LabelMap,
-        status: Callable[[], Status],
-        recording: RecordingSwitch | None,
-        most_viewers: int,
-    ) -> None:
+    def __init__(self, labels: LabelMap, recording: RecordingSwitch | None, most_viewers: int) -> None:
         self.labels = labels
         self.feeds: dict[int, Feed] = {}
-        self.watch = StatusWatch(status, self._status_came)
+        self.watch = StatusWatch(self._status_came)
         self.recording = recording
         self.most_viewers = most_viewers
         self.viewers = 0
@@ -78,12 +71,17 @@ class Hub:
         """A source's feed; the first source's if there is no such number."""
         return self.feeds.get(number) or self.add_feed(min(self.feeds, default=0))
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begins work on an event loop."""
+    def attach(self, loop: asyncio.AbstractEventLoop, status: Callable[[], Status]) -> None:
+        """Begins work on an event loop.
+
+        Args:
+            loop: the event loop, which runs.
+            status: asks the run for its status.
+        """
         self._loop = loop
         for feed in self.feeds.values():
             feed.attach(loop)
-        self.watch.start()
+        self.watch.start(status)
 
     def detach(self) -> None:
         """Ends work: nothing reaches the event loop any more."""

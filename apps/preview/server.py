@@ -63,9 +63,9 @@ class PreviewServer:
     """Serves the preview page.
 
     Example:
-        >>> server = PreviewServer(options, segmenter.labels, pipeline.status)  # doctest: +SKIP
-        >>> server.start()  # doctest: +SKIP
-        >>> sinks.append(server.sink(0))  # doctest: +SKIP
+        >>> server = PreviewServer(options, segmenter.labels)  # doctest: +SKIP
+        >>> pipeline = Pipeline(source, segmenter, [server.sink(0)])  # doctest: +SKIP
+        >>> server.start(pipeline.status)  # doctest: +SKIP
 
     Attributes:
         url: of the page, without the token; known once it has started.
@@ -73,7 +73,6 @@ class PreviewServer:
     Args:
         options: the page's address, token and viewers.
         labels: the classes.
-        status: asks the run for its status; called in a thread of the server.
         recording: the switch for the page's button; None if there is nothing to record.
         on_message: prints the page's address, with the token if it was generated for this run.
 
@@ -87,7 +86,6 @@ class PreviewServer:
         self,
         options: PreviewOptions,
         labels: LabelMap,
-        status: Callable[[], Status],
         recording: RecordingSwitch | None = None,
         on_message: OnMessage = tell,
     ) -> None:
@@ -98,7 +96,7 @@ class PreviewServer:
                 raise MissingDependencyError(package, "preview", "the preview page") from error
         self.url = ""
         self._options = options
-        self._hub = Hub(labels, status, recording, options.clients)
+        self._hub = Hub(labels, recording, options.clients)
         self._connections = Connections(options.clients)
         self._on_message = on_message
         self._listener: socket.socket | None = None
@@ -117,8 +115,11 @@ class PreviewServer:
         """
         return PreviewSink(self._hub.add_feed(number))
 
-    def start(self) -> None:
+    def start(self, status: Callable[[], Status]) -> None:
         """Opens the port, and starts to serve.
+
+        Args:
+            status: asks the run for its status; called in a thread of the server.
 
         Raises:
             OutputError: the port is taken, or the address does not belong to this machine.
@@ -129,7 +130,7 @@ class PreviewServer:
         host = self._options.host
         self.url = f"http://{_in_url(_own_address(host) if host in _ALL_ADDRESSES else host)}:{port}/"
         self._thread = threading.Thread(
-            target=self._run, args=(listener, port), name="edgeseg preview", daemon=True
+            target=self._run, args=(listener, port, status), name="edgeseg preview", daemon=True
         )
         self._thread.start()
         if not self._started.wait(_START_SECONDS) or self._failure is not None:
@@ -158,9 +159,9 @@ class PreviewServer:
                 self._hub.detach()
         thread.join(_CLOSE_SECONDS)
 
-    def _run(self, listener: socket.socket, port: int) -> None:
+    def _run(self, listener: socket.socket, port: int, status: Callable[[], Status]) -> None:
         try:
-            asyncio.run(self._serve(listener, port))
+            asyncio.run(self._serve(listener, port, status))
         except (
             Exception
         ) as error:  # start() raises it; after the start the run goes on without its page, and logs it
@@ -171,7 +172,7 @@ class PreviewServer:
             self._started.set()
             listener.close()
 
-    async def _serve(self, listener: socket.socket, port: int) -> None:
+    async def _serve(self, listener: socket.socket, port: int, status: Callable[[], Status]) -> None:
         import uvicorn
 
         # Its INFO records contain the token, and the run's log should not have a line for each request.
@@ -197,7 +198,7 @@ class PreviewServer:
         )
         self._server = uvicorn.Server(config)
         self._loop = asyncio.get_running_loop()
-        self._hub.attach(self._loop)
+        self._hub.attach(self._loop, status)
         tasks = [asyncio.ensure_future(each) for each in (self._accept(listener), self._sweep_regularly())]
         self._accepting = tasks[0]
         try:

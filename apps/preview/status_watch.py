@@ -25,12 +25,10 @@ class StatusWatch:
     """Keeps the newest status, and the history of the last minute.
 
     Args:
-        status: asks the run.
         on_status: called after each answer, in the watch's thread.
     """
 
-    def __init__(self, status: Callable[[], Status], on_status: Callable[[], None] = lambda: None) -> None:
-        self._status = status
+    def __init__(self, on_status: Callable[[], None] = lambda: None) -> None:
         self._on_status = on_status
         self._ending = threading.Event()
         self._newest: tuple[Status, float] | None = None
@@ -39,9 +37,9 @@ class StatusWatch:
         self._lock = threading.Lock()
         self._failing = False
 
-    def start(self) -> None:
-        """Starts the thread."""
-        threading.Thread(target=self._run, name="edgeseg preview status", daemon=True).start()
+    def start(self, status: Callable[[], Status]) -> None:
+        """Starts the thread, which asks the run through ``status``."""
+        threading.Thread(target=self._run, args=(status,), name="edgeseg preview status", daemon=True).start()
 
     def stop(self) -> None:
         """Stops the thread."""
@@ -65,11 +63,11 @@ class StatusWatch:
         with self._lock:
             return {number: points[-1] for number, points in self._history.items() if points}
 
-    def _run(self) -> None:
+    def _run(self, ask: Callable[[], Status]) -> None:
         next_point_at = 0.0
         while not self._ending.wait(PERIOD_SECONDS):
             try:
-                status = self._status()
+                status = ask()
             except Exception as error:  # logged once; the page shows that the run does not answer
                 if not self._failing:
                     log.warning(

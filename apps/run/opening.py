@@ -14,12 +14,12 @@ from ...core.source import Source
 from ...runtime.backends import AUTO as AUTO_BACKEND
 from ...runtime.backends import backend_class
 from ...runtime.bundle import Bundle
-from ...runtime.cpu import usable_cpus
+from ...runtime.cpu import Threads, usable_cpus
 from ...runtime.segmenter import Segmenter
 from ...runtime.sources import open_source
 from ...runtime.sources.camera import camera_indices
 from ...runtime.sources.files import add_sources
-from ...runtime.threads import ThreadChoice, decode_threads, open_fastest
+from ...runtime.threads import ThreadChoice, open_fastest
 from .request import DEFAULT_BUNDLE, NetworkRequest, RunRequest
 
 _FALLBACK_SOURCE = "aerial:7"
@@ -37,15 +37,10 @@ def open_segmenter(request: NetworkRequest, on_message: OnMessage) -> tuple[Segm
     bundle, cpus = Bundle.load(request.bundle), usable_cpus()
 
     def open_with(threads: int, like: Segmenter | None) -> Segmenter:
-        beside = decode_threads(threads, cpus)
+        counts = Threads.for_pipeline(threads, cpus)
         if like is None:
-            return Segmenter(
-                bundle, request.variant, request.backend, request.device, threads, on_message, beside
-            )
-        backend = like.backend
-        return Segmenter(
-            bundle, like.variant.name, backend.name, backend.device, threads, decode_threads=beside
-        )
+            return Segmenter(bundle, request.variant, request.backend, request.device, counts, on_message)
+        return Segmenter(bundle, like.variant.name, like.backend.name, like.backend.device, counts)
 
     if given is None:
         segmenter, choice = open_fastest(open_with, cpus)

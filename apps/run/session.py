@@ -14,13 +14,13 @@ from ...core.outputs import prepare_output
 from ...core.printable import printable_lines
 from ...core.source import Source
 from ...runtime.batching import BatchChoice, measure_batches
-from ...runtime.pipeline import Pipeline, RunReport, Stream
+from ...runtime.pipeline import Pipeline, PipelineOptions, RunReport, Stream
 from ...runtime.pipeline.trace import Trace
 from ...runtime.segmenter import Segmenter
 from ...runtime.sinks.base import Sink
-from ...runtime.status import Status
 from ...runtime.threads import ThreadChoice
 from ..console import StatusLine
+from ..preview.options import PreviewOptions
 from ..recording.head import head_of_run
 from ..recording.sink import RecordingSink
 from ..service.board import BoardReader
@@ -170,22 +170,21 @@ class Session:
         head = partial(head_of_run, segmenter, threads=opened.threads.threads)
         sinks = open_sinks(request, sources, segmenter.labels, head, self._on_message)
         try:
-            page = self._open_page(segmenter, sinks, lambda: pipeline.status()) if request.preview else None
-            pipeline = Pipeline(
-                [Stream(source, its) for source, its in zip(sources, sinks, strict=True)],
-                segmenter,
+            page = None if request.preview is None else self._make_page(request.preview, segmenter, sinks)
+            streams = [Stream(source, its) for source, its in zip(sources, sinks, strict=True)]
+            options = PipelineOptions(
                 max_frames=opened.frames,
-                on_result=self._status.update,
-                stopping=self._stop.event,
                 batch=opened.batches.batch,
-                trace=opened.trace,
-                limits=request.limits,
                 degrade=opened.steps,
+                stopping=self._stop.event,
+                trace=opened.trace,
+                on_result=self._status.update,
                 on_beat=Watch(opened.notifier, 2 * request.limits.inference_timeout_s),
                 board=now_and_then(BoardReader().read),
             )
+            pipeline = Pipeline(streams, segmenter, limits=request.limits, options=options)
             if page is not None:
-                page.start()
+                page.start(pipeline.status)
                 stack.callback(page.close)
         except BaseException:
             for sink in (sink for its in sinks for sink in its):
@@ -202,16 +201,14 @@ class Session:
             printable_lines(line), file=sys.stderr if self._request.sinks.take_standard_output else sys.stdout
         )
 
-    def _open_page(
-        self, segmenter: Segmenter, sinks: Sequence[list[Sink]], status: Callable[[], Status]
+    def _make_page(
+        self, options: PreviewOptions, segmenter: Segmenter, sinks: Sequence[list[Sink]]
     ) -> PreviewServer:
-        """Makes the preview page, and adds its sinks."""
+        """Makes the preview page, and adds its sinks to those of the sources."""
         from ..preview.server import PreviewServer
 
-        options = self._request.preview
-        assert options is not None
         recordings = [sink for its in sinks for sink in its if isinstance(sink, RecordingSink)]
-        page = PreviewServer(options, segmenter.labels, status, Recordings(recordings), self._on_message)
+        page = PreviewServer(options, segmenter.labels, Recordings(recordings), self._on_message)
         for number, its in enumerate(sinks, 0 if len(sinks) == 1 else 1):
             its.append(page.sink(number))
         return page

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .options import PipelineOptions
 from .pipeline import Pipeline
 from .report import RunReport
 from .streams import Stream
 
-__all__ = ["Pipeline", "RunReport", "Stream"]
+__all__ = ["Pipeline", "PipelineOptions", "RunReport", "Stream"]

@@ -14,8 +14,7 @@ log = logging.getLogger(__name__)
 
 _WINDOW = 20
 _MISSES_TO_DEGRADE = 10
-_CALM_SECONDS, _MOST_CALM_SECONDS = 10.0, 300.0
-"""After this time without a miss, the run goes one step back up. The time doubles when that was too early."""
+_MOST_CALM_SECONDS = 300.0
 
 
 class Step(NamedTuple):
@@ -76,12 +75,14 @@ class Degrader:
     Args:
         steps: at least one, starting with what was asked for.
         deadline_ms: milliseconds from capture to class map. None for no deadline: the first step then stays.
+        calm_seconds: time without a miss after which it goes one step back up. It doubles each time that this was too
+            early.
     """
 
-    def __init__(self, steps: Sequence[Step], deadline_ms: float | None) -> None:
+    def __init__(self, steps: Sequence[Step], deadline_ms: float | None, calm_seconds: float = 10.0) -> None:
         self._steps, self._deadline_ms = steps, deadline_ms
         self._missed: deque[bool] = deque(maxlen=_WINDOW)
-        self._calm_seconds = _CALM_SECONDS
+        self._calm_seconds = calm_seconds
         self._calm_since: float | None = None
         self._back_at: float | None = None
         self._number = 0

@@ -1,4 +1,4 @@
-"""The heartbeat: tells outputs at a fixed rate how the run is doing, with or without frames."""
+"""The beats, which sinks get where there is no new frame: at a fixed rate, and for the gaps of a video."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from ...core.labels import VOID
 from ..clock import now
 from ..overlay import Overlay
 from ..preprocess import Frame
+from ..reasons import FRAMES_MISSING
 from ..result import Segmentation
 from ..sinks.base import Output
 from ..status import Status
-from .streams import Channel
+from .options import Conditions
+from .streams import Captured, Channel
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +34,14 @@ class Heartbeat:
         channels: the run's streams.
         status: makes the status; may raise an error that ends the run.
         overlay: draws results that are not valid.
-        classes: the number of classes.
-        hz: beats a second.
-        on_beat: called with each status.
+        run: what the parts of the run share.
     """
 
     def __init__(
-        self,
-        channels: Sequence[Channel],
-        status: Callable[[], Status],
-        overlay: Overlay,
-        classes: int,
-        hz: float,
-        on_beat: Callable[[Status], None],
+        self, channels: Sequence[Channel], status: Callable[[], Status], overlay: Overlay, run: Conditions
     ) -> None:
-        self._channels, self._status, self._overlay, self._on_beat = channels, status, overlay, on_beat
-        self._classes, self._seconds = classes, 1 / hz
+        self._channels, self._status, self._overlay, self._run = channels, status, overlay, run
+        self._seconds = 1 / run.limits.heartbeat_hz
         self._delivered = [0 for _ in channels]
         self._blank: dict[int, Frame] = {}
 
@@ -73,7 +66,7 @@ class Heartbeat:
                 output = self._nothing_new(channel, source.reason)
             for worker in channel.workers:
                 worker.beat(output, status)
-        self._on_beat(status)
+        self._run.options.on_beat(status)
 
     def _nothing_new(self, channel: Channel, reason: str) -> Output:
         at = now()
@@ -82,14 +75,38 @@ class Heartbeat:
             frame_bgr = self._blank.setdefault(
                 channel.number, np.zeros((*_SIZE_BEFORE_THE_FIRST_FRAME_HW, 3), np.uint8)
             )
-        result = Segmentation(
-            np.full(frame_bgr.shape[:2], VOID, np.uint8),
-            frame_id=newest.frame_id if newest is not None else 0,
-            captured_at=newest.captured_at if newest is not None else at,
-            valid=False,
-            reason=reason,
-        )
-        shares = np.zeros(self._classes, np.float64)
+        frame_id, captured_at = (0, at) if newest is None else (newest.frame_id, newest.captured_at)
+        result = Segmentation.without_classes(frame_bgr, frame_id, captured_at, reason)
+        shares = np.zeros(len(self._run.labels), np.float64)
         text = f"for {at - result.captured_at:.1f} s"
         draw = partial(self._overlay.draw, frame_bgr, result, shares, text)
         return Output(frame_bgr, result, "", draw, channel.number, shares, beat=True, finished_at=at)
+
+
+def beat_of_hole(item: Captured, before: Output, overlay: Overlay) -> Output:
+    """Makes an output without a frame, for the time of a gap in a video.
+
+    It shows the frame before the gap, crossed out, because the last class map does not hold during the gap.
+
+    Args:
+        item: the frame after the gap.
+        before: the output before the gap.
+        overlay: draws the output.
+    """
+    result = Segmentation.without_classes(before.frame_bgr, before.result.frame_id, item.at, FRAMES_MISSING)
+    shares = np.zeros_like(before.shares)
+    draw = partial(overlay.draw, before.frame_bgr, result, shares, f"{item.missing} frames")
+    time_s = None
+    if item.time_s is not None and before.time_s is not None:
+        time_s = before.time_s + (item.time_s - before.time_s) / (item.missing + 1)
+    return Output(
+        before.frame_bgr,
+        result,
+        "",
+        draw,
+        before.source,
+        shares,
+        beat=True,
+        finished_at=item.at,
+        time_s=time_s,
+    )

@@ -33,24 +33,17 @@ class Network:
         limits: the longest inference, and the number of times that the network may be opened again.
         survives: True if a failure loses only the frame; otherwise the failure is raised and ends the run.
         keep_frames: the number of prepared frames that each segmenter keeps.
-        when_idle: waits until nobody reads earlier inferences; returns True if the run goes on.
 
     Attributes:
         level: the index of the segmenter that the next frame is prepared for.
     """
 
     def __init__(
-        self,
-        segmenters: Sequence[Segmenter],
-        limits: Limits,
-        survives: bool,
-        keep_frames: int,
-        when_idle: Callable[[], bool],
+        self, segmenters: Sequence[Segmenter], limits: Limits, survives: bool, keep_frames: int
     ) -> None:
         self._segmenters = list(segmenters)
         self.level = 0
         self._limits, self._survives, self._keep_frames = limits, survives, keep_frames
-        self._when_idle = when_idle
         self._budget = RestartBudget(limits.restarts, limits.restarts_within_s)
         self._lock = threading.Lock()
         self._errors: Counter[str] = Counter()
@@ -119,8 +112,11 @@ class Network:
         with self._lock:
             self._in_a_row, self._reopened, self._cause = 0, 0, None
 
-    def mend(self) -> bool:
+    def mend(self, when_idle: Callable[[], bool]) -> bool:
         """Opens the network again if failures persist.
+
+        Args:
+            when_idle: waits until nobody reads earlier inferences; returns True if the run goes on.
 
         Returns:
             True if that was tried. Frames that were prepared for the earlier network are then useless.
@@ -132,7 +128,7 @@ class Network:
             cause, broken = self._cause, self._in_a_row >= _FAILURES_BEFORE_REOPENING
         if not broken or time.monotonic() < self._next_try_at:
             return False
-        self._reopen(cause)
+        self._reopen(cause, when_idle)
         return True
 
     def count(self, kind: str) -> None:
@@ -172,7 +168,7 @@ class Network:
         for segmenter in self._opened.values():
             segmenter.close()
 
-    def _reopen(self, cause: Exception | None) -> None:
+    def _reopen(self, cause: Exception | None, when_idle: Callable[[], bool]) -> None:
         if not self._budget.spend():
             raise SessionError(
                 f"inference failed again and again, and opening the network anew {self._limits.restarts} times"
@@ -180,7 +176,7 @@ class Network:
             ) from cause
         self._next_try_at = time.monotonic() + _PAUSES_SECONDS[min(self._reopened, len(_PAUSES_SECONDS) - 1)]
         self._reopened += 1
-        if not self._when_idle():
+        if not when_idle():
             return
         level = self.level
         broken = self._segmenters[level]

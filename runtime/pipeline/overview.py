@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..clock import now
-from ..status import RUNNING, STARTING, STOPPING, Board, SourceStatus, Status
+from ..status import RUNNING, STARTING, STOPPING, SourceStatus, Status
 from .degrade import Degrader
 from .network import Network
+from .options import Conditions
 from .stats import RunStats
 from .streams import Channel
 
@@ -20,8 +21,7 @@ class Overview:
         network: the run's network.
         degrader: the run's degrader.
         total: the statistics over all streams.
-        deadline_ms: the deadline that was asked for; None for none.
-        board: reads the board's sensors.
+        run: what the parts of the run share.
 
     Attributes:
         stopping: True if the run is about to end.
@@ -33,11 +33,10 @@ class Overview:
         network: Network,
         degrader: Degrader,
         total: RunStats,
-        deadline_ms: float | None,
-        board: Callable[[], Board],
+        run: Conditions,
     ) -> None:
         self._channels, self._network, self._degrader, self._total = channels, network, degrader, total
-        self._deadline_ms, self._board = deadline_ms, board
+        self._run = run
         self._began_at = now()
         self.stopping = False
 
@@ -69,8 +68,8 @@ class Overview:
             device=segmenter.backend.device,
             precision=segmenter.backend.precision,
             degraded=self._degrader.degraded,
-            deadline_ms=self._deadline_ms,
-            board=self._board(),
+            deadline_ms=self._run.limits.deadline_ms,
+            board=self._run.options.board(),
         )
 
     def _source(self, channel: Channel, at: float, inferring: bool) -> SourceStatus:

@@ -26,19 +26,19 @@ from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_proce
 from ..health.limits import Limits
 from ..segmenter import Segmenter
 from ..sinks.base import Sink
-from ..status import Board, Status
+from ..status import Status
 from . import ending
 from .degrade import Degrader, steps_down
 from .ending import Ending
 from .heartbeat import Heartbeat
 from .network import Network
+from .options import Conditions, PipelineOptions
 from .overview import Overview
 from .report import RunReport, make_report
 from .sink_worker import SinkWorker
 from .stages import Stages
 from .stats import RunStats
-from .streams import Channel, Conditions, Intake, Stream
-from .trace import Trace
+from .streams import Channel, Intake, Stream
 
 log = logging.getLogger(__name__)
 
@@ -63,29 +63,22 @@ class Pipeline:
 
     Example:
         >>> report = Pipeline(source, segmenter, sinks).run()  # doctest: +SKIP
-        >>> Pipeline([Stream(front, [video]), Stream(rear)], segmenter, batch=2).run()  # doctest: +SKIP
+        >>> streams = [Stream(front, [video]), Stream(rear)]  # doctest: +SKIP
+        >>> Pipeline(streams, segmenter, options=PipelineOptions(batch=2)).run()  # doctest: +SKIP
 
     Args:
         source: open; the caller closes it. Or several streams, each with its sinks, that share the segmenter in turn.
         segmenter: open; the caller closes it.
         sinks: the sinks, or the one sink, of a single source; not yet written to. The pipeline closes them.
-        max_frames: number of results after which each source ends; None to read each source to its end.
-        on_result: called after each result with the statistics so far, in the decode thread.
-        on_failure: called for each sink that fails, with its name and error, in any thread; also for each source that
-            fails if there are several.
-        patience_seconds: time to wait for a source or sink that does not answer before giving it up; less once the
-            run has been stopped.
-        stopping: the caller sets it to end the run, like :meth:`stop`; it may be set before the run begins.
-        batch: the largest number of frames inferred at once. The pipeline never waits for a batch to fill.
-        trace: receives the run's trace, if given; the caller closes it.
-        limits: the limits of the run, such as the greatest age of a valid result.
-        degrade: the steps to do in turn while the deadline is missed: another open segmenter of the same size and
-            labels, or a number below 1: the share of frames to process. Undone when the deadline is kept again.
-        on_beat: called at a fixed rate with the run's status, in its own thread.
-        board: reads the board's sensors.
+        limits: the limits of the run, such as the greatest age of a valid result; None for the defaults.
+        options: the rarer choices; None for the defaults.
+
+    Attributes:
+        stats: the statistics over all streams so far.
 
     Raises:
-        UsageError: there is no stream, ``batch`` is not positive, or ``sinks`` are given with several streams.
+        UsageError: there is no stream, ``sinks`` are given with several streams, or a segmenter of
+            ``options.degrade`` does not fit.
     """
 
     def __init__(
@@ -93,74 +86,36 @@ class Pipeline:
         source: Source | Sequence[Stream],
         segmenter: Segmenter,
         sinks: Sequence[Sink] | Sink = (),
-        max_frames: int | None = None,
-        on_result: Callable[[RunStats], None] = lambda stats: None,
-        on_failure: Callable[[str, Exception], None] = lambda name, error: None,
-        patience_seconds: float = 20.0,
-        stopping: threading.Event | None = None,
-        batch: int = 1,
-        trace: Trace | None = None,
         limits: Limits | None = None,
-        degrade: Sequence[Segmenter | float] = (),
-        on_beat: Callable[[Status], None] = lambda status: None,
-        board: Callable[[], Board] = Board,
+        options: PipelineOptions | None = None,
     ) -> None:
         sinks = [sinks] if isinstance(sinks, Sink) else sinks
         streams = list(source) if isinstance(source, Sequence) else [Stream(source, sinks)]
-        if not streams or batch < 1:
-            raise UsageError(
-                f"a pipeline needs a stream and a batch of 1 or more; got {len(streams)}, {batch}"
-            )
+        if not streams:
+            raise UsageError("a pipeline needs a stream; got none")
         if sinks and isinstance(source, Sequence):
             raise UsageError("each stream has its own sinks; give them as Stream(source, sinks)")
         stays_with_this_process(self, _IN_A_CHILD)
+        limits, self._options = limits or Limits(), options or PipelineOptions()
+        self._stopping = self._options.stopping or threading.Event()
         self._has_run = False
-        self._patience_seconds = patience_seconds
-        self._on_failure = on_failure
-        self._stopping = stopping or threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
-        limits = limits or Limits()
-        run = Conditions(
-            segmenter.labels, max_frames, batch, patience_seconds, self.stop, on_failure, trace, limits
-        )
         intake = Intake()
-        first = 0 if len(streams) == 1 else 1
-        self._channels: list[Channel] = []
-        for number, stream in enumerate(streams, first):
-            name = _name_beside([channel.name for channel in self._channels], stream.source.name)
-            self._channels.append(Channel(number, name, stream, run, intake.notify))
+        run = Conditions(segmenter.labels, limits, self._options, self._stopping, intake.notify)
+        self._channels = _channels_of(streams, run)
         intake.watch(self._channels)
-        self._ending = Ending(self._channels, self._stopping, patience_seconds)
+        self._ending = Ending(self._channels, self._stopping, self._options.patience_seconds)
         self._workers = [worker for channel in self._channels for worker in channel.workers]
         self.stats = self._channels[0].stats if len(streams) == 1 else RunStats(segmenter.labels)
-        steps, smaller = steps_down(segmenter, degrade)
-        degrader = Degrader(steps, limits.deadline_ms)
-        live = any(channel.live for channel in self._channels)
-        network = partial(Network, [segmenter, *smaller], limits, live, _BATCHES_KEPT * batch + 1)
-        self._stages = Stages(
-            self._channels,
-            intake,
-            network,
-            degrader,
-            batch,
-            self.stats,
-            on_result,
-            self._stopping,
-            trace,
-            limits,
-        )
-        self._overview = Overview(
-            self._channels, self._stages.network, degrader, self.stats, limits.deadline_ms, board
-        )
-        self._heartbeat = Heartbeat(
-            self._channels,
-            self._overview.status,
-            self._stages.overlay,
-            len(segmenter.labels),
-            limits.heartbeat_hz,
-            on_beat,
-        )
+        steps, smaller = steps_down(segmenter, self._options.degrade)
+        degrader = Degrader(steps, limits.deadline_ms, self._options.recover_after_seconds)
+        survives = any(channel.live for channel in self._channels)
+        keep_frames = _BATCHES_KEPT * self._options.batch + 1
+        network = Network([segmenter, *smaller], limits, survives, keep_frames)
+        self._stages = Stages(self._channels, intake, network, degrader, self.stats, run)
+        self._overview = Overview(self._channels, network, degrader, self.stats, run)
+        self._heartbeat = Heartbeat(self._channels, self._overview.status, self._stages.overlay, run)
 
     def stop(self) -> None:
         """Ends the run after the frames in progress. Any thread or signal handler may call it."""
@@ -177,7 +132,7 @@ class Pipeline:
         return self._overview.status()
 
     def run(self) -> RunReport:
-        """Runs until all sources end, ``max_frames`` are done or :meth:`stop` is called.
+        """Runs until all sources end, ``options.max_frames`` are done or :meth:`stop` is called.
 
         When this raises, every thread that answers has ended and every sink is closed. With a live source, no
         failure during the run is raised: the report holds it, and the sinks keep their output.
@@ -233,7 +188,7 @@ class Pipeline:
         self.stop()
         for channel in self._ending.await_captures(captures):
             if not self._ending.asked:
-                waited = f"{self._patience_seconds:g} s"
+                waited = f"{self._options.patience_seconds:g} s"
                 self._fail_channel(channel, SourceError(f"{channel.name} has not answered for {waited}"))
         heartbeat.join()
         if not any(thread.is_alive() for thread in stages):
@@ -294,7 +249,7 @@ class Pipeline:
             error,
             extra={"event": "disabled", "fields": {"name": channel.name}},
         )
-        self._on_failure(channel.name, error)
+        self._options.on_failure(channel.name, error)
 
     def _fail(self, error: BaseException) -> None:
         with self._error_lock:
@@ -304,6 +259,15 @@ class Pipeline:
             self._stages.shut()
         else:
             self._stages.cancel()
+
+
+def _channels_of(streams: Sequence[Stream], run: Conditions) -> list[Channel]:
+    """Returns the streams during the run. They are numbered from 1; a single one has the number 0."""
+    channels: list[Channel] = []
+    for number, stream in enumerate(streams, 0 if len(streams) == 1 else 1):
+        name = _name_beside([channel.name for channel in channels], stream.source.name)
+        channels.append(Channel(number, name, stream, run))
+    return channels
 
 
 def _name_beside(others: Sequence[str], name: str) -> str:

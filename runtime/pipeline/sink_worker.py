@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from ...core.errors import EdgesegError, OutputError, OutputGoneError
-from ...core.labels import VOID
 from ..clock import now
 from ..forks import Owned, stays_with_this_process
 from ..reasons import STALE
 from ..sinks.base import Output, Sink, StopRequested
 from ..status import SinkStatus, Status
 from .mailbox import Mailbox
-from .stage import Stage
-from .trace import FrameKey
+from .options import Conditions
+from .trace import FrameKey, Order, Stage
 
 _BACKLOG = 4
 _POLL_SECONDS = 0.05
@@ -33,42 +31,36 @@ log = logging.getLogger(__name__)
 class SinkWorker:
     """Writes outputs from a mailbox to one sink, and protects the run: a sink that raises too often or hangs is ended.
 
+    For a live source, and for a sink that is not lossless, a sink that is too slow loses its oldest outputs; otherwise
+    the run waits for it. A sink that is acted on gets a live result that grew too old in the queue as ``stale``.
+
     Args:
         sink: not yet written to; the worker closes it.
-        newest_wins: True to drop the oldest outputs if the sink is too slow; otherwise the run waits.
-        patience_seconds: time that the run waits for room before it gives the sink up.
-        on_stop: called when the sink asks to end the run.
-        on_failure: called once with the sink's name and error.
+        live: True if its source is live.
+        run: what the parts of the run share.
+
+    Attributes:
         stage: measures the sink.
-        on_change: called when the sink has taken an output, so that there is room again.
-        batch: the largest number of frames inferred at once.
-        max_age_s: the greatest age in seconds of a valid result, for a sink that is acted on. A result that became
-            older in the queue is given as ``stale``. None if results do not grow old.
+        failure: the error that ended the sink; None if there is none.
+        written: number of outputs that it has written.
+        errors: number of its failures.
+        closing: True once it closes its output.
+        kept_as: the name of what it left; empty before its end, or if nothing is left.
     """
 
-    def __init__(
-        self,
-        sink: Sink,
-        newest_wins: bool,
-        patience_seconds: float,
-        on_stop: Callable[[], None],
-        on_failure: Callable[[str, Exception], None],
-        stage: Stage,
-        on_change: Callable[[], None] = lambda: None,
-        batch: int = 1,
-        max_age_s: float | None = None,
-    ) -> None:
+    def __init__(self, sink: Sink, live: bool, run: Conditions) -> None:
         self.sink = sink
         stays_with_this_process(sink, Owned(sink.name, OutputError, refuses=("write", "announce")))
-        self.stage = stage
+        self.stage = Stage(sink.name, Order.SINK, run.options.trace)
         self.failure: Exception | None = None
         self.written = self.errors = 0
         self.closing = False
         self.kept_as = ""
-        self._newest_wins = newest_wins
-        self._max_age_s = max_age_s if sink.is_acted_on else None
-        self._room = _BACKLOG if newest_wins else max(2 * _BACKLOG, _UNDER_WAY * batch)
-        self._mailbox: Mailbox[Output] = Mailbox(self._room, newest_wins, on_change)
+        self._run = run
+        self._newest_wins = live or not sink.lossless
+        self._max_age_s = run.limits.max_age_s if live and sink.is_acted_on else None
+        self._room = _BACKLOG if self._newest_wins else max(2 * _BACKLOG, _UNDER_WAY * run.options.batch)
+        self._mailbox: Mailbox[Output] = Mailbox(self._room, self._newest_wins, run.on_change)
         # Announcements use no room in the mailbox: only the newest is kept, and the sink's thread polls for it.
         self._announces = type(sink).announce is not Sink.announce
         self._announcement: tuple[Status, float] | None = None
@@ -76,9 +68,7 @@ class SinkWorker:
         self._failures_in_a_row = 0
         self._last_error = ""
         self._full_since: float | None = None
-        self._patience_seconds = patience_seconds
-        self._on_stop = on_stop
-        self._on_failure = on_failure
+        self._patience_seconds = run.options.patience_seconds
 
     @property
     def dropped(self) -> int:
@@ -192,7 +182,7 @@ class SinkWorker:
                     self.stage.done(start, [FrameKey(output.source, output.result.frame_id)])
                 self._failures_in_a_row = 0
             except StopRequested:
-                self._on_stop()
+                self._run.stopping.set()
             except Exception as error:  # reported, so that inference and the other sinks go on
                 self._failed(error)
             self._busy_since = None
@@ -203,10 +193,9 @@ class SinkWorker:
         result = output.result
         if self._max_age_s is None or not result.valid or now() - result.captured_at <= self._max_age_s:
             return output
-        void = np.full(result.classes.shape, VOID, np.uint8)
         return Output(
             output.frame_bgr,
-            replace(result, classes=void, valid=False, reason=STALE, margin=None),
+            result.invalidated(STALE),
             output.name,
             lambda: output.frame_bgr,
             output.source,
@@ -241,7 +230,7 @@ class SinkWorker:
                 exc_info=error if not isinstance(error, EdgesegError) and log.isEnabledFor(logging.DEBUG) else None,
                 extra={"event": "disabled", "fields": {"name": self.sink.name}},
             )  # fmt: skip
-            self._on_failure(self.sink.name, error)
+            self._run.options.on_failure(self.sink.name, error)
 
 
 def described(error: Exception) -> str:

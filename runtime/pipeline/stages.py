@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
-
-from ...core.labels import VOID
 from ..clock import CLOCK_SLACK_SECONDS, now
-from ..health.limits import Limits
 from ..overlay import Overlay
 from ..reasons import BACKEND_FAILED, NOT_FINITE, STALE
 from ..result import Segmentation
@@ -22,13 +16,13 @@ from ..segmenter import Segmenter
 from ..sinks.base import Output
 from ..steps import Inference, Prepared
 from .degrade import Degrader
-from .hole import beat_of_hole
+from .heartbeat import beat_of_hole
 from .mailbox import Mailbox
 from .network import Network
-from .stage import Order, Stage
+from .options import Conditions
 from .stats import RunStats
 from .streams import Captured, Channel, Intake
-from .trace import FrameKey, Trace
+from .trace import FrameKey, Order, Stage
 
 log = logging.getLogger(__name__)
 
@@ -76,19 +70,15 @@ class Stages:
     Args:
         channels: the streams, in order of their numbers.
         intake: takes frames from the streams.
-        network: makes the network; its argument waits until nobody reads earlier inferences.
+        network: infers the frames.
         degrader: gets the latency of each live result.
-        batch: the largest number of frames inferred at once.
         total: the statistics over all streams.
-        on_result: called after each result with ``total``.
-        stopping: when set, no more frames are captured.
-        trace: the trace to add to, if there is one.
-        limits: the limits of the run.
+        run: what the parts of the run share.
 
     Attributes:
         all: the stages whose work is measured.
         overlay: draws results.
-        network: the network that ``network`` made.
+        network: as given.
         degrader: as given.
         first_result_at: ``edgeseg.now()`` in seconds at the first result; None before. Work is measured from then on.
     """
@@ -97,22 +87,18 @@ class Stages:
         self,
         channels: Sequence[Channel],
         intake: Intake,
-        network: Callable[[Callable[[], bool]], Network],
+        network: Network,
         degrader: Degrader,
-        batch: int,
         total: RunStats,
-        on_result: Callable[[RunStats], None],
-        stopping: threading.Event,
-        trace: Trace | None,
-        limits: Limits,
+        run: Conditions,
     ) -> None:
+        trace = run.options.trace
         self._preprocess_stage = Stage("preprocess", Order.PREPROCESS, trace)
         self._inference_stage = Stage("inference", Order.INFERENCE, trace)
         self._decode_stage = Stage("decode", Order.DECODE, trace)
-        self._channels, self._intake = channels, intake
-        self._batch, self._total, self._on_result = batch, total, on_result
-        self._stopping, self._trace, self.degrader = stopping, trace, degrader
-        self._max_age_s = limits.max_age_s
+        self._channels, self._intake, self._total = channels, intake, total
+        self.network, self.degrader = network, degrader
+        self._run, self._trace = run, trace
         self._prepare_ahead = not any(channel.live for channel in channels)
         sinks = [worker.stage for channel in channels for worker in channel.workers]
         # A live source waits for its camera or server, and that is not work.
@@ -121,15 +107,14 @@ class Stages:
         self.first_result_at: float | None = None
         self._prepared: Mailbox[Batch] = Mailbox(1)
         self._inferred: Mailbox[Batch] = Mailbox(1)
-        self.network = network(self._inferred.wait_until_wanted)
-        self.overlay = Overlay(self.network.current.labels)
+        self.overlay = Overlay(run.labels)
 
     def capture(self, channel: Channel) -> None:
         """Reads a stream's source until its end."""
         dropped = 0
         source = channel.source
         try:
-            while not self._stopping.is_set():
+            while not self._run.stopping.is_set():
                 asked_at = now()
                 frame_bgr = source.read()
                 if frame_bgr is None:
@@ -174,7 +159,7 @@ class Stages:
             self._rest(time.monotonic() - freed_at)
             freed_at = time.monotonic()
             self.network.level = self.degrader.step.level
-            items, ended = self._intake.take(self._batch)
+            items, ended = self._intake.take(self._run.options.batch)
             batch = Batch([Work(item, self.network.current, item.fault) for item in items], ended)
             if not batch.frames and not batch.ended:
                 break
@@ -195,7 +180,7 @@ class Stages:
     def infer(self) -> None:
         """Runs the network."""
         while (batch := self._prepared.get()) is not None:
-            if self.network.mend():
+            if self.network.mend(self._inferred.wait_until_wanted):
                 for work in batch.frames:
                     work.prepared, work.fault = None, work.fault or BACKEND_FAILED
             start = now()
@@ -255,7 +240,7 @@ class Stages:
     def _rest(self, busy_seconds: float) -> None:
         """Leaves the network idle after a frame, if a lower rate was chosen."""
         if self.degrader.step.rate < 1 and not self._prepare_ahead:
-            self._stopping.wait(busy_seconds * (1 / self.degrader.step.rate - 1))
+            self._run.stopping.wait(busy_seconds * (1 / self.degrader.step.rate - 1))
 
     def _survive(self, work: Work, step: Callable[[Work], Segmentation | None]) -> Segmentation | None:
         """Does a step of a frame. A failure loses only the frame, if the run survives it."""
@@ -281,9 +266,9 @@ class Stages:
         finished_at = now()
         latency_ms = (finished_at - item.at) * 1e3
         if result is None:
-            result = _nothing(item, work.fault)
-        elif channel.live and finished_at - item.at > self._max_age_s and result.valid:
-            result = replace(result, classes=_void(item), valid=False, reason=STALE)
+            result = Segmentation.without_classes(item.frame_bgr, item.key.frame, item.at, work.fault)
+        elif channel.live and finished_at - item.at > self._run.limits.max_age_s and result.valid:
+            result = result.invalidated(STALE)
         elif result.reason == NOT_FINITE:
             self.network.count_not_finite()
         if channel.live and not work.fault and self.degrader.record(latency_ms, finished_at):
@@ -318,7 +303,7 @@ class Stages:
             for stage in self.all:
                 stage.mark()  # until then, stages only waited for the first frame
         self._intake.notify()
-        self._on_result(self._total)
+        self._run.options.on_result(self._total)
 
     def _waiting(self) -> dict[str, int]:
         waiting = {channel.capture.name: channel.captured.waiting for channel in self._channels}
@@ -326,12 +311,3 @@ class Stages:
         return waiting | {
             worker.sink.name: worker.waiting for channel in self._channels for worker in channel.workers
         }
-
-
-def _nothing(item: Captured, reason: str) -> Segmentation:
-    """Returns the result of a frame without a class map: all void, not valid."""
-    return Segmentation(_void(item), item.key.frame, item.at, valid=False, reason=reason)
-
-
-def _void(item: Captured) -> npt.NDArray[np.uint8]:
-    return np.full(item.frame_bgr.shape[:2], VOID, np.uint8)

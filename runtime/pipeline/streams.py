@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...core.labels import LabelMap
 from ...core.source import Source
 from ..health.frames import FrameChecks
-from ..health.limits import Limits
 from ..health.validity import Validity
 from ..preprocess import Frame
 from ..sinks.base import Output, Sink
 from .mailbox import Mailbox
+from .options import Conditions
 from .sink_worker import SinkWorker
-from .stage import Order, Stage
 from .stats import RunStats
-from .trace import FrameKey, Trace
+from .trace import FrameKey, Order, Stage
 
 _LONGEST_WAIT_SECONDS = 0.25
 
@@ -35,37 +33,21 @@ class Stream:
     sinks: Sequence[Sink] = field(default_factory=tuple)
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """The conditions that are the same for all streams of a run.
-
-    Attributes:
-        labels: the classes.
-        max_frames: number of results after which each stream ends; None to end with its source.
-        batch: the largest number of frames inferred at once.
-        patience_seconds: time to wait for a sink that does not answer.
-        stop: ends the run.
-        on_failure: called with the name and error of each sink that fails.
-        trace: the trace to add to, if there is one.
-        limits: the limits of the run.
-    """
-
-    labels: LabelMap
-    max_frames: int | None
-    batch: int
-    patience_seconds: float
-    stop: Callable[[], None]
-    on_failure: Callable[[str, Exception], None]
-    trace: Trace | None
-    limits: Limits
-
-
 class Channel:
     """A stream during a run.
+
+    Args:
+        number: as below.
+        name: as below.
+        stream: the source and its sinks.
+        run: what the parts of the run share.
 
     Attributes:
         number: the stream's number, from 1; 0 if it is the only one.
         name: the source's name, unique among the streams.
+        source: the source.
+        live: True if the source is live.
+        stats: the statistics of its results.
         captured: frames that wait to be segmented.
         capture: the stage that reads them.
         workers: the workers of the sinks.
@@ -80,29 +62,15 @@ class Channel:
         newest_bgr: the newest frame that was taken, uint8 [H, W, 3]; None before the first.
     """
 
-    def __init__(
-        self, number: int, name: str, stream: Stream, run: Conditions, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, number: int, name: str, stream: Stream, run: Conditions) -> None:
         self.number, self.name, self.source = number, name, stream.source
         self.live = stream.source.live
         self.stats = RunStats(run.labels)
-        capacity = 1 if self.live else max(2, run.batch)
-        self.captured: Mailbox[Captured] = Mailbox(capacity, newest_wins=self.live, on_change=on_change)
-        self.capture = Stage("capture" if number == 0 else f"capture {number}", Order.CAPTURE, run.trace)
-        self.workers = [
-            SinkWorker(
-                sink,
-                self.live or not sink.lossless,
-                run.patience_seconds,
-                run.stop,
-                run.on_failure,
-                Stage(sink.name, Order.SINK, run.trace),
-                on_change,
-                run.batch,
-                run.limits.max_age_s if self.live else None,
-            )
-            for sink in stream.sinks
-        ]
+        capacity = 1 if self.live else max(2, run.options.batch)
+        self.captured: Mailbox[Captured] = Mailbox(capacity, self.live, run.on_change)
+        name_in_trace = "capture" if number == 0 else f"capture {number}"
+        self.capture = Stage(name_in_trace, Order.CAPTURE, run.options.trace)
+        self.workers = [SinkWorker(sink, self.live, run) for sink in stream.sinks]
         self.frames_read = self.delivered = 0
         self.next_number = 0
         self.last: Output | None = None
@@ -111,7 +79,7 @@ class Channel:
         self.validity = Validity(self.live, run.limits.max_age_s)
         self.clock_is_ours = True
         self.newest_bgr: Frame | None = None
-        self._max_frames = run.max_frames
+        self._max_frames = run.options.max_frames
         self._taken = 0
 
     @property

@@ -1,7 +1,8 @@
-"""A run as a trace in Chrome's format, for https://ui.perfetto.dev and chrome://tracing.
+"""The measurement of a run's threads: the busy time of each stage, and a trace in Chrome's format.
 
-Each thread has one track, and each step of a frame is one slice. Arrows follow a frame from track to track. Counters
-show the waiting and the dropped frames. Events go to a file as they occur, so that memory stays bounded.
+https://ui.perfetto.dev and chrome://tracing show the trace. Each thread has one track, and each step of a frame is one
+slice. Arrows follow a frame from track to track. Counters show the waiting and the dropped frames. Events go to a file
+as they occur, so that memory stays bounded.
 
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
@@ -12,6 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +41,7 @@ class Trace:
     Args:
         path: the path of the JSON file.
         force: True to replace an existing file.
+        most_bytes: size of the file after which events are left out.
 
     Attributes:
         path: as given.
@@ -48,13 +51,13 @@ class Trace:
         OutputError: the file exists and ``force`` is False, or it cannot be written.
     """
 
-    def __init__(self, path: Path, force: bool = False) -> None:
+    def __init__(self, path: Path, force: bool = False, most_bytes: int = MOST_BYTES) -> None:
         self.path = path
         self.cut = False
         self._partial = prepare_output(path, force)
         self._lock = threading.Lock()
         self._tracks = 0
-        self._bytes = 0
+        self._bytes, self._most_bytes = 0, most_bytes
         self._failure: OSError | None = None
         self._start = now()
         try:
@@ -111,7 +114,7 @@ class Trace:
         with self._lock:
             if self._file.closed or self._failure is not None or self.cut:
                 return
-            self.cut = self._bytes + len(event) > MOST_BYTES
+            self.cut = self._bytes + len(event) > self._most_bytes
             if self.cut:
                 return
             self._bytes += len(event)
@@ -150,3 +153,62 @@ class Track:
             f'"ph":"{step}","bp":"e","tid":{self._number},"cat":"frame","name":"frame",'
             f'"id":"{key.source}:{key.frame}","ts":{self.trace._us(at)}'
         )
+
+
+class Order(IntEnum):
+    """The kinds of stages, in the order that a frame passes them."""
+
+    CAPTURE = 1
+    PREPROCESS = 2
+    INFERENCE = 3
+    DECODE = 4
+    SINK = 5
+
+
+class Stage:
+    """Measures one thread's work on frames. Only that thread calls it; any thread may read the results.
+
+    Args:
+        name: the name to show: ``inference``, or a sink's name.
+        order: the stage's kind, and its place on a frame's way.
+        trace: the trace to add to, if there is one.
+    """
+
+    def __init__(self, name: str, order: Order, trace: Trace | None = None) -> None:
+        self.name = name
+        self._busy_seconds = self._before_mark = 0.0
+        self._track = trace.track(name, order) if trace is not None else None
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds of work since :meth:`mark`, without waiting."""
+        return self._busy_seconds - self._before_mark
+
+    def mark(self) -> None:
+        """Starts the count again from now. Any thread may call it."""
+        self._before_mark = self._busy_seconds
+
+    def done(self, start: float, frames: Sequence[FrameKey], step: str = "") -> float:
+        """Records work on frames from ``start`` until now.
+
+        Args:
+            start: ``edgeseg.now()`` in seconds.
+            frames: the keys of the frames.
+            step: the step of their arrows, as in :meth:`Track.arrow`; no arrows if empty.
+
+        Returns:
+            The time now, ``edgeseg.now()`` in seconds.
+        """
+        end = now()
+        self._busy_seconds += end - start
+        if self._track is not None:
+            self._track.slice(self.name, start, end, frames)
+            if step:
+                for key in frames:
+                    self._track.arrow(step, (start + end) / 2, key)
+        return end
+
+    def start_arrow(self, start: float, end: float, key: FrameKey) -> None:
+        """Starts a frame's arrow in a slice that exists already. Any thread may call it."""
+        if self._track is not None:
+            self._track.arrow("s", (start + end) / 2, key)

@@ -18,7 +18,7 @@ from edgeseg.core.labels import LabelMap
 from edgeseg.core.source import Source
 from edgeseg.runtime import clock
 from edgeseg.runtime.health.limits import Limits
-from edgeseg.runtime.pipeline import Pipeline
+from edgeseg.runtime.pipeline import Pipeline, PipelineOptions
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
@@ -92,9 +92,8 @@ class Run:
 
     def __init__(self, camera: Camera, segmenter: Segmenter, *sinks: Sink) -> None:
         self.camera, self.results = camera, threading.Semaphore(0)
-        self.pipeline = Pipeline(
-            camera, segmenter, sinks, limits=PATIENT, on_result=lambda stats: self.results.release()
-        )
+        options = PipelineOptions(on_result=lambda stats: self.results.release())
+        self.pipeline = Pipeline(camera, segmenter, sinks, PATIENT, options)
         self._thread = threading.Thread(target=self.pipeline.run)
         self._thread.start()
 

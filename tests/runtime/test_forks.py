@@ -254,9 +254,9 @@ def test_a_trace_is_written_by_its_process_alone(tmp_path: Path) -> None:
 
 def test_the_preview_page_stays_the_parents() -> None:
     pytest.importorskip("uvicorn")
-    server = PreviewServer(PreviewOptions(port=0), LABELS, Status, on_message=lambda line: None)
+    server = PreviewServer(PreviewOptions(port=0), LABELS, on_message=lambda line: None)
     server.sink(0)
-    server.start()
+    server.start(Status)
     try:
         assert in_child(server.close) == "None"
         assert in_child(lambda: server._listener is None or server._listener.fileno()) == "-1"

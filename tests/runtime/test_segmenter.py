@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeseg import Segmenter
+from edgeseg import Segmenter, Threads
 from edgeseg.core.errors import BackendError, BundleError, DataError
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.clock import now
+from edgeseg.runtime.result import Segmentation
 
 
 def halves(height: int, width: int) -> np.ndarray:
@@ -64,6 +65,20 @@ def test_logits_that_are_not_finite_give_no_mask(make_bundle: Callable[..., Path
     assert result.reason == "not-finite"
     assert (result.classes == 255).all()
     assert result.margin is None
+
+
+def test_a_result_can_lose_its_classes() -> None:
+    result = Segmentation(
+        np.ones((2, 3), np.uint8), 7, 12.5, timings_ms={"decode": 1.0}, margin=np.ones((2, 3), np.float32)
+    )
+    lost = result.invalidated("stale")
+    assert (lost.valid, lost.reason, lost.margin, lost.timings_ms) == (False, "stale", None, {"decode": 1.0})
+    assert (result.classes == 1).all()
+    none = Segmentation.without_classes(np.ones((2, 3, 3), np.uint8), 7, 12.5, "dark")
+    assert (none.valid, none.reason, none.timings_ms) == (False, "dark", {})
+    for each in (lost, none):
+        assert (each.frame_id, each.captured_at, each.classes.dtype) == (7, 12.5, np.uint8)
+        assert each.classes.tolist() == [[255] * 3] * 2
 
 
 def test_it_tells_its_labels_and_bundle(bundle_folder: Path) -> None:
@@ -130,7 +145,7 @@ def test_a_graph_that_breaks_the_bundles_promise(make_bundle: Callable[..., Path
 
 
 def test_as_many_prepared_frames_stay_as_were_asked_for(bundle_folder: Path) -> None:
-    with Segmenter(bundle_folder, decode_threads=2) as seg:
+    with Segmenter(bundle_folder, threads=Threads(decode=2)) as seg:
         seg.keep_frames(7)
         seg.keep_frames(3)
         levels = [10, 60, 90, 120, 150, 180, 250]

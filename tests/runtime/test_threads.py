@@ -8,7 +8,8 @@ import pytest
 from edgeseg import Segmenter
 from edgeseg.core.errors import BackendError
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.threads import ThreadChoice, candidates, choose, decode_threads, open_fastest
+from edgeseg.runtime.cpu import Threads
+from edgeseg.runtime.threads import ThreadChoice, candidates, choose, open_fastest
 
 
 def test_what_is_tried_and_what_is_chosen() -> None:
@@ -18,7 +19,7 @@ def test_what_is_tried_and_what_is_chosen() -> None:
     assert choose({1: 18.2, 2: 10.9}) == 2
     assert choose({8: 10.0, 4: 10.2, 2: 10.4, 1: 19}) == 4
     assert choose({2: 31.0, 1: 20.0}) == 1
-    assert [decode_threads(threads, 4) for threads in (1, 3, 4)] == [3, 1, 1]
+    assert [Threads.for_pipeline(threads, 4).decode for threads in (1, 3, 4)] == [3, 1, 1]
 
 
 class Clock:

@@ -148,7 +148,7 @@ class Run:
         self._ending = threading.Event()
         self._paused = threading.Event()
         self._captured_at = now()
-        self.server = PreviewServer(options, LABELS, self.status, self.recording, self.messages.append)
+        self.server = PreviewServer(options, LABELS, self.recording, self.messages.append)
         self._sinks: list[Sink] = [self.server.sink(number) for number in numbers]
         self._thread = threading.Thread(target=self._play, daemon=True)
 
@@ -172,7 +172,7 @@ class Run:
         return run_status(*sources, **self.status_fields)
 
     def begin(self, playing: bool = True) -> Run:
-        self.server.start()
+        self.server.start(self.status)
         if playing:
             self._thread.start()
         return self

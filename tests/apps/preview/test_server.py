@@ -93,7 +93,7 @@ def test_the_log_holds_no_token(make_run: Callable[..., Any], caplog: pytest.Log
 def test_a_missing_package_is_named(labels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingDependencyError, match=r"uvicorn.*edgeseg\[preview\]"):
-        PreviewServer(PreviewOptions(), labels, lambda: None)
+        PreviewServer(PreviewOptions(), labels)
 
 
 def test_ready_follows_the_run(run: Any, until: Callable[..., None]) -> None:
@@ -205,9 +205,9 @@ def test_nothing_else_takes_a_post(run: Any) -> None:
 
 
 def test_where_nothing_records_there_is_no_switch(labels: Any, make_status: Callable[..., Any]) -> None:
-    server = PreviewServer(PreviewOptions(), labels, make_status, None, lambda line: None)
+    server = PreviewServer(PreviewOptions(), labels, on_message=lambda line: None)
     server.sink(0)
-    server.start()
+    server.start(make_status)
     try:
         assert httpx.post(server.url + "recording", json={"active": True}).status_code == 404
     finally:

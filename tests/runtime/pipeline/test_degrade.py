@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from edgeseg.core.errors import UsageError
 from edgeseg.runtime.pipeline.degrade import Degrader, Step, steps_down
@@ -63,12 +60,6 @@ def test_it_waits_twice_as_long_after_stepping_back_too_early() -> None:
 def test_without_a_deadline_nothing_is_late() -> None:
     degrader = Degrader(STEPS, None)
     assert not degrader.record(1e9, 0.0)
-
-
-@pytest.fixture
-def segmenter(bundle_folder: Path) -> Iterator[Segmenter]:
-    with Segmenter(bundle_folder, threads=1) as seg:
-        yield seg
 
 
 def test_each_step_keeps_what_the_ones_before_it_gave_up(segmenter: Segmenter) -> None:

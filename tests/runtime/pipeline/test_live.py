@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from edgeseg.core.errors import BackendError, OutputError, SessionError, SourceError
 from edgeseg.core.source import Source
 from edgeseg.runtime.health.limits import Limits
-from edgeseg.runtime.pipeline import Pipeline, RunReport
+from edgeseg.runtime.pipeline import Pipeline, PipelineOptions, RunReport
 from edgeseg.runtime.segmenter import Segmenter
 from edgeseg.runtime.sinks.base import Output, Sink
 from edgeseg.runtime.status import Status
@@ -85,12 +84,6 @@ def noise(number: int) -> np.ndarray:
     return np.random.default_rng(number).integers(60, 200, (24, 36, 3), np.uint8)
 
 
-@pytest.fixture
-def segmenter(bundle_folder: Path) -> Iterator[Segmenter]:
-    with Segmenter(bundle_folder, threads=1) as seg:
-        yield seg
-
-
 class Run:
     """A pipeline in a thread of its own."""
 
@@ -104,7 +97,8 @@ class Run:
     ) -> None:
         self.camera, self.watcher = Camera(), Watcher()
         self.camera.gone = gone
-        self.pipeline = Pipeline(self.camera, segmenter, [self.watcher, *sinks], limits=limits, **more)
+        options = PipelineOptions(**more)
+        self.pipeline = Pipeline(self.camera, segmenter, [self.watcher, *sinks], limits, options)
         self.report: RunReport | None = None
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -370,7 +364,6 @@ def test_a_slow_network_gives_no_valid_result(
 def test_a_run_that_misses_its_deadline_steps_down_and_back(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeseg.runtime.pipeline.degrade._CALM_SECONDS", 0.3)
     slow = threading.Event()
     with segmenter.again() as smaller:
         right = segmenter.infer
@@ -383,7 +376,7 @@ def test_a_run_that_misses_its_deadline_steps_down_and_back(
         right_smaller = smaller.infer
         monkeypatch.setattr(smaller, "infer", lambda prepared: (used.set(), right_smaller(prepared))[1])
         limits = Limits(max_age_s=5, heartbeat_hz=50, deadline_ms=50)
-        run = Run(segmenter, limits, degrade=[smaller, 0.5])
+        run = Run(segmenter, limits, degrade=[smaller, 0.5], recover_after_seconds=0.3)
         run.becomes("")
         assert run.pipeline.status().degraded == ""
         slow.set()

@@ -7,129 +7,41 @@ import logging
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError, OutputGoneError, SourceError
-from edgeseg.core.source import Source
-from edgeseg.runtime.pipeline import Pipeline
+from edgeseg.runtime.pipeline import Pipeline, PipelineOptions
 from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.recycle import ArrayPool
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.sinks.base import Output, Sink, StopRequested
+from edgeseg.runtime.sinks.base import Output, StopRequested
 from edgeseg.runtime.sinks.callback import CallbackSink
 
-pytestmark = pytest.mark.timeout(30)
+from .parts import LEVELS, FakeSink, FakeSource, fails, hangs, pauses
 
-
-class FakeSource(Source):
-    """Frames whose blue value is their number; may pause, fail or hang."""
-
-    def __init__(
-        self, frames: int, live: bool = False, pause: float = 0.0, fail_at: int = -1, hang_at: int = -1
-    ) -> None:
-        self.name = "fake"
-        self.live = live
-        self.released = threading.Event()
-        self._frames, self._pause, self._fail_at, self._hang_at = frames, pause, fail_at, hang_at
-        self._next = 0
-
-    def read(self) -> np.ndarray | None:
-        if self._next == self._fail_at:
-            raise SourceError("the fake source broke")
-        if self._next == self._hang_at:
-            self.released.wait()
-        if self._next == self._frames:
-            return None
-        time.sleep(self._pause)
-        frame = np.full((24, 36, 3), 30, np.uint8)
-        frame[..., 0] = self._next
-        self.frame_name = f"frame-{self._next}"
-        self._next += 1
-        return frame
-
-    def close(self) -> None:
-        self.released.set()
-
-
-class FakeSink(Sink):
-    """Keeps what it gets; may be slow, fail, stop the run or hang."""
-
-    def __init__(
-        self,
-        name: str = "sink",
-        pause: float = 0.0,
-        fail_at: int = -1,
-        stop_at: int = -1,
-        hang: threading.Event | None = None,
-        close_error: Exception | None = None,
-        foreground: bool = False,
-        lossless: bool = True,
-    ) -> None:
-        self.name, self.foreground, self.lossless = name, foreground, lossless
-        self.outputs: list[Output] = []
-        self.commits: list[bool] = []
-        self.threads: set[threading.Thread] = set()
-        self._pause, self._fail_at, self._stop_at, self._hang = pause, fail_at, stop_at, hang
-        self._close_error = close_error
-
-    @property
-    def ids(self) -> list[int]:
-        return [output.result.frame_id for output in self.outputs]
-
-    def write(self, output: Output) -> None:
-        self.threads.add(threading.current_thread())
-        if len(self.outputs) == self._fail_at:
-            raise OutputError("the disk is full")
-        if self._hang is not None:
-            self._hang.wait()
-        time.sleep(self._pause)
-        self.outputs.append(output)
-        if len(self.outputs) == self._stop_at:
-            raise StopRequested
-
-    def close(self, commit: bool) -> None:
-        self.commits.append(commit)
-        if self._close_error is not None:
-            raise self._close_error
-
-
-@pytest.fixture
-def segmenter(bundle_folder: Path) -> Iterator[Segmenter]:
-    with Segmenter(bundle_folder, threads=1) as seg:
-        yield seg
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    deadline = time.monotonic() + 5
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not left
+pytestmark = [pytest.mark.timeout(30), pytest.mark.usefixtures("no_thread_stays")]
 
 
 def test_a_file_is_processed_whole_and_in_order(segmenter: Segmenter) -> None:
     sink = FakeSink()
     report = Pipeline(FakeSource(40), segmenter, [sink]).run()
     assert sink.ids == list(range(40))
-    assert [int(output.frame_bgr[0, 0, 0]) for output in sink.outputs] == list(range(40))
+    assert [int(output.frame_bgr[0, 0, 0]) for output in sink.outputs] == [LEVELS[i % 3] for i in range(40)]
     assert [output.name for output in sink.outputs[:2]] == ["frame-0", "frame-1"]
     assert sink.commits == [True]
     assert report.failures == {}
     assert (report.stats["frames"], report.stats["captured"], report.stats["dropped"]) == (40, 40, 0)
     assert set(report.stats["stages_ms"]) == {"preprocess", "inference", "decode"}
     assert report.stats["latency_ms"]["p50"] > 0
-    assert report.stats["class_share"]["dark"] == pytest.approx(1)
+    assert report.stats["class_share"] == pytest.approx({"dark": 14 / 40, "grey": 13 / 40, "bright": 13 / 40})
     assert report.stats["sinks"]["sink"] == {"written": 40, "dropped": 0, "errors": 0, "error": None}
 
 
 def test_a_slow_sink_holds_a_file_back_and_loses_nothing(segmenter: Segmenter) -> None:
-    sink = FakeSink(pause=0.01)
+    sink = FakeSink(before=pauses(0.01))
     Pipeline(FakeSource(30), segmenter, [sink]).run()
     assert sink.ids == list(range(30))
 
@@ -143,7 +55,7 @@ def test_a_live_source_drops_stale_frames(segmenter: Segmenter, monkeypatch: pyt
 
     monkeypatch.setattr(segmenter, "infer", slow_infer)
     sink = FakeSink()
-    report = Pipeline(FakeSource(60, live=True, pause=0.005), segmenter, [sink]).run()
+    report = Pipeline(FakeSource(60, live=True, before=pauses(0.005)), segmenter, [sink]).run()
     assert report.stats["captured"] == 60
     assert report.stats["dropped"] + report.stats["frames"] == 60
     assert report.stats["dropped"] > 0
@@ -164,8 +76,8 @@ def test_a_slow_sink_does_not_hold_a_live_source_back(segmenter: Segmenter) -> N
             release.set()
             super().close(commit)
 
-    slow, quick = FakeSink("slow", hang=release), Quick("quick")
-    report = Pipeline(FakeSource(60, live=True, pause=0.01), segmenter, [slow, quick]).run()
+    slow, quick = FakeSink("slow", hangs(release)), Quick("quick")
+    report = Pipeline(FakeSource(60, live=True, before=pauses(0.01)), segmenter, [slow, quick]).run()
     assert len(quick.ids) == report.stats["frames"]
     assert report.stats["sinks"]["slow"]["dropped"] > 0
     assert slow.ids[-1] == quick.ids[-1]
@@ -173,24 +85,25 @@ def test_a_slow_sink_does_not_hold_a_live_source_back(segmenter: Segmenter) -> N
 
 def test_it_ends_after_so_many_frames(segmenter: Segmenter) -> None:
     sink = FakeSink()
-    report = Pipeline(FakeSource(10**9), segmenter, [sink], max_frames=7).run()
+    report = Pipeline(FakeSource(10**9), segmenter, [sink], options=PipelineOptions(max_frames=7)).run()
     assert sink.ids == list(range(7))
     assert report.stats["frames"] == 7
     assert sink.commits == [True]
 
 
 def test_it_can_be_stopped_and_keeps_what_it_has(segmenter: Segmenter) -> None:
-    sink = FakeSink()
-    pipeline = Pipeline(FakeSource(10**9), segmenter, [sink], on_result=lambda stats: pipeline.stop())
-    report = pipeline.run()
+    sink, stopping = FakeSink(), threading.Event()
+    options = PipelineOptions(stopping=stopping, on_result=lambda stats: stopping.set())
+    report = Pipeline(FakeSource(10**9), segmenter, [sink], options=options).run()
     assert report.stats["frames"] == len(sink.ids) > 0
     assert sink.commits == [True]
 
 
 def test_a_source_that_breaks_is_told_and_sinks_keep_nothing(segmenter: Segmenter) -> None:
     sinks = [FakeSink("a"), FakeSink("b", foreground=True)]
+    broken = fails(9, SourceError("the fake source broke"))
     with pytest.raises(SourceError, match="the fake source broke"):
-        Pipeline(FakeSource(40, fail_at=9), segmenter, sinks).run()
+        Pipeline(FakeSource(40, before=broken), segmenter, sinks).run()
     assert [sink.commits for sink in sinks] == [[False], [False]]
 
 
@@ -209,14 +122,10 @@ def test_a_stage_that_breaks_is_told(
 
 
 def test_a_failing_sink_stops_nothing_else(segmenter: Segmenter) -> None:
-    failing, good = FakeSink("failing", fail_at=3), FakeSink("good")
+    failing, good = FakeSink("failing", fails(3, OutputError("the disk is full"))), FakeSink("good")
     told: list[tuple[str, str]] = []
-    report = Pipeline(
-        FakeSource(30),
-        segmenter,
-        [failing, good],
-        on_failure=lambda name, error: told.append((name, str(error))),
-    ).run()
+    options = PipelineOptions(on_failure=lambda name, error: told.append((name, str(error))))
+    report = Pipeline(FakeSource(30), segmenter, [failing, good], options=options).run()
     assert good.ids == list(range(30))
     assert failing.ids == [0, 1, 2]
     assert (failing.commits, good.commits) == ([False], [True])
@@ -288,42 +197,43 @@ def test_a_sink_that_fails_to_close_is_reported(segmenter: Segmenter) -> None:
 
 def test_a_sink_that_hangs_is_given_up(segmenter: Segmenter) -> None:
     release = threading.Event()
-    hanging, good = FakeSink("hanging", hang=release), FakeSink("good")
-    report = Pipeline(FakeSource(20), segmenter, [hanging, good], patience_seconds=1.0).run()
+    hanging, good = FakeSink("hanging", hangs(release)), FakeSink("good")
+    options = PipelineOptions(patience_seconds=1.0)
+    report = Pipeline(FakeSource(20), segmenter, [hanging, good], options=options).run()
     release.set()
     assert good.ids == list(range(20))
     assert str(report.failures["hanging"]) == "hanging has not taken a frame for 1 s and was given up"
 
 
 def test_a_source_that_hangs_does_not_hold_the_end_up(segmenter: Segmenter) -> None:
-    sink = FakeSink()
-    source = FakeSource(10**9, hang_at=5)
+    sink, stopping, release = FakeSink(), threading.Event(), threading.Event()
+    source = FakeSource(10**9, before=hangs(release, at=5))
 
     def stop_after_five(stats: RunStats) -> None:
         if stats.frames == 5:
-            pipeline.stop()
+            stopping.set()
 
-    pipeline = Pipeline(source, segmenter, [sink], on_result=stop_after_five)
+    options = PipelineOptions(stopping=stopping, on_result=stop_after_five)
     began_at = time.monotonic()
-    report = pipeline.run()
+    report = Pipeline(source, segmenter, [sink], options=options).run()
     assert time.monotonic() - began_at < 15  # and not the 20 s that a source has otherwise
-    source.close()
+    release.set()
     assert sink.ids == list(range(5))
     assert sink.commits == [True]
     assert report.failures == {}
 
 
 def test_a_sink_may_ask_for_the_end(segmenter: Segmenter) -> None:
-    window, video = FakeSink("window", stop_at=4, foreground=True), FakeSink("video")
+    window, video = FakeSink("window", fails(4, StopRequested()), foreground=True), FakeSink("video")
     Pipeline(FakeSource(10**9), segmenter, [window, video]).run()
-    assert len(window.outputs) >= 4
+    assert len(window.outputs) == 4
     assert window.threads == {threading.current_thread()}
     assert threading.current_thread() not in video.threads
     assert video.commits == [True]
 
 
 def test_a_sink_that_is_not_lossless_never_holds_a_file_back(segmenter: Segmenter) -> None:
-    window = FakeSink("window", pause=0.03, lossless=False)
+    window = FakeSink("window", pauses(0.03), lossless=False)
     report = Pipeline(FakeSource(60), segmenter, [window]).run()
     assert report.stats["frames"] == 60
     assert window.ids[-1] == 59
@@ -373,11 +283,11 @@ class PooledSource(FakeSource):
         self._pool = ArrayPool()
 
     def read(self) -> np.ndarray | None:
-        if self._next == self._frames:
+        if self.next == self._frames:
             return None
-        self._next += 1
+        self.next += 1
         frame = self._pool.take((240, 320, 3), np.uint8)
-        frame.fill(self._next % 256)
+        frame.fill(self.next % 256)
         return frame
 
 
@@ -392,7 +302,7 @@ def test_a_steady_run_allocates_nothing(segmenter: Segmenter) -> None:
 
     tracemalloc.start()
     try:
-        Pipeline(PooledSource(201), segmenter, on_result=note).run()
+        Pipeline(PooledSource(201), segmenter, options=PipelineOptions(on_result=note)).run()
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -413,10 +323,10 @@ def test_a_run_tells_who_was_busy_and_what_it_waited_for(
         return infer(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(segmenter, "infer", slow_infer)
-    report = Pipeline(FakeSource(40, pause=0.005), segmenter, [FakeSink()]).run()
+    report = Pipeline(FakeSource(40, before=pauses(0.005)), segmenter, [FakeSink()]).run()
     assert report.stats["bottleneck"] == "inference"
     assert 0 < report.stats["busy"]["capture"] < report.stats["busy"]["inference"]
-    waiting = Pipeline(FakeSource(5, live=True, pause=0.1), segmenter).run()
+    waiting = Pipeline(FakeSource(5, live=True, before=pauses(0.1)), segmenter).run()
     assert waiting.stats["bottleneck"] == ""
     assert "capture" not in waiting.stats["busy"]
 
@@ -434,6 +344,6 @@ def test_the_throughput_is_that_of_the_slowest_stage(
 
     for name, seconds in (("prepare", 0.01), ("infer", 0.03), ("decode", 0.015)):
         monkeypatch.setattr(segmenter, name, slowly(getattr(segmenter, name), seconds))
-    report = Pipeline(FakeSource(40, pause=0.02), segmenter, [FakeSink(pause=0.02)]).run()
+    report = Pipeline(FakeSource(40, before=pauses(0.02)), segmenter, [FakeSink(before=pauses(0.02))]).run()
     # One after another the stages take 95 ms a frame. The rest of the slack is for a busy machine.
     assert 1 / report.stats["fps"] < 1.35 * 0.03

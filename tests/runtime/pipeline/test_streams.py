@@ -4,103 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError, SourceError, UsageError
-from edgeseg.core.source import Source
 from edgeseg.runtime.health.limits import Limits
-from edgeseg.runtime.pipeline import Pipeline, Stream
+from edgeseg.runtime.pipeline import Pipeline, PipelineOptions, Stream
+from edgeseg.runtime.pipeline.options import Conditions
 from edgeseg.runtime.pipeline.stats import RunStats
-from edgeseg.runtime.pipeline.streams import Captured, Channel, Conditions, Intake
+from edgeseg.runtime.pipeline.streams import Captured, Channel, Intake
 from edgeseg.runtime.pipeline.trace import FrameKey
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.sinks.base import Output, Sink
 from edgeseg.runtime.steps import Inference, Prepared
 
-pytestmark = pytest.mark.timeout(30)
+from .parts import LEVELS, FakeSink, FakeSource, fails, hangs, pauses
 
-LEVELS = (40, 128, 215)
-"""Of the classes dark, grey and bright."""
-
-
-class Counting(Source):
-    """Frames whose brightness says their number, so that each has a class that no neighbour has."""
-
-    def __init__(
-        self,
-        frames: int,
-        name: str = "counting",
-        size_hw: tuple[int, int] = (24, 36),
-        live: bool = False,
-        pause: float = 0.0,
-        fail_at: int = -1,
-        hang_at: int = -1,
-    ) -> None:
-        self.name, self.live, self.next = name, live, 0
-        self.released = threading.Event()
-        self._frames, self._size_hw, self._pause = frames, size_hw, pause
-        self._fail_at, self._hang_at = fail_at, hang_at
-
-    def read(self) -> np.ndarray | None:
-        if self.next == self._fail_at:
-            raise SourceError(f"{self.name} broke")
-        if self.next == self._hang_at:
-            self.released.wait()
-        if self.next == self._frames:
-            return None
-        time.sleep(self._pause)
-        self.next += 1
-        return np.full((*self._size_hw, 3), LEVELS[(self.next - 1) % 3], np.uint8)
-
-    def close(self) -> None:
-        self.released.set()
-
-
-class Keeping(Sink):
-    """Keeps what it gets, and tells when it has ended."""
-
-    def __init__(
-        self, name: str, pause: float = 0.0, hang: threading.Event | None = None, fail_at: int = -1
-    ) -> None:
-        self.name, self._pause, self._hang, self._fail_at = name, pause, hang, fail_at
-        self.outputs: list[Output] = []
-        self.commits: list[bool] = []
-        self.ended = threading.Event()
-
-    @property
-    def ids(self) -> list[int]:
-        return [output.result.frame_id for output in self.outputs]
-
-    def write(self, output: Output) -> None:
-        if len(self.outputs) == self._fail_at:
-            raise OutputError("the disk is full")
-        if self._hang is not None:
-            self._hang.wait()
-        time.sleep(self._pause)
-        self.outputs.append(output)
-
-    def close(self, commit: bool) -> None:
-        self.commits.append(commit)
-        self.ended.set()
-
-
-@pytest.fixture
-def segmenter(bundle_folder: Path) -> Iterator[Segmenter]:
-    with Segmenter(bundle_folder, threads=1) as seg:
-        yield seg
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    deadline = time.monotonic() + 5
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not left
+pytestmark = [pytest.mark.timeout(30), pytest.mark.usefixtures("no_thread_stays")]
 
 
 def slow_down(
@@ -118,13 +37,21 @@ def slow_down(
     monkeypatch.setattr(segmenter, "infer_batch", slowly)
 
 
-def pair() -> tuple[Keeping, Keeping]:
-    return Keeping("a"), Keeping("b")
+def pair() -> tuple[FakeSink, FakeSink]:
+    return FakeSink("a"), FakeSink("b")
+
+
+def broken(name: str, at: int) -> FakeSource:
+    return FakeSource(30, name, before=fails(at, SourceError(f"{name} broke")))
+
+
+def full(name: str, at: int) -> FakeSink:
+    return FakeSink(name, fails(at, OutputError("the disk is full")))
 
 
 def test_each_source_has_its_own_frames_statistics_and_sinks(segmenter: Segmenter) -> None:
     a, b = pair()
-    streams = [Stream(Counting(20, "first"), [a]), Stream(Counting(7, "second", (50, 40)), [b])]
+    streams = [Stream(FakeSource(20, "first"), [a]), Stream(FakeSource(7, "second", size_hw=(50, 40)), [b])]
     report = Pipeline(streams, segmenter).run()
     assert (a.ids, b.ids) == (list(range(20)), list(range(7)))
     assert (a.commits, b.commits) == ([True], [True])
@@ -152,9 +79,9 @@ def test_every_frame_keeps_its_own_image(
 ) -> None:
     sizes: list[int] = []
     slow_down(segmenter, monkeypatch, 0.002, sizes)
-    sinks = [Keeping(str(number)) for number in range(4)]
-    streams = [Stream(Counting(24, size_hw=(20 + 4 * i, 30)), [sink]) for i, sink in enumerate(sinks)]
-    Pipeline(streams, segmenter, batch=batch).run()
+    sinks = [FakeSink(str(number)) for number in range(4)]
+    streams = [Stream(FakeSource(24, size_hw=(20 + 4 * i, 30)), [sink]) for i, sink in enumerate(sinks)]
+    Pipeline(streams, segmenter, options=PipelineOptions(batch=batch)).run()
     for sink in sinks:
         assert sink.ids == list(range(24))
         for output in sink.outputs:
@@ -167,8 +94,8 @@ def test_every_frame_keeps_its_own_image(
 def test_one_source_may_fill_a_batch(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     slow_down(segmenter, monkeypatch, 0.005, sizes)
-    sink = Keeping("sink")
-    Pipeline(Counting(40), segmenter, [sink], batch=4).run()
+    sink = FakeSink("sink")
+    Pipeline(FakeSource(40), segmenter, [sink], options=PipelineOptions(batch=4)).run()
     assert sink.ids == list(range(40))
     assert max(sizes) == 4
     assert [int(output.result.classes[0, 0]) for output in sink.outputs] == [i % 3 for i in range(40)]
@@ -180,14 +107,15 @@ def test_a_fast_source_does_not_starve_another(segmenter: Segmenter, monkeypatch
     a, b = pair()
     for sink in (a, b):
         monkeypatch.setattr(sink, "write", lambda output, name=sink.name: turns.append(name))
-    fast, steady = Counting(10**9, "fast"), Counting(25, "steady", pause=0.01)
+    fast, steady = FakeSource(10**9, "fast"), FakeSource(25, "steady", before=pauses(0.01))
+    stopping = threading.Event()
 
     def end_with_steady(stats: RunStats) -> None:
         if turns.count("b") >= 24:
-            pipeline.stop()
+            stopping.set()
 
-    pipeline = Pipeline([Stream(fast, [a]), Stream(steady, [b])], segmenter, on_result=end_with_steady)
-    pipeline.run()
+    options = PipelineOptions(stopping=stopping, on_result=end_with_steady)
+    Pipeline([Stream(fast, [a]), Stream(steady, [b])], segmenter, options=options).run()
     assert turns.count("b") >= 24
     assert turns.count("a") > turns.count("b")
 
@@ -196,7 +124,7 @@ def test_equally_fast_sources_take_turns(segmenter: Segmenter, monkeypatch: pyte
     slow_down(segmenter, monkeypatch, 0.002)
     order: list[int] = []
     infer = segmenter.infer
-    sources = {height: Counting(40, size_hw=(height, 30)) for height in (10, 20, 30)}
+    sources = {height: FakeSource(40, size_hw=(height, 30)) for height in (10, 20, 30)}
 
     def infer_when_all_wait(one: Prepared) -> Inference:
         order.append(one.frame_size_hw[0])
@@ -214,8 +142,8 @@ def test_equally_fast_sources_take_turns(segmenter: Segmenter, monkeypatch: pyte
 
 def test_the_intake_goes_round(segmenter: Segmenter) -> None:
     intake = Intake()
-    run = Conditions(segmenter.labels, None, 1, 1.0, lambda: None, lambda name, error: None, None, Limits())
-    channels = [Channel(n, str(n), Stream(Counting(0)), run, intake.notify) for n in (1, 2, 3)]
+    run = Conditions(segmenter.labels, Limits(), PipelineOptions(), threading.Event(), intake.notify)
+    channels = [Channel(n, str(n), Stream(FakeSource(0)), run) for n in (1, 2, 3)]
     intake.watch(channels)
 
     def put(channel: Channel, *frames: int) -> None:
@@ -245,18 +173,17 @@ def test_the_intake_goes_round(segmenter: Segmenter) -> None:
 
 
 def test_a_slow_sink_holds_back_its_own_source_alone(segmenter: Segmenter) -> None:
-    quick = Keeping("quick")
-    slow = Keeping("slow", hang=quick.ended)  # it takes no frame before the other's output is whole
-    Pipeline([Stream(Counting(40), [slow]), Stream(Counting(40), [quick])], segmenter).run()
+    quick = FakeSink("quick")
+    slow = FakeSink("slow", hangs(quick.closed))  # it takes no frame before the other's output is whole
+    Pipeline([Stream(FakeSource(40), [slow]), Stream(FakeSource(40), [quick])], segmenter).run()
     assert (slow.ids, quick.ids) == (list(range(40)), list(range(40)))
 
 
 def test_a_sink_that_hangs_is_given_up_and_no_other_stream_waits(segmenter: Segmenter) -> None:
     release = threading.Event()
-    hanging, good = Keeping("hanging", hang=release), Keeping("good")
-    report = Pipeline(
-        [Stream(Counting(40), [hanging]), Stream(Counting(40), [good])], segmenter, patience_seconds=1.0
-    ).run()
+    hanging, good = FakeSink("hanging", hangs(release)), FakeSink("good")
+    streams = [Stream(FakeSource(40), [hanging]), Stream(FakeSource(40), [good])]
+    report = Pipeline(streams, segmenter, options=PipelineOptions(patience_seconds=1.0)).run()
     release.set()
     assert good.ids == list(range(40))
     assert str(report.failures["hanging"]) == "hanging has not taken a frame for 1 s and was given up"
@@ -266,11 +193,9 @@ def test_a_sink_that_hangs_is_given_up_and_no_other_stream_waits(segmenter: Segm
 def test_a_source_that_fails_does_not_end_the_others(segmenter: Segmenter) -> None:
     a, b = pair()
     told: list[tuple[str, str]] = []
-    report = Pipeline(
-        [Stream(Counting(30, "broken", fail_at=5), [a]), Stream(Counting(30, "whole"), [b])],
-        segmenter,
-        on_failure=lambda name, error: told.append((name, str(error))),
-    ).run()
+    streams = [Stream(broken("broken", at=5), [a]), Stream(FakeSource(30, "whole"), [b])]
+    options = PipelineOptions(on_failure=lambda name, error: told.append((name, str(error))))
+    report = Pipeline(streams, segmenter, options=options).run()
     assert b.ids == list(range(30))
     assert (a.commits, b.commits) == ([False], [True])
     assert told == [("broken", "broken broke")]
@@ -279,28 +204,28 @@ def test_a_source_that_fails_does_not_end_the_others(segmenter: Segmenter) -> No
 
 
 def test_sources_that_all_fail_are_all_told(segmenter: Segmenter) -> None:
-    streams = [Stream(Counting(9, fail_at=number)) for number in (0, 3)]
+    streams = [Stream(broken("counting", at=number)) for number in (0, 3)]
     report = Pipeline(streams, segmenter).run()
     assert list(report.failures) == ["counting", "counting (2)"]
 
 
 def test_a_failing_sink_stops_nothing_else(segmenter: Segmenter) -> None:
-    failing, good = Keeping("failing", fail_at=2), Keeping("good")
-    report = Pipeline([Stream(Counting(20), [failing]), Stream(Counting(20), [good])], segmenter).run()
+    failing, good = full("failing", at=2), FakeSink("good")
+    report = Pipeline([Stream(FakeSource(20), [failing]), Stream(FakeSource(20), [good])], segmenter).run()
     assert (failing.commits, good.commits) == ([False], [True])
     assert list(report.failures) == ["failing"]
     assert [source["frames"] for source in report.stats["sources"]] == [20, 20]
 
 
 def test_failures_of_sinks_with_one_name_are_both_told(segmenter: Segmenter) -> None:
-    streams = [Stream(Counting(5), [Keeping("disk", fail_at=0)]) for _ in range(2)]
-    assert list(Pipeline(streams, segmenter).run().failures) == ["disk", "disk of counting (2)"]
+    streams = [Stream(FakeSource(5), [full("disk", at=0)]) for _ in range(2)]
+    assert list(Pipeline(streams, segmenter).run().failures) == ["disk", "disk of fake (2)"]
 
 
 def test_the_number_of_frames_is_that_of_each_source(segmenter: Segmenter) -> None:
     a, b = pair()
-    streams = [Stream(Counting(10**9), [a]), Stream(Counting(10**9), [b])]
-    report = Pipeline(streams, segmenter, max_frames=6, batch=4).run()
+    streams = [Stream(FakeSource(10**9), [a]), Stream(FakeSource(10**9), [b])]
+    report = Pipeline(streams, segmenter, options=PipelineOptions(max_frames=6, batch=4)).run()
     assert (a.ids, b.ids) == (list(range(6)), list(range(6)))
     assert report.stats["frames"] == 12
 
@@ -308,7 +233,7 @@ def test_the_number_of_frames_is_that_of_each_source(segmenter: Segmenter) -> No
 def test_live_sources_and_files_mix(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_down(segmenter, monkeypatch, 0.02)
     a, b = pair()
-    camera, film = Counting(60, "camera", live=True, pause=0.004), Counting(12, "film")
+    camera, film = FakeSource(60, "camera", live=True, before=pauses(0.004)), FakeSource(12, "film")
     report = Pipeline([Stream(camera, [a]), Stream(film, [b])], segmenter).run()
     assert b.ids == list(range(12))
     assert a.ids[-1] == 59
@@ -321,7 +246,7 @@ def test_live_sources_and_files_mix(segmenter: Segmenter, monkeypatch: pytest.Mo
 def test_the_network_gets_the_newest_live_frame(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Counting(80, live=True, pause=0.004)
+    source = FakeSource(80, live=True, before=pauses(0.004))
     lags: list[int] = []
     infer = segmenter.infer
 
@@ -339,14 +264,16 @@ def test_the_network_gets_the_newest_live_frame(
 @pytest.mark.parametrize("when", ["before", "at once", "later"])
 @pytest.mark.parametrize("live", [False, True])
 def test_it_can_be_stopped_at_any_time(segmenter: Segmenter, when: str, live: bool) -> None:
-    sinks = [Keeping(str(number), pause=0.002) for number in range(3)]
-    streams = [Stream(Counting(10**9, live=live, pause=0.001 * live), [sink]) for sink in sinks]
+    sinks = [FakeSink(str(number), pauses(0.002)) for number in range(3)]
+    streams = [Stream(FakeSource(10**9, live=live, before=pauses(0.001 * live)), [sink]) for sink in sinks]
+    stopping = threading.Event()
 
     def stop(stats: RunStats) -> None:
         if when == "at once" or stats.frames == 30:
-            pipeline.stop()
+            stopping.set()
 
-    pipeline = Pipeline(streams, segmenter, on_result=stop, batch=2)
+    options = PipelineOptions(batch=2, stopping=stopping, on_result=stop)
+    pipeline = Pipeline(streams, segmenter, options=options)
     if when == "before":
         pipeline.stop()
     report = pipeline.run()
@@ -359,14 +286,13 @@ def test_it_can_be_stopped_at_any_time(segmenter: Segmenter, when: str, live: bo
 
 def test_it_can_be_stopped_while_a_sink_or_a_source_hangs(segmenter: Segmenter) -> None:
     release = threading.Event()
-    stuck, good = Keeping("stuck", hang=release), Keeping("good")
-    silent = Counting(10**9, "silent", hang_at=3)
-    streams = [Stream(Counting(10**9, "a"), [stuck]), Stream(silent, [good])]
-    pipeline = Pipeline(streams, segmenter, patience_seconds=1.0)
+    stuck, good = FakeSink("stuck", hangs(release)), FakeSink("good")
+    silent = FakeSource(10**9, "silent", before=hangs(release, at=3))
+    streams = [Stream(FakeSource(10**9, "a"), [stuck]), Stream(silent, [good])]
+    pipeline = Pipeline(streams, segmenter, options=PipelineOptions(patience_seconds=1.0))
     threading.Timer(0.2, pipeline.stop).start()
     report = pipeline.run()
     release.set()
-    silent.close()
     assert good.ids == [0, 1, 2]
     assert set(report.failures) == {"stuck"}
     assert "was given up" in str(report.failures["stuck"])
@@ -381,34 +307,44 @@ def test_a_stage_that_breaks_ends_all(
 
     monkeypatch.setattr(segmenter, stage, broken)
     sinks = pair()
-    streams = [Stream(Counting(10**9), [sink]) for sink in sinks]
+    streams = [Stream(FakeSource(10**9), [sink]) for sink in sinks]
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        Pipeline(streams, segmenter, batch=2).run()
+        Pipeline(streams, segmenter, options=PipelineOptions(batch=2)).run()
     assert [sink.commits for sink in sinks] == [[False], [False]]
 
 
-def make(make_pipeline: Callable[[], object], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        make_pipeline()
-
-
 def test_what_cannot_be_is_refused(segmenter: Segmenter) -> None:
-    one = Stream(Counting(1))
-    make(lambda: Pipeline([], segmenter), "needs a stream")
-    make(lambda: Pipeline([one], segmenter, batch=0), "a batch of 1 or more; got 1, 0")
-    make(lambda: Pipeline([one], segmenter, [Keeping("x")]), "each stream has its own sinks")
+    with pytest.raises(UsageError, match=r"^a pipeline needs a stream; got none$"):
+        Pipeline([], segmenter)
+    with pytest.raises(
+        UsageError, match=r"^each stream has its own sinks; give them as Stream\(source, sinks\)$"
+    ):
+        Pipeline([Stream(FakeSource(1))], segmenter, [FakeSink("x")])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"batch": 0}, "batch is 0; expected 1 or more frames"),
+        ({"max_frames": 0}, "max_frames is 0; expected 1 or more, or None for all frames"),
+        ({"patience_seconds": -1.0}, "patience_seconds is -1.0; expected more than 0 seconds"),
+        ({"recover_after_seconds": 0}, "recover_after_seconds is 0; expected more than 0 seconds"),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused(option: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        PipelineOptions(**option)
 
 
 def test_a_sink_ends_with_its_own_source(segmenter: Segmenter) -> None:
-    short, long = Keeping("short"), Keeping("long")
-    endless = Counting(10**9)
+    short, long, stopping = FakeSink("short"), FakeSink("long"), threading.Event()
 
     def stop_once_short_is_whole(stats: RunStats) -> None:
         if short.commits:
-            pipeline.stop()
+            stopping.set()
 
-    streams = [Stream(Counting(3), [short]), Stream(endless, [long])]
-    pipeline = Pipeline(streams, segmenter, on_result=stop_once_short_is_whole)
-    pipeline.run()
+    streams = [Stream(FakeSource(3), [short]), Stream(FakeSource(10**9), [long])]
+    options = PipelineOptions(stopping=stopping, on_result=stop_once_short_is_whole)
+    Pipeline(streams, segmenter, options=options).run()
     assert short.ids == [0, 1, 2]
     assert len(long.ids) > 3

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError, SourceError
 from edgeseg.core.source import Source
-from edgeseg.runtime.pipeline import Pipeline, Stream
+from edgeseg.runtime.pipeline import Pipeline, PipelineOptions, Stream
 from edgeseg.runtime.pipeline import trace as trace_module
 from edgeseg.runtime.pipeline.trace import FrameKey, Trace
 from edgeseg.runtime.segmenter import Segmenter
@@ -70,11 +70,10 @@ def slowly(stage: Callable[..., object]) -> Callable[..., object]:
 
 
 @pytest.fixture
-def segmenter(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Segmenter]:
-    with Segmenter(bundle_folder, threads=1) as seg:
-        for name in ("prepare", "infer_batch", "decode"):
-            monkeypatch.setattr(seg, name, slowly(getattr(seg, name)))
-        yield seg
+def segmenter(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    for name in ("prepare", "infer_batch", "decode"):
+        monkeypatch.setattr(segmenter, name, slowly(getattr(segmenter, name)))
+    return segmenter
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -107,7 +106,7 @@ def slices(events: list[dict[str, Any]]) -> dict[str, dict[tuple[int, int], tupl
 
 def test_every_frame_has_every_stage_in_order(segmenter: Segmenter, tmp_path: Path) -> None:
     with_trace = Trace(tmp_path / "t.json")
-    Pipeline(Slow(20), segmenter, [Nothing("out")], trace=with_trace).run()
+    Pipeline(Slow(20), segmenter, [Nothing("out")], options=PipelineOptions(trace=with_trace)).run()
     with_trace.close()
     events = read(tmp_path / "t.json")
     found = slices(events)
@@ -151,7 +150,7 @@ def test_stages_of_neighbouring_frames_overlap(
     for (owner, name), frame in zip(stages, frames.values(), strict=True):
         monkeypatch.setattr(owner, name, meets_at(frame, getattr(owner, name)))
     with_trace = Trace(tmp_path / "t.json")
-    Pipeline(source, segmenter, [sink], trace=with_trace).run()
+    Pipeline(source, segmenter, [sink], options=PipelineOptions(trace=with_trace)).run()
     with_trace.close()
     found = slices(read(tmp_path / "t.json"))
     spans = [found[stage][0, frame] for stage, frame in frames.items()]
@@ -160,7 +159,9 @@ def test_stages_of_neighbouring_frames_overlap(
 
 def test_arrows_lead_a_frame_from_slice_to_slice(segmenter: Segmenter, tmp_path: Path) -> None:
     with_trace = Trace(tmp_path / "t.json")
-    Pipeline([Stream(Slow(8)), Stream(Slow(8))], segmenter, batch=2, trace=with_trace).run()
+    Pipeline(
+        [Stream(Slow(8)), Stream(Slow(8))], segmenter, options=PipelineOptions(batch=2, trace=with_trace)
+    ).run()
     with_trace.close()
     events = read(tmp_path / "t.json")
     found, names = slices(events), tracks(events)
@@ -177,7 +178,9 @@ def test_arrows_lead_a_frame_from_slice_to_slice(segmenter: Segmenter, tmp_path:
 
 def test_counters_tell_what_waits_and_what_was_dropped(segmenter: Segmenter, tmp_path: Path) -> None:
     with_trace = Trace(tmp_path / "t.json")
-    report = Pipeline(Slow(60, live=True), segmenter, [Nothing("out")], trace=with_trace).run()
+    report = Pipeline(
+        Slow(60, live=True), segmenter, [Nothing("out")], options=PipelineOptions(trace=with_trace)
+    ).run()
     with_trace.close()
     counters = [event for event in read(tmp_path / "t.json") if event["ph"] == "C"]
     waiting = [event["args"] for event in counters if event["name"] == "waiting"]
@@ -190,14 +193,13 @@ def test_counters_tell_what_waits_and_what_was_dropped(segmenter: Segmenter, tmp
 def test_a_run_that_fails_leaves_its_trace(segmenter: Segmenter, tmp_path: Path) -> None:
     with_trace = Trace(tmp_path / "t.json")
     with pytest.raises(SourceError, match="slow broke"):
-        Pipeline(Slow(20, fail_at=10), segmenter, trace=with_trace).run()
+        Pipeline(Slow(20, fail_at=10), segmenter, options=PipelineOptions(trace=with_trace)).run()
     with_trace.close()
     assert len(slices(read(tmp_path / "t.json"))["capture"]) == 10
 
 
-def test_a_long_run_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_module, "MOST_BYTES", 20_000)
-    long = Trace(tmp_path / "t.json")
+def test_a_long_run_is_cut_and_says_so(tmp_path: Path) -> None:
+    long = Trace(tmp_path / "t.json", most_bytes=20_000)
     track = long.track("thread", 1)
     for number in range(1000):
         track.slice("work", number, number + 1, [FrameKey(0, number)])
@@ -229,7 +231,7 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
     monkeypatch.setattr(trace_module, "prepare_output", lambda target, force: tmp_path / "link")
     (tmp_path / "link").symlink_to(path)
     trace = Trace(tmp_path / "t.json")
-    report = Pipeline(Slow(100, live=True), segmenter, trace=trace).run()
+    report = Pipeline(Slow(100, live=True), segmenter, options=PipelineOptions(trace=trace)).run()
     assert report.stats["captured"] == 100
     with pytest.raises(
         OutputError, match=r"cannot write .*t\.json: No space left on device; nothing was kept"
