@@ -210,6 +210,24 @@ def test_the_aerial_world_needs_the_core_install_alone() -> None:
     )
 
 
+def test_the_guided_walks_name_what_is_there() -> None:
+    """Each step of the walks through the code names a file, and often a function in it."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    walks = re.findall(r"^## Follow a \w+\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    steps = [
+        step for walk in walks for step in re.findall(r"^\d+\. `([\w/.]+)`(?:, `(\w+)`)?", walk, re.MULTILINE)
+    ]
+    assert len(walks) == 2
+    assert len(steps) > 40
+    for path, name in steps:
+        named = {
+            node.name
+            for node in ast.walk(tree(Path(path)))
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        }
+        assert not name or name in named, f"docs/architecture.md: {path} has no {name}"
+
+
 def test_every_verb_explains_itself_with_the_core_install_alone() -> None:
     run_blocked(
         "import argparse\n"
