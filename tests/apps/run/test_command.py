@@ -351,7 +351,7 @@ def test_a_signal_ends_the_run_and_keeps_the_video(
     source = tmp_path / "long.mp4"
     writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
     for i in range(1500):
-        writer.write(np.full((120, 160, 3), i % 200, np.uint8))
+        writer.write(np.full((120, 160, 3), 60 + i % 140, np.uint8))
     writer.release()
     process = subprocess.Popen(
         [sys.executable, FRONT_DOOR, "--bundle", bundle_folder, "--source", source, "--save", "o.mp4"],

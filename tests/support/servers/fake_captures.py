@@ -16,7 +16,7 @@ import numpy as np
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.sources.live import Interruption, LiveOptions
 from edgeseg.runtime.sources.process.capture import Capture, CaptureError, Grabbed
-from edgeseg.runtime.sources.process.source import ChildSource
+from edgeseg.runtime.sources.process.source import ChildCapture, ChildSource
 
 
 class FakeCapture(Capture):
@@ -92,4 +92,5 @@ class FakeCamera(ChildSource):
             read_timeout_s=float(os.environ.get("EDGESEG_TEST_READ_TIMEOUT", "10")),
         )
         spec = {"fault": fault, "after": int(after or 3), "once": once}
-        super().__init__("fake camera", "fake_captures:FakeCapture", spec, options, Interruption())
+        capture = ChildCapture("fake_captures:FakeCapture", spec)
+        super().__init__("fake camera", capture, options, Interruption())
