@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,16 @@ class Notifier:
 
     Args:
         environ: holds ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``.
+        clock: gives seconds.
 
     Attributes:
         watchdog_seconds: systemd's timeout for the watchdog signal; None if it does not watch this process.
     """
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._has_warned = False
         self._signalled_at: float | None = None
@@ -66,7 +70,7 @@ class Notifier:
         """Sends the watchdog signal, at most once in half of its timeout. The loop calls it on each progress."""
         if self.watchdog_seconds is None:
             return
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             if self._signalled_at is not None and now - self._signalled_at < self.watchdog_seconds / 2:
                 return

@@ -31,6 +31,16 @@ class Systemd:
                 return lines
 
 
+class Clock:
+    """Time that passes only by the test's doing."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def status(captured: int, results: int, reason: str = "", state: str = "running", number: int = 0) -> Status:
     source = SourceStatus(
         number=number, name="camera", live=True, connected=True, problem="", reconnects=0,
@@ -46,11 +56,11 @@ def systemd(tmp_path: Path) -> Systemd:
 
 
 def test_the_watchdog_is_fed_only_while_frames_that_come_also_leave(systemd: Systemd) -> None:
-    clock = [100.0]
-    watch = Watch(Notifier(systemd.environ), patience_seconds=5, clock=lambda: clock[0])
+    clock = Clock(100.0)
+    watch = Watch(Notifier(systemd.environ, clock), patience_seconds=5, clock=clock)
     told = []
     for captured, results in [(1, 0), (5, 1), (9, 2), (20, 2), (30, 2), (40, 2), (50, 9)]:
-        clock[0] += 3
+        clock.now += 3
         systemd.heard()
         watch(status(captured, results))
         told.append("WATCHDOG=1" in systemd.heard())
@@ -58,10 +68,10 @@ def test_the_watchdog_is_fed_only_while_frames_that_come_also_leave(systemd: Sys
 
 
 def test_a_source_that_is_sought_is_progress(systemd: Systemd) -> None:
-    clock = [100.0]
-    watch = Watch(Notifier(systemd.environ), patience_seconds=5, clock=lambda: clock[0])
+    clock = Clock(100.0)
+    watch = Watch(Notifier(systemd.environ, clock), patience_seconds=5, clock=clock)
     for _ in range(10):
-        clock[0] += 60
+        clock.now += 60
         systemd.heard()
         watch(status(7, 6, "source-lost"))
         assert "WATCHDOG=1" in systemd.heard()
@@ -90,14 +100,14 @@ def test_the_log_tells_changes_alone(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_sensors_are_read_once_a_second() -> None:
-    clock, reads = [0.0], []
+    clock, reads = Clock(0.0), []
 
     def read() -> Board:
-        reads.append(clock[0])
-        return Board({"cpu": clock[0]})
+        reads.append(clock.now)
+        return Board({"cpu": clock.now})
 
-    ask = now_and_then(read, lambda: clock[0])
+    ask = now_and_then(read, clock)
     for _ in range(25):
         ask()
-        clock[0] += 0.125
+        clock.now += 0.125
     assert reads == [0.0, 1.0, 2.0, 3.0]
