@@ -49,7 +49,7 @@ def main() -> None:
 def _sabotage_cameras() -> None:
     from edgeseg.core.errors import SourceError
     from edgeseg.runtime.sources import camera
-    from edgeseg.runtime.sources.process.source import ChildSource
+    from edgeseg.runtime.sources.process.source import ChildCapture, ChildSource
 
     from .cameras import UNPLUGGED
 
@@ -59,10 +59,10 @@ def _sabotage_cameras() -> None:
         if switches.value(UNPLUGGED):
             raise SourceError(f"there is no {name} ({device}); this machine has no /dev/video* at all")
 
-    def init(self: ChildSource, name: str, target: str, *others: Any) -> None:
-        if target == "edgeseg.runtime.sources.process.opencv:V4l2Capture":
-            target = "faults.cameras:FaultyCapture"
-        original(self, name, target, *others)
+    def init(self: ChildSource, name: str, capture: ChildCapture, *others: Any) -> None:
+        if capture.target == "edgeseg.runtime.sources.process.opencv:V4l2Capture":
+            capture = replace(capture, target="faults.cameras:FaultyCapture")
+        original(self, name, capture, *others)
 
     camera._check_is_there = check_is_there
     ChildSource.__init__ = init  # type: ignore[assignment, method-assign]
