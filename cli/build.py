@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core.outputs import check_output
     from ..core.reads import Reads
     from ..runtime.bundle import Bundle
-    from ..runtime.tensorrt.engines import get_engine
+    from ..runtime.tensorrt.engines import EngineRequest, get_engine
     from ..runtime.tensorrt.module import default_compute_capabilities, find_tensorrt
 
     options = read_options(args)
@@ -94,15 +94,18 @@ def run(args: argparse.Namespace) -> int:
     if gpu is None and not options.compute_capabilities:
         known = ", ".join(default_compute_capabilities(tensorrt.module))
         bar.write_line(f"no GPU here; {tensorrt.title} builds for compute capability {known}")
+    request = EngineRequest(
+        variant,
+        bundle.input_size_hw,
+        tensorrt,
+        gpu,
+        options,
+        timing_cache=args.timing_cache,
+        force=args.force,
+    )
     try:
         obtained = get_engine(
-            variant,
-            bundle.input_size_hw,
-            tensorrt,
-            gpu,
-            options,
-            timing_cache=args.timing_cache,
-            force=args.force,
+            request,
             on_message=bar.write_line,
             on_progress=bar.update,
             on_warning=lambda line: bar.write_line(f"TensorRT warns: {line}"),

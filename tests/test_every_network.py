@@ -20,12 +20,12 @@ from edgeseg.export.graph.half import to_half
 from edgeseg.export.graph.onnx_file import export_graph
 from edgeseg.export.graph.variants import variant_graphs
 from edgeseg.export.verification.frames import AerialFrames, LabelledFrame, LabelledFrames
-from edgeseg.export.verification.verify import verify
+from edgeseg.export.verification.verify import VerifyRequest, verify
 from edgeseg.models import registry
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.preprocess import Preprocessor
-from edgeseg.runtime.tensorrt.builder import build_engine
+from edgeseg.runtime.tensorrt.builder import BuildRequest, build_engine
 from edgeseg.runtime.tensorrt.module import find_tensorrt
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
@@ -125,7 +125,7 @@ def test_export_verify_and_build(name: str, options: dict[str, Any], views: View
     write_bundle(tmp_path, network, checkpoint.info, graphs, weights_name="random", size_hw=SIZE_HW)
     bundle = Bundle.load(tmp_path)
     variants = ["fp32", "fp16"] if is_judged_in_float16(name, options) else ["fp32"]
-    verification = verify(bundle, views, variants=variants)
+    verification = verify(bundle, views, VerifyRequest(variants=variants))
     assert verification.failures() == ""
     # Writing the bundle has run `int8-cpu` with ONNX Runtime's own kernels, and seen that its logits are finite.
     assert list(bundle.variants) == ["fp32", "fp16", "int8-cpu", "int8-tensorrt"]
@@ -161,10 +161,7 @@ def build_with_tensorrt(variant: Variant) -> int:
     warnings: list[str] = []
     engine = build_engine(
         find_tensorrt("tensorrt_rtx"),
-        variant.path,
-        SIZE_HW,
-        BuildOptions(batch=(1, 4)),
-        sha256=variant.sha256,
+        BuildRequest(variant.path, SIZE_HW, BuildOptions(batch=(1, 4)), sha256=variant.sha256),
         on_warning=warnings.append,
     )
     # TensorRT for RTX computes Q/DQ in float16 with weights of 8 bits, and says how it treats the scales.

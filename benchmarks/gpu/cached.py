@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...runtime.tensorrt.cuda import gpu_of
-from ...runtime.tensorrt.engines import LoadableEngine, get_engine
+from ...runtime.tensorrt.engines import EngineRequest, LoadableEngine, get_engine
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions
 from .opened import Subject, class_maps
@@ -19,9 +19,8 @@ def hit_and_rebuilt(order: Order, note: Note) -> None:
 
     def engine(options: BuildOptions) -> LoadableEngine:
         variant, size_hw = subject.variant("fp16"), subject.bundle.input_size_hw
-        return get_engine(
-            variant, size_hw, find_tensorrt(order.backend), gpu_of(), options, on_message=said.append
-        )
+        request = EngineRequest(variant, size_hw, find_tensorrt(order.backend), gpu_of(), options)
+        return get_engine(request, on_message=said.append)
 
     usual = subject.options()
     engine(usual)

@@ -15,7 +15,7 @@ import numpy as np
 from ...core.errors import BackendError
 from ...runtime.tensorrt.cache import EngineCache
 from ...runtime.tensorrt.cuda import gpu_of
-from ...runtime.tensorrt.engines import get_engine
+from ...runtime.tensorrt.engines import EngineRequest, get_engine
 from ...runtime.tensorrt.identity import EngineIdentity
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.network import LOGITS
@@ -144,7 +144,8 @@ def cancelled_build(order: Order, note: Note) -> None:
     check(status == _INTERRUPTED, f"Ctrl-C ended the build with status {status}, not {_INTERRUPTED}")
     check(not cache.path_of(identity).exists(), "a cancelled build left an engine in the cache")
     size_hw = subject.bundle.input_size_hw
-    obtained = get_engine(variant, size_hw, tensorrt, gpu_of(), options, cache=cache)
+    request = EngineRequest(variant, size_hw, tensorrt, gpu_of(), options, cache)
+    obtained = get_engine(request)
     note(built_again_seconds=obtained.seconds)
     check(obtained.seconds is not None, "the second build found an engine that nobody had built")
     facts: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from ...core.callbacks import OnMessage
 from ...runtime.backends.tensorrt import TensorRTBackend
 from ...runtime.segmenter import Segmenter
 from ...runtime.tensorrt.cuda import gpu_of
-from ...runtime.tensorrt.engines import LoadableEngine, get_engine
+from ...runtime.tensorrt.engines import EngineRequest, LoadableEngine, get_engine
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions
 from .opened import LARGE_BATCH, Subject, class_maps, through_backend
@@ -131,9 +131,8 @@ def obtained_engine(
     """Returns the engine, from the proof's own cache or newly built; it is then the newest in the cache."""
     tensorrt = find_tensorrt(subject.backend_name)
     variant, size_hw = subject.variant(precision), subject.bundle.input_size_hw
-    return get_engine(
-        variant, size_hw, tensorrt, gpu_of(), options, on_message=on_message, on_warning=on_message
-    )
+    request = EngineRequest(variant, size_hw, tensorrt, gpu_of(), options)
+    return get_engine(request, on_message=on_message, on_warning=on_message)
 
 
 def _alone(backend: TensorRTBackend, count: int) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..bundle import Bundle, Variant
 from ..tensorrt.cuda import gpu_of, open_device, why_no_device
 from ..tensorrt.cuda.base import CudaDevice
 from ..tensorrt.cuda.results import ArraySpec, ResultRing, zeroed
-from ..tensorrt.engines import get_engine
+from ..tensorrt.engines import EngineRequest, get_engine
 from ..tensorrt.loaded import LoadedEngine, StaleEngineError
 from ..tensorrt.module import TensorRT, find_tensorrt, why_missing
 from ..tensorrt.network import CLASSES, FRAME, LOGITS, SUM
@@ -200,10 +201,9 @@ class TensorRTBackend(Backend):
     def _load(
         self, tensorrt: TensorRT, variant: Variant, options: BuildOptions | None, on_message: OnMessage
     ) -> None:
-        gpu, size_hw = self._cuda.gpu, self._input_size_hw
-        obtained = get_engine(
-            variant, size_hw, tensorrt, gpu, options, on_message=on_message, on_warning=on_message
-        )
+        size_hw = self._input_size_hw
+        request = EngineRequest(variant, size_hw, tensorrt, self._cuda.gpu, options)
+        obtained = get_engine(request, on_message=on_message, on_warning=on_message)
         try:
             self._engine = LoadedEngine(self._cuda, tensorrt, obtained, size_hw)
             return
@@ -211,10 +211,8 @@ class TensorRTBackend(Backend):
             if obtained.seconds is not None:  # a fresh engine fails too, so another build would not help
                 raise
             on_message(f"building an engine for {variant.name}: {error}")
-        options = obtained.identity.options
-        obtained = get_engine(
-            variant, size_hw, tensorrt, gpu, options, force=True, on_message=on_message, on_warning=on_message
-        )
+        again = replace(request, options=obtained.identity.options, force=True)
+        obtained = get_engine(again, on_message=on_message, on_warning=on_message)
         self._engine = LoadedEngine(self._cuda, tensorrt, obtained, size_hw)
 
     def _close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,30 @@ _CONVOLUTION = re.compile(r"\bConv(?:Transpose)?_\d+\b")
 """The exporter's names of convolutions; ``Conv_12_Q`` is not a convolution."""
 
 
+@dataclass(frozen=True)
+class BuildRequest:
+    """A request for a build.
+
+    Attributes:
+        onnx_path: the graph's file, with all its tensors inside.
+        input_size_hw: height and width of its input.
+        options: how the engine is built.
+        sha256: the SHA-256 that the file's bytes must have; None if it is not known.
+        timing_cache: a file of kernel timings to read and add to. It is made if it is missing, and ignored with a
+            warning if it is broken or of another device.
+    """
+
+    onnx_path: Path
+    input_size_hw: tuple[int, int]
+    options: BuildOptions = field(default_factory=BuildOptions)
+    sha256: str | None = None
+    timing_cache: Path | None = None
+
+
 def build_engine(
     tensorrt: TensorRT,
-    onnx_path: Path,
-    input_size_hw: tuple[int, int],
-    options: BuildOptions,
+    request: BuildRequest,
     *,
-    sha256: str | None = None,
-    timing_cache: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_warning: OnMessage = lambda line: None,
 ) -> bytes:
@@ -43,12 +60,7 @@ def build_engine(
 
     Args:
         tensorrt: the TensorRT that builds the engine.
-        onnx_path: the graph's file, with all its tensors inside.
-        input_size_hw: height and width of its input.
-        options: how it is built.
-        sha256: the SHA-256 that the file's bytes must have; None if it is not known.
-        timing_cache: a file of kernel timings to read and add to. It is made if it is missing, and ignored with a
-            warning if it is broken or of another device.
+        request: what is built, and how.
         on_progress: called with the build's progress, from TensorRT's threads.
         on_warning: called once with each of TensorRT's warnings, when the build is over.
 
@@ -62,15 +74,13 @@ def build_engine(
         BundleError: the file has another SHA-256, or is missing.
         OutputError: the timing cache cannot be written.
     """
-    check_options(tensorrt, options, timing_cache)
-    model = _read(onnx_path, sha256)
+    check_options(tensorrt, request.options, request.timing_cache)
+    model = _read(request)
     messages, stopping = Messages(), threading.Event()
     tracker = ProgressTracker(on_progress, stopping)
     try:
         with signals_stop(stopping):
-            engine = _build(
-                tensorrt, model, onnx_path, input_size_hw, options, timing_cache, messages, tracker
-            )
+            engine = _build(tensorrt, model, request, messages, tracker)
     finally:
         for line in messages.warnings():
             on_warning(line)
@@ -81,7 +91,7 @@ def build_engine(
     if engine is None:
         node = messages.node_without_kernel()
         reason = _no_kernel(node, model) if node else messages.cause("it gives no reason")
-        raise BackendError(f"{tensorrt.title} cannot build {onnx_path}: {reason}")
+        raise BackendError(f"{tensorrt.title} cannot build {request.onnx_path}: {reason}")
     on_progress(Progress(1.0, "built", 1, 1))
     return engine
 
@@ -141,23 +151,22 @@ def _no_kernel(node: str, model: bytes) -> str:
     )
 
 
-def _read(onnx_path: Path, sha256: str | None) -> bytes:
-    model = onnx_path.read_bytes() if sha256 is None else read_checked(onnx_path, sha256)
-    check_graph(model, onnx_path)
+def _read(request: BuildRequest) -> bytes:
+    path, sha256 = request.onnx_path, request.sha256
+    model = path.read_bytes() if sha256 is None else read_checked(path, sha256)
+    check_graph(model, path)
     return model
 
 
 def _build(
     tensorrt: TensorRT,
     model: bytes,
-    origin: Path,
-    input_size_hw: tuple[int, int],
-    options: BuildOptions,
-    timing_cache: Path | None,
+    request: BuildRequest,
     messages: Messages,
     tracker: ProgressTracker,
 ) -> bytes | None:
     trt = tensorrt.module
+    origin, input_size_hw, options = request.onnx_path, request.input_size_hw, request.options
     # TensorRT holds no reference to these two; they must outlive all objects below.
     logger, monitor = make_logger(trt, messages), make_monitor(trt, tracker)
     try:
@@ -174,6 +183,7 @@ def _build(
     config = builder.create_builder_config()
     _configure(tensorrt, builder, config, input_size_hw, options)
     config.progress_monitor = monitor
+    timing_cache = request.timing_cache
     takes_timings = timing_cache is not None and read_timing_cache(config, timing_cache, messages)
     serialized = builder.build_serialized_network(network, config)
     if serialized is None:

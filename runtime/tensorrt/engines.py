@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...core.callbacks import OnMessage
 from ...core.errors import BackendError, UsageError
 from ..bundle import Variant
-from .builder import build_engine, check_options
+from .builder import BuildRequest, build_engine, check_options
 from .cache import EngineCache
 from .identity import EngineIdentity, describe
 from .module import TensorRT
@@ -20,6 +20,32 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from .cuda.base import Gpu
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """A request for a variant's engine.
+
+    Attributes:
+        variant: the precision to run.
+        input_size_hw: height and width of its graph's input.
+        tensorrt: the TensorRT that builds it and will run it.
+        gpu: the GPU that will run it; None if there is none, which only TensorRT for RTX allows.
+        options: how it is built. If None, those of the newest engine in the cache that is of this graph, runs here and
+            takes a single frame, so that the engine of ``edgeseg build`` runs. Without one, the defaults.
+        cache: the cache of engines; the user's own if None.
+        timing_cache: a file of kernel timings that a build reads and adds to.
+        force: build it even if the cache has it.
+    """
+
+    variant: Variant
+    input_size_hw: tuple[int, int]
+    tensorrt: TensorRT
+    gpu: Gpu | None
+    options: BuildOptions | None = None
+    cache: EngineCache | None = None
+    timing_cache: Path | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,15 +66,8 @@ class LoadableEngine:
 
 
 def get_engine(
-    variant: Variant,
-    input_size_hw: tuple[int, int],
-    tensorrt: TensorRT,
-    gpu: Gpu | None,
-    options: BuildOptions | None = None,
+    request: EngineRequest,
     *,
-    cache: EngineCache | None = None,
-    timing_cache: Path | None = None,
-    force: bool = False,
     on_message: OnMessage = lambda line: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_warning: OnMessage = lambda line: None,
@@ -56,15 +75,7 @@ def get_engine(
     """Reads a variant's engine from the cache and checks every byte, or builds and stores it.
 
     Args:
-        variant: the precision to run.
-        input_size_hw: height and width of its graph's input.
-        tensorrt: the TensorRT that builds it and will run it.
-        gpu: the GPU that will run it; None if there is none, which only TensorRT for RTX allows.
-        options: how it is built. If None, those of the newest engine in the cache that is of this graph, runs here and
-            takes a single frame, so that the engine of ``edgeseg build`` runs. Without one, the defaults.
-        cache: the cache of engines; the user's own if None.
-        timing_cache: a file of kernel timings that a build reads and adds to.
-        force: build it even if the cache has it.
+        request: the engine that is wanted.
         on_message: called with one line: the reason that an engine is built, or a note that it was not built with the
             defaults.
         on_progress: called with a build's progress.
@@ -76,11 +87,11 @@ def get_engine(
         BundleError: the graph has changed since its bundle was opened.
         OutputError: the cache or the timing cache cannot be written.
     """
-    _check_variant(variant, options)
-    cache = cache or EngineCache()
-    if options is None:
-        options = _options_of_newest(variant, tensorrt, gpu, cache, on_message)
-    check_options(tensorrt, options, timing_cache)
+    variant, tensorrt, gpu = request.variant, request.tensorrt, request.gpu
+    _check_variant(variant, request.options)
+    cache = request.cache or EngineCache()
+    options = request.options or _options_of_newest(request, cache, on_message)
+    check_options(tensorrt, options, request.timing_cache)
     if gpu is None and not tensorrt.for_rtx:
         raise BackendError(
             f"{tensorrt.title} builds an engine on the GPU that runs it, and there is none here: build on that"
@@ -89,7 +100,7 @@ def get_engine(
     wanted = EngineIdentity.of(variant, tensorrt, gpu, _for_gpu(tensorrt, gpu, options))
     if gpu is not None and not wanted.runs_on(gpu) and not options.compute_capabilities:
         raise BackendError(_no_such_gpu(wanted, gpu, tensorrt))
-    if not force:
+    if not request.force:
         ahead = [] if gpu is None or options.compute_capabilities else _built_ahead(wanted, gpu, cache)
         for identity in (wanted, *ahead):
             engine, why = cache.load(identity)
@@ -100,22 +111,20 @@ def get_engine(
         on_message("another process is building this engine; waiting for it")
 
     with cache.lock(wanted, waits):
-        if not force:
+        if not request.force:
             engine, why = cache.load(wanted)
             if engine is not None:
                 return LoadableEngine(engine, wanted, cache.path_of(wanted), None)
             on_message(f"building an engine for {variant.name}: {why or _nearest(wanted, cache)}")
         start = time.monotonic()
-        engine = build_engine(
-            tensorrt,
+        build = BuildRequest(
             variant.path,
-            input_size_hw,
+            request.input_size_hw,
             wanted.options,
             sha256=variant.sha256,
-            timing_cache=timing_cache,
-            on_progress=on_progress,
-            on_warning=on_warning,
+            timing_cache=request.timing_cache,
         )
+        engine = build_engine(tensorrt, build, on_progress=on_progress, on_warning=on_warning)
         seconds = time.monotonic() - start
         return LoadableEngine(engine, wanted, cache.store(wanted, engine), seconds)
 
@@ -150,13 +159,8 @@ def _for_gpu(tensorrt: TensorRT, gpu: Gpu | None, options: BuildOptions) -> Buil
     return options
 
 
-def _options_of_newest(
-    variant: Variant,
-    tensorrt: TensorRT,
-    gpu: Gpu | None,
-    cache: EngineCache,
-    on_message: OnMessage,
-) -> BuildOptions:
+def _options_of_newest(request: EngineRequest, cache: EngineCache, on_message: OnMessage) -> BuildOptions:
+    variant, tensorrt, gpu = request.variant, request.tensorrt, request.gpu
     this = (variant.sha256, variant.precision, tensorrt.flavour, tensorrt.version)
     for record in cache.records():
         found, options = record.identity, record.identity.options

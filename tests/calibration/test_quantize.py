@@ -14,7 +14,7 @@ from edgeseg.calibration.quantize import quantize
 from edgeseg.calibration.session import UNWANTED, open_session
 from edgeseg.core.errors import DataError
 from edgeseg.export.graph.half import to_half
-from edgeseg.runtime.tensorrt.builder import build_engine
+from edgeseg.runtime.tensorrt.builder import BuildRequest, build_engine
 from edgeseg.runtime.tensorrt.module import find_tensorrt
 from edgeseg.runtime.tensorrt.options import BuildOptions
 from onnx import TensorProto, numpy_helper
@@ -193,9 +193,7 @@ class TestTensorRT:
         warnings: list[str] = []
         engine = build_engine(
             find_tensorrt("tensorrt_rtx"),
-            path,
-            SIZE_HW,
-            BuildOptions(batch=(1, 4)),
+            BuildRequest(path, SIZE_HW, BuildOptions(batch=(1, 4))),
             on_warning=warnings.append,
         )
         assert [line for line in warnings if "scales to fp32" not in line] == []

@@ -35,16 +35,8 @@ def tensorrt() -> ModuleType:
 
     fakes = _load("tensorrt")
 
-    def build(
-        tensorrt: Any,
-        model: bytes,
-        origin: Path,
-        size_hw: Any,
-        options: Any,
-        timing: Any,
-        messages: Any,
-        tracker: Any,
-    ) -> bytes | None:
+    def build(tensorrt: Any, model: bytes, request: Any, messages: Any, tracker: Any) -> bytes | None:
+        options = request.options
         marker = Path(os.environ["EDGESEG_CACHE"]) / "was-cancelled"
         hangs = options.batch == HANGS_AT and not marker.exists()
         if hangs:
@@ -59,7 +51,7 @@ def tensorrt() -> ModuleType:
                     assert time.monotonic() < ends_at, "nobody cancelled the build"
                     time.sleep(0.01)
                 return None
-        head = {"batch": options.batch, "size": size_hw, "classes": options.frame_size_hw}
+        head = {"batch": options.batch, "size": request.input_size_hw, "classes": options.frame_size_hw}
         return bytes(fakes.MAGIC + json.dumps(head).encode() + b"\n" + model)
 
     builder._build = build

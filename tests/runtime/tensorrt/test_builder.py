@@ -12,7 +12,7 @@ import onnx
 import pytest
 from edgeseg.core.errors import BackendError, BundleError, OutputError, UsageError
 from edgeseg.runtime.bundle import Variant
-from edgeseg.runtime.tensorrt.builder import build_engine
+from edgeseg.runtime.tensorrt.builder import BuildRequest, build_engine
 from edgeseg.runtime.tensorrt.messages import Messages, make_logger
 from edgeseg.runtime.tensorrt.module import TensorRT, network_flags
 from edgeseg.runtime.tensorrt.network import add_decoding, parse_onnx, set_batch
@@ -60,7 +60,9 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_builds(rtx: TensorRT, variant: Variant, options: BuildOptions) -> None:
     seen: list[Progress] = []
-    engine = build_engine(rtx, variant.path, SIZE_HW, options, sha256=variant.sha256, on_progress=seen.append)
+    engine = build_engine(
+        rtx, BuildRequest(variant.path, SIZE_HW, options, sha256=variant.sha256), on_progress=seen.append
+    )
     assert len(engine) > 10_000
     assert [p.fraction for p in seen] == sorted(p.fraction for p in seen)
     assert seen[0].fraction < 0.2
@@ -70,7 +72,7 @@ def test_builds(rtx: TensorRT, variant: Variant, options: BuildOptions) -> None:
 def test_the_options_reach_tensorrt(rtx: TensorRT, variant: Variant) -> None:
     """Two engines for other GPUs, sizes or batches are not the same bytes; the same options give the same length."""
     lengths = {
-        name: len(build_engine(rtx, variant.path, SIZE_HW, options))
+        name: len(build_engine(rtx, BuildRequest(variant.path, SIZE_HW, options)))
         for name, options in OPTIONS.items()
         if name != "workspace and level"
     }
@@ -142,7 +144,7 @@ def test_float16_graphs_stay_what_they_are(rtx: TensorRT, write_graph: Callable[
     built = Built(rtx, path, BuildOptions())
     (relu,) = built.layers(rtx.module.LayerType.ACTIVATION)
     assert relu.get_output(0).dtype == rtx.module.float16
-    assert len(build_engine(rtx, path, SIZE_HW, BuildOptions())) > 10_000
+    assert len(build_engine(rtx, BuildRequest(path, SIZE_HW))) > 10_000
 
 
 def test_a_graph_that_quantizes_explicitly(rtx: TensorRT, write_graph: Callable[..., Path]) -> None:
@@ -167,13 +169,13 @@ def test_a_graph_that_quantizes_explicitly(rtx: TensorRT, write_graph: Callable[
         helper.make_node("DequantizeLinear", ["w_q", "w_scale", "w_zero"], ["w_dq"], axis=0),
         helper.make_node("Conv", ["dq", "w_dq"], ["logits"], name="conv"),
     ]
-    assert len(build_engine(rtx, write_graph(*nodes), SIZE_HW, BuildOptions())) > 10_000
+    assert len(build_engine(rtx, BuildRequest(write_graph(*nodes), SIZE_HW))) > 10_000
 
 
 def test_an_operator_that_tensorrt_lacks_is_named(rtx: TensorRT, write_graph: Callable[..., Path]) -> None:
     path = write_graph(helper.make_node("Det", ["floats"], ["logits"], name="head/determinant"))
     with pytest.raises(BackendError) as told:
-        build_engine(rtx, path, SIZE_HW, BuildOptions())
+        build_engine(rtx, BuildRequest(path, SIZE_HW))
     text = str(told.value)
     assert f"TensorRT does not take {path}: node 'head/determinant', operator Det:" in text
     assert "TensorRT has no such operator. Export the bundle again" in text
@@ -183,12 +185,12 @@ def test_an_operator_that_tensorrt_lacks_is_named(rtx: TensorRT, write_graph: Ca
 def test_tensorrts_reason_is_told(rtx: TensorRT, write_graph: Callable[..., Path]) -> None:
     path = write_graph(transpose=(0, 1, 2, 7))
     with pytest.raises(BackendError, match=r"node 'to_nchw', operator Transpose: .*axis is: 7"):
-        build_engine(rtx, path, SIZE_HW, BuildOptions())
+        build_engine(rtx, BuildRequest(path, SIZE_HW))
 
 
 def test_a_build_that_fails_tells_tensorrts_reason(rtx: TensorRT, variant: Variant) -> None:
     with pytest.raises(BackendError, match=r"TensorRT for RTX .* cannot build .*onnx: .*workspace"):
-        build_engine(rtx, variant.path, SIZE_HW, BuildOptions(workspace_bytes=1 << 20))
+        build_engine(rtx, BuildRequest(variant.path, SIZE_HW, BuildOptions(workspace_bytes=1 << 20)))
 
 
 class Refusing:
@@ -259,7 +261,7 @@ def test_a_node_without_a_kernel_is_told_with_the_way_out(
     old = TensorRT("tensorrt", "8.6.11", Refusing(rtx.module, said))
     path = write_graph(*nodes)
     with pytest.raises(BackendError) as told:
-        build_engine(old, path, SIZE_HW, BuildOptions())
+        build_engine(old, BuildRequest(path, SIZE_HW))
     assert (
         str(told.value)
         == f"TensorRT 8.6.11 cannot build {path}: it has no kernel for the node {node!r}{way_out}"
@@ -284,7 +286,7 @@ def test_a_graph_of_another_form(
     rtx: TensorRT, write_graph: Callable[..., Path], graph: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BackendError, match=message):
-        build_engine(rtx, write_graph(**graph), SIZE_HW, BuildOptions())
+        build_engine(rtx, BuildRequest(write_graph(**graph), SIZE_HW))
 
 
 @pytest.mark.parametrize(("batch", "asked"), [((4, 4), "4"), ((1, 4), r"1\.\.4")])
@@ -292,24 +294,24 @@ def test_a_graph_for_single_frames_takes_no_other_batch(
     rtx: TensorRT, write_graph: Callable[..., Path], batch: tuple[int, int], asked: str
 ) -> None:
     path = write_graph()
-    assert len(build_engine(rtx, path, SIZE_HW, BuildOptions())) > 10_000
+    assert len(build_engine(rtx, BuildRequest(path, SIZE_HW))) > 10_000
     with pytest.raises(
         BackendError, match=f"takes 1 frame a call and no other number, and batch {asked} was"
     ):
-        build_engine(rtx, path, SIZE_HW, BuildOptions(batch=batch))
+        build_engine(rtx, BuildRequest(path, SIZE_HW, BuildOptions(batch=batch)))
 
 
 def test_bytes_that_are_no_graph(rtx: TensorRT, tmp_path: Path) -> None:
     path = tmp_path / "no.onnx"
     path.write_bytes(b"not a graph at all")
     with pytest.raises(BackendError, match="is no ONNX graph"):
-        build_engine(rtx, path, SIZE_HW, BuildOptions())
+        build_engine(rtx, BuildRequest(path, SIZE_HW))
 
 
 def test_an_altered_graph_is_refused(rtx: TensorRT, variant: Variant) -> None:
     variant.path.write_bytes(variant.path.read_bytes() + b"\x2a\x00")
     with pytest.raises(BundleError, match="was altered since its bundle was opened"):
-        build_engine(rtx, variant.path, SIZE_HW, BuildOptions(), sha256=variant.sha256)
+        build_engine(rtx, BuildRequest(variant.path, SIZE_HW, sha256=variant.sha256))
 
 
 def test_tensors_in_other_files_are_refused(rtx: TensorRT, variant: Variant, tmp_path: Path) -> None:
@@ -318,7 +320,7 @@ def test_tensors_in_other_files_are_refused(rtx: TensorRT, variant: Variant, tmp
         onnx.load(variant.path), path, save_as_external_data=True, location="weights.bin", size_threshold=0
     )
     with pytest.raises(BackendError, match="keeps tensors in other files"):
-        build_engine(rtx, path, SIZE_HW, BuildOptions())
+        build_engine(rtx, BuildRequest(path, SIZE_HW))
 
 
 class TestOptionsThatAFlavourHasNot:
@@ -335,24 +337,26 @@ class TestOptionsThatAFlavourHasNot:
     )
     def test_rtx(self, rtx: TensorRT, variant: Variant, options: BuildOptions, message: str) -> None:
         with pytest.raises(UsageError, match=message):
-            build_engine(rtx, variant.path, SIZE_HW, options)
+            build_engine(rtx, BuildRequest(variant.path, SIZE_HW, options))
 
     def test_rtx_has_no_timings(self, rtx: TensorRT, variant: Variant, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="times nothing when it builds; leave --timing-cache out"):
-            build_engine(rtx, variant.path, SIZE_HW, BuildOptions(), timing_cache=tmp_path / "cache")
+            build_engine(rtx, BuildRequest(variant.path, SIZE_HW, timing_cache=tmp_path / "cache"))
 
     def test_a_machine_without_dla(self, classic: TensorRT, variant: Variant) -> None:
         with pytest.raises(UsageError, match=r"TensorRT 10\.3\.0 finds 0 on this machine.*JetPack 7\.2\.2"):
-            build_engine(classic, variant.path, SIZE_HW, BuildOptions(dla_core=0))
+            build_engine(classic, BuildRequest(variant.path, SIZE_HW, BuildOptions(dla_core=0)))
 
     def test_dla_takes_no_range(self, classic: TensorRT, variant: Variant) -> None:
         with pytest.raises(UsageError, match=r"a fixed number of frames; batch 1\.\.4 was asked for"):
-            build_engine(classic, variant.path, SIZE_HW, BuildOptions(batch=(1, 4), dla_core=0))
+            build_engine(classic, BuildRequest(variant.path, SIZE_HW, BuildOptions(batch=(1, 4), dla_core=0)))
 
     def test_other_gpus(self, variant: Variant) -> None:
         plain = TensorRT("tensorrt", "10.3.0", object())
         with pytest.raises(UsageError, match=r"for the GPU at hand alone; .*8\.6: --flavour tensorrt_rtx"):
-            build_engine(plain, variant.path, SIZE_HW, BuildOptions(compute_capabilities=("8.6",)))
+            build_engine(
+                plain, BuildRequest(variant.path, SIZE_HW, BuildOptions(compute_capabilities=("8.6",)))
+            )
 
 
 def test_warnings_are_surfaced_and_nothing_is_printed(
@@ -360,14 +364,16 @@ def test_warnings_are_surfaced_and_nothing_is_printed(
 ) -> None:
     """TensorRT for RTX warns of this option of its elder brother's."""
     warnings: list[str] = []
-    build_engine(classic, variant.path, SIZE_HW, BuildOptions(portable=True), on_warning=warnings.append)
+    build_engine(
+        classic, BuildRequest(variant.path, SIZE_HW, BuildOptions(portable=True)), on_warning=warnings.append
+    )
     assert warnings == ["setHardwareCompatibilityLevel() is unsupported in TensorRT-RTX."]
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_clean_build_has_no_warnings(rtx: TensorRT, variant: Variant) -> None:
     warnings: list[str] = []
-    build_engine(rtx, variant.path, SIZE_HW, BuildOptions(), on_warning=warnings.append)
+    build_engine(rtx, BuildRequest(variant.path, SIZE_HW), on_warning=warnings.append)
     assert warnings == []
 
 
@@ -380,7 +386,7 @@ def test_ctrl_c_cancels_the_build(rtx: TensorRT, variant: Variant) -> None:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        build_engine(rtx, variant.path, SIZE_HW, BuildOptions(), on_progress=interrupt)
+        build_engine(rtx, BuildRequest(variant.path, SIZE_HW), on_progress=interrupt)
     assert len(seen) < 10
     assert seen[-1].fraction < 1
 
@@ -390,7 +396,7 @@ def test_a_listener_that_fails_cancels_the_build(rtx: TensorRT, variant: Variant
         raise BrokenPipeError("stderr is gone")
 
     with pytest.raises(BrokenPipeError, match="stderr is gone"):
-        build_engine(rtx, variant.path, SIZE_HW, BuildOptions(), on_progress=fail)
+        build_engine(rtx, BuildRequest(variant.path, SIZE_HW), on_progress=fail)
 
 
 @pytest.mark.filterwarnings("ignore:.*Timing cache operations are no-ops:DeprecationWarning")
@@ -398,7 +404,7 @@ class TestTimingCache:
     def build(self, classic: TensorRT, variant: Variant, path: Path) -> list[str]:
         warnings: list[str] = []
         build_engine(
-            classic, variant.path, SIZE_HW, BuildOptions(), timing_cache=path, on_warning=warnings.append
+            classic, BuildRequest(variant.path, SIZE_HW, timing_cache=path), on_warning=warnings.append
         )
         return warnings
 

@@ -16,7 +16,7 @@ from edgeseg.core.errors import BackendError, UsageError
 from edgeseg.runtime.bundle import Bundle, Variant
 from edgeseg.runtime.tensorrt.cache import EngineCache
 from edgeseg.runtime.tensorrt.cuda.base import Gpu
-from edgeseg.runtime.tensorrt.engines import LoadableEngine, get_engine
+from edgeseg.runtime.tensorrt.engines import EngineRequest, LoadableEngine, get_engine
 from edgeseg.runtime.tensorrt.module import TensorRT
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
@@ -40,16 +40,8 @@ class Asker:
     ) -> LoadableEngine:
         self.said.clear()
         given = {"variant": self.variant, "tensorrt": self.tensorrt, **changes}
-        return get_engine(
-            given.pop("variant"),
-            SIZE_HW,
-            given.pop("tensorrt"),
-            gpu,
-            options,
-            cache=self.cache,
-            on_message=self.said.append,
-            **given,
-        )
+        request = EngineRequest(input_size_hw=SIZE_HW, gpu=gpu, options=options, cache=self.cache, **given)
+        return get_engine(request, on_message=self.said.append)
 
 
 @pytest.fixture
@@ -247,7 +239,7 @@ PROCESS = """
 import sys, time
 from pathlib import Path
 from edgeseg.runtime.bundle import Bundle
-from edgeseg.runtime.tensorrt.engines import obtain
+from edgeseg.runtime.tensorrt.engines import EngineRequest, get_engine
 from edgeseg.runtime.tensorrt.module import find_tensorrt
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
@@ -256,9 +248,9 @@ variant, tensorrt = Bundle.load(bundle).variant(), find_tensorrt("tensorrt_rtx")
 print("ready", flush=True)
 while not Path(go).exists():
     time.sleep(0.01)
-obtained = obtain(
-    variant, (32, 48), tensorrt, None, BuildOptions(),
-    say=lambda line: print(line, flush=True),
+obtained = get_engine(
+    EngineRequest(variant, (32, 48), tensorrt, None, BuildOptions()),
+    on_message=lambda line: print(line, flush=True),
     on_progress=lambda progress: time.sleep(0.01),  # long enough for the other to come and find it locked
 )
 print("taken" if obtained.seconds is None else "built", flush=True)

@@ -19,7 +19,7 @@ import onnxruntime
 from edgeseg.core.errors import BundleError
 from edgeseg.runtime.decode import decode
 from edgeseg.runtime.tensorrt import engines
-from edgeseg.runtime.tensorrt.engines import LoadableEngine
+from edgeseg.runtime.tensorrt.engines import EngineRequest, LoadableEngine
 from edgeseg.runtime.tensorrt.identity import EngineIdentity
 from edgeseg.runtime.tensorrt.options import BuildOptions
 
@@ -69,17 +69,18 @@ class FakeTensorRT:
     def get_engine(self, *args: Any, **kwargs: Any) -> LoadableEngine:
         """In place of the cache and the builder: takes what the real one takes, and checks the graph likewise."""
         given = inspect.signature(engines.get_engine).bind(*args, **kwargs).arguments
-        variant, size_hw, options = given["variant"], given["input_size_hw"], given["options"]
-        self.told.append((options, given["gpu"]))
+        request: EngineRequest = given["request"]
+        variant, options = request.variant, request.options
+        self.told.append((options, request.gpu))
         model = variant.path.read_bytes()
         if hashlib.sha256(model).hexdigest() != variant.sha256:
             raise BundleError(f"{variant.path} was altered since its bundle was opened")
         options = options or self.by_hand
         given["on_message"](f"building an engine for {variant.name}")
-        head = {"batch": options.batch, "size": size_hw, "classes": options.frame_size_hw}
+        head = {"batch": options.batch, "size": request.input_size_hw, "classes": options.frame_size_hw}
         engine = MAGIC + json.dumps(head).encode() + b"\n" + model
-        identity = EngineIdentity.of(variant, given["tensorrt"], given["gpu"], options)
-        seconds = None if self.in_cache and not given.get("force") else 1.0
+        identity = EngineIdentity.of(variant, request.tensorrt, request.gpu, options)
+        seconds = None if self.in_cache and not request.force else 1.0
         engine = self.in_cache if seconds is None else engine
         return LoadableEngine(engine, identity, Path("/cache/x.engine"), seconds)
 
