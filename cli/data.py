@@ -104,7 +104,7 @@ def _voc(args: argparse.Namespace) -> int:
 
 
 def _aerial(args: argparse.Namespace) -> int:
-    from ..data.aerial.dataset import write_dataset
+    from ..data.aerial.dataset import AerialRequest, write_dataset
 
     size_hw = parse_size(args.size)
     if size_hw[0] * size_hw[1] > _MOST_PIXELS:
@@ -114,15 +114,8 @@ def _aerial(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r{done}/{total} images", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
-    write_dataset(
-        args.out,
-        args.count,
-        seed=args.seed,
-        size_hw=size_hw,
-        val_fraction=args.val,
-        force=args.force,
-        progress=progress,
-    )
+    request = AerialRequest(args.count, args.seed, size_hw, args.val)
+    write_dataset(args.out, request, force=args.force, progress=progress)
     print(
         f"wrote {args.count} images to {args.out}; "
         f"train with `edgeseg train --model lraspp --data {args.out} --out runs/aerial`"

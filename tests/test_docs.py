@@ -25,7 +25,7 @@ import pytest
 from edgeseg.cli.main import VERBS
 from edgeseg.core.claims import claimed
 from edgeseg.core.labels import LabelMap
-from edgeseg.data.aerial.dataset import write_dataset
+from edgeseg.data.aerial.dataset import AerialRequest, write_dataset
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,7 +129,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_cvat_export(at: Path) -> None:
     """Ten images as CVAT exports them: one subset named default, RGB masks, the class background first."""
-    write_dataset(at, 10, seed=3, size_hw=(96, 96), val_fraction=0.2)
+    write_dataset(at, AerialRequest(10, seed=3, size_hw=(96, 96), val_fraction=0.2))
     labels = LabelMap.read(at / "labelmap.txt")
     pairs = [(label.name, label.rgb) for label in labels.labels]
     LabelMap.from_pairs([("background", (0, 0, 0)), *pairs[1:]]).write(at / "labelmap.txt")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .dataset import write_dataset
+from .dataset import AerialRequest, write_dataset
 from .flight import AerialFlight
 from .labels import AERIAL_LABELS
 from .source import AerialSource
 from .world import AerialWorld
 
-__all__ = ["AERIAL_LABELS", "AerialFlight", "AerialSource", "AerialWorld", "write_dataset"]
+__all__ = ["AERIAL_LABELS", "AerialFlight", "AerialRequest", "AerialSource", "AerialWorld", "write_dataset"]

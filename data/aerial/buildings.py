@@ -18,7 +18,10 @@ Plane = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Building:
-    """One roof. Sizes are metres; ``angle`` is the direction of its length. ``kind``: gabled, hipped, flat, awning."""
+    """One roof. Sizes are metres; ``angle`` is the direction of its length. ``kind``: gabled, hipped, flat, awning.
+
+    ``detail`` seeds the pitch of its roof and what stands on it.
+    """
 
     centre_xy: Points
     angle: float
@@ -27,7 +30,7 @@ class Building:
     height_m: float
     kind: str
     colour_bgr: Bgr
-    detail: int
+    detail: int = 0
 
     @property
     def outline(self) -> Points:

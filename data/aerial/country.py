@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .buildings import Building
 from .canvas import MAP_PX, PX_PER_M, box
 from .labels import ROAD
 from .layout import Block, Layout
@@ -79,13 +80,15 @@ def fields(scene: Scene, block: Block, rng: np.random.Generator) -> None:
             scene.canvas.paint(yard, GRAVEL, ROAD, 0.6, 0.4)
             scene.build(
                 rng,
-                spot,
-                angle,
-                rng.uniform(13, 18),
-                rng.uniform(8, 11),
-                6,
-                "gabled",
-                roof_colour(rng, scene.appearance),
+                Building(
+                    spot,
+                    angle,
+                    rng.uniform(13, 18),
+                    rng.uniform(8, 11),
+                    6,
+                    "gabled",
+                    roof_colour(rng, scene.appearance),
+                ),
             )
             aside = np.array([-np.sin(angle), np.cos(angle)]) * 7.3 * PX_PER_M
             for shift in (-6.0, 0.5):
@@ -139,5 +142,8 @@ def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: Lay
     if rng.random() < 0.5:
         spot = block.point(0.1, rng.uniform(0.2, 0.8))
         scene.build(
-            rng, spot, block.angle(0.5) + np.pi / 2, 8, 6, 4, "hipped", roof_colour(rng, scene.appearance)
+            rng,
+            Building(
+                spot, block.angle(0.5) + np.pi / 2, 8, 6, 4, "hipped", roof_colour(rng, scene.appearance)
+            ),
         )

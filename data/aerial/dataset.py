@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -21,57 +22,67 @@ _SPLIT_SEEDS = {"train": 0, "val": 500_000}
 _SEEDS_PER_SET = 1_000_000
 
 
+@dataclass(frozen=True)
+class AerialRequest:
+    """A request for a data set of the aerial world.
+
+    Attributes:
+        count: the total number of views, at least 2.
+        seed: 0 or more; different seeds also give different places.
+        size_hw: height and width of the views.
+        val_fraction: share of the views that go to val, above 0 and below 1; each split gets at least one.
+
+    Raises:
+        UsageError: a count, seed or fraction is out of range.
+    """
+
+    count: int
+    seed: int
+    size_hw: tuple[int, int] = (512, 512)
+    val_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.count < 2 or self.seed < 0 or not 0 < self.val_fraction < 1 or min(self.size_hw) < 32:
+            height, width = self.size_hw
+            raise UsageError(
+                f"cannot write {self.count} views of {height}x{width} with seed {self.seed}, "
+                f"{self.val_fraction} of them val: expected 2 views or more of at least 32x32, "
+                "a seed of 0 or more and a fraction between 0 and 1"
+            )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of views of each split."""
+        val_count = min(max(round(self.count * self.val_fraction), 1), self.count - 1)
+        return {"train": self.count - val_count, "val": val_count}
+
+
 def write_dataset(
     out: Path,
-    count: int,
-    seed: int,
-    size_hw: tuple[int, int] = (512, 512),
-    val_fraction: float = 0.1,
+    request: AerialRequest,
     *,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes ``count`` labelled views: JPEGImages, SegmentationClass, ImageSets/Segmentation, labelmap.txt.
+    """Writes labelled views: JPEGImages, SegmentationClass, ImageSets/Segmentation, labelmap.txt.
 
     Train and val show different places. The folder appears whole or not at all.
 
     Args:
         out: folder to create.
-        count: the total number of views, at least 2.
-        seed: 0 or more; different seeds also give different places.
-        size_hw: height and width of the views.
-        val_fraction: share of the views that go to val, above 0 and below 1; each split gets at least one.
+        request: the views to write.
         force: replace ``out`` if it exists.
-        progress: called after each view with the number of finished views and ``count``.
+        progress: called after each view with the number of finished views and the number of all.
 
     Raises:
-        UsageError: a count, seed or fraction is out of range.
         OutputError: ``out`` may not be written, exists without ``force``, is not a data set, or is being written by
             another process.
     """
-    if count < 2 or seed < 0 or not 0 < val_fraction < 1 or min(size_hw) < 32:
-        raise UsageError(
-            f"cannot write {count} views of {size_hw[0]}x{size_hw[1]} with seed {seed}, {val_fraction} of them val: "
-            "expected 2 views or more of at least 32x32, a seed of 0 or more and a fraction between 0 and 1"
-        )
-    val_count = min(max(round(count * val_fraction), 1), count - 1)
     with new_dataset(out, force) as building:
-        _write(
-            building,
-            {"train": count - val_count, "val": val_count},
-            seed,
-            size_hw,
-            progress or (lambda done, of: None),
-        )
+        _write(building, request, progress or (lambda done, of: None))
 
 
-def _write(
-    root: Path,
-    counts: dict[str, int],
-    seed: int,
-    size_hw: tuple[int, int],
-    progress: Callable[[int, int], None],
-) -> None:
+def _write(root: Path, request: AerialRequest, progress: Callable[[int, int], None]) -> None:
     images, masks, sets = (
         root / "JPEGImages",
         root / "SegmentationClass",
@@ -80,18 +91,19 @@ def _write(
     AERIAL_LABELS.write(root / "labelmap.txt")
     palette = AERIAL_LABELS.palette_rgb()
     done = 0
-    for split, count in counts.items():
+    for split, count in request.counts.items():
         names = []
         for k in range(count):
             place, view = divmod(k, STILLS_PER_WORLD)
             if view == 0:
-                flight = AerialFlight(seed * _SEEDS_PER_SET + _SPLIT_SEEDS[split] + place, size_hw)
+                first = request.seed * _SEEDS_PER_SET + _SPLIT_SEEDS[split]
+                flight = AerialFlight(first + place, request.size_hw)
             frame, mask = flight.still(view)
             name = f"{split}_{place:04d}_{view:02d}"
             _write_pair(images / f"{name}.jpg", frame, masks / f"{name}.png", encode(mask, palette))
             names.append(name)
             done += 1
-            progress(done, sum(counts.values()))
+            progress(done, request.count)
         (sets / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
 
 

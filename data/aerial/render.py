@@ -37,6 +37,25 @@ class _Things:
     sunlit: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _View:
+    """A view that is being drawn.
+
+    Attributes:
+        world: the world.
+        to_frame: [3, 3], from map pixels to those of the frame.
+        frame: uint8 [H, W, 3] BGR, drawn to.
+        mask: uint8 [H, W], its labels, drawn to.
+        covered: bool [H, W], where roofs and crowns hide what is below them.
+    """
+
+    world: AerialWorld
+    to_frame: Matrix
+    frame: Frame
+    mask: Gray
+    covered: npt.NDArray[np.bool_]
+
+
 def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, int]) -> tuple[Frame, Gray]:
     """Draws the view from a pose at a time.
 
@@ -61,13 +80,13 @@ def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, in
     people = _seen(world, world.life.people(time_s), origin, to_frame, size_hw)
     car_sprites = [world.sprites.car(int(k)) for k in cars.numbers]
     person_sprites = [world.sprites.person(int(k), time_s) for k in people.numbers]
-    covered = (mask == TREE) | (mask == ROOF)
+    view = _View(world, to_frame, frame, mask, (mask == TREE) | (mask == ROOF))
     shadow = np.zeros(size_hw, np.uint8)
-    _cast(shadow, world, to_frame, cars, car_sprites)
-    _cast(shadow, world, to_frame, people, person_sprites)
-    _darken(frame, shadow, covered, world)
-    _draw(frame, mask, covered, world, to_frame, people, person_sprites, PERSON)
-    _draw(frame, mask, covered, world, to_frame, cars, car_sprites, CAR)
+    _cast(view, shadow, cars, car_sprites)
+    _cast(view, shadow, people, person_sprites)
+    _darken(view, shadow)
+    _draw(view, people, person_sprites, PERSON)
+    _draw(view, cars, car_sprites, CAR)
     return frame, mask
 
 
@@ -113,7 +132,7 @@ def _turns(heading: Floats) -> Points:
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
 
 
-def _cast(shadow: Gray, world: AerialWorld, to_frame: Matrix, things: _Things, sprites: list[Sprite]) -> None:
+def _cast(view: _View, shadow: Gray, things: _Things, sprites: list[Sprite]) -> None:
     """Draws the shadows of objects that are in the sun."""
     chosen = np.flatnonzero(things.sunlit)
     if not len(chosen):
@@ -123,39 +142,39 @@ def _cast(shadow: Gray, world: AerialWorld, to_frame: Matrix, things: _Things, s
     base = (hulls @ np.swapaxes(_turns(things.heading[chosen]), -1, -2)) * PX_PER_M + things.xy[chosen][
         :, None
     ]
-    top = base + (heights * PX_PER_M)[:, None, None] * world.appearance.shadow_xy
-    outlines = _project(to_frame, np.concatenate([base, top], axis=1)).astype(np.float32)
+    top = base + (heights * PX_PER_M)[:, None, None] * view.world.appearance.shadow_xy
+    outlines = _project(view.to_frame, np.concatenate([base, top], axis=1)).astype(np.float32)
     for outline in outlines:
         cv2.fillConvexPoly(
             shadow, np.rint(cv2.convexHull(outline) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
         )
 
 
-def _darken(frame: Frame, shadow: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld) -> None:
+def _darken(view: _View, shadow: Gray) -> None:
     """Darkens the ground under a shadow mask; roofs and crowns, which are above it, keep their light."""
-    shadow[covered] = 0
+    shadow[view.covered] = 0
     share = np.arange(256)[:, None] / 255
-    table = np.rint(255 * (1 - (1 - np.asarray(world.appearance.shade_bgr)) * share)).astype(np.uint8)
+    table = np.rint(255 * (1 - (1 - np.asarray(view.world.appearance.shade_bgr)) * share)).astype(np.uint8)
     gain = cv2.applyColorMap(cv2.blur(shadow, (3, 3)), table[:, None])
-    cv2.multiply(frame, gain, dst=frame, scale=1 / 255)
+    cv2.multiply(view.frame, gain, dst=view.frame, scale=1 / 255)
 
 
-def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: AerialWorld, to_frame: Matrix,
-          things: _Things, sprites: list[Sprite], label: int) -> None:  # fmt: skip
+def _draw(view: _View, things: _Things, sprites: list[Sprite], label: int) -> None:
     """Draws sprites at their places; a pixel gets the label if a sprite covers at least half of it."""
     if not sprites:
         return
+    frame = view.frame
     sizes = np.array([sprite.bgra.shape[1::-1] for sprite in sprites], np.float64)
     place = np.zeros((len(sprites), 3, 3))
     place[:, :2, :2] = _turns(things.heading) * (PX_PER_M / SPRITE_PX_PER_M)
     place[:, :2, 2] = things.xy - (place[:, :2, :2] @ ((sizes - 1) / 2)[..., None])[..., 0]
     place[:, 2, 2] = 1
-    matrices = to_frame @ place
+    matrices = view.to_frame @ place
     corners = sizes[:, None] * np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
     seen = _project(matrices, corners)
     lows = np.maximum(np.floor(seen.min(axis=1)).astype(int), 0)
     highs = np.minimum(np.ceil(seen.max(axis=1)).astype(int) + 1, (frame.shape[1], frame.shape[0]))
-    shade = (np.asarray(world.appearance.shade_bgr) * 256).astype(np.uint16)
+    shade = (np.asarray(view.world.appearance.shade_bgr) * 256).astype(np.uint16)
     for k in np.flatnonzero((lows < highs).all(axis=1)):
         (left, top), (right, bottom) = lows[k].tolist(), highs[k].tolist()
         matrix = matrices[k].copy()
@@ -166,11 +185,11 @@ def _draw(frame: Frame, mask: Gray, covered: npt.NDArray[np.bool_], world: Aeria
         )
         box = (slice(top, bottom), slice(left, right))
         alpha = drawn[..., 3]
-        alpha[covered[box]] = 0
+        alpha[view.covered[box]] = 0
         colour = drawn[..., :3].astype(np.uint16)
         if not things.sunlit[k]:
             colour = np.right_shift(colour * shade, 8)
         weight = (alpha.astype(np.uint16) + (alpha >= 128))[..., None]  # 0 to 256
         part = frame[box]
         part[:] = np.right_shift(colour * weight + part * (256 - weight), 8)
-        mask[box][alpha >= 128] = label
+        view.mask[box][alpha >= 128] = label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -36,13 +36,9 @@ class Scene:
     parked: list[tuple[float, float, float]] = field(default_factory=list)
     strolls: list[tuple[float, float, float, float]] = field(default_factory=list)
 
-    def build(self, rng: np.random.Generator, centre_xy: Points, angle: float, length_m: float, width_m: float,
-              height_m: float, kind: str, colour_bgr: Bgr) -> None:  # fmt: skip
-        """Adds a building."""
-        detail = int(rng.integers(1 << 30))
-        self.buildings.append(
-            Building(centre_xy, angle, length_m, width_m, height_m, kind, colour_bgr, detail)
-        )
+    def build(self, rng: np.random.Generator, building: Building) -> None:
+        """Adds a building, with details of its own."""
+        self.buildings.append(replace(building, detail=int(rng.integers(1 << 30))))
 
     def plant(self, rng: np.random.Generator, centre_xy: Points, size: int) -> None:
         """Adds a tree of a size class, unless the place is on a road or in water."""

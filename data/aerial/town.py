@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .appearance import Bgr
+from .buildings import Building
 from .canvas import PX_PER_M, Points, box
 from .labels import GRASS, ROAD, TREE, WATER
 from .layout import Block
@@ -20,13 +21,15 @@ def _house(scene: Scene, rng: np.random.Generator, centre: Points, angle: float)
     turned = angle + (np.pi / 2 if rng.random() < 0.25 else 0.0)
     if rng.random() < 0.12:
         kind, colour = "flat", (150.0, 152.0, 150.0)
-    scene.build(rng, centre, turned, length, width, height, kind, colour)
+    scene.build(rng, Building(centre, turned, length, width, height, kind, colour))
     if kind != "flat" and rng.random() < 0.5:
         along = np.array([np.cos(turned), np.sin(turned)])
         across = np.array([-along[1], along[0]])
         side = rng.choice([-1, 1])
         spot = centre + (along * rng.uniform(-0.28, 0.28) * length + across * side * width * 0.42) * PX_PER_M
-        scene.build(rng, spot, turned + np.pi / 2, width * 0.95, width * 0.62, height * 0.8, kind, colour)
+        scene.build(
+            rng, Building(spot, turned + np.pi / 2, width * 0.95, width * 0.62, height * 0.8, kind, colour)
+        )
     return length, width
 
 
@@ -86,13 +89,15 @@ def _garden(scene: Scene, block: Block, rng: np.random.Generator, us: tuple[floa
     if rng.random() < 0.35:
         scene.build(
             rng,
-            spot(0.25, 0.75),
-            angle,
-            rng.uniform(2.5, 4),
-            rng.uniform(2.2, 3),
-            2.4,
-            "gabled",
-            roof_colour(rng, scene.appearance),
+            Building(
+                spot(0.25, 0.75),
+                angle,
+                rng.uniform(2.5, 4),
+                rng.uniform(2.2, 3),
+                2.4,
+                "gabled",
+                roof_colour(rng, scene.appearance),
+            ),
         )
     if rng.random() < 0.22:
         at = spot(0.3, 0.7)
@@ -145,7 +150,10 @@ def commercial(scene: Scene, block: Block, rng: np.random.Generator) -> None:
         spot = block.point((u0 + u1) / 2, split / 2 + 0.02)
         size = (u1 - u0) * width_m, (split - 0.1) * height_m
         scene.build(
-            rng, spot, angle, size[0], size[1] * rng.uniform(0.75, 0.98), rng.uniform(5, 9), "flat", colour
+            rng,
+            Building(
+                spot, angle, size[0], size[1] * rng.uniform(0.75, 0.98), rng.uniform(5, 9), "flat", colour
+            ),
         )
     for k in range(9):
         scene.plant(rng, block.point(0.02 + 0.12 * k, rng.choice([0.005, 0.995])), 2)
@@ -186,14 +194,17 @@ def market(scene: Scene, block: Block, rng: np.random.Generator) -> None:
                 continue
             spot = block.point(u, v + rng.normal(0, 0.004))
             tone = canvas_tones[int(rng.integers(len(canvas_tones)))]
-            scene.build(rng, spot, angle + rng.normal(0, 0.03), 3.6, 2.7, 2.5, "awning", tone)
+            scene.build(rng, Building(spot, angle + rng.normal(0, 0.03), 3.6, 2.7, 2.5, "awning", tone))
     for v, count in ((0.09, 4), (0.91, 4)):
         for k in range(count):
             length = 0.82 * width_m / count * rng.uniform(0.86, 1.0)
             spot = block.point(0.09 + 0.82 * (k + 0.5) / count, v)
             kind = str(rng.choice(["gabled", "hipped", "flat"], p=[0.6, 0.25, 0.15]))
             scene.build(
-                rng, spot, angle, length, 10.5, rng.uniform(8, 11), kind, roof_colour(rng, scene.appearance)
+                rng,
+                Building(
+                    spot, angle, length, 10.5, rng.uniform(8, 11), kind, roof_colour(rng, scene.appearance)
+                ),
             )
     for u in (0.06, 0.12, 0.88, 0.94):
         for v in np.linspace(0.24, 0.76, 5):

@@ -9,7 +9,7 @@ import pytest
 from edgeseg.core.claims import claimed
 from edgeseg.core.errors import OutputError, UsageError
 from edgeseg.core.labels import LabelMap
-from edgeseg.data.aerial import AERIAL_LABELS, AerialFlight, write_dataset
+from edgeseg.data.aerial import AERIAL_LABELS, AerialFlight, AerialRequest, write_dataset
 
 
 class Flights:
@@ -37,7 +37,9 @@ def flights(flight: AerialFlight, monkeypatch: pytest.MonkeyPatch) -> Flights:
 
 def test_writes_the_voc_layout(tmp_path: Path, flights: Flights) -> None:
     out, seen = tmp_path / "deep" / "set", []
-    write_dataset(out, 30, 4, (128, 160), 0.1, progress=lambda done, of: seen.append((done, of)))
+    write_dataset(
+        out, AerialRequest(30, 4, (128, 160), 0.1), progress=lambda done, of: seen.append((done, of))
+    )
     sets = out / "ImageSets" / "Segmentation"
     train, val = ((sets / f"{split}.txt").read_text().split() for split in ("train", "val"))
     assert (len(train), len(val)) == (27, 3)
@@ -60,13 +62,13 @@ def test_an_existing_folder_is_kept_unless_forced(tmp_path: Path, flights: Fligh
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="exists; choose another folder, or pass --force"):
-        write_dataset(tmp_path / "set", 2, 0, (128, 160))
+        write_dataset(tmp_path / "set", AerialRequest(2, 0, (128, 160)))
     assert (tmp_path / "set" / "mine.txt").exists()
     with pytest.raises(OutputError, match="holds files and is no data set; --force replaces data sets only"):
-        write_dataset(tmp_path / "set", 2, 0, (128, 160), force=True)
+        write_dataset(tmp_path / "set", AerialRequest(2, 0, (128, 160)), force=True)
     assert os.listdir(tmp_path / "set") == ["mine.txt"]
     (tmp_path / "set" / "ImageSets").mkdir()
-    write_dataset(tmp_path / "set", 2, 0, (128, 160), force=True)
+    write_dataset(tmp_path / "set", AerialRequest(2, 0, (128, 160)), force=True)
     assert not (tmp_path / "set" / "mine.txt").exists()
     assert (tmp_path / "set" / "labelmap.txt").exists()
 
@@ -74,7 +76,7 @@ def test_an_existing_folder_is_kept_unless_forced(tmp_path: Path, flights: Fligh
 def test_nothing_stays_of_a_set_that_could_not_be_finished(tmp_path: Path, flights: Flights) -> None:
     flights.fail_at = 3
     with pytest.raises(OutputError, match="No space left on device; nothing was kept"):
-        write_dataset(tmp_path / "set", 8, 0, (128, 160))
+        write_dataset(tmp_path / "set", AerialRequest(8, 0, (128, 160)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,20 +85,20 @@ def test_an_interrupt_leaves_nothing_either(tmp_path: Path, flights: Flights) ->
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(tmp_path / "set", 8, 0, (128, 160), progress=stop)
+        write_dataset(tmp_path / "set", AerialRequest(8, 0, (128, 160)), progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
-        write_dataset(tmp_path / "file" / "set", 4, 0)
+        write_dataset(tmp_path / "file" / "set", AerialRequest(4, 0))
 
 
 @pytest.mark.parametrize(("count", "seed", "fraction"), [(1, 0, 0.1), (4, -1, 0.1), (4, 0, 0.0), (4, 0, 1.0)])
 def test_counts_that_cannot_work(tmp_path: Path, count: int, seed: int, fraction: float) -> None:
     with pytest.raises(UsageError, match="expected 2 views or more"):
-        write_dataset(tmp_path / "set", count, seed, (128, 160), fraction)
+        write_dataset(tmp_path / "set", AerialRequest(count, seed, (128, 160), fraction))
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -106,7 +108,7 @@ def test_of_two_at_once_the_second_is_told_and_leaves_nothing(
     out = tmp_path / "set"
     with claimed(out):
         with pytest.raises(OutputError, match=r"set is being written by another process \(PID \d+\)"):
-            write_dataset(out, 2, 4, (128, 160), force=force)
+            write_dataset(out, AerialRequest(2, 4, (128, 160)), force=force)
         assert [path.name for path in tmp_path.iterdir()] == [".set.lock"]
-    write_dataset(out, 2, 4, (128, 160), force=force)
+    write_dataset(out, AerialRequest(2, 4, (128, 160)), force=force)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
