@@ -11,7 +11,7 @@ from ..data.coverage import Coverage, read_coverage, why_nothing_can_be_learnt
 from ..data.voc import VocDataset
 from . import distributed
 from .draw import Draw
-from .probe import check_training_step
+from .probe import TrainingStep, check_training_step
 from .recipe import Recipe
 
 
@@ -66,7 +66,8 @@ def check_splits(
             "(255); label some, or name another one with --val-split"
         )
     size_hw = recipe.augmentation.crop_hw or splits.train.smallest_hw
-    check_training_step(
+    step = TrainingStep(
         architecture, len(train.labels), arguments, batch_size, size_hw, input_size_hw, recipe
     )
+    check_training_step(step)
     return splits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -17,40 +18,50 @@ _COPIES = 5
 """The copies of every weight with AdamW: itself, its average, its gradient and two moments."""
 
 
-def check_training_step(
-    architecture: str,
-    num_classes: int,
-    arguments: Mapping[str, object],
-    batch_size: int,
-    size_hw: tuple[int, int],
-    input_size_hw: tuple[int, int],
-    recipe: Recipe | None = None,
-) -> None:
-    """Refuses batches on which a network cannot be trained, and sizes at which it could not be deployed.
+@dataclass(frozen=True)
+class TrainingStep:
+    """A step that a training will repeat.
 
-    Args:
+    Attributes:
         architecture, num_classes, arguments: the network, as in the registry.
         batch_size: images in a batch, over all processes.
         size_hw: height and width of the smallest training image, after augmentation.
         input_size_hw: height and width for evaluation and deployment.
-        recipe: decides which batch normalizations keep their statistics; None for none.
+        recipe: decides which batch normalizations keep their statistics.
+    """
+
+    architecture: str
+    num_classes: int
+    arguments: Mapping[str, object]
+    batch_size: int
+    size_hw: tuple[int, int]
+    input_size_hw: tuple[int, int]
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def check_training_step(step: TrainingStep) -> None:
+    """Refuses batches on which a network cannot be trained, and sizes at which it could not be deployed.
+
+    Args:
+        step: of the training.
 
     Raises:
         ModelError: unknown network or options, or the network cannot be deployed at the input size.
         UsageError: its weights do not fit this machine's memory, or a batch of this shape cannot pass through it. Batch
             normalization needs more than one value for each channel.
     """
+    architecture, batch_size, size_hw = step.architecture, step.batch_size, step.size_hw
     try:
         with torch.device("meta"):
-            network = registry.build(architecture, num_classes, arguments).train()
+            network = registry.build(architecture, step.num_classes, step.arguments).train()
     except RuntimeError as error:
         raise UsageError(
             f"{architecture} cannot be built with these options: {_first_line(error)}; use smaller ones"
         ) from error
-    training_mode(network, recipe or Recipe())
+    training_mode(network, step.recipe)
     _check_memory(network, architecture)
     try:
-        network.check_input_size(input_size_hw)
+        network.check_input_size(step.input_size_hw)
     except ModelError as error:
         raise ModelError(f"{error}; --size names the size to measure and to deploy at") from error
     problem = _try(network, batch_size, size_hw)
@@ -67,7 +78,7 @@ def check_training_step(
         ways = ["--batch-size 2 or more and a larger --crop"]
     if "more than 1 value per channel" in problem:
         problem = "its batch normalization has a single value a channel to normalize"
-        if recipe is not None and recipe.accumulate > 1:
+        if step.recipe.accumulate > 1:
             problem += ", and --accumulate adds none to it"
     raise UsageError(
         f"{architecture} cannot be trained on {form}: {problem}; use {', or '.join(ways) or 'other sizes or options'}"

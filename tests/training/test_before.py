@@ -14,7 +14,7 @@ from edgeseg.core.reads import NOTHING
 from edgeseg.models import registry
 from edgeseg.models.base import SegmentationNetwork
 from edgeseg.training import folder
-from edgeseg.training.probe import _try, check_training_step
+from edgeseg.training.probe import TrainingStep, _try, check_training_step
 from edgeseg.training.recipe import Recipe
 from PIL import Image
 
@@ -137,7 +137,7 @@ def test_batch_normalization_needs_more_than_one_value(
     with pytest.raises(
         UsageError, match=f"cannot be trained on 1 image of .*single value a channel.*{pattern}"
     ):
-        check_training_step(network, 3, options, batch_size, size_hw, (64, 64))
+        check_training_step(TrainingStep(network, 3, options, batch_size, size_hw, (64, 64)))
 
 
 @pytest.mark.parametrize("crop_hw", [(32, 32), (64, 96)])
@@ -161,14 +161,14 @@ def test_of_every_network_one_image_a_step_is_refused_where_a_norm_has_one_value
         with pytest.raises(
             UsageError, match="a single value a channel to normalize, and --accumulate adds none"
         ):
-            check_training_step(network, 3, {}, 1, crop_hw, (64, 64), recipe)
+            check_training_step(TrainingStep(network, 3, {}, 1, crop_hw, (64, 64), recipe))
     else:
-        check_training_step(network, 3, {}, 1, crop_hw, (64, 64), recipe)
+        check_training_step(TrainingStep(network, 3, {}, 1, crop_hw, (64, 64), recipe))
 
 
 @pytest.mark.parametrize(("network", "size_hw"), [("lraspp", (64, 64)), ("fcn_resnet18", (64, 64))])
 def test_one_image_a_step_is_taken_where_it_works(network: str, size_hw: tuple[int, int]) -> None:
-    check_training_step(network, 3, {}, 1, size_hw, (64, 64))
+    check_training_step(TrainingStep(network, 3, {}, 1, size_hw, (64, 64)))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_one_image_a_step_is_taken_where_it_works(network: str, size_hw: tuple[i
 )
 def test_a_network_that_no_memory_holds(options: dict[str, object], message: str) -> None:
     with pytest.raises((UsageError, ModelError), match=message) as caught:
-        check_training_step("unet", 3, options, 2, (24, 24), (64, 64))
+        check_training_step(TrainingStep("unet", 3, options, 2, (24, 24), (64, 64)))
     assert "\n" not in str(caught.value)
 
 
@@ -194,7 +194,7 @@ def test_a_network_that_no_memory_holds(options: dict[str, object], message: str
 )
 def test_a_size_that_could_not_be_deployed(network: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        check_training_step(network, 3, options, 2, (188, 188), (65, 64))
+        check_training_step(TrainingStep(network, 3, options, 2, (188, 188), (65, 64)))
 
 
 def test_logits_of_another_size_than_the_image() -> None:
