@@ -32,7 +32,7 @@ from .peers import OURS, group_of, names, peer_class
 from .peers.base import Frame, Setting
 from .peers.ours import SPIN, place
 from .plots import FAINT, INK, SERIES, new_figure, plain_axes, png
-from .program import run_program, write_results
+from .program import Results, run_program, write_results
 from .rounds import TimedRun, run_rounds
 from .tables import Table, number
 
@@ -116,7 +116,7 @@ def _run(args: argparse.Namespace) -> None:
     }
     title = f"Accuracy against latency: mean IoU by {origin}"
     images = {"accuracy.png": ("Mean IoU against median latency", lambda: plot(points, title))}
-    write_results(args, "accuracy", title, result, [table(points)], read_out(points), images)
+    write_results(args, Results("accuracy", title, result, [table(points)], read_out(points), images))
 
 
 def _ours(text: str | None) -> list[str]:

@@ -42,6 +42,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class _Network:
+    """A calibrated network, to be measured.
+
+    Attributes:
+        name: of the network.
+        graph: in float32.
+        classes: their names.
+        val: the images that judge.
+        calibration: of the network.
+    """
+
+    name: str
+    graph: Graph
+    classes: Sequence[str]
+    val: CalibrationSet
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
 class Row:
     """One form of one network.
 
@@ -160,11 +179,8 @@ def _measured(name: str, weights: str, args: argparse.Namespace, work: Path) -> 
         bundle = _bundle(Path(folder), checkpoint, calibration, graph)
         sizes = {v.name: v.path.stat().st_size / 1e6 for v in bundle.variants.values()}
         latencies = latencies_in_turn(model, bundle, rounds=40)
-    rows = [
-        row
-        for target in TARGETS
-        for row in _rows(name, graph, labels.names, val, calibration, target, sizes[f"int8-{target}"])
-    ]
+    network = _Network(name, graph, labels.names, val, calibration)
+    rows = [row for target in TARGETS for row in _rows(network, target, sizes[f"int8-{target}"])]
     reference = Judge(graph, val, len(labels), "cpu").reference
     return _markdown(name, rows, reference, latencies, sizes["fp32"], len(val.held_out))
 
@@ -182,22 +198,15 @@ def _bundle(folder: Path, checkpoint: Checkpoint, calibration: Calibration, grap
     return Bundle.load(folder)
 
 
-def _rows(
-    name: str,
-    graph: Graph,
-    classes: Sequence[str],
-    val: CalibrationSet,
-    calibration: Calibration,
-    target: str,
-    megabytes: float,
-) -> Iterator[Row]:
-    judge = Judge(graph, val, len(classes), target)
+def _rows(network: _Network, target: str, megabytes: float) -> Iterator[Row]:
+    graph, classes, calibration = network.graph, network.classes, network.calibration
+    judge = Judge(graph, network.val, len(classes), target)
     plan, ranges = calibration.plans[target], calibration.record.ranges
 
     def row(form: str, score: Score, excluded: Sequence[str], size: float | None) -> Row:
         loss = score.points_lost(judge.reference)
         return Row(
-            network=name,
+            network=network.name,
             target=target,
             form=form,
             miou=score.miou,

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,41 +59,50 @@ def run_program(
     return 0
 
 
-def write_results(
-    args: argparse.Namespace,
-    name: str,
-    title: str,
-    result: Mapping[str, Any],
-    tables: Sequence[Table],
-    words: Sequence[str],
-    images: Mapping[str, tuple[str, Callable[[], bytes]]],
-) -> None:
+@dataclass(frozen=True)
+class Results:
+    """The results of a measurement.
+
+    Attributes:
+        name: of the files.
+        title: of the page.
+        figures: ready for JSON, with the ``machine``.
+        tables: the figures for people.
+        words: the conclusions.
+        images: by file name, the plots' captions and the functions that draw them.
+    """
+
+    name: str
+    title: str
+    figures: Mapping[str, Any]
+    tables: Sequence[Table]
+    words: Sequence[str]
+    images: Mapping[str, tuple[str, Callable[[], bytes]]]
+
+
+def write_results(args: argparse.Namespace, results: Results) -> None:
     """Prints the results, and writes them to the folder of ``--out``.
 
     Args:
         args: of :func:`run_program`.
-        name: of the files.
-        title: of the page.
-        result: ready for JSON, with the ``machine``.
-        tables: the figures.
-        words: the conclusions.
-        images: by file name, the plots' captions and the functions that draw them.
+        results: of the measurement.
     """
-    machine = machine_lines(result["machine"])
-    print("\n".join([title, *machine, ""]))
-    print("\n\n".join(table.plain() for table in tables))
-    print("\n".join(["", *words]))
+    machine = machine_lines(results.figures["machine"])
+    print("\n".join([results.title, *machine, ""]))
+    print("\n\n".join(table.plain() for table in results.tables))
+    print("\n".join(["", *results.words]))
     if args.out is None:
         return
-    drawn = {file: draw() for file, (_, draw) in images.items()}
+    drawn = {file: draw() for file, (_, draw) in results.images.items()}
     lines = [
-        f"# {title}", "", "<!-- not run: it takes minutes, and its figures are of one machine -->", "```bash",
+        f"# {results.title}", "", "<!-- not run: it takes minutes, and its figures are of one machine -->", "```bash",
         args.command, "```", "", *(f"- {line}." for line in machine), "", "## Read", "",
-        *(f"- {line}" for line in words), "", "## Measured", "",
+        *(f"- {line}" for line in results.words), "", "## Measured", "",
     ]  # fmt: skip
-    for table in tables:
+    for table in results.tables:
         lines += [table.markdown(), ""]
-    lines += [f"![{text}]({file})\n" for file, (text, _) in images.items()]
+    lines += [f"![{text}]({file})\n" for file, (text, _) in results.images.items()]
     page = "\n".join(lines).rstrip() + "\n"
-    write_folder(args.out, {**result, "command": args.command}, page, drawn, name, args.force)
+    figures = {**results.figures, "command": args.command}
+    write_folder(args.out, figures, page, drawn, results.name, args.force)
     print(f"\nwrote {args.out}")

@@ -30,7 +30,7 @@ from .peers import peer_class
 from .peers.base import Frame, Setting
 from .peers.graphs import write_graphs
 from .plots import INK, LIMIT, SERIES, new_figure, plain_axes, png
-from .program import run_program, write_results
+from .program import Results, run_program, write_results
 from .rounds import TimedRun, clocked, run_rounds
 from .tables import Table, number
 
@@ -91,7 +91,7 @@ def _run(args: argparse.Namespace) -> None:
     title = f"How the cost grows: {args.model} at {args.size}"
     tables = [_table("frame", by_size), _table("classes", by_classes)]
     images = {"scaling.png": ("Milliseconds by frame size and by number of classes", lambda: plot(result))}
-    write_results(args, "scaling", title, result, tables, read_out(by_size, by_classes), images)
+    write_results(args, Results("scaling", title, result, tables, read_out(by_size, by_classes), images))
 
 
 def _counts(text: str) -> list[int]:

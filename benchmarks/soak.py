@@ -29,7 +29,7 @@ from .describe import describe_machine
 from .frames import parse_frame, read_frames
 from .peers.base import Frame
 from .plots import FAINT, INK, SERIES, new_figure, plain_axes, png
-from .program import run_program, write_results
+from .program import Results, run_program, write_results
 from .tables import Table, number
 from .worker import memory_mb
 
@@ -161,7 +161,7 @@ def _run(args: argparse.Namespace) -> None:
     height, width = frames.shape[1:3]
     title = f"Soak: {bundle.name} for {args.minutes:g} minutes on {width} x {height} frames"
     images = {"soak.png": ("Milliseconds a frame and memory over time", lambda: plot(clock, memory, title))}
-    write_results(args, "soak", title, result, [table], words, images)
+    write_results(args, Results("soak", title, result, [table], words, images))
 
 
 def soak(

@@ -28,7 +28,7 @@ from ..runtime.pipeline.stats import RunStats
 from ..runtime.segmenter import Segmenter
 from ..runtime.sources.video.source import VideoSource
 from .describe import describe_machine
-from .program import run_program, write_results
+from .program import Results, run_program, write_results
 from .tables import Table, number
 
 _FIGURES = ("files_fps", "live_fps", "live_dropped", "p50_ms", "p90_ms", "p99_ms")
@@ -133,7 +133,9 @@ def _run(args: argparse.Namespace) -> None:
     }
     height, width = first.shape[:2]
     title = f"Several sources, one network: {name} ({variant}), {width} x {height}"
-    write_results(args, "sources", title, result, [_table(rows, args.fps)], read_out(rows, args.fps), {})
+    write_results(
+        args, Results("sources", title, result, [_table(rows, args.fps)], read_out(rows, args.fps), {})
+    )
 
 
 def counts(most: int) -> list[int]:
