@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from ..export.pipeline import report_folder, write_report
     from ..export.report.console import PlainConsole, frame_progress, show_verification
     from ..export.verification.frames import open_frames
-    from ..export.verification.verify import verify
+    from ..export.verification.verify import VerifyRequest, verify
     from ..runtime.bundle import Bundle
 
     bundle = Bundle.load(args.bundle)
@@ -67,14 +67,8 @@ def run(args: argparse.Namespace) -> int:
     console = PlainConsole()
     console.print(f"… verifying {printable(bundle.name)} on {len(frames)} frames of {frames.name}")
     with frame_progress(console, len(frames)) as advance:
-        verification = verify(
-            bundle,
-            frames,
-            variants=args.variant,
-            backend=args.backend or _BACKEND,
-            device=args.device,
-            on_frame=advance,
-        )
+        request = VerifyRequest(args.variant, backend=args.backend or _BACKEND, device=args.device)
+        verification = verify(bundle, frames, request, on_frame=advance)
     show_verification(console, verification)
     page = write_report(out, verification)
     console.print(f"\nReport: {page}", soft_wrap=True)

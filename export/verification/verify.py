@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...calibration.record import refuse_overlap
@@ -158,14 +158,28 @@ class Verification:
         }
 
 
+@dataclass(frozen=True)
+class VerifyRequest:
+    """A request for a verification.
+
+    Attributes:
+        variants: their names; if empty, all that the backend accepts. ONNX Runtime on a CPU accepts all, for measuring.
+        gates: by variant, to replace the defaults of the precision that it runs in.
+        backend: runs the variants.
+        device: one that the backend knows; its own choice if None.
+    """
+
+    variants: Sequence[str] = ()
+    gates: Mapping[str, Gates] = field(default_factory=dict)
+    backend: str = "onnxruntime"
+    device: str | None = None
+
+
 def verify(
     bundle: Bundle,
     frames: LabelledFrames,
+    request: VerifyRequest | None = None,
     *,
-    variants: Sequence[str] = (),
-    gates: Mapping[str, Gates] | None = None,
-    backend: str = "onnxruntime",
-    device: str | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Verification:
     """Compares a bundle with PyTorch.
@@ -173,10 +187,7 @@ def verify(
     Args:
         bundle: checked and open.
         frames: the frames to compare on; if their classes are not the network's, their masks are not used.
-        variants: their names; if empty, all that the backend accepts. ONNX Runtime on a CPU accepts all, for measuring.
-        gates: by variant, to replace the defaults of the precision that it runs in.
-        backend: runs the variants.
-        device: one that the backend knows; its own choice if None.
+        request: what is verified, and how; all variants by their own gates if None.
         on_frame: called after each frame, for a progress bar.
 
     Raises:
@@ -186,11 +197,12 @@ def verify(
         DataError: an INT8 variant was calibrated on one of the frames.
         VerificationError: PyTorch itself gives logits that are not finite. A gate that does not pass raises nothing.
     """
-    kind = backend_class(backend)
-    on = device or kind.default_device
+    request = request or VerifyRequest()
+    kind = backend_class(request.backend)
+    on = request.device or kind.default_device
     if reason := kind.why_unavailable(on):
         raise BackendError(reason)
-    chosen = [bundle.variant(name) for name in variants or _taken_by(kind, on, bundle)]
+    chosen = [bundle.variant(name) for name in request.variants or _taken_by(kind, on, bundle)]
     calibrations = {v.name: bundle.manifest["variants"][v.name]["calibration"] for v in chosen}
     hashes = {digest for c in calibrations.values() if c is not None for digest in c["picture_hashes"]}
     if hashes:
@@ -200,11 +212,14 @@ def verify(
     with ExitStack() as stack:
         reference_backend = stack.enter_context(TorchBackend.of_bundle(bundle))
         preprocess = Preprocessor(bundle.input_size_hw)
-        segmenters = {v.name: stack.enter_context(Segmenter(bundle, v.name, backend, device)) for v in chosen}
+        segmenters = {
+            v.name: stack.enter_context(Segmenter(bundle, v.name, request.backend, request.device))
+            for v in chosen
+        }
         meters = {v.name: meter for v in chosen if (meter := meter_of(v)) is not None}
         precisions = {name: s.backend.precision for name, s in segmenters.items()}
         limits = {
-            v.name: (gates or {}).get(v.name) or Gates.for_precision(precisions[v.name], calibrations[v.name])
+            v.name: request.gates.get(v.name) or Gates.for_precision(precisions[v.name], calibrations[v.name])
             for v in chosen
         }
         parities = {

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from edgeseg.export.verification.verify import Verification, verify
+from edgeseg.export.verification.verify import Verification, VerifyRequest, verify
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.checked_files import file_sha256
 from onnx import numpy_helper
@@ -112,7 +112,7 @@ def test_a_broken_graph_is_refused(
 ) -> None:
     frames = request.getfixturevalue("noise" if truth else "unlabelled_noise")
     broken = break_variant(bundle, tmp_path / "broken", change)
-    verification = verify(broken, frames, variants=["fp32"])
+    verification = verify(broken, frames, VerifyRequest(variants=["fp32"]))
     assert not verification.passed
     assert "fp32: " in verification.failures()
     if change is make_one_weight_infinite:
@@ -127,7 +127,7 @@ def test_a_class_that_no_frame_shows_is_still_watched(bundle: Bundle, tmp_path: 
         # Class 3 wins nowhere in both, but its logits differ.
         weights[last_convolution(weights).replace("weight", "bias")][3] -= 0.02
 
-    found = verify(break_variant(bundle, tmp_path / "broken", sink), noise, variants=["fp32"])
+    found = verify(break_variant(bundle, tmp_path / "broken", sink), noise, VerifyRequest(variants=["fp32"]))
     assert "logit error" in failed_gates(found)
     assert "class 'class_3'" in found.failures()
 

@@ -22,7 +22,7 @@ from edgeseg.export.report.console import _advice, _bounds
 from edgeseg.export.verification.frames import VocFrames
 from edgeseg.export.verification.gates import Gates
 from edgeseg.export.verification.latency import Latencies, latencies_in_turn
-from edgeseg.export.verification.verify import verify
+from edgeseg.export.verification.verify import VerifyRequest, verify
 from edgeseg.models.checkpoint import Checkpoint, save_checkpoint
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.backends.onnxruntime import OnnxRuntimeBackend
@@ -259,9 +259,10 @@ def test_without_truth_int8_is_judged_by_the_pixels_that_move(place: Path) -> No
     assert int8("--target", "cpu") == 0
     bundle = Bundle.load("bundle")
     other = LabelMap.from_pairs([("sky", (1, 2, 3)), ("sea", (3, 2, 1))])
-    blind = verify(bundle, NoiseFrames(other, 2), variants=["int8-cpu"]).variants[0]
+    blind = verify(bundle, NoiseFrames(other, 2), VerifyRequest(variants=["int8-cpu"])).variants[0]
     assert [verdict.gate for verdict in blind.verdicts] == ["finite logits", "real disagreement"]
-    seen = verify(bundle, VocFrames(Path("set"), "val", None), variants=["int8-cpu"]).variants[0]
+    labelled = VocFrames(Path("set"), "val", None)
+    seen = verify(bundle, labelled, VerifyRequest(variants=["int8-cpu"])).variants[0]
     judged = ["finite logits", "real disagreement", "mean IoU", "class IoU"]
     assert [verdict.gate for verdict in seen.verdicts] == judged
     # A network that knows nothing has no IoU to lose; that its masks are others shows all the same.

@@ -10,7 +10,7 @@ from edgeseg.export.graph.onnx_file import export_graph
 from edgeseg.export.graph.variants import variant_graphs
 from edgeseg.export.verification.frames import VocFrames
 from edgeseg.export.verification.gates import Gates
-from edgeseg.export.verification.verify import verify
+from edgeseg.export.verification.verify import VerifyRequest, verify
 from edgeseg.models.pretrained import resolve_weights
 from edgeseg.runtime.backends.openvino import OpenVinoBackend
 from edgeseg.runtime.bundle import Bundle
@@ -28,7 +28,7 @@ def native(bundle: Bundle) -> str:
 
 
 def test_float32_passes_float32s_gates(bundle: Bundle, noise: NoiseFrames) -> None:
-    verification = verify(bundle, noise, backend="openvino", device="cpu-f32")
+    verification = verify(bundle, noise, VerifyRequest(backend="openvino", device="cpu-f32"))
     assert verification.passed, verification.failures()
     fp32, fp16 = verification.variants
     assert (fp32.backend, fp32.gates) == ("openvino, cpu-f32", Gates.for_precision("fp32"))
@@ -39,13 +39,15 @@ def test_float32_passes_float32s_gates(bundle: Bundle, noise: NoiseFrames) -> No
 def test_bfloat16_is_judged_as_bfloat16_and_said(bundle: Bundle, noise: NoiseFrames, native: str) -> None:
     if native != "bf16":
         pytest.skip(f"here OpenVINO computes in {native}")
-    (fp32,) = verify(bundle, noise, variants=["fp32"], backend="openvino").variants
+    (fp32,) = verify(bundle, noise, VerifyRequest(variants=["fp32"], backend="openvino")).variants
     assert fp32.backend == "openvino, cpu, in bf16"
     assert fp32.gates == Gates.for_precision("bf16")
     assert 0 < fp32.summary.relative_logit_error < 0.2
     # It is no float32, and float32's gates see that.
     strict = {"fp32": Gates.for_precision("fp32")}
-    assert not verify(bundle, noise, variants=["fp32"], backend="openvino", gates=strict).passed
+    assert not verify(
+        bundle, noise, VerifyRequest(variants=["fp32"], backend="openvino", gates=strict)
+    ).passed
 
 
 def test_bfloat16_may_cost_a_class_no_more_than_float16() -> None:
@@ -69,7 +71,7 @@ def test_trained_weights_pass_on_real_images(shared_data: Path, tmp_path: Path) 
     write_bundle(folder, network, camvid.info, variants, weights_name="camvid", size_hw=size_hw)
     frames = VocFrames(shared_data / "camvid", "val", 8)
     for device in ("cpu", "cpu-f32"):
-        verification = verify(Bundle.load(folder), frames, backend="openvino", device=device)
+        verification = verify(Bundle.load(folder), frames, VerifyRequest(backend="openvino", device=device))
         assert verification.passed, verification.failures()
         (fp32,) = verification.variants
         assert fp32.summary.miou_reference is not None

@@ -13,7 +13,7 @@ from edgeseg.export.report.console import PlainConsole, show_verification
 from edgeseg.export.report.page import render
 from edgeseg.export.verification.gates import judge_headroom
 from edgeseg.export.verification.headroom import FRAMES, LIMIT, Headroom, HeadroomMeter, meter_of
-from edgeseg.export.verification.verify import Verification, verify
+from edgeseg.export.verification.verify import Verification, VerifyRequest, verify
 from edgeseg.models.checkpoint import Checkpoint
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.preprocess import Preprocessor
@@ -109,7 +109,7 @@ def test_it_stands_in_the_report_and_on_the_terminal(
 
 
 def test_what_passes_is_told_too(bundle: Bundle, noise: NoiseFrames) -> None:
-    (fp16,) = verify(bundle, noise, variants=["fp16"]).variants
+    (fp16,) = verify(bundle, noise, VerifyRequest(variants=["fp16"])).variants
     assert fp16.passed
     assert fp16.headroom is not None
     assert 0 < fp16.headroom.largest < LIMIT
