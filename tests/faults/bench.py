@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.runtime.clock import now
@@ -17,6 +18,22 @@ from .outcome import Outcome, expect
 
 _HOLD_SECONDS = 0.3
 """A fault goes on for so long after it was told, to see that nothing valid comes meanwhile."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run must say of a fault.
+
+    Attributes:
+        reasons: one after the other; the first is the one that is timed. ``stale`` may come before them: it is so, and
+            told first where the cause is not known yet.
+        within_s: until the first reason must be told; ``--max-age`` and two heartbeats where None.
+        or_else: what may also be told, and first; ``reasons`` may then be none.
+    """
+
+    reasons: Sequence[str]
+    within_s: float | None = None
+    or_else: Sequence[str] = ()
 
 
 class Bench:
@@ -45,7 +62,6 @@ class Bench:
         *more: str,
         sabotaged: bool = False,
         folder: Path | None = None,
-        bundle: Path | None = None,
         environment: Mapping[str, str] | None = None,
         events: str = "file",
         on: Sequence[str] = (),
@@ -55,12 +71,13 @@ class Bench:
         Args:
             source: ``--source``.
             more: further options; they win over those here.
-            sabotaged, environment, events, on: as for :class:`LiveRun`.
+            sabotaged: whether it has the weak spots of :mod:`.saboteur`.
+            on: those of their switches that are on from the start.
+            environment, events: as for :class:`LiveRun`.
             folder: to run in; a new one where None.
-            bundle: another than the bench's.
         """
         arguments = [
-            "--bundle", str(bundle or self.bundle), "--source", source, "--threads", "1", "--batch", "1",
+            "--bundle", str(self.bundle), "--source", source, "--threads", "1", "--batch", "1",
             "--open-timeout", "2", "--read-timeout", "1", "--frozen-after", "1", "--inference-timeout", "1",
             *self.pace.options, *more,
         ]  # fmt: skip
@@ -68,10 +85,9 @@ class Bench:
             arguments,
             folder or self.new_folder(),
             self.pace,
-            sabotaged,
-            {**self.environment, **(environment or {})},
-            events,
-            on,
+            weak_spots=on if sabotaged else None,
+            environment={**self.environment, **(environment or {})},
+            events=events,
         )
 
     def refused(self, *arguments: str, says: Sequence[str], status: int = 2) -> Outcome:
@@ -104,27 +120,21 @@ class Bench:
         live_run: LiveRun,
         begin: Callable[[], object],
         end: Callable[[], object],
-        reasons: Sequence[str],
-        within_s: float | None = None,
-        comes_back: Callable[[], None] | None = None,
+        expected: Expected,
         hold_s: float = _HOLD_SECONDS,
-        or_else: Sequence[str] = (),
     ) -> Outcome:
         """Lets a fault begin in a run that is well, and end; checks and measures what the run says.
 
         Args:
             live_run: whose results are valid.
             begin, end: of the fault.
-            reasons: that the run must give, one after the other; the first is the one that is timed. ``stale`` may
-                come before them: it is so, and told first where the cause is not known yet.
-            within_s: until the first reason must be told; ``--max-age`` and two heartbeats where None.
-            comes_back: further checks, once valid results are back.
+            expected: what the run must say.
             hold_s: for how long the fault goes on after the last reason.
-            or_else: what may also be told, and first; ``reasons`` may then be none.
 
         Raises:
             UnexpectedOutcomeError: something else was said, or too late, or a valid result came meanwhile.
         """
+        reasons, or_else, within_s = expected.reasons, expected.or_else, expected.within_s
         live_run.valid(now())
         began_at = now()
         begin()
@@ -147,8 +157,6 @@ class Bench:
         believed = [f"{at - began_at:.3f}" for at, valid, _ in said if valid]
         expect(not believed, f"it called results valid {', '.join(believed)} s after the fault began")
         back = live_run.valid(ended_at)["monotonic_s"]
-        if comes_back is not None:
-            comes_back()
         live_run.check_ages()
         expect(live_run.process.poll() is None, "the run has ended")
         seen = dict.fromkeys(reason for _, valid, reason in said if not valid)

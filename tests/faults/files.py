@@ -108,8 +108,9 @@ def exchanged_file(bench: Bench) -> Outcome:
     _graph(bundle).with_suffix(".other").write_bytes(right + _HARMLESS)
     source = str(folder / "frame.png")
     cv2.imwrite(source, np.full((120, 160, 3), 128, np.uint8))
+    other = ("--bundle", str(bundle))
     with bench.fly(
-        source, sabotaged=True, bundle=bundle, environment=cache, on=[GRAPH_EXCHANGED], events="none"
+        source, *other, sabotaged=True, environment=cache, on=[GRAPH_EXCHANGED], events="none"
     ) as live_run:
         status = live_run.ends()
         seconds = time.monotonic() - live_run.began_at
@@ -119,7 +120,7 @@ def exchanged_file(bench: Bench) -> Outcome:
     kept = list((folder / "own-cache").rglob("*.graph"))
     expect(not kept, f"the graph that was put there is kept: {kept}")
     _graph(bundle).write_bytes(right)
-    with bench.fly(source, bundle=bundle, environment=cache) as live_run:
+    with bench.fly(source, *other, environment=cache) as live_run:
         status = live_run.ends()
         live_run.poll()
         results = [event for event in live_run.events if event["type"] == "result"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeseg.runtime.reasons import DARK, FROZEN, SATURATED
 
-from .bench import Bench
+from .bench import Bench, Expected
 from .outcome import Outcome, fault
 from .servers import mjpeg_server, rtsp_server
 
@@ -19,8 +19,7 @@ def _shows(bench: Bench, make: Any, image: str, reason: str) -> Outcome:
             live_run,
             lambda: setattr(server, "image", image),
             lambda: setattr(server, "image", "moving"),
-            [reason],
-            bench.pace.told_s + (_FROZEN_AFTER_S if reason == FROZEN else 0.0),
+            Expected([reason], bench.pace.told_s + (_FROZEN_AFTER_S if reason == FROZEN else 0.0)),
         )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from edgeseg.runtime.reasons import SOURCE_LOST, STALE
 
-from .bench import Bench
+from .bench import Bench, Expected
 from .live_run import LiveRun
 from .outcome import Outcome, expect, fault
 from .servers import mjpeg_server, thin_link
@@ -37,7 +37,7 @@ def thin(bench: Bench) -> Outcome:
         # At half of what it needs, a second makes half a second.
         within_s = 2 * bench.pace.max_age_s + 2 / bench.pace.heartbeat_hz
         with bench.fly(link.url) as live_run:
-            return bench.disturb(live_run, narrow, widen, [STALE], within_s, hold_s=2.0)
+            return bench.disturb(live_run, narrow, widen, Expected([STALE], within_s), hold_s=2.0)
 
 
 @fault(
@@ -63,7 +63,7 @@ def gap(bench: Bench) -> Outcome:
             ).start()
 
         with bench.fly(link.url, "--read-timeout", "10") as live_run:
-            outcome = bench.disturb(live_run, hold, release, [STALE], hold_s=_GAP_SECONDS)
+            outcome = bench.disturb(live_run, hold, release, Expected([STALE]), hold_s=_GAP_SECONDS)
             old = [
                 event
                 for event in live_run.events
@@ -95,7 +95,7 @@ def redirect(bench: Bench) -> Outcome:
                 live_run.until(partial(_is_said, live_run, location), f"said where {location} leads")
             server.status = 200
 
-        outcome = bench.disturb(live_run, drop, let_in, [SOURCE_LOST])
+        outcome = bench.disturb(live_run, drop, let_in, Expected([SOURCE_LOST]))
         expect("Traceback" not in live_run.log, f"it said {live_run.log}")
         return outcome
 

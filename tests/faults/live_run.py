@@ -66,9 +66,9 @@ class LiveRun:
         arguments: of ``run_camera.py``, without ``--events``.
         folder: to run in, its own.
         pace: that it is given.
-        sabotaged: whether it has the weak spots of :mod:`.saboteur`; else it is ``run_camera.py`` itself.
+        weak_spots: switches that are on from the start, of a run with the weak spots of :mod:`.saboteur`; where None
+            it is ``run_camera.py`` itself.
         environment: beside this process's own.
-        on: switches that are on from the start.
         events: "file", "pipe" where no file of it may grow, or "none".
 
     Attributes:
@@ -81,21 +81,20 @@ class LiveRun:
         arguments: Sequence[str],
         folder: Path,
         pace: Pace,
-        sabotaged: bool = False,
+        weak_spots: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         events: str = "file",
-        on: Sequence[str] = (),
     ) -> None:
         self.folder, self.pace = folder, pace
         (folder / "switches").mkdir(parents=True, exist_ok=True)
         self.switches = Switches(folder / "switches")
-        for name in on:
+        for name in weak_spots or ():
             self.switches.on(name)
         self._events_path = folder / "events.jsonl"
         self._rest = b""
         self._reading = self._open(events)
         self.events: list[Event] = []
-        door = ["-m", "faults.saboteur"] if sabotaged else [str(ROOT / "run_camera.py")]
+        door = ["-m", "faults.saboteur"] if weak_spots is not None else [str(ROOT / "run_camera.py")]
         written = ["--events", str(self._events_path)] if events != "none" else []
         self._printed: list[bytes] = []
         self.began_at = now()

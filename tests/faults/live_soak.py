@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,10 +164,12 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
         )
         port = port_of(live_run)
         began_at = live_run.valid()["monotonic_s"]
-        storm = _Storm(live_run, server, port, seed, pace, began_at, began_at + seconds)
+        drawing = random.Random(seed + 1)
+        coming = drawn(disturbances(server, live_run, port, _FROZEN_AFTER_S, pace.max_age_s), drawing)
+        viewers = _Viewers(port, random.Random(seed + 2))
+        storm = _Storm(live_run, coming, viewers, random.Random(seed), began_at, began_at + seconds)
         storm.blow()
         ended_at = now()
-        viewers = storm.viewers
         live_run.signal()
         status = live_run.ends()
         viewers.go()
@@ -199,19 +201,14 @@ class _Storm:
     def __init__(
         self,
         live_run: LiveRun,
-        server: object,
-        port: int,
-        seed: int,
-        pace: Pace,
+        coming: Iterator[Disturbance],
+        viewers: _Viewers,
+        generator: random.Random,
         began_at: float,
         until: float,
     ) -> None:
-        self._live_run, self._pace, self._began_at, self._until = live_run, pace, began_at, until
-        self._random = random.Random(seed)
-        self._coming = drawn(
-            disturbances(server, live_run, port, _FROZEN_AFTER_S, pace.max_age_s), random.Random(seed + 1)
-        )
-        self.viewers = _Viewers(port, random.Random(seed + 2))
+        self._live_run, self._coming, self._viewers, self._random = live_run, coming, viewers, generator
+        self._began_at, self._until = began_at, until
         self.happenings: list[Happening] = []
         self.back_s: dict[str, list[float]] = {}
         self.memory: list[tuple[float, float]] = []
@@ -238,7 +235,7 @@ class _Storm:
 
     def _come_back(self, what: Disturbance, ended_at: float) -> None:
         """Waits for the next valid result; the judge says whether it came in time."""
-        patience_s = what.back_s + self._pace.told_s + 30
+        patience_s = what.back_s + self._live_run.pace.told_s + 30
         while now() < ended_at + patience_s:
             self._pass(_STEP_SECONDS)
             for event in reversed(self._live_run.events):
@@ -260,7 +257,7 @@ class _Storm:
             at = now()
             if not self.memory or at - self._began_at - self.memory[-1][0] >= _MEMORY_SECONDS:
                 self.memory.append((at - self._began_at, resident_mb(self._live_run.process.pid)))
-                self.viewers.come_and_go()
+                self._viewers.come_and_go()
             if at >= until:
                 return
             time.sleep(min(_STEP_SECONDS, until - at))

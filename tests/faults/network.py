@@ -15,7 +15,7 @@ from edgeseg.runtime.reasons import (
     STALE,
 )
 
-from .bench import Bench
+from .bench import Bench, Expected
 from .live_run import PATIENCE_SECONDS
 from .outcome import Outcome, expect, fault
 from .saboteur import INFER_HANGS, INFER_MEMORY, INFER_NAN, INFER_RAISES, INFER_SLOW
@@ -30,7 +30,7 @@ def _sabotaged(
     with bench.fly("0", *more, sabotaged=True) as live_run:
         switches = live_run.switches
         outcome = bench.disturb(
-            live_run, lambda: switches.on(switch, value), lambda: switches.off(switch), [reason]
+            live_run, lambda: switches.on(switch, value), lambda: switches.off(switch), Expected([reason])
         )
         expect(says in live_run.log, f"it did not say {says!r}: {live_run.log}")
     return outcome
@@ -141,4 +141,4 @@ def no_memory(bench: Bench) -> Outcome:
 
         # It depends on who asks first: an image that there is no room for is as good as a damaged one.
         reasons = (CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, BACKEND_FAILED)
-        return bench.disturb(live_run, begin, end, (), or_else=reasons, hold_s=1.0)
+        return bench.disturb(live_run, begin, end, Expected((), or_else=reasons), hold_s=1.0)

@@ -13,7 +13,7 @@ import cv2
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 
-from .bench import Bench
+from .bench import Bench, Expected
 from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED, stripes
 from .live_run import LiveRun
 from .outcome import NotHereError, Outcome, expect, fault
@@ -29,7 +29,9 @@ _FEW_MIB = 64
 def _camera(bench: Bench, switch: str, *reasons: str) -> Outcome:
     with bench.fly("0", sabotaged=True) as live_run:
         switches = live_run.switches
-        return bench.disturb(live_run, lambda: switches.on(switch), lambda: switches.off(switch), reasons)
+        return bench.disturb(
+            live_run, lambda: switches.on(switch), lambda: switches.off(switch), Expected(reasons)
+        )
 
 
 @fault("camera unplugged", f"reads fail and the device is gone, {_CAMERA}", _LOST)
@@ -52,7 +54,7 @@ def open_hangs(bench: Bench) -> Outcome:
 
         # Three seconds are one whole opening that is killed at its deadline of two.
         return bench.disturb(
-            live_run, begin, lambda: live_run.switches.off(OPEN_HANGS), [SOURCE_LOST], hold_s=3.0
+            live_run, begin, lambda: live_run.switches.off(OPEN_HANGS), Expected([SOURCE_LOST]), hold_s=3.0
         )
 
 
@@ -94,8 +96,7 @@ def capture_crashes(bench: Bench) -> Outcome:
             live_run,
             lambda: switches.on(CRASHES),
             lambda: switches.off(CRASHES),
-            [SOURCE_LOST],
-            or_else=[STALE],
+            Expected([SOURCE_LOST], or_else=[STALE]),
         )
 
 
@@ -108,7 +109,7 @@ def _served(
     **settings: Any,
 ) -> Outcome:
     with make(size_hw=_SIZE_HW, fps=_FPS, **settings) as server, bench.fly(server.url) as live_run:
-        return bench.disturb(live_run, lambda: begin(server), lambda: end(server), reasons)
+        return bench.disturb(live_run, lambda: begin(server), lambda: end(server), Expected(reasons))
 
 
 def _end_connections(server: Any) -> None:
@@ -255,7 +256,10 @@ def pixel_flood(bench: Bench) -> Outcome:
         live_run.valid()
         before = _peak_mib(live_run.process.pid)
         outcome = bench.disturb(
-            live_run, lambda: _set("part", forged)(server), lambda: _set("part", None)(server), [CORRUPT]
+            live_run,
+            lambda: _set("part", forged)(server),
+            lambda: _set("part", None)(server),
+            Expected([CORRUPT]),
         )
         grown = _peak_mib(live_run.process.pid) - before
     expect(grown <= _FEW_MIB, f"its memory grew by {grown} MiB, expected {_FEW_MIB} at most")

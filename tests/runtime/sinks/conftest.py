@@ -25,8 +25,6 @@ def make_output() -> Callable[..., Output]:
         beat: bool = False,
         at: float | None = None,
         noise: bool = False,
-        name: str = "",
-        source: int = 0,
     ) -> Output:
         at = now() if at is None else at
         if noise:
@@ -39,7 +37,7 @@ def make_output() -> Callable[..., Output]:
         timings = {"preprocess": 0.5, "inference": 8.0, "decode": 0.25}
         result = Segmentation(classes, frame_id, at, not reason, reason, timings)
         shares = result.shares(3)
-        return Output(frame, result, name, lambda: frame, source, shares, beat, at + 0.01)
+        return Output(frame, result, "", lambda: frame, shares=shares, beat=beat, finished_at=at + 0.01)
 
     return make
 

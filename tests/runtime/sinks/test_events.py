@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_results_heartbeats_and_changes(
     sink.announce(
         make_status(state=STARTING, valid=False, reason="source-lost", age_seconds=None, frame_id=None)
     )
-    sink.write(make_output(7, name="seven"))
+    sink.write(replace(make_output(7), name="seven"))
     sink.announce(make_status())
     sink.write(make_output(8, reason="dark"))
     sink.write(make_output(8, reason="source-lost", beat=True))
@@ -144,7 +145,7 @@ def test_several_sources_share_a_file(
 ) -> None:
     sinks = [EventsSink(str(tmp_path / "e.jsonl"), labels, number) for number in (1, 2)]
     for number, sink in enumerate(sinks, 1):
-        sink.write(make_output(number, source=number))
+        sink.write(replace(make_output(number), source=number))
         sink.announce(make_status(number=number))
         sink.announce(make_status(number=3 - number))  # of the other alone
     for sink in sinks:

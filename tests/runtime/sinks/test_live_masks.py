@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_masks_of_other_classes_are_not_mixed(
 
 def test_arrays_hold_everything(tmp_path: Path, labels: LabelMap, make_output: Callable[..., Output]) -> None:
     sink = MaskArraysSink(tmp_path / "m", labels, segment_seconds=1)
-    outputs = [make_output(number, at=50 + number / 5, name=f"f{number}") for number in range(7)]
+    outputs = [replace(make_output(number, at=50 + number / 5), name=f"f{number}") for number in range(7)]
     outputs[3] = make_output(3, reason="not-finite", at=50.6)
     outputs += [make_output(7, size_hw=(20, 30), at=51.5)]
     for output in outputs:

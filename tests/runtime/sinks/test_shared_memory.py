@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,7 +170,7 @@ def test_the_header_says_where_everything_lies(
     assert "EDGESEG_VERSION = 2 }" in (EXAMPLES / "edgeseg_shm.h").read_text()
     assert reader.field("total_bytes") == path.stat().st_size
     assert reader.field("writer_pid") == os.getpid()
-    output = make_output(5, source=2)
+    output = replace(make_output(5), source=2)
     sink.write(output)
     head, classes = reader.newest()
     np.testing.assert_array_equal(classes, output.result.classes)
