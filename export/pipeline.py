@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..calibration.calibrate import Calibration, calibrate
 from ..calibration.graph import Graph
@@ -25,12 +24,9 @@ from .bundle_writer import add_verification, json_text, staged_folder, write_bun
 from .graph.onnx_file import export_graph
 from .graph.variants import check_precision, variant_graphs
 from .report.page import render
-from .verification.frames import LabelledFrames, open_frames
+from .verification.frames import open_frames
 from .verification.latency import Latencies, latencies_in_turn
 from .verification.verify import Verification, verify
-
-if TYPE_CHECKING:
-    import onnx
 
 JSON_NAME = "verification.json"
 PAGE_NAME = "verification.html"
@@ -124,7 +120,19 @@ def export_bundle(
         on_step(f"exporting {request.model}, {weights} weights, {', '.join(request.precisions)}")
         network = checkpoint.build()
         graph = export_graph(network, info, size_hw)
-        calibration = _calibrate(graph, info.labels, request, weights, frames, on_step, notify)
+        calibration = None
+        if request.calibration is not None:
+            job = CalibrationJob(
+                graph=Graph(graph),
+                labels=info.labels,
+                request=request.calibration,
+                folder=calibration_folder(request.out),
+                shipped=_shipped(request.model, weights),
+                unseen=((frame.id, frame.frame_bgr) for frame in frames),
+                notify=notify,
+                on_message=on_step,
+            )
+            calibration = calibrate(job)
         variants = variant_graphs(graph, request.precisions, calibration)
         # A path means nothing on another machine, and may reveal too much.
         name = Path(weights).stem if weights.endswith((".safetensors", *PICKLE_SUFFIXES)) else weights
@@ -180,29 +188,10 @@ def _advice(verification: Verification) -> str:
     )
 
 
-def _calibrate(
-    graph: onnx.ModelProto,
-    labels: LabelMap,
-    request: ExportRequest,
-    weights: str,
-    frames: LabelledFrames,
-    on_step: OnMessage,
-    notify: Notify,
-) -> Calibration | None:
-    if request.calibration is None:
-        return None
-    shipped = shipped_calibration(request.model, weights)
-    job = CalibrationJob(
-        graph=Graph(graph),
-        labels=labels,
-        request=request.calibration,
-        folder=calibration_folder(request.out),
-        shipped=CalibrationRecord.load(shipped) if shipped else None,
-        unseen=((frame.id, frame.frame_bgr) for frame in frames),
-        notify=notify,
-        on_message=on_step,
-    )
-    return calibrate(job)
+def _shipped(model: str, weights: str) -> CalibrationRecord | None:
+    """Returns the calibration that came with the weights, if one did."""
+    path = shipped_calibration(model, weights)
+    return CalibrationRecord.load(path) if path else None
 
 
 def calibration_folder(bundle: Path) -> Path:

@@ -58,22 +58,6 @@ MORE_OPTIONS = {
 }
 """Functions that may have more, each with the reason."""
 
-NOT_YET = {
-    "apps/tiling/run.py: run_tiled",
-    "calibration/calibrate.py: _record",
-    "calibration/calibrate.py: _search",
-    "calibration/calibrate.py: calibrate",
-    "calibration/search.py: BudgetSearch.__init__",
-    "export/pipeline.py: _calibrate",
-    "runtime/decode/in_numpy.py: _decode_cells",
-    "runtime/pipeline/pipeline.py: Pipeline.__init__",
-    "runtime/pipeline/sink_worker.py: SinkWorker.__init__",
-    "runtime/pipeline/stages.py: Stages.__init__",
-    "runtime/segmenter.py: Segmenter.__init__",
-    "runtime/sources/process/source.py: ChildSource.__init__",
-}
-"""Functions that still have more, until they take a record."""
-
 
 def modules() -> list[Path]:
     """Every module of the package, relative to the root."""
@@ -205,7 +189,7 @@ def test_functions_of_more_than_six_options_take_a_record() -> None:
         for name, arguments in functions(tree(path))
     }
     many = {name: count for name, count in counts.items() if count > MAX_OPTIONS}
-    found = [f"{name} has {many[name]} options" for name in sorted(many.keys() - MORE_OPTIONS - NOT_YET)]
+    found = [f"{name} has {many[name]} options" for name in sorted(many.keys() - MORE_OPTIONS)]
     assert not found, f"{'; '.join(found)}: more than {MAX_OPTIONS} become a frozen dataclass"
     assert many.keys() >= MORE_OPTIONS, f"{sorted(MORE_OPTIONS - many.keys())}: the exception is not needed"
 
