@@ -24,6 +24,7 @@ PARTS = (
     "cli",
     "core",
     "data",
+    "embedding",
     "export",
     "models",
     "runtime",
@@ -40,9 +41,12 @@ MAY_IMPORT = {
     "training": ("core", "data", "models"),
     "calibration": ("core", "data", "runtime.decode", "runtime.preprocess"),
     "export": ("core", "calibration", "data", "models", "runtime"),
-    "apps": ("core", "runtime"),
-    "benchmarks": ("core", "apps", "calibration", "data", "export", "models", "runtime"),
-    "cli": ("core", "apps", "benchmarks", "calibration", "data", "export", "models", "runtime", "training"),
+    "embedding": ("core", "runtime"),
+    "apps": ("core", "embedding", "runtime"),
+    "benchmarks": ("core", "apps", "calibration", "data", "embedding", "export", "models", "runtime"),
+    "cli": (
+        "core", "apps", "benchmarks", "calibration", "data", "embedding", "export", "models", "runtime", "training",
+    ),
 }
 """From the ground up: no part knows one above it."""
 
