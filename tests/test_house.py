@@ -45,7 +45,16 @@ MAY_IMPORT = {
     "apps": ("core", "embedding", "runtime"),
     "benchmarks": ("core", "apps", "calibration", "data", "embedding", "export", "models", "runtime"),
     "cli": (
-        "core", "apps", "benchmarks", "calibration", "data", "embedding", "export", "models", "runtime", "training",
+        "core",
+        "apps",
+        "benchmarks",
+        "calibration",
+        "data",
+        "embedding",
+        "export",
+        "models",
+        "runtime",
+        "training",
     ),
 }
 """From the ground up: no part knows one above it."""
