@@ -128,7 +128,7 @@ def official_builder(architecture: str, arguments: Mapping[str, object]) -> str:
 
 
 def _shipped(architecture: str) -> dict[str, Path]:
-    files = sorted(_SHIPPED.glob(f"{architecture}-*.safetensors"))
+    files = sorted(_SHIPPED.glob(f"{architecture}-*.safetensors"), key=lambda file: file.stem)
     return {file.stem.removeprefix(f"{architecture}-"): file for file in files}
 
 
