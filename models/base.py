@@ -20,6 +20,7 @@ class SegmentationNetwork(nn.Module, ABC):
         mean, std: RGB normalization, of images scaled to 0..1, for training of fresh weights.
         trunk_prefixes: the prefixes of the trunk's state-dict keys; all other keys are the head's.
         stem_prefixes: the prefixes of the trunk's first convolution and its normalization.
+        continuous: False if the least change of an activation can change a logit by a step, as max-unpooling does.
     """
 
     num_classes: int
@@ -28,6 +29,7 @@ class SegmentationNetwork(nn.Module, ABC):
     std: tuple[float, float, float] = IMAGENET_STD
     trunk_prefixes: tuple[str, ...] = ("backbone.",)
     stem_prefixes: tuple[str, ...] = ()
+    continuous: bool = True
 
     @abstractmethod
     def coarse(self, x: Tensor) -> Tensor:

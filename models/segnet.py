@@ -32,6 +32,7 @@ class SegNet(SegmentationNetwork):
     stride = 1
     trunk_prefixes = ("features.",)
     stem_prefixes = ("features.0.", "features.1.")
+    continuous = False  # of two nearly equal maxima, rounding decides which place is kept
 
     def __init__(self, num_classes: int, width: int = 64) -> None:
         super().__init__()

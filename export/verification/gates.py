@@ -47,17 +47,23 @@ class Gates:
     min_class_pixels: int = MIN_CLASS_PIXELS
 
     @classmethod
-    def for_precision(cls, precision: str, calibration: Mapping[str, Any] | None = None) -> Gates:
+    def for_precision(
+        cls, precision: str, calibration: Mapping[str, Any] | None = None, *, continuous: bool = True
+    ) -> Gates:
         """Returns the default gates of a precision.
 
         Args:
             precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``: the format that numbers were rounded to.
             calibration: the manifest's, for ``int8``: its budgets, in points of 100, are the gates.
+            continuous: the network's. If False, rounding alone may change single logits by a step: they are not judged.
         """
+        defaults = _DEFAULTS[precision]
+        if not continuous:
+            defaults = replace(defaults, logit_error=None)
         if calibration is None:
-            return _DEFAULTS[precision]
+            return defaults
         return replace(
-            _DEFAULTS[precision],
+            defaults,
             miou_drop=calibration["budget"] / 100,
             class_drop=calibration["class_budget"] / 100,
         )

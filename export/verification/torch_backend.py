@@ -22,6 +22,9 @@ class TorchBackend(Backend):
         device: ``cpu``.
         threads: sets PyTorch's number of threads, for the whole process.
 
+    Attributes:
+        continuous: as the network's.
+
     Raises:
         BackendError: another device was asked for.
         BundleError: the checkpoint has been altered since its bundle was opened.
@@ -41,7 +44,9 @@ class TorchBackend(Backend):
         if threads is not None:
             torch.set_num_threads(threads)
         checkpoint = load_checkpoint(variant.path, variant.read())
-        self._network: SegmentationNetwork | None = checkpoint.build()
+        network = checkpoint.build()
+        self._network: SegmentationNetwork | None = network
+        self.continuous = network.continuous
         self._mean = torch.tensor(checkpoint.info.mean).view(1, 3, 1, 1)
         self._std = torch.tensor(checkpoint.info.std).view(1, 3, 1, 1)
 

@@ -219,7 +219,10 @@ def verify(
         meters = {v.name: meter for v in chosen if (meter := meter_of(v)) is not None}
         precisions = {name: s.backend.precision for name, s in segmenters.items()}
         limits = {
-            v.name: request.gates.get(v.name) or Gates.for_precision(precisions[v.name], calibrations[v.name])
+            v.name: request.gates.get(v.name)
+            or Gates.for_precision(
+                precisions[v.name], calibrations[v.name], continuous=reference_backend.continuous
+            )
             for v in chosen
         }
         parities = {
