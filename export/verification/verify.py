@@ -210,7 +210,8 @@ def verify(
     note = class_note(frames, bundle.labels)
     gallery = Gallery(bundle.labels)
     with ExitStack() as stack:
-        reference_backend = stack.enter_context(TorchBackend.of_bundle(bundle))
+        reference_backend = TorchBackend.of_bundle(bundle)
+        stack.enter_context(reference_backend)
         preprocess = Preprocessor(bundle.input_size_hw)
         segmenters = {
             v.name: stack.enter_context(Segmenter(bundle, v.name, request.backend, request.device))
