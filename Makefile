@@ -1,6 +1,6 @@
-# make demo    the whole road: export, verify, run; the results go to demo/
-# make test    the tests, but for the slow ones
-# make test-all the tests, and the slow ones: longer doc pages, compilers, ResNet-50, the shipped calibrations
+# make demo    export, verify and run LRASPP; the results go to demo/
+# make test    all tests except the slow ones
+# make test-all all tests; the slow ones are longer doc pages, compilers, ResNet-50, the shipped calibrations
 # make check   ruff, mypy and all tests
 # make docs    the pages as a site, in site/
 # make gpu     the proof on an NVIDIA GPU; the results go to gpu/
@@ -20,12 +20,12 @@ PREPARED := .cache/gpu
 
 help:
 	@echo "make demo    export, verify and run LRASPP; the results go to $(DEMO)/"
-	@echo "make test    run the tests, but for the slow ones"
+	@echo "make test    run all tests except the slow ones"
 	@echo "make test-all    run all tests"
 	@echo "make check   ruff, mypy --strict and all tests"
 	@echo "make docs    build the pages as a site, in site/"
-	@echo "make gpu     try TensorRT and CUDA out on an NVIDIA GPU; the results go to $(GPU)/"
-	@echo "make clean   remove what these made, but for .venv"
+	@echo "make gpu     test TensorRT and CUDA on an NVIDIA GPU; the results go to $(GPU)/"
+	@echo "make clean   remove the outputs of these commands, but not .venv"
 
 install: $(INSTALLED)
 
@@ -48,7 +48,7 @@ demo: $(INSTALLED)
 	@echo; echo "1/3  python export.py --model lraspp"; echo
 	@$(BIN)/python export.py --model lraspp --frames 5 --out $(DEMO)/lraspp --force
 	@echo; echo "2/3  edgeseg verify $(DEMO)/lraspp"; echo
-	@$(BIN)/edgeseg verify $(DEMO)/lraspp --frames 40 --out $(DEMO) --contact-sheet $(DEMO)/contact-sheet.png
+	@$(BIN)/edgeseg verify $(DEMO)/lraspp --frames 40 --out $(DEMO) --contact-sheet $(DEMO)/contact-sheet.png --force
 	@echo; echo "3/3  python run_camera.py --bundle $(DEMO)/lraspp --source aerial:7"; echo
 	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "aerial:7?size=720x720" --frames 250 \
 		--save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force

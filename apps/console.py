@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.printable import printable, printable_lines
+from ..core.progress import Pace
 from ..runtime.pipeline.stats import RunStats
 
 if TYPE_CHECKING:
@@ -21,14 +22,16 @@ _NAME_CHARACTERS = 36
 
 
 class StatusLine:
-    """One line on stderr that is overwritten during the run; silent if stderr is no terminal.
+    """One line on stderr that is overwritten during the run. If stderr is no terminal, it is silent, or it is paced.
 
     Args:
         live: False for no line at all.
+        paced: if stderr is no terminal, print a plain line from time to time.
     """
 
-    def __init__(self, live: bool = True) -> None:
+    def __init__(self, live: bool = True, paced: bool = False) -> None:
         self._live = live and sys.stderr.isatty()
+        self._pace = Pace() if live and paced and not self._live else None
         self._lock = threading.Lock()
         self._shown_at = 0.0
 
@@ -39,6 +42,8 @@ class StatusLine:
     def show(self, text: Callable[[], str]) -> None:
         """Shows the text of a function, a few times a second. The function is not called more often."""
         now = time.monotonic()
+        if self._pace is not None and self._pace.due():
+            self.write_line(text())
         if self._live and now - self._shown_at >= _REFRESH_SECONDS:
             self._shown_at = now
             self._write(f"\r\x1b[K{printable(text())}")
@@ -72,7 +77,7 @@ def head_of(segmenter: Segmenter) -> dict[str, str]:
 
 
 def head_line(segmenter: Segmenter) -> str:
-    """The same for people, with the precision if it is not the variant's."""
+    """The same as one line for display, with the precision if it is not the variant's."""
     head = head_of(segmenter)
     computes = "" if head["precision"] == segmenter.variant.precision else f", in {head['precision']}"
     head = {name: printable(value) for name, value in head.items()}
@@ -100,7 +105,9 @@ def summary_table(stats: Mapping[str, Any]) -> str:
     ]
     if sources:
         lines += ["", *_sources_table(sources)]
-    timings = {**stats["stages_ms"], "capture to mask": stats["latency_ms"]}
+    timings = dict(stats["stages_ms"])
+    if all(source["live"] for source in sources or [stats]):
+        timings["capture to mask"] = stats["latency_ms"]  # a frame of a file waits for its turn
     if any(timings.values()):
         lines += ["", f"{'milliseconds':18}{'p50':>9}{'p90':>9}{'p99':>9}"]
         lines += [
@@ -126,17 +133,20 @@ def _bottleneck(stats: Mapping[str, Any]) -> str:
 
 
 def _sources_table(sources: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One row for each source, its number first; below a failed source, the error."""
+    """One row for each source, its number first; below a failed source, the error.
+
+    The milliseconds are those from capture to mask. They are left out for a file, whose frames wait for their turn.
+    """
     names = [
         f"{number} {_tail(source['source'], _NAME_CHARACTERS)}" for number, source in enumerate(sources, 1)
     ]
     width = max(len(name) for name in names) + 2
+    latencies = f"{'ms p50':>9}{'p90':>9}{'p99':>9}" if any(source["live"] for source in sources) else ""
     lines = [
-        f"{'source':{width}}{'frames':>9}{'dropped':>9}{'not valid':>11}{'a second':>10}"
-        f"{'ms p50':>9}{'p90':>9}{'p99':>9}"
+        f"{'source':{width}}{'frames':>9}{'dropped':>9}{'not valid':>11}{'a second':>10}{latencies}",
     ]
     for name, source in zip(names, sources, strict=True):
-        latency = "".join(f"{ms:9.2f}" for ms in source["latency_ms"].values())
+        latency = "".join(f"{ms:9.2f}" for ms in source["latency_ms"].values() if source["live"])
         lines.append(
             f"{name:{width}}{source['frames']:9}{source['dropped']:9}"
             f"{source['invalid_frames']:11}{source['fps']:10.1f}{latency}"

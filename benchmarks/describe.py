@@ -45,8 +45,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
         "cpus": cpus,
         "virtual": "hypervisor" in has,
         "flags": [flag for flag in _FLAGS if flag in has],
-        "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip()
-        or "not told here",
+        "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or "unknown",
         "memory_gib": round(int(total[1]) / 2**20, 1) if total else None,
         "os": system[1] if system else platform.system(),
         "kernel": platform.release().split("-")[0],
@@ -58,7 +57,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def machine_lines(machine: dict[str, Any]) -> list[str]:
-    """Returns the description for people, with one line for each subject."""
+    """Returns the description for display, with one line for each subject."""
     lines = [
         f"{machine['cpu']}, {machine['cpus']} {'virtual ' if machine['virtual'] else ''}cores"
         f" ({', '.join(machine['flags']) or machine['arch']}), {machine['memory_gib']} GiB;"

@@ -98,10 +98,10 @@ def find_meter(root: Path = Path("/")) -> tuple[RaplMeter | InaMeter | None, str
             ina = InaMeter(rail)
             return ina, ina.source
     except PermissionError as error:
-        return None, f"not told here: {error.filename} may be read by root alone"
+        return None, f"not measured: only root may read {error.filename}"
     except (OSError, ValueError) as error:
-        return None, f"not told here: {error}"
-    return None, "not told here: neither RAPL nor a Jetson's power monitors"
+        return None, f"not measured: {error}"
+    return None, "not measured: this machine has neither RAPL nor a Jetson's power monitors"
 
 
 def _board_rail(root: Path) -> tuple[Path, int] | None:

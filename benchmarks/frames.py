@@ -55,7 +55,7 @@ def read_frames(source: str | None, size_hw: tuple[int, int] | None, count: int 
     frames: list[Frame] = []
     with open_source(uri) as opened:
         if opened.live:
-            raise SourceError(f"--source {uri} is a camera: no two runs would see the same; give a file")
+            raise SourceError(f"--source {uri} is a camera: it gives other frames in each run; give a file")
         number = 0
         while len(frames) < count and (frame := opened.read()) is not None:
             # Images have names, and are not neighbours in time.

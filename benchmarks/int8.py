@@ -90,7 +90,7 @@ class Row:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints Markdown; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="edgeseg.benchmarks.int8", description=__doc__)
+    parser = argparse.ArgumentParser(prog="edgeseg.benchmarks.int8", description=__doc__, allow_abbrev=False)
     parser.add_argument("networks", nargs="+", metavar="NETWORK=WEIGHTS")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="a data set in VOC layout")
     parser.add_argument("--budget", type=float, default=0.5)

@@ -14,7 +14,7 @@ from typing import Any
 from ..core.errors import EdgesegError, UsageError
 from .describe import machine_lines
 from .outputs import check_folder, write_folder
-from .tables import Table
+from .tables import Table, item
 
 
 def run_program(
@@ -34,7 +34,7 @@ def run_program(
         argv: the command line; the program's own if None.
     """
     prog = f"python -m edgeseg.benchmarks.{name}"
-    parser = argparse.ArgumentParser(prog=prog, description=doc.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=prog, description=doc.splitlines()[0], allow_abbrev=False)
     configure(parser)
     cpus = len(os.sched_getaffinity(0))
     parser.add_argument(
@@ -43,13 +43,15 @@ def run_program(
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help=f"write {name}.json, {name}.md and plots here"
     )
-    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
     args.command = shlex.join([*prog.split(), *(word for word in words if word != "--force")])
     try:
         if not 1 <= args.threads <= cpus:
-            raise UsageError(f"--threads {args.threads}: expected 1 to {cpus}, the processors that are here")
+            raise UsageError(
+                f"--threads {args.threads}: expected 1 to {cpus}, the processors of this machine"
+            )
         if args.out is not None:
             check_folder(args.out, args.force)
         run(args)
@@ -67,7 +69,7 @@ class Results:
         name: of the files.
         title: of the page.
         figures: ready for JSON, with the ``machine``.
-        tables: the figures for people.
+        tables: the figures for display.
         words: the conclusions.
         images: by file name, the plots' captions and the functions that draw them.
     """
@@ -96,8 +98,8 @@ def write_results(args: argparse.Namespace, results: Results) -> None:
     drawn = {file: draw() for file, (_, draw) in results.images.items()}
     lines = [
         f"# {results.title}", "", "<!-- not run: it takes minutes, and its figures are of one machine -->", "```bash",
-        args.command, "```", "", *(f"- {line}." for line in machine), "", "## Read", "",
-        *(f"- {line}" for line in results.words), "", "## Measured", "",
+        args.command, "```", "", *(item(f"{line}.") for line in machine), "", "## Findings", "",
+        *(item(line) for line in results.words), "", "## Measured", "",
     ]  # fmt: skip
     for table in results.tables:
         lines += [table.markdown(), ""]

@@ -1,4 +1,4 @@
-"""The report of a comparison for people: tables for the terminal, and a page."""
+"""The report of a comparison: tables for the terminal, and a page."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from .describe import machine_lines
-from .tables import Table, number
+from .tables import Table, item, number, wrapped
 
 _COLUMNS = (
-    "- *map*: *exact* decodes at the frame's size; *coarse* takes the best class at the network's size and enlarges.",
-    "- *bare*: the median of the network alone on the same provider in the same precision: a prepared input, coarse"
+    "*map*: *exact* decodes at the frame's size; *coarse* takes the best class at the network's size and enlarges.",
+    "*bare*: the median of the network alone on the same provider in the same precision: a prepared input, coarse"
     " logits out.",
-    "- *agrees*: pixels of the same class as PyTorch's reference.",
-    "- *MB*: resident memory of the contender's own process after some frames; *peak MB*: the most it ever held.",
-    "- *1st mask*: seconds from the start of that process to its first class map.",
+    "*agrees*: pixels of the same class as PyTorch's reference.",
+    "*MB*: resident memory of the contender's own process after some frames; *peak MB*: the most it ever held.",
+    "*1st mask*: seconds from the start of that process to its first class map.",
 )
 
 
@@ -111,17 +111,17 @@ def markdown(result: Mapping[str, Any], command: str, plot: str) -> str:
         command,
         "```",
         "",
-        head_line(result) + ".",
+        wrapped(head_line(result) + "."),
         "",
-        *(f"- {line}." for line in machine_lines(result["machine"])),
-        f"- Reference: {result['reference']}.",
-        f"- Energy: {result['energy']}.",
+        *(item(f"{line}.") for line in machine_lines(result["machine"])),
+        item(f"Reference: {result['reference']}."),
+        item(f"Energy: {result['energy']}."),
         "",
         "## Measured",
         "",
         contenders_table(result).markdown(),
         "",
-        *_COLUMNS,
+        *map(item, _COLUMNS),
         "",
         f"![Median latency of each contender with its p90 and p99, and its bare network as the limit]({plot})",
         "",
@@ -133,5 +133,5 @@ def markdown(result: Mapping[str, Any], command: str, plot: str) -> str:
     ]
     if result["absent"]:
         lines += ["", "Did not run:", ""]
-        lines += [f"- {each['name']}: {each['why']}." for each in result["absent"]]
+        lines += [item(f"{each['name']}: {each['why']}.") for each in result["absent"]]
     return "\n".join(lines) + "\n"

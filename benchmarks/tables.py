@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_COLUMNS = 100
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,23 @@ class Table:
         """Returns the table in Markdown."""
         rule = ["---" if column < self.left else "---:" for column in range(len(self.heads))]
         return "\n".join(f"| {' | '.join(line)} |" for line in (self.heads, rule, *self.rows))
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Breaks a line of Markdown at 100 columns.
+
+    Args:
+        text: the line.
+        indent: of the lines after the first.
+    """
+    return textwrap.fill(
+        text, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def item(text: str) -> str:
+    """Returns a text as an item of a Markdown list."""
+    return wrapped(f"- {text}", indent="  ")
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -40,7 +40,7 @@ class Operator:
 
     @property
     def description(self) -> str:
-        """A description for people: ``classifier.cbr.0, 1 x 1``."""
+        """A description for display: ``classifier.cbr.0, 1 x 1``."""
         height, width = self.kernel_hw
         form = ""
         if self.depthwise:

@@ -85,12 +85,12 @@ def plan_at_hand(record: CalibrationRecord, request: CalibrationRequest, target:
         raise DataError(f"these ranges come without a plan for {target}; give images with --calibrate DIR")
     if request.method not in ("auto", plan.method):
         raise DataError(
-            f"the plan at hand for {target} takes {plan.method} ranges; for {request.method} ones give images"
+            f"the existing plan for {target} takes {plan.method} ranges; for {request.method} ones give images"
             " with --calibrate DIR"
         )
     if plan.budget > request.budget or plan.class_budget > request.class_budget:
         raise DataError(
-            f"the plan at hand for {target} was searched for {plan.budget:g} points of mean IoU and "
+            f"the existing plan for {target} was searched for {plan.budget:g} points of mean IoU and "
             f"{plan.class_budget:g} of a class; for tighter budgets give images with --calibrate DIR"
         )
     return plan

@@ -62,7 +62,7 @@ class CalibrationRecord:
     Attributes:
         graph_sha256: of the graph, as ``Graph.sha256``.
         preprocessing: ``PREPROCESSING`` at that time.
-        source: the source of the images, for people.
+        source: the source of the images, for display.
         pictures_sha256: of the images for the ranges.
         picture_hashes: the first digits of every image's SHA-256, including held-out ones.
         held_back: the number of held-out images.
@@ -192,7 +192,7 @@ def refuse_overlap(
         more = " …" if len(shared) > 3 else ""
         raise DataError(
             f"{len(shared)} of the frames to verify on are calibration images ({', '.join(shared[:3])}{more}),"
-            " so that the verdict would flatter; verify on another --split, or calibrate on other images"
+            " so that the figures would be too good; verify on another --split, or calibrate on other images"
         )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import UsageError
-from ..core.printable import printable, printable_lines
+from ..core.printable import printable_lines
 
 DEFAULT_ROUNDS = 30
 
@@ -21,25 +20,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against",
         metavar="NAMES",
-        help="torch, onnxruntime, openvino, or single contenders, with commas; default: all that are installed",
+        help="torch, onnxruntime, openvino, or single contenders, separated by commas; default: all that are installed",
     )
     parser.add_argument(
         "--frame",
         metavar="WxH",
-        help="width and height of the frames, such as 1280x720, which is also the aerial world's default;"
-        " with --source the default is the frames' own size",
+        help="width and height of the frames; default: 1280x720, with --source the frames' own size",
     )
     parser.add_argument(
         "--variant", metavar="V", help="precision that edgeseg runs; default: the bundle's own choice"
     )
     parser.add_argument(
-        "--backend", metavar="NAMES", help="edgeseg's backends, with commas; default: all that run here"
+        "--backend",
+        metavar="NAMES",
+        help="edgeseg's backends, separated by commas; default: all that run here",
     )
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="CPU threads of each; default: all processors"
+        "--threads", type=int, metavar="N", help="CPU threads of each contender; default: all processors"
     )
     parser.add_argument(
-        "--rounds", type=int, default=DEFAULT_ROUNDS, metavar="N", help="turns of each; default: %(default)s"
+        "--rounds",
+        type=int,
+        default=DEFAULT_ROUNDS,
+        metavar="N",
+        help="turns of each contender; default: %(default)s",
     )
     parser.add_argument(
         "--source",
@@ -49,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write benchmark.json, benchmark.md and benchmark.png here"
     )
-    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     cpus = len(os.sched_getaffinity(0))
     threads = cpus if args.threads is None else args.threads
     if not 1 <= threads <= cpus:
-        raise UsageError(f"--threads {threads}: expected 1 to {cpus}, the processors that are here")
+        raise UsageError(f"--threads {threads}: expected 1 to {cpus}, the processors of this machine")
     if args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: expected 1 or more")
 
@@ -71,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from ..benchmarks.frames import parse_frame, read_frames
     from ..benchmarks.outputs import check_folder, write_folder
     from ..benchmarks.report import plain_text
+    from ..core.progress import ProgressLine
     from ..core.reads import Reads
     from ..runtime.bundle import Bundle
     from ..runtime.sources.files import add_sources
@@ -94,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
         threads=threads,
         rounds=args.rounds,
     )
-    result = compare(request, _show_progress)
+    line = ProgressLine()
+    result = compare(request, line.show)
+    line.show("")
     print(printable_lines(plain_text(result)))
     if args.out is not None:
         from ..benchmarks.plots import latency_plot
@@ -127,9 +134,3 @@ def command_line(args: argparse.Namespace) -> str:
 
 def _listed(text: str | None) -> Sequence[str] | None:
     return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _show_progress(line: str) -> None:
-    """Shows the progress on one line of a terminal; elsewhere prints nothing."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{printable(line)}", end="", file=sys.stderr, flush=True)

@@ -31,7 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``edgeseg build``."""
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
     parser.add_argument(
-        "--precision", choices=("fp32", "fp16", "int8"), help="which of the bundle's; default: its own choice"
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        help="which precision; default: the bundle's own choice",
     )
     parser.add_argument("--variant", metavar="NAME", help="which variant, by its name in the bundle")
     parser.add_argument(
@@ -43,17 +45,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--batch",
         default="1",
         metavar="N|N..M",
-        help="frames a call, such as 1, 4 or 1..8; default: %(default)s",
+        help="frames in a call, such as 1, 4 or 1..8; default: %(default)s",
     )
     parser.add_argument(
         "--frame",
         metavar="HxW",
-        help="size of the camera's frames, to which the engine decodes; default: it gives logits, decoded on the host",
+        help="size of the camera's frames, for class maps of this size; default: the engine gives logits, and the CPU"
+        " decodes them",
     )
     parser.add_argument("--dla", type=int, metavar="CORE", help="run on a Jetson's DLA core, such as 0")
-    parser.add_argument("--workspace", type=int, metavar="MiB", help="device memory for scratch")
     parser.add_argument(
-        "--optimization-level", type=int, metavar="N", help="0, quick to build, to 5, quick to run"
+        "--workspace", type=int, metavar="MiB", help="the most device memory for intermediate results"
+    )
+    parser.add_argument(
+        "--optimization-level", type=int, metavar="N", help="from 0, quick to build, to 5, quick to run"
     )
     parser.add_argument(
         "--timing-cache", type=Path, metavar="FILE", help="kernel timings to read and to add to"
@@ -66,9 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compute-capability",
         metavar="X.Y,…",
-        help="build for GPUs of these, such as 8.6,8.9, whether one is here or not (TensorRT for RTX)",
+        help="build for GPUs of these compute capabilities, such as 8.6,8.9, also without a GPU (TensorRT for RTX)",
     )
-    parser.add_argument("--force", action="store_true", help="build it even where the cache has it")
+    parser.add_argument(
+        "--force", action="store_true", help="build the engine again even if the cache has it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

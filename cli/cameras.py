@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _NONE = """no cameras: there is no /dev/video* that captures, and no CSI sensor in a device tree.
 A USB camera should appear as /dev/video0 once it is plugged in; dmesg tells.
-In a container, hand it in: docker run --device /dev/video0
+In a container, pass it: docker run --device /dev/video0
 Without one: --source film.mp4, rtsp://HOST/PATH, http://HOST/stream.mjpg, or aerial:7"""
 _RAW_SENSORS = "tegra-video"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``edgeseg cameras``."""
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def table(cameras: Sequence[Camera], sensors: Sequence[Sensor]) -> str:
-    """The cameras and sensors as text, for people."""
+    """The cameras and sensors as text."""
     if not cameras and not sensors:
         return _NONE
     lines: list[str] = []

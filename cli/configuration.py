@@ -67,18 +67,10 @@ def parse_with_config(parser: argparse.ArgumentParser, argv: Sequence[str]) -> a
 
 
 def _flags_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> set[str]:
-    """The flags of a command line, in full: abbreviated ones are completed as argparse does."""
+    """The flags of a command line, each with its other forms."""
     known = parser._option_string_actions
-    found: set[str] = set()
-    for word in words:
-        flag = word.partition("=")[0]
-        if flag in known:
-            found.update(known[flag].option_strings)
-        elif flag.startswith("--"):
-            matches = [each for each in known if each.startswith(flag)]
-            if len(matches) == 1:
-                found.update(known[matches[0]].option_strings)
-    return found
+    flags = {word.partition("=")[0] for word in words}
+    return {form for flag in flags & known.keys() for form in known[flag].option_strings}
 
 
 def _config_path(parser: argparse.ArgumentParser, words: Sequence[str]) -> Path | None:

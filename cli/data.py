@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,10 +41,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--dir", type=Path, default=Path("datasets"), help="where VOCdevkit/ is or goes (default: datasets)"
     )
     aerial = jobs.add_parser("aerial", help="write images of the synthetic aerial world in VOC layout")
-    aerial.add_argument("--out", type=Path, required=True, metavar="DIR")
-    aerial.add_argument("--count", type=int, required=True, metavar="N", help="images, over both splits")
-    aerial.add_argument("--seed", type=int, default=0, metavar="N")
-    aerial.add_argument("--size", default="512x512", metavar="HxW")
+    aerial.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to create, in VOC layout"
+    )
+    aerial.add_argument(
+        "--count", type=int, required=True, metavar="N", help="how many images, both splits together"
+    )
+    aerial.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the random places; default: %(default)s"
+    )
+    aerial.add_argument(
+        "--size", default="512x512", metavar="HxW", help="height and width; default: %(default)s"
+    )
     aerial.add_argument(
         "--val", type=float, default=0.2, metavar="SHARE", help="share of images for val (default: 0.2)"
     )
@@ -96,7 +103,7 @@ def _voc(args: argparse.Namespace) -> int:
             VOCSegmentation(str(args.dir), year="2012", image_set="train", download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"could not fetch PASCAL VOC 2012 ({error}); see that this machine reaches the network, or unpack "
+            f"could not fetch PASCAL VOC 2012 ({error}); check that this machine reaches the network, or unpack "
             f"VOCtrainval_11-May-2012.tar into {args.dir} yourself"
         ) from error
     print(f"wrote {args.dir / 'VOCdevkit'}; check it with `edgeseg data check {args.dir / 'VOCdevkit'}`")
@@ -104,18 +111,21 @@ def _voc(args: argparse.Namespace) -> int:
 
 
 def _aerial(args: argparse.Namespace) -> int:
+    from ..core.progress import ProgressLine
     from ..data.aerial.dataset import AerialRequest, write_dataset
 
     size_hw = parse_size(args.size)
     if size_hw[0] * size_hw[1] > _MOST_PIXELS:
         raise UsageError(f"--size {args.size}: expected at most {_MOST_PIXELS >> 20} million pixels an image")
 
-    def progress(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{done}/{total} images", end="" if done < total else "\n", file=sys.stderr, flush=True)
-
+    line = ProgressLine()
     request = AerialRequest(args.count, args.seed, size_hw, args.val)
-    write_dataset(args.out, request, force=args.force, progress=progress)
+    write_dataset(
+        args.out,
+        request,
+        force=args.force,
+        progress=lambda done, total: line.count(done, total, "images"),
+    )
     print(
         f"wrote {args.count} images to {args.out}; "
         f"train with `edgeseg train --model lraspp --data {args.out} --out runs/aerial`"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,20 +30,28 @@ def configure_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder to create, in VOC layout"
     )
-    parser.add_argument("--format", metavar="F", help="its form; recognised where this is not given")
+    parser.add_argument("--format", metavar="F", help="its form; default: recognised")
     parser.add_argument("--images", metavar="PATTERN", help="the images, such as 'rgb/*.png', below SRC")
     parser.add_argument("--masks", metavar="PATTERN", help="the masks")
     parser.add_argument(
         "--classes",
         type=Path,
         metavar="FILE",
-        help="a class a line: name, name,r,g,b or value,name; voc for PASCAL VOC's",
+        help="the classes, one a line, as name, name,r,g,b or value,name; or the word voc for PASCAL VOC's",
     )
     parser.add_argument(
-        "--merge", action="append", default=[], metavar="A,B=C", help="make classes one; may be repeated"
+        "--merge",
+        action="append",
+        default=[],
+        metavar="A,B=C",
+        help="join classes A and B as C; may be repeated",
     )
     parser.add_argument(
-        "--ignore", action="append", default=[], metavar="NAME", help="make a class void; may be repeated"
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="make a class void; may be repeated",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing DIR")
     _configure_splitting(parser, None)
@@ -71,11 +78,18 @@ def _configure_splitting(parser: argparse.ArgumentParser, default: float | None)
         metavar="HOW",
         help="keep images together: folder, prefix:N or a regular expression (default: the last by name are val)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw among groups")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the choice among groups; default: %(default)s",
+    )
 
 
 def run_import(args: argparse.Namespace) -> int:
     """Reads a data set of any form, and writes it in VOC layout."""
+    from ..core.progress import ProgressLine
     from ..data.imports.archive import unpacked
     from ..data.imports.base import Asked, Tree
     from ..data.imports.registry import FORMS, read
@@ -103,7 +117,10 @@ def run_import(args: argparse.Namespace) -> int:
         root = stack.enter_context(unpacked(args.src, building.parent)) if is_archive else args.src
         form, found = read(Tree.of(root), args.format, asked)
         target = make_target(found.classes, args.merge, args.ignore)
-        result = write_items(building, found, target, splitting, _progress)
+        line = ProgressLine()
+        result = write_items(
+            building, found, target, splitting, lambda done, total: line.count(done, total, "images")
+        )
     _report(args.out, form, result)
     return 0
 
@@ -178,11 +195,6 @@ def _classes(path: Path | None) -> list[NamedClass] | None:
     if str(path) == "voc":
         return [NamedClass(each.name, each.rgb) for each in voc_labels().labels]
     return read_list(path)
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{done}/{total} images", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
 
 def _report(out: Path, form: Form, result: Imported) -> None:

@@ -10,7 +10,7 @@ import sys
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``edgeseg doctor``."""
-    parser.add_argument("--json", action="store_true", help="one JSON object, for scripts")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -26,16 +26,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--weights",
         metavar="NAME|FILE",
-        help="aerial, camvid, voc, random, a .safetensors checkpoint, or with --labels anybody's .pth, .pt, .ckpt or "
+        help="aerial, camvid, voc, random, a .safetensors checkpoint, or with --labels a .pth, .pt, .ckpt or "
         ".safetensors; default: the network's own",
     )
     add(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="labelmap.txt of weights from elsewhere, in the order of their logits",
+        help="labelmap.txt with the classes of weights that name none, in the order of their logits",
     )
-    add("--classes", type=int, metavar="N", help="number of classes, for weights that do not say")
+    add("--classes", type=int, metavar="N", help="number of classes, for random weights")
     add(
         "--precision",
         default="fp32",
@@ -82,7 +82,7 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
         "--calibration-images",
         type=int,
         metavar="N",
-        help="how many to calibrate on, half of them held out; default: 160",
+        help="how many images to calibrate on, half of them held out; default: 160",
     )
     add("--ranges", type=Path, metavar="FILE", help="a calibration.json to take the ranges from")
     add(
@@ -97,7 +97,7 @@ def add_frame_options(parser: argparse.ArgumentParser, count_help: str) -> None:
     """Declares the options for the frames to verify on."""
     group = parser.add_argument_group("frames to verify on")
     group.add_argument("--data", type=Path, metavar="DIR", help="a labelled data set in VOC layout")
-    group.add_argument("--split", default="val", metavar="NAME", help="its split; default: val")
+    group.add_argument("--split", default="val", metavar="NAME", help="the split of --data; default: val")
     group.add_argument("--source", metavar="aerial:SEED", help="the aerial world; default: aerial:7")
     group.add_argument("--frames", type=int, metavar="N", help=count_help)
 
@@ -159,7 +159,8 @@ def _labels(args: argparse.Namespace) -> LabelMap | None:
         return None
     if args.weights is None or args.size is None:
         raise UsageError(
-            "--labels is for weights from elsewhere, which say nothing of themselves: add --weights FILE and --size HxW"
+            "--labels is for weights of another program, which name no classes and no size:"
+            " add --weights FILE and --size HxW"
         )
     return LabelMap.read(args.labels)
 
@@ -183,7 +184,7 @@ def _calibration(args: argparse.Namespace) -> CalibrationRequest | None:
     if "int8" in parse_names("--precision", args.precision):
         return CalibrationRequest(**choices)
     if choices:
-        raise UsageError("options of INT8 were given, but no int8 variant; add --precision fp32,int8")
+        raise UsageError("INT8 options were given without an int8 variant; add --precision fp32,int8")
     return None
 
 
@@ -199,5 +200,5 @@ def parse_names(option: str, text: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):
-        raise UsageError(f"{option} {text!r}: expected names with a comma between, each once")
+        raise UsageError(f"{option} {text!r}: expected different names, separated by commas")
     return names

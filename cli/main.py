@@ -38,12 +38,12 @@ VERBS = {
         "build a TensorRT engine from a bundle, on the machine that runs it",
     ),
     "run": ("edgeseg.cli.run", "run a bundle on a camera, a video or images"),
-    "replay": ("edgeseg.cli.replay", "run a recording again, and say what changed"),
-    "cameras": ("edgeseg.cli.cameras", "list the cameras of this machine, and what they can"),
-    "benchmark": ("edgeseg.cli.benchmark", "time a bundle beside other ways to run it"),
+    "replay": ("edgeseg.cli.replay", "run a recording again, and show what changed"),
+    "cameras": ("edgeseg.cli.cameras", "list the cameras of this machine, and their modes"),
+    "benchmark": ("edgeseg.cli.benchmark", "time a bundle against other ways to run it"),
     "doctor": (
         "edgeseg.cli.doctor",
-        "say what this machine has for edgeseg, and what is missing",
+        "show what this machine has for edgeseg, and what is missing",
     ),
 }
 
@@ -131,7 +131,7 @@ def _message_and_status(error: Exception) -> tuple[str, int]:
             EdgesegError.exit_status,
         )
     if isinstance(error, OSError) and error.errno in _NAMES and error.filename is not None:
-        message = f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; give another name, or see to its rights"
+        message = f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; give another name, or check permissions"
         return message, EdgesegError.exit_status
     raise error
 

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's options."""
-    parser.add_argument("--size", default="512x512", metavar="HxW", help="input size that GFLOPs are for")
-    parser.add_argument("--classes", type=int, default=21, metavar="N", help="classes to tell apart")
+    parser.add_argument(
+        "--size",
+        default="512x512",
+        metavar="HxW",
+        help="input size for the GFLOPs; default: %(default)s",
+    )
+    parser.add_argument(
+        "--classes", type=int, default=21, metavar="N", help="number of classes; default: %(default)s"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--card", metavar="NAME|FILE", help="print a checkpoint's card instead, such as lraspp-aerial"

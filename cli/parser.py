@@ -5,13 +5,23 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..core.errors import UsageError
 
 
 class VerbParser(argparse.ArgumentParser):
-    """A parser that raises UsageError with one line. Argparse itself would print all flags and end the program."""
+    """A parser that raises UsageError with one line. Argparse itself would print all flags and end the program.
+
+    A flag has to be written in full. An abbreviation would change its meaning when a verb gets another flag, and
+    ``--frame`` would mean ``--frames`` in one verb and a size in another.
+
+    Args:
+        options: as for :class:`argparse.ArgumentParser`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         """Refuses a command line.
@@ -28,7 +38,7 @@ class VerbParser(argparse.ArgumentParser):
             argv: the words after the verb.
 
         Raises:
-            UsageError: a flag is neither one of the parser's nor the beginning of one.
+            UsageError: a flag is none of the parser's.
         """
         words = argv[: argv.index("--")] if "--" in argv else argv
         if "-h" in words or "--help" in words:
@@ -37,10 +47,10 @@ class VerbParser(argparse.ArgumentParser):
         unknown = []
         for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
             # A value may begin with dashes. A blank in it shows that it is not a flag.
-            if " " in flag or any(each.startswith(flag) for each in known):
+            if " " in flag or flag == "--" or flag in known:
                 continue
-            near = difflib.get_close_matches(flag, sorted(known), n=1, cutoff=0.7)
-            unknown.append(f"{flag} (did you mean {near[0]}?)" if near else flag)
+            near = _nearest(flag, sorted(known))
+            unknown.append(f"{flag} (did you mean {near}?)" if near else flag)
         if unknown:
             self.error(f"unrecognized arguments: {', '.join(unknown)}")
 
@@ -50,3 +60,10 @@ class VerbParser(argparse.ArgumentParser):
             if isinstance(action, argparse._SubParsersAction):
                 for parser in action.choices.values():
                     yield from parser._flags()
+
+
+def _nearest(flag: str, known: Sequence[str]) -> str:
+    """The flag that was probably meant: the only one that begins so, else the most similar one; empty if none."""
+    longer = [each for each in known if each.startswith(flag)]
+    near = longer if len(longer) == 1 else difflib.get_close_matches(flag, known, n=1, cutoff=0.7)
+    return near[0] if near else ""

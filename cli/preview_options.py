@@ -28,13 +28,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preview",
         metavar="[HOST:]PORT",
-        help="watch the run in a browser, at http://HOST:PORT; HOST is 127.0.0.1 where it is not given",
+        help="watch the run in a browser, at http://HOST:PORT; the default HOST is 127.0.0.1, this machine alone",
     )
     group.add_argument(
         "--preview-token-file",
         type=Path,
         metavar="FILE",
-        help="its first line is the token that viewers need; beyond this machine one is made up where none is given",
+        help="a file whose first line is the token that viewers need; without it, a page that other machines can reach"
+        " makes a token and prints it",
     )
     group.add_argument(
         "--preview-hosts",
@@ -70,8 +71,8 @@ def preview_options(args: argparse.Namespace) -> PreviewOptions | None:
     elif not is_loopback(host):
         if getattr(args, "log_json", False):
             raise UsageError(
-                f"--preview {args.preview} with --log-json needs --preview-token-file FILE: a token that is made up"
-                " would have to be told, and a log is kept; make one with: openssl rand -hex 24"
+                f"--preview {args.preview} with --log-json needs --preview-token-file FILE: a generated token"
+                " would be printed, and logs are kept; make one with: openssl rand -hex 24"
             )
         token, generated = secrets.token_urlsafe(24), True
     return PreviewOptions(host, port, token, generated, _host_names(args.preview_hosts), args.preview_clients)

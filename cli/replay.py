@@ -24,12 +24,18 @@ _MOST_THREADS = 1024
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``edgeseg replay``."""
     parser.add_argument("recording", type=Path, metavar="DIR", help="what `edgeseg run --record DIR` wrote")
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle to judge")
+    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle to run")
     parser.add_argument(
-        "--variant", metavar="V", help="precision to run; default: the recorded, else the bundle's own"
+        "--variant",
+        metavar="V",
+        help="precision to run; default: the recorded one, else the bundle's own choice",
     )
-    parser.add_argument("--backend", metavar="B", help="default: the recorded one")
-    parser.add_argument("--device", metavar="D", help="default: the recorded one where the backend is, too")
+    parser.add_argument("--backend", metavar="B", help="library to run it with; default: the recorded one")
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        help="default: the recorded one, if the backend is the same",
+    )
     parser.add_argument(
         "--threads", metavar="N", help="CPU threads for inference; default: as recorded, else 1"
     )
@@ -49,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--worst", type=int, default=8, metavar="N", help="how many such frames; default: %(default)s"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
-    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         if output is not None:
             check_output(output, folder=folder, reads=reads)
             prepare_output(output, args.force, folder=folder)
-    status = StatusLine()
+    status = StatusLine(paced=True)
     recording = Recording(args.recording, args.take)
     recorded = {key: value for key, value in recording.run.items() if isinstance(value, str)}
     threads = int(args.threads or 0) or _recorded_threads(recording.run) or 1
@@ -136,7 +142,7 @@ def _recorded_threads(recorded: Mapping[str, Any]) -> int | None:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """The changes as a table, for people."""
+    """The changes as a table."""
     before = _label(summary["before"])
     invalid = summary["recorded_invalid"]
     rows = {

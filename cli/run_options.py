@@ -30,32 +30,37 @@ _MOST = 1024
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``edgeseg run``."""
     parser.add_argument(
-        "--bundle", type=Path, default=DEFAULT_BUNDLE, metavar="DIR", help="default: %(default)s"
+        "--bundle",
+        type=Path,
+        default=DEFAULT_BUNDLE,
+        metavar="DIR",
+        help="the bundle's folder; default: %(default)s",
     )
     parser.add_argument(
         "--source",
         action="append",
         metavar="S",
         help="camera index, URL (v4l2, csi, gst, rtsp, http), video file, image, folder or glob of images, or"
-        " aerial:SEED; give it again for several that share the network; default: the first camera, else the aerial"
-        " world",
+        " aerial:SEED; repeat the option for several sources, which share the network; default: the first camera, else"
+        " the aerial world",
     )
-    parser.add_argument("--frames", type=int, metavar="N", help="end after N frames, of each source")
-    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    parser.add_argument("--frames", type=int, metavar="N", help="end after N frames of each source")
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
     add_config_options(parser)
     add_log_options(parser)
     _add_network_options(parser.add_argument_group("network"))
     add_source_options(parser)
-    _add_trust_options(parser.add_argument_group("what is believed, and for how long"))
+    _add_trust_options(parser.add_argument_group("validity of results"))
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument(
         "--save",
         type=Path,
         metavar="FILE.mp4",
-        help="write the overlay as a video; of several sources each gets its number, at the end or for {source}",
+        help="write the overlay as a video; with several sources the name gets each source's number, in place of"
+        " {source} or at its end",
     )
     outputs.add_argument(
-        "--masks", type=Path, metavar="DIR", help="write each class map as a palette PNG; numbered likewise"
+        "--masks", type=Path, metavar="DIR", help="write each class map as a palette PNG; numbered as --save"
     )
     outputs.add_argument("--show", action="store_true", help="show the overlay in a window; q or Esc ends")
     outputs.add_argument("--stats", type=Path, metavar="FILE.json", help="write what was measured")
@@ -179,14 +184,14 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         "--threads",
         default=AUTO,
         metavar="N",
-        help="CPU threads for inference; default: auto, what a measurement at the start favours",
+        help="CPU threads for inference; default: auto, the fastest number in a measurement at the start",
     )
     group.add_argument(
         "--batch",
         default=AUTO,
         metavar="N",
-        help="the most frames that are inferred at once; default: auto, more than one where that is measured to"
-        " be faster for several sources",
+        help="the most frames that are inferred at once; default: auto, more than one if a measurement shows that this"
+        " is faster for several sources",
     )
 
 
@@ -205,32 +210,34 @@ def _add_trust_options(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="a camera that repeats one frame for longer than this is frozen; 0 for never; default: %(default)g",
     )
-    group.add_argument("--no-frame-checks", action="store_true", help="believe black and white frames too")
+    group.add_argument(
+        "--no-frame-checks", action="store_true", help="let black and white frames be valid too"
+    )
     group.add_argument(
         "--heartbeat",
         type=float,
         default=_DEFAULTS.heartbeat_hz,
         metavar="HZ",
-        help="so often a second outputs are told how the run is doing, with or without frames; default: %(default)g",
+        help="times a second that all outputs get the state of the run, with or without frames; default: %(default)g",
     )
     group.add_argument(
         "--deadline-ms",
         type=float,
         metavar="MS",
-        help="count the camera results that come later than this after their frame",
+        help="count the results of a camera that come later than this after their frame",
     )
     group.add_argument(
         "--degrade",
         metavar="STEP,…",
-        help="what to do, step by step, while most results miss the deadline: run another variant of the bundle, or"
-        f" {LOWER_RATE}, take half of the frames; taken back when the deadline is kept again",
+        help="the steps to take, in this order, while most results miss the deadline: the name of another variant of"
+        f" the bundle, or {LOWER_RATE} for half of the frames; undone when the deadline is kept again",
     )
     group.add_argument(
         "--inference-timeout",
         type=float,
         default=_DEFAULTS.inference_timeout_s,
         metavar="SECONDS",
-        help="inference that does not answer for so long has failed, and after twice as long a camera's run ends;"
+        help="inference that takes longer than this has failed; after twice this time the run of a camera ends;"
         " default: %(default)g",
     )
     group.add_argument(
@@ -238,6 +245,6 @@ def _add_trust_options(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=_DEFAULTS.start_timeout_s,
         metavar="SECONDS",
-        help="a network that is not open and warm after so long ends the run; building TensorRT engines is not"
-        " counted; default: %(default)g",
+        help="the run ends if the network is not open and warm after this time; building TensorRT engines does not"
+        " count; default: %(default)g",
     )

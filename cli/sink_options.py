@@ -19,28 +19,28 @@ _LONGEST_SEGMENT_SECONDS = 86_400.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of sinks to those of ``edgeseg run``."""
-    group = parser.add_argument_group("where results go")
+    group = parser.add_argument_group("more outputs")
     group.add_argument(
         "--segment",
         metavar="SECONDS",
-        help="write --save as FILE-000001.mp4 and on, each so long: a power cut loses the last at most",
+        help="write --save as files of this length, FILE-000001.mp4 and on: a power cut loses the last one at most",
     )
     group.add_argument(
         "--save-limit",
         metavar="BYTES",
-        help="with --segment: the oldest files go beyond so much, such as 20G",
+        help="with --segment: keep all files together below this size, such as 20G; the oldest are deleted",
     )
     group.add_argument(
         "--masks-format",
         choices=(PNG, NPZ),
         default=PNG,
-        help="a palette PNG a mask, or a compressed NumPy array a few seconds; default: %(default)s",
+        help="a palette PNG for each mask, or a compressed NumPy array for every 10 s; default: %(default)s",
     )
     group.add_argument(
         "--events",
         action="append",
         metavar="TARGET",
-        help="write JSON lines to -, a FILE or udp://HOST:PORT; give it again for several",
+        help="write JSON lines to - (standard output), a FILE or udp://HOST:PORT; may be repeated",
     )
     group.add_argument(
         "--shm",
@@ -54,8 +54,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--record-limit",
         metavar="BYTES",
-        help="with --record, or a recording that the page of --preview begins: the oldest segments go beyond so much,"
-        " such as 50G",
+        help="keep a recording, also one that the preview page starts, below this size, such as 50G; its oldest"
+        " segments are deleted",
     )
 
 

@@ -17,26 +17,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--give-up-after",
         type=float,
         metavar="SECONDS",
-        help="end once a lost camera or server has been gone for so long; default: seek it for ever",
+        help="end the run if a lost camera or server has not come back after this time; default: never",
     )
     group.add_argument(
         "--wait-for-source",
         action="store_true",
-        help="start even where a camera or server is not there yet, and wait for it",
+        help="start even if a camera or server is not there yet, and wait for it",
     )
     group.add_argument(
         "--open-timeout",
         type=float,
         default=_DEFAULT.open_timeout_s,
         metavar="SECONDS",
-        help="until a camera or server must be open; default: %(default)g",
+        help="the longest time to open a camera or server; default: %(default)g",
     )
     group.add_argument(
         "--read-timeout",
         type=float,
         default=_DEFAULT.read_timeout_s,
         metavar="SECONDS",
-        help="until a frame must have come, or the source counts as lost; default: %(default)g",
+        help="a source that gives no frame for this time counts as lost; default: %(default)g",
     )
 
 

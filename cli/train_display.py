@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.printable import printable
+from ..core.progress import Pace
 from ..training.job import Progress
 from ..training.trainer import Trainer
 
@@ -18,7 +19,7 @@ def print_before(trainer: Trainer, notes: Sequence[str]) -> None:
         print(printable(note), flush=True)
     if trainer.changed:
         changed = printable(", ".join(trainer.changed))
-        print(f"going on after epoch {trainer.epochs_done} with {changed}", flush=True)
+        print(f"continuing after epoch {trainer.epochs_done} with {changed}", flush=True)
 
 
 def print_after(trainer: Trainer) -> None:
@@ -26,13 +27,13 @@ def print_after(trainer: Trainer) -> None:
     if trainer.ran_out_of_patience and trainer.epochs_done < trainer.job.recipe.epochs:
         print(
             f"ended after epoch {trainer.epochs_done}: {trainer.since_best} measurements were no better than the best; "
-            "more --patience goes on"
+            "a larger --patience continues"
         )
         if not trainer.written:
             return
     elif not trainer.written:
         out = printable(str(trainer.job.out))
-        print(f"{out} has {trainer.epochs_done} epochs already; give more --epochs to go on")
+        print(f"{out} has {trainer.epochs_done} epochs already; give more --epochs to continue")
         return
     if trainer.job.val is not None and trainer.best_miou >= 0:
         print(f"best mIoU on {printable(trainer.job.val.split)}: {trainer.best_miou:.4f}")
@@ -41,7 +42,7 @@ def print_after(trainer: Trainer) -> None:
 
 
 class Display:
-    """A progress bar on a terminal; elsewhere one line for each epoch."""
+    """A progress bar on a terminal; elsewhere one line for each epoch, and from time to time within a long one."""
 
     def __init__(self, title: str, epochs: int, *, quiet: bool) -> None:
         self.title, self.epochs, self.quiet = title, epochs, quiet
@@ -49,6 +50,7 @@ class Display:
         self.task: Any = None
         self.started = time.monotonic()
         self.first_epoch: int | None = None
+        self.pace = Pace()
 
     def __enter__(self) -> Display:
         if not self.quiet and sys.stdout.isatty():
@@ -83,3 +85,6 @@ class Display:
             done = progress.epoch - self.first_epoch
             left_s = (time.monotonic() - self.started) / max(1, done) * (self.epochs - progress.epoch)
             print(f"epoch {progress.epoch}/{self.epochs}  {figures}  {left_s / 60:.1f} min left", flush=True)
+        elif self.pace.due():
+            step = f"step {progress.step}/{progress.steps}"
+            print(f"epoch {progress.epoch + 1}/{self.epochs}, {step}  {figures}", flush=True)

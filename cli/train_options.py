@@ -24,9 +24,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", required=True, help="a network of `edgeseg models`")
     parser.add_argument("--data", required=True, type=Path, help="a data set in VOC layout")
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoints, log and curves")
-    parser.add_argument("--train-split", default="train", metavar="NAME")
     parser.add_argument(
-        "--val-split", metavar="NAME", help=f"what to measure on (default: {VAL}, where there is one)"
+        "--train-split", default="train", metavar="NAME", help="the split to train on; default: %(default)s"
+    )
+    parser.add_argument(
+        "--val-split", metavar="NAME", help=f"the split to measure on; default: {VAL}, if there is one"
     )
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the network"
@@ -34,35 +36,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         metavar="HxW",
-        help="network input for evaluation and deployment (default: the first image's)",
+        help="input of the network for evaluation and deployment; default: the first image's size",
     )
     parser.add_argument(
         "--init",
         metavar="imagenet|NAME|FILE",
-        help="start from ImageNet's weights, from weights that ship, or from anybody's file of the same layers",
+        help="start from ImageNet's weights, from weights that ship, or from a file with the same layers",
     )
-    parser.add_argument("--resume", action="store_true", help="go on where OUT was left")
-    parser.add_argument("--force", action="store_true", help="start afresh over an existing OUT")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the training in OUT after its last whole epoch"
+    )
+    parser.add_argument("--force", action="store_true", help="start again, and replace the training in OUT")
     _add_recipe(parser.add_argument_group("recipe (each overrides the preset)"))
-    _add_known(parser.add_argument_group("what is known already"))
-    _add_records(parser.add_argument_group("what is shown"))
+    _add_known(parser.add_argument_group("start from trained weights"))
+    _add_records(parser.add_argument_group("progress"))
     _add_machine(parser.add_argument_group("machine"))
 
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--preset", help="a named recipe; the default depends on the network and on --init")
-    group.add_argument("--epochs", type=int, metavar="N")
-    group.add_argument("--batch-size", type=int, metavar="N", help="images a step, over all processes")
+    group.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
+    group.add_argument("--batch-size", type=int, metavar="N", help="images in a step, over all processes")
     group.add_argument("--optimizer", choices=("sgd", "adamw"))
     group.add_argument("--schedule", choices=("poly", "one-cycle"))
     group.add_argument(
         "--warmup", type=float, metavar="X", help="share of the training in which one-cycle rises"
     )
-    group.add_argument("--learning-rate", type=float, metavar="RATE")
+    group.add_argument("--learning-rate", type=float, metavar="RATE", help="the highest of the schedule")
     group.add_argument("--weight-decay", type=float, metavar="X")
     group.add_argument("--crop", metavar="HxW", help="random crop; `none` trains on whole images")
     group.add_argument("--scale", metavar="LOW,HIGH", help="range of random rescaling")
-    group.add_argument("--class-weights", choices=("none", "sqrt", "log"))
+    group.add_argument(
+        "--class-weights", choices=("none", "sqrt", "log"), help="how much more rare classes count"
+    )
     group.add_argument(
         "--balance",
         type=float,
@@ -81,7 +87,9 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
 
 def _add_known(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--freeze", choices=("none", "stem", "trunk"), help="what keeps its weights and statistics"
+        "--freeze",
+        choices=("none", "stem", "trunk"),
+        help="the part that keeps its weights and batch-norm statistics",
     )
     group.add_argument(
         "--trunk-rate", type=float, metavar="X", help="the trunk's share of the learning rate, such as 0.3"
@@ -90,7 +98,7 @@ def _add_known(group: argparse._ArgumentGroup) -> None:
         "--freeze-norms", action="store_true", default=None, help="keep the trunk's batch-norm statistics"
     )
     group.add_argument(
-        "--teacher", metavar="CHECKPOINT", help="a trained network whose soft classes are learnt too"
+        "--teacher", metavar="CHECKPOINT", help="a trained network whose class probabilities are learnt too"
     )
     group.add_argument("--teacher-weight", type=float, metavar="W", help="how much they count; default: 0.5")
     group.add_argument(
@@ -109,7 +117,11 @@ def _add_known(group: argparse._ArgumentGroup) -> None:
 
 def _add_records(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--evaluate-every", type=int, default=1, metavar="N", help="epochs between measurements"
+        "--evaluate-every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="epochs between measurements; default: %(default)s",
     )
     group.add_argument(
         "--sheet-every",
@@ -123,21 +135,30 @@ def _add_records(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_machine(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--seed", type=int, default=0, metavar="N")
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all random choices; default: %(default)s"
+    )
     group.add_argument("--device", help="cpu, cuda, cuda:N or auto (the default)")
     group.add_argument("-g", "--gpu", type=int, metavar="N", help="train on this GPU, as --device cuda:N")
-    group.add_argument("--amp", choices=("auto", "off", "bf16", "fp16"), default="auto")
+    group.add_argument(
+        "--amp",
+        choices=("auto", "off", "bf16", "fp16"),
+        default="auto",
+        help="mixed precision; default: %(default)s",
+    )
     group.add_argument(
         "--compile", action="store_true", help="fuse with torch.compile (needs a C++ compiler)"
     )
-    group.add_argument("--workers", type=int, default=1, metavar="N", help="processes that load images")
+    group.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that load images; default: 1"
+    )
     group.add_argument(
         "--cache",
         metavar="DIR|none",
         help="where decoded images are kept if memory does not hold them; default: the user's cache folder",
     )
     group.add_argument(
-        "--cache-size", type=float, default=20.0, metavar="GB", help="most of it; default: %(default)g"
+        "--cache-size", type=float, default=20.0, metavar="GB", help="its largest size; default: %(default)g"
     )
 
 

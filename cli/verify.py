@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only this variant; may be repeated; default: all",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where the report goes; default: BUNDLE-verification"
+        "--out", type=Path, metavar="DIR", help="folder of the report; default: BUNDLE-verification"
     )
     parser.add_argument(
         "--contact-sheet",
@@ -38,7 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers",
         action="store_true",
-        help="instead: find the first operator that departs from fp32 by more than its rounding",
+        help="instead of the usual report, find the first operator that differs from fp32 by more than its rounding",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace a report or a contact sheet that exists"
     )
     add_frame_options(parser, "how many frames; default: the whole split, or 50 of the aerial world")
 
@@ -49,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.layers:
         return _run_layers(args)
     from ..core.errors import VerificationError
-    from ..core.outputs import check_output
+    from ..core.outputs import check_new, check_output
     from ..core.reads import Reads
-    from ..export.pipeline import report_folder, write_report
+    from ..export.pipeline import JSON_NAME, PAGE_NAME, report_folder, write_report
     from ..export.report.console import PlainConsole, frame_progress, show_verification
     from ..export.verification.frames import open_frames
     from ..export.verification.verify import VerifyRequest, verify
@@ -61,8 +64,12 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or report_folder(args.bundle)
     reads = Reads().add(f"the bundle {args.bundle}", args.bundle).add_dataset(args.data)
     check_output(out, folder=True, reads=reads)
+    if args.out is not None:  # the report beside the bundle is edgeseg's own, and always the newest
+        check_new(out / JSON_NAME, args.force)
+        check_new(out / PAGE_NAME, args.force)
     if args.contact_sheet is not None:
         check_output(args.contact_sheet, reads=reads)
+        check_new(args.contact_sheet, args.force)
     frames = open_frames(args.data, args.split, args.source, args.frames, bundle.input_size_hw)
     console = PlainConsole()
     console.print(f"… verifying {printable(bundle.name)} on {len(frames)} frames of {frames.name}")

@@ -33,7 +33,7 @@ def check_regular(path: str | Path) -> None:
     try:
         _check(os.stat(path).st_mode, path)
     except ValueError as error:  # a NUL in the name
-        raise OSError(errno.EINVAL, "the name is none that a file can have", str(path)) from error
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
 
 
 def open_regular(path: str | Path) -> BinaryIO:

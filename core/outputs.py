@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all, and the one check of which outputs may be written.
 
-Every output with a name from the user passes :func:`check_output`.
+Every output with a name from the user passes :func:`check_output`. One that exists is replaced only with ``--force``:
+:func:`check_new`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,20 @@ def check_output(
             )
 
 
+def check_new(path: Path, force: bool) -> None:
+    """Checks that an output is new, or may be replaced: the one policy for outputs that exist.
+
+    Args:
+        path: the file or folder.
+        force: whether it may exist.
+
+    Raises:
+        OutputError: it exists, and ``force`` is false.
+    """
+    if not force and os.path.lexists(path):
+        raise OutputError(f"{path} exists; give --force to replace it, or another name")
+
+
 def prepare_output(path: Path, force: bool, *, folder: bool = False) -> Path:
     """Checks that an output may be written, makes its parent folder, and returns the name to write to first.
 
@@ -82,8 +97,7 @@ def prepare_output(path: Path, force: bool, *, folder: bool = False) -> Path:
             or written.
     """
     check_output(path, folder=folder)
-    if os.path.lexists(path) and not force:
-        raise OutputError(f"{path} exists; give --force to overwrite it, or another name")
+    check_new(path, force)
     named = with_a_name(path)
     partial = named.with_name(f".{named.stem}.partial-{os.getpid()}{named.suffix}")
     try:

@@ -14,7 +14,7 @@ class _Read:
     """One input.
 
     Attributes:
-        description: its description, for people.
+        description: its description, for display.
         paths: the files and folders.
         suffixes: of the files in those folders that are read, in lower case; None if all files below them are.
         spoilt_from_above: True if a folder of outputs must not contain it.
@@ -39,7 +39,7 @@ class Reads:
         """Adds files, and folders with everything in them; None is ignored.
 
         Args:
-            description: their description, for people, such as ``the configuration camera.toml``.
+            description: their description, for display, such as ``the configuration camera.toml``.
             paths: some may not exist.
         """
         self._reads.append(_Read(description, tuple(path for path in paths if path is not None)))

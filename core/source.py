@@ -17,7 +17,7 @@ class Source(ABC):
     first. In a forked child these do not work: ``read`` raises SourceError, and ``close`` does nothing.
 
     Attributes:
-        name: for people, logs and labels; without credentials.
+        name: for display, logs and labels; without credentials.
         live: frames come in real time, and one that is not read in time is lost. Otherwise frames wait.
         fps: frames a second that the source claims, or None if it does not know.
         frame_name: name of the frame last read, if frames have names, as images have; else empty.

@@ -13,7 +13,7 @@ class Images(ABC):
     """Labelled images by position, made or read on request.
 
     Attributes:
-        name: their source, for people.
+        name: their source, for display.
         labels: the classes of the masks.
     """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.claims import claimed
 from ..core.errors import OutputError
-from ..core.outputs import check_output
+from ..core.outputs import check_new, check_output
 from ..core.reads import NOTHING, Reads
 
 
@@ -52,8 +52,7 @@ def new_dataset(out: Path, force: bool, reads: Reads = NOTHING) -> Iterator[Path
 
 def _check(out: Path, force: bool, reads: Reads) -> None:
     check_output(out, folder=True, reads=reads)
-    if out.exists() and not force:
-        raise OutputError(f"{out} exists; choose another folder, or pass --force to replace it")
+    check_new(out, force)
     if out.is_symlink():
         raise OutputError(f"{out} is a link; name the folder itself")
     if out.exists() and any(out.iterdir()) and not (out / "ImageSets").is_dir():

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..core.claims import claimed
 from ..core.errors import OutputError
-from ..core.outputs import MANIFEST_NAME, check_output
+from ..core.outputs import MANIFEST_NAME, check_new, check_output
 from ..models.base import SegmentationNetwork
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
 from ..runtime.checked_files import file_sha256
@@ -49,8 +49,7 @@ def staged_folder(target: Path, *, force: bool) -> Iterator[Path]:
 
 def _check_target(target: Path, force: bool) -> None:
     check_output(target, folder=True, replaces_bundle=True)
-    if target.exists() and not force:
-        raise OutputError(f"{target} exists; choose another --out, or replace it with --force")
+    check_new(target, force)
     if target.is_symlink():
         raise OutputError(f"{target} is a link; name the folder itself")
     if target.exists() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
@@ -89,7 +88,7 @@ def write_bundle(
         network: float32, in evaluation mode.
         info: its description.
         variants: the graphs, at least one; the first is the default.
-        weights_name: the name of the weights, for people.
+        weights_name: the name of the weights, for display.
         size_hw: the input size, (H, W).
 
     Raises:

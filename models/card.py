@@ -1,4 +1,4 @@
-"""Model cards: the description in a checkpoint, for people."""
+"""Model cards: the description in a checkpoint, as a page."""
 
 from __future__ import annotations
 

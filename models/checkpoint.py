@@ -243,7 +243,7 @@ def _refuse_pickle(path: Path, head: bytes) -> None:
     if is_pickle(path, head):
         raise CheckpointError(
             f"{path} is a pickle, which can run code when read; edgeseg reads .safetensors only. "
-            "Load it yourself where you trust it, and save it with safetensors.torch.save_file"
+            "If you trust it, load it yourself, and save it with safetensors.torch.save_file"
         )
 
 

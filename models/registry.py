@@ -17,7 +17,7 @@ class NetworkSpec:
 
     Attributes:
         target: ``package.module:Class`` of the network; the class accepts ``num_classes`` and ``arguments``.
-        summary: one line for people.
+        summary: one line for display.
         paper: its publication.
         official: name of torchvision's builder whose VOC weights fit, or empty; ``{option}`` in it is replaced with the
             value of that option. If torchvision has no builder of that name, there are no weights.

@@ -44,8 +44,8 @@ def open_own(path: Path) -> Iterator[BinaryIO]:
             raise BundleError(f"{path} is no regular file; export or copy the bundle again")
         if status.st_nlink > 1:
             raise BundleError(
-                f"{path} has {status.st_nlink - 1} other name through hard links, which could change it unseen;"
-                " copy the bundle with cp --recursive"
+                f"{path} has {status.st_nlink - 1} other name through hard links, through which it could be changed"
+                " unseen; copy the bundle with cp --recursive"
             )
         with open(descriptor, "rb", closefd=False) as file:
             yield file

@@ -8,7 +8,6 @@ Each page runs from top to bottom in a folder of its own that looks like a fresh
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import os
@@ -23,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from edgeseg.cli.main import VERBS
+from edgeseg.cli.parser import VerbParser
 from edgeseg.core.claims import claimed
 from edgeseg.core.labels import LabelMap
 from edgeseg.data.aerial.dataset import AerialRequest, write_dataset
@@ -199,7 +199,7 @@ def understand(words: list[str]) -> None:
     if program == "python" and rest[0] in ("export.py", "run_camera.py"):
         program, rest = "edgeseg", [{"export.py": "export", "run_camera.py": "run"}[rest[0]], *rest[1:]]
     if program == "edgeseg":
-        parser = argparse.ArgumentParser(prog=f"edgeseg {rest[0]}")
+        parser = VerbParser(prog=f"edgeseg {rest[0]}")
         importlib.import_module(VERBS[rest[0]][0]).configure(parser)
         parser.parse_args(rest[1:])
     elif program == "make":

@@ -90,7 +90,7 @@ def _check(out: Path, resume: bool, force: bool, needed: Mapping[str, Path]) -> 
     own = lock_of(out / _LOG).name
     if there and not resume and not force and any(path.name != own for path in out.iterdir()):
         raise OutputError(
-            f"{out} exists and is not empty; give --resume to go on with it, or --force to start afresh"
+            f"{out} exists and is not empty; give --resume to continue it, or --force to start again"
         )
     for option, path in needed.items():
         if not resume and there and any(_same(out / name, path) for name in _FILES):

@@ -33,7 +33,7 @@ def check_belongs(path: Path, saved: object, now: Mapping[str, object]) -> list[
     Raises:
         CheckpointError: the state has other data, classes or network.
     """
-    start_afresh = "start afresh in another --out, with --init LAST.safetensors to keep the weights"
+    start_afresh = "start again in another --out, with --init LAST.safetensors to keep the weights"
     if not isinstance(saved, Mapping):
         raise CheckpointError(f"{path} was saved by another version of edgeseg; {start_afresh}")
     now = json.loads(json.dumps(now))

@@ -90,7 +90,7 @@ def read_state(path: Path) -> SavedState:
         progress = json.loads(metadata[_KEY])
         int(progress["epochs_done"]), float(progress["best_miou"]), float(progress["val_miou"] or 0)
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path} is malformed ({error!r}); start afresh in another --out") from error
+        raise CheckpointError(f"{path} is malformed ({error!r}); start again in another --out") from error
     return SavedState(path, progress, tensors)
 
 

@@ -139,7 +139,7 @@ def _gpu(driver: ctypes.CDLL, index: int) -> dict[str, Any]:
         driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
     ):
         if status:
-            raise OSError(f"the driver refuses to tell of GPU {index}: {_error_name(driver, status)}")
+            raise OSError(f"the driver gives no data on GPU {index}: {_error_name(driver, status)}")
     return {
         "name": name.value.decode("utf-8", "replace"),
         "compute_capability": f"{major.value}.{minor.value}",

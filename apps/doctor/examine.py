@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .cache import probe_cache
 from .cameras import probe_cameras
 from .cuda import probe_cuda
+from .extras import probe_extras
 from .finding import Finding
 from .gpu import probe_gpu
 from .host import LIBRARY_SECONDS, Host
@@ -52,6 +53,7 @@ PROBES = (
     Probe("opencv", "OpenCV", probe_opencv),
     Probe("cameras", "Cameras", probe_cameras),
     Probe("training", "Training and export", probe_training),
+    Probe("extras", "Extras", probe_extras),
     Probe("cache", "Engine cache", probe_cache),
 )
 

@@ -135,7 +135,7 @@ def _memory(host: Host) -> Finding:
     facts = {"total_bytes": total, "available_bytes": free, "swap_bytes": swap}
     text = f"{gibibytes(total)}, {gibibytes(free)} free, swap {gibibytes(swap) if swap else 'none'}"
     if not total:
-        return Finding("machine.memory", "memory", "note", "/proc/meminfo tells nothing", facts=facts)
+        return Finding("machine.memory", "memory", "note", "/proc/meminfo has no figures", facts=facts)
     if find_jetson(host) and total < _SMALL_MEMORY_BYTES and swap < _ENOUGH_SWAP_BYTES:
         return Finding(
             "machine.memory",

@@ -62,7 +62,7 @@ def _list(by_key: Mapping[str, Finding], key: str, fact: str) -> list[str]:
 
 def _runs_text(can: Mapping[str, bool]) -> str:
     if not can["onnxruntime_cpu"]:
-        return "This machine cannot run bundles yet: mend what is marked above."
+        return "This machine cannot run bundles yet: correct what is marked above."
     devices = "the CPU" + (" and on CUDA" if can["onnxruntime_cuda"] else "")
     also = ", and trains and exports networks" if can["train_and_export"] else ""
     return f"This machine runs bundles with ONNX Runtime on {devices}{also}."

@@ -96,7 +96,7 @@ def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
     if not has_gpu(host):
         return Finding(key, label, "note", f"not installed; {NO_GPU} to use it", facts=facts)
     if host.library(_RTX.module).facts is not None:
-        return Finding(key, label, "note", "not installed; the one for RTX serves", facts=facts)
+        return Finding(key, label, "note", "not installed; TensorRT for RTX is used instead", facts=facts)
     return Finding(key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts)
 
 

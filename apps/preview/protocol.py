@@ -61,13 +61,13 @@ def http_protocol(connections: Connections, may_watch: Callable[[Scope], bool]) 
 
         def _take(self, data: bytes) -> None:
             if not connections.spend(self.transport, READ_COST):
-                raise BadRequestError(503, "too much was asked; wait a second")
+                raise BadRequestError(503, "too many requests; wait a second")
             if self.conn.their_state is h11.IDLE:
                 head, data = self._head_reader.take(data)
                 if not head:
                     return
                 if not connections.spend(self.transport, REQUEST_COST + len(head)):
-                    raise BadRequestError(503, "too much was asked; wait a second")
+                    raise BadRequestError(503, "too many requests; wait a second")
                 super().data_received(head)
                 if self._ignores_input:
                     return

@@ -71,7 +71,7 @@ class StatusWatch:
             except Exception as error:  # logged once; the page shows that the run does not answer
                 if not self._failing:
                     log.warning(
-                        "The preview cannot learn how the run is doing: %s",
+                        "The preview page cannot get the state of the run: %s",
                         error,
                         exc_info=not isinstance(error, EdgesegError),  # a bug keeps its traceback
                         extra={"event": "preview-status-failed", "fields": {}},

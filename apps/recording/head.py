@@ -25,7 +25,7 @@ def head_of_run(segmenter: Segmenter, source_name: str, threads: int | None = No
 
     Args:
         segmenter: of the run.
-        source_name: for people; without credentials.
+        source_name: for display; without credentials.
         threads: CPU threads of inference, so that a replay uses as many; None if unknown.
     """
     return {

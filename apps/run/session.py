@@ -74,7 +74,7 @@ class Session:
         request: the checked options.
         stop: the request to end.
         status: the line on the terminal.
-        on_message: prints a line for people.
+        on_message: prints a line.
 
     Attributes:
         stuck: True if a part does not respond at the end, so that only the end of the process can stop it.

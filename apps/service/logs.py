@@ -1,4 +1,4 @@
-"""The output of the log: plain lines for people, or one JSON object a line; rate-limited, without secrets.
+"""The output of the log: plain lines to read, or one JSON object a line; rate-limited, without secrets.
 
 Every module logs through :mod:`logging` and does not use this one. A separate thread writes: if the reader of
 stderr has stopped, it blocks the log and never the run.
@@ -38,13 +38,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-json",
         action="store_true",
-        help="log on stderr as JSON, one object a line, for journald and others",
+        help="log on stderr as JSON, one object a line",
     )
     parser.add_argument(
         "--log-level",
         choices=LEVELS,
         default="info",
-        help="the least that is logged; default: %(default)s",
+        help="the lowest level that is logged; default: %(default)s",
     )
 
 
@@ -58,7 +58,7 @@ def configure_logging(
 
     Args:
         json: one JSON object a line on stderr, else plain lines through ``on_message``.
-        on_message: prints a line for people.
+        on_message: prints a line.
         level: one of :data:`LEVELS`, for edgeseg's own records.
         limit: on records of one kind.
 
@@ -93,7 +93,7 @@ def json_line(level: str, logger: str, event: str, message: str, fields: object 
         level: ``debug`` to ``critical``.
         logger: name of the logger.
         event: a fixed word for machines; empty if there is none.
-        message: for people.
+        message: for display.
         fields: the event's data, by name.
     """
     return _as_json(time.time(), level, logger, event, message, fields)

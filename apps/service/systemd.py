@@ -103,7 +103,7 @@ class Notifier:
         try:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         except OSError as error:
-            self._warn_once(f"systemd cannot be told anything: {error.strerror or error}")
+            self._warn_once(f"cannot send messages to systemd: {error.strerror or error}")
             return None
         try:
             # Connected once: it then does not matter if the path is replaced, or differs in another mount.
@@ -111,7 +111,7 @@ class Notifier:
         except OSError as error:
             end.close()
             self._warn_once(
-                f"systemd cannot be told anything: NOTIFY_SOCKET {address}: {error.strerror or error}"
+                f"cannot send messages to systemd: NOTIFY_SOCKET {address}: {error.strerror or error}"
             )
             return None
         return end
@@ -138,7 +138,7 @@ class Notifier:
                 failure = error.strerror or str(error)
             else:
                 return
-        self._warn_once(f"systemd does not take what it is told: {failure}")
+        self._warn_once(f"systemd does not accept messages: {failure}")
 
     def _warn_once(self, message: str) -> None:
         if not self._has_warned:

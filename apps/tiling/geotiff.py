@@ -110,7 +110,7 @@ class GeoTiffImage(Image):
         kinds = set(self.dataset.dtypes)
         if kinds != {"uint8"}:
             raise SourceError(
-                f"{self.name} has pixels of {', '.join(sorted(kinds))}; expected 8 bits a band, as a camera's:"
+                f"{self.name} has pixels of {', '.join(sorted(kinds))}; expected 8 bits in each band, as from a camera:"
                 " gdal_translate -ot Byte -scale makes them"
             )
         if self.dataset.count > 4:

@@ -43,7 +43,7 @@ def run_tiled(request: TileRequest, segmenter: Segmenter, on_message: OnMessage)
     tiling = Tiling.of(segmenter.bundle, request.tile_px, request.overlap_px)
     if stats is not None:
         prepare_output(stats, force)
-    status = StatusLine(live=not request.log_json)
+    status = StatusLine(live=not request.log_json, paced=True)
     with open_image(source, tiling.tile_hw) as image:
         out = request.out or Path(f"{Path(source).stem}-classes{class_map_suffixes(image)[0]}")
         check_output(out, reads=add_sources(Reads(), [source]))

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from ...core.errors import EdgesegError, OutputError, UsageError
-from ...core.outputs import check_output
+from ...core.errors import EdgesegError, UsageError
+from ...core.outputs import check_new, check_output
 from ...core.printable import printable
 from ...core.reads import Reads
 from ...core.signals import ending_signals
@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROG, description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog=_PROG, description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help=f"write {JSON_NAME}, {PAGE_NAME} and logs here"
     )
@@ -66,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=ProofOptions.seconds, metavar="S",
         help="no step begins later than this, and none lasts longer; default: %(default)g",
     )  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="overwrite outputs that exist")
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
     parser.add_argument(
         "--network", action="append", default=[], metavar="NAME", help="only this one; may be repeated"
     )
@@ -106,8 +108,7 @@ def _prove(args: argparse.Namespace, command: str) -> int:
         if name not in prepared.networks:
             raise UsageError(f"--network {name}: {args.bundles} has {', '.join(prepared.networks)}")
     check_output(args.out, folder=True, reads=Reads().add(f"the folder {args.bundles}", args.bundles))
-    if (args.out / JSON_NAME).exists() and not args.force:
-        raise OutputError(f"{args.out / JSON_NAME} exists; choose another --out, or replace it with --force")
+    check_new(args.out / JSON_NAME, args.force)
     options = ProofOptions(
         out=args.out,
         command=command,

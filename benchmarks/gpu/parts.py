@@ -173,7 +173,9 @@ def _pieces(file: IO[bytes], most_bytes: int) -> Iterator[bytes]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Splits or joins files; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="parts", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="parts", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     splitting = verbs.add_parser("split", help="wheels into parts")
     splitting.add_argument("wheels", nargs="+", type=Path, metavar="WHEEL")

@@ -15,7 +15,7 @@ class Step:
 
     Attributes:
         name: short and unique.
-        title: its action, for people.
+        title: its action, for display.
         module, function: its code, under ``edgeseg.benchmarks.gpu``.
         limit_s: the time in seconds after which it is killed.
         network: its network; empty if it has none.

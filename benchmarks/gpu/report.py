@@ -76,7 +76,7 @@ def _head(report: Mapping[str, Any]) -> list[str]:
     if gpu:
         lines.append(
             f"{gpu['name']}, compute capability {gpu['compute_capability']}, {gpu['multiprocessors']}"
-            f" multiprocessors, {gpu['memory_mb'] / 1e3:.0f} GB; driver {device.get('driver') or 'not told'}"
+            f" multiprocessors, {gpu['memory_mb'] / 1e3:.0f} GB; driver {device.get('driver') or 'unknown'}"
         )
     else:
         lines.append("No GPU")

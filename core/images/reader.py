@@ -94,7 +94,7 @@ def decode(data: bytes, name: str, mode: int) -> npt.NDArray[Any]:
     except cv2.error as error:
         raise ImageError(f"OpenCV refuses {name}: {error.err or error}") from error
     if image is None and not data.startswith(_KNOWN_STARTS):
-        raise ImageError(f"{name} is of no form that is read; {_CONVERT}")
+        raise ImageError(f"{name} has a format that edgeseg does not read; {_CONVERT}")
     if image is None:
         raise _damaged(name, "OpenCV cannot decode it")
     return image

@@ -143,7 +143,7 @@ def objects(value: Any, what: str) -> list[dict[str, Any]]:
         DataError: it is not a list of objects.
     """
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise DataError(f"{what} is no list of objects; see that the file is the tool's own export")
+        raise DataError(f"{what} is no list of objects; check that the file is the tool's own export")
     return value
 
 
@@ -156,7 +156,7 @@ def field_of(entry: dict[str, Any], key: str, kind: type, what: str) -> Any:
     value = entry.get(key)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise DataError(
-            f"{what} has no {key!r} that is {kind.__name__}; see that the file is the tool's own export"
+            f"{what} has no {key!r} that is {kind.__name__}; check that the file is the tool's own export"
         )
     return value
 

@@ -111,7 +111,7 @@ def _look(paths: Sequence[Path]) -> _Seen:
             known = {(r << 16) | (g << 8) | b: 0 for r, g, b in seen.colours}
             seen.colours.update(look_up(stored, known)[1])
     if not seen.coloured and not seen.values.any():
-        raise DataError("no mask could be read; see that they are PNG, TIFF, BMP, GIF or JPEG files")
+        raise DataError("no mask could be read; check that they are PNG, TIFF, BMP, GIF or JPEG files")
     return seen
 
 

@@ -23,7 +23,7 @@ class Form:
     """A form of data sets.
 
     Attributes:
-        title: its name for people.
+        title: its name for display.
         target: ``module:function`` that reads it.
         fits: recognises it by the files.
     """
@@ -136,8 +136,8 @@ def read(tree: Tree, name: str | None, asked: Asked) -> tuple[Form, Found]:
     chosen = name or ("globs" if asked.images or asked.masks else detect(tree))
     if not chosen:
         raise DataError(
-            f"{tree.root} is of no form that is recognised; expected one of {', '.join(FORMS)}: name it with --format, "
-            "or name the files with --images PATTERN --masks PATTERN"
+            f"{tree.root} has a form that edgeseg does not recognise; expected one of {', '.join(FORMS)}: name it"
+            " with --format, or name the files with --images PATTERN --masks PATTERN"
         )
     form = FORMS[chosen]
     module, _, function = form.target.partition(":")

@@ -1,1 +1,1 @@
-"""Verification and export for people: a page, images, tables on a terminal."""
+"""What verification and export show: a page, images, tables on a terminal."""

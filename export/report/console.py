@@ -17,6 +17,7 @@ from ...calibration.calibrate import Calibration
 from ...calibration.search import SearchResult
 from ...calibration.trials import Notify
 from ...core.printable import printable, printable_lines
+from ...core.progress import Pace
 from ..pipeline import Exported, calibration_folder
 from ..verification.headroom import LIMIT, Headroom
 from ..verification.latency import Latencies
@@ -24,6 +25,13 @@ from ..verification.verify import Verification
 
 _ENOUGH_IN_INT8 = 0.5
 _CLEARLY_FASTER = 1.05
+
+_LEGEND = (
+    "Pixels that differ from PyTorch: ties, where rounding cannot tell the best two classes apart;"
+    " real, all others."
+)
+_WITH_TRUTH = " mIoU: PyTorch → variant, in percent. Worst class: points of IoU that it loses."
+_WITHOUT_TRUTH = " Worst class: points that its IoU with PyTorch's mask lacks to 100."
 
 
 class PlainConsole(Console):
@@ -39,7 +47,16 @@ class PlainConsole(Console):
 
 @contextmanager
 def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
-    """Shows a progress bar of ``total`` frames; call the yielded function after each. The bar is removed at the end."""
+    """Shows a progress bar of ``total`` frames, which is removed at the end. Without a terminal it prints lines.
+
+    Args:
+        console: to print on.
+        total: the number of frames.
+
+    Yields:
+        A function to call after each frame.
+    """
+    pace, done = Pace(), 0
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -48,13 +65,21 @@ def frame_progress(console: Console, total: int) -> Iterator[Callable[[], None]]
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("frames", total=total)
-        yield lambda: progress.advance(task)
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            progress.advance(task)
+            if not console.is_terminal and pace.due():
+                console.print(f"  {done} of {total} frames", soft_wrap=True)
+
+        yield advance
 
 
 @contextmanager
 def calibration_progress(console: Console) -> Iterator[Notify]:
-    """Shows a progress bar of calibration. Without a terminal it prints a line for each new step."""
-    current = ""
+    """Shows a progress bar of calibration. Without a terminal it prints a line for each step, and from time to time."""
+    pace, current = Pace(), ""
     with Progress(
         TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console, transient=True, disable=not console.is_terminal,
@@ -65,6 +90,8 @@ def calibration_progress(console: Console) -> Iterator[Notify]:
             nonlocal current
             if text != current and not console.is_terminal:
                 console.print(f"  {text}", soft_wrap=True)
+            elif not console.is_terminal and pace.due():
+                console.print(f"  {text}: {done} of {total}", soft_wrap=True)
             if text != current:
                 current = text
                 progress.reset(task, description=text, total=total, visible=True)
@@ -107,7 +134,7 @@ def _show_calibration(
     console.print(table)
     console.print(
         "In float: convolutions. Plain PTQ, chosen: points of mean IoU, and of the worst class, "
-        f"lost on the held-out images; what is below zero is gained. What calibration found: {folder}",
+        f"lost on the held-out images; negative numbers are gains. What calibration found: {folder}",
         soft_wrap=True,
     )
     for target, plan in calibration.plans.items():
@@ -117,7 +144,7 @@ def _show_calibration(
         if plan.int8_macs < _ENOUGH_IN_INT8:
             console.print(
                 f"int8-{target} keeps most of its work in float to stay within the budgets: "
-                "it is hardly worth having; fp16 is the better choice there.",
+                "it gains little speed; fp16 is the better choice there.",
                 style="yellow",
                 soft_wrap=True,
             )
@@ -202,6 +229,7 @@ def show_verification(console: Console, verification: Verification) -> None:
             Text("passed", "green") if variant.passed else Text("refused", "bold red"),
         )
     console.print(table)
+    console.print(_LEGEND + (_WITH_TRUTH if truth else _WITHOUT_TRUTH), style="dim")
     for variant in verification.variants:
         if variant.headroom is not None and variant.headroom.operator:
             console.print(_headroom(variant.name, variant.headroom), soft_wrap=True)
@@ -209,7 +237,7 @@ def show_verification(console: Console, verification: Verification) -> None:
         if variant.note:
             console.print(
                 f"{variant.name} {variant.note}: parity says nothing of what the network has learned."
-                " See that it was trained, and that the frames are of its kind.",
+                " Check that it was trained, and that the frames are like its training images.",
                 style="yellow",
                 highlight=False,
                 markup=False,

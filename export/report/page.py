@@ -1,4 +1,4 @@
-"""The verification page: ``verification.json`` for people, with images, in one self-contained HTML file."""
+"""The verification page: the content of ``verification.json`` with images, in one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -274,7 +274,7 @@ def verify(
 
 
 def _described(segmenter: Segmenter) -> str:
-    """Describes the backend that ran a variant, for people."""
+    """Describes the backend that ran a variant, for display."""
     backend = segmenter.backend
     coarser = "" if backend.precision == segmenter.variant.precision else f", in {backend.precision}"
     return f"{backend.name}, {backend.device}{coarser}"

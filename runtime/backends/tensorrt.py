@@ -160,7 +160,7 @@ class TensorRTBackend(Backend):
         if self._unhealthy:
             raise BackendError(
                 f"{self.name} has stopped, because of an earlier error: {self._unhealthy};"
-                " start the program again, for the GPU's state is not to be trusted"
+                " start the program again, because the state of the GPU is undefined"
             )
         largest = self.batch[1]
         try:

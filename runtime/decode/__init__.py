@@ -73,7 +73,7 @@ def decode(logits: Floats, size_hw: tuple[int, int], out: ClassMap | None = None
     """
     out = np.empty(size_hw, np.uint8) if out is None else out
     if not Decoder()(logits, out):
-        raise DataError(f"logits {list(logits.shape)} hold NaN or infinity, which no class follows from")
+        raise DataError(f"logits {list(logits.shape)} hold NaN or infinity, from which no class can be taken")
     return out
 
 

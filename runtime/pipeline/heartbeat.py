@@ -53,7 +53,7 @@ class Heartbeat:
             try:
                 self.beat()
             except MemoryError:  # the next beat may find enough memory
-                log.warning("no memory to say how the run is doing", extra={"event": "out-of-memory"})
+                log.warning("no memory to report the state of the run", extra={"event": "out-of-memory"})
 
     def beat(self) -> None:
         """Does one beat."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .sink_worker import described
+from .sink_worker import SinkWorker, described
 from .stages import Stages
 from .stats import RunStats
 from .streams import Channel
@@ -22,8 +22,9 @@ class RunReport:
     Attributes:
         stats: the keys of :meth:`RunStats.summary`, and ``captured``, ``dropped``, ``missing`` (from a damaged video),
             ``sinks``, ``busy`` (the share of the time that each stage worked) and ``bottleneck`` (the busiest stage;
-            empty if the run waited for something outside it). A single source is named in ``source``. Several sources
-            have one entry each in ``sources``, with the same keys and ``error``.
+            empty if the run waited for something outside it). A single source is named in ``source``, and ``live`` says
+            whether it is a camera or server. Several sources have one entry each in ``sources``, with the same keys
+            and ``error``. A sink that was never used is left out.
         failures: the error of each sink that failed, by its name; also of each failed source if there are several.
         kept: the outputs that are whole, as their sinks name them.
         lost: the names of the live sources that failed for good.
@@ -69,6 +70,7 @@ def make_report(
     if len(channels) == 1:
         stats = {
             "source": channels[0].name,
+            "live": channels[0].live,
             **_counts(channels[0]),
             **total.summary(),
             "sinks": _sinks(channels[0]),
@@ -77,6 +79,7 @@ def make_report(
         sources = [
             {
                 "source": channel.name,
+                "live": channel.live,
                 **_counts(channel),
                 **channel.stats.summary(),
                 "sinks": _sinks(channel),
@@ -87,7 +90,7 @@ def make_report(
         counts = {key: sum(source[key] for source in sources) for key in ("captured", "dropped", "missing")}
         stats = {**counts, **total.summary(), "sources": sources}
     workers = [worker for channel in channels for worker in channel.workers]
-    unused = {id(worker.stage) for worker in workers if worker.sink.idle and not worker.written}
+    unused = {id(worker.stage) for worker in workers if _is_unused(worker)}
     busy = {
         stage.name: min(1.0, stage.busy_seconds / seconds) if seconds > 0 else 0.0
         for stage in stages.all
@@ -120,4 +123,10 @@ def _sinks(channel: Channel) -> dict[str, Any]:
             "error": described(worker.failure) if worker.failure else None,
         }
         for worker in channel.workers
+        if not _is_unused(worker)
     }
+
+
+def _is_unused(worker: SinkWorker) -> bool:
+    """True for a sink that was never used, such as a recording that nobody began from the preview page."""
+    return worker.sink.idle and not worker.written and not worker.errors and worker.failure is None

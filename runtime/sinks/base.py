@@ -68,7 +68,7 @@ class Sink(ABC):
     A sink's constructor makes all checks that need no frame, and raises ``OutputError``.
 
     Attributes:
-        name: for people.
+        name: for display.
         lossless: the sink gets every frame of a source that is not live: the run waits for it. Otherwise, and always
             for a live source, a sink that is too slow loses its oldest frames.
         foreground: the thread that runs the pipeline must write to it, as toolkits require for windows.
@@ -95,7 +95,7 @@ class Sink(ABC):
 
     @property
     def kept_as(self) -> str:
-        """The name of what remains after closing, for people, as after "wrote"; empty if nothing remains."""
+        """The name of what remains after closing, for display, as after "wrote"; empty if nothing remains."""
         return "" if self.ephemeral else self.name
 
     @abstractmethod

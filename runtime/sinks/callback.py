@@ -22,7 +22,7 @@ class CallbackSink(Sink):
 
     Args:
         function: takes an :class:`~edgeseg.runtime.sinks.base.Output`; its ``result`` is the ``Segmentation``.
-        name: for people.
+        name: for display.
         lossless: call it with every frame of a source that is not live.
         beats: also call it, several times a second, while there is no new frame: see ``Output.beat``.
 

@@ -35,7 +35,7 @@ class Target(ABC):
     """A target that accepts lines.
 
     Attributes:
-        name: for people; without credentials.
+        name: for display; without credentials.
         most_bytes: of a line; None for no limit.
     """
 
@@ -104,7 +104,7 @@ class Pipe(Target):
 
     Args:
         number: of the open file, which is closed with the target.
-        name: for people.
+        name: for display.
     """
 
     def __init__(self, number: int, name: str) -> None:
@@ -129,7 +129,7 @@ class Pipe(Target):
                     self._within_line = False
                 rest = rest[os.write(self._number, rest[:_PIECE_BYTES]) :]
             except BrokenPipeError as error:
-                raise OutputGoneError(f"whoever read the events from {self.name} has gone") from error
+                raise OutputGoneError(f"the reader of the events from {self.name} has gone") from error
             except OSError as error:
                 raise _failure(self.name, error) from error
 

@@ -150,7 +150,7 @@ class LiveSource(Source):
     Only one thread at a time may read; any other may call :meth:`interrupt` and :meth:`close`.
 
     Args:
-        name: for people, without credentials.
+        name: for display, without credentials.
         opener: opens the source. It raises SourceError if that fails, :class:`HopelessError` if it always will, and
             Interrupted if the interruption in its argument ends its wait.
         options: the times to wait.

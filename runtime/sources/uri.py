@@ -82,7 +82,7 @@ class SourceUri:
         rest: the device, sensor number, pipeline, URL without edgeseg's options, file, folder or glob; for a registered
             scheme all that follows the colon.
         options: as given; each name is checked to be one of the scheme's, and each value to be valid.
-        public_name: for people, logs and labels: without user, password and query.
+        public_name: for display, logs and labels: without user, password and query.
         secrets: texts that must not be shown, for :meth:`redacted`.
     """
 
@@ -263,7 +263,7 @@ def _nearest_scheme(scheme: str, schemes: Collection[str] = ()) -> str:
 
 
 def forms(schemes: Collection[str]) -> str:
-    """The forms of a source's name, as text for people: the built-in ones, then the registered schemes."""
+    """The forms of a source's name, as text for display: the built-in ones, then the registered schemes."""
     return ", ".join((FORMS, *(f"{scheme}:7" if scheme == "aerial" else f"{scheme}:…" for scheme in schemes)))
 
 

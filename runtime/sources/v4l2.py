@@ -56,7 +56,7 @@ class Mode:
     Attributes:
         width, height: in pixels; the largest if ``step`` is not empty.
         fps: its rates, in falling order; the ends if the driver gives a range.
-        step: the smallest size and the steps as text for people, if the driver gives a range; else empty.
+        step: the smallest size and the steps as text for display, if the driver gives a range; else empty.
     """
 
     width: int

@@ -123,7 +123,7 @@ def check_options(tensorrt: TensorRT, options: BuildOptions, timing_cache: Path 
     for capability in options.compute_capabilities:
         if not known:
             raise UsageError(
-                f"{tensorrt.title} builds for the GPU at hand alone; TensorRT for RTX builds for compute"
+                f"{tensorrt.title} builds only for the GPU of this machine; TensorRT for RTX builds for compute"
                 f" capability {capability}: --flavour tensorrt_rtx"
             )
         if capability not in known:

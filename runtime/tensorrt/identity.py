@@ -98,7 +98,7 @@ class EngineIdentity:
 
     @property
     def made_for(self) -> str:
-        """The GPUs it runs on, as text for people."""
+        """The GPUs it runs on, as text for display."""
         size = f" and {self.multiprocessors} multiprocessors" if self.multiprocessors else ""
         return f"{self.gpu} of compute capability {self.compute_capability}{size}"
 

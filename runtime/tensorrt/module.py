@@ -45,7 +45,7 @@ class TensorRT:
 
     @property
     def title(self) -> str:
-        """Flavour and version as text for people, such as ``TensorRT for RTX 1.7.1``."""
+        """Flavour and version as text for display, such as ``TensorRT for RTX 1.7.1``."""
         return f"{FLAVOURS[self.flavour].title} {self.version}"
 
     @property
@@ -112,7 +112,7 @@ def set_compute_capabilities(trt: Any, config: Any, names: Sequence[str]) -> Non
     known = compute_capabilities(trt)
     if not hasattr(config, "num_compute_capabilities") or not hasattr(config, "set_compute_capability"):
         raise BackendError(
-            "this TensorRT builds for the GPU at hand alone; --flavour tensorrt_rtx builds for others"
+            "this TensorRT builds only for the GPU of this machine; --flavour tensorrt_rtx builds for others"
         )
     config.num_compute_capabilities = len(names)
     for index, name in enumerate(names):
@@ -146,7 +146,7 @@ def _checked(name: str, module: Any) -> TensorRT:
     try:
         version = Version(text)
     except InvalidVersion as error:
-        raise BackendError(f"{wanted.title} calls its version {text!r}, which is none") from error
+        raise BackendError(f"{wanted.title} gives its version as {text!r}, which is none") from error
     # A release candidate of 12 counts as 12, though it sorts before it.
     release = Version(version.base_version)
     if release < Version(wanted.at_least) or (wanted.below and release >= Version(wanted.below)):

@@ -82,7 +82,10 @@ def test_a_jetsons_monitor_is_summed_up(tmp_path: Path) -> None:
 
 
 def test_no_meter_is_said(tmp_path: Path) -> None:
-    assert find_meter(tmp_path) == (None, "not told here: neither RAPL nor a Jetson's power monitors")
+    assert find_meter(tmp_path) == (
+        None,
+        "not measured: this machine has neither RAPL nor a Jetson's power monitors",
+    )
 
 
 def test_the_machine_is_described_from_its_files(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The exclusion list: written for people, edited by them, and read back."""
+"""The exclusion list: written to be read and edited, and read back."""
 
 from __future__ import annotations
 

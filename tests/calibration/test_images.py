@@ -1,4 +1,4 @@
-"""The calibration set: two parts that share no image, and what they are worth."""
+"""The calibration set: two parts that share no image, and how well they cover the classes."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import edgeseg
 import pytest
 from edgeseg.cli import main as cli
 from edgeseg.cli.main import VERBS
+from edgeseg.cli.parser import VerbParser
 from edgeseg.core.errors import DataError, MissingDependencyError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +65,41 @@ def test_a_verbs_help_loads_nothing_heavy(verb: str) -> None:
     assert done.stdout.startswith(f"usage: edgeseg {verb}"), done.stderr
     # torch alone takes seconds to import; help is to be instant.
     assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def flags_of(verb: str) -> list[str]:
+    """All long flags of a verb and of its jobs."""
+    parser = VerbParser(prog=verb)
+    importlib.import_module(VERBS[verb][0]).configure(parser)
+    return sorted(flag for flag in set(parser._flags()) if flag.startswith("--"))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_flag_has_to_be_written_in_full(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for flag in flags_of(verb):
+        short = flag[:-1]
+        if short in flags_of(verb) or flag == "--help":
+            continue
+        assert cli.main([verb, short, "1"]) == 2
+        err = capsys.readouterr().err
+        assert f"unrecognized arguments: {short} (did you mean --" in err
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("short", "meant"),
+    [
+        ("--frame", " (did you mean --frames?)"),
+        ("--preview-t", " (did you mean --preview-token-file?)"),
+        ("--in", " (did you mean --inference-timeout?)"),
+        ("--d", ""),
+    ],
+)
+def test_an_abbreviation_is_refused_with_the_flag_that_was_meant(
+    short: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", short, "1"]) == 2
+    assert f"unrecognized arguments: {short}{meant}; see edgeseg run --help" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("door", ["export.py", "run_camera.py"])

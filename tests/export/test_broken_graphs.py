@@ -1,4 +1,4 @@
-"""The gates are worth what they refuse: graphs broken in the ways that exporters break them."""
+"""The gates refuse broken graphs: each is broken in a way that exporters break them."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_what_another_has_made_meanwhile_stays(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(bundle_writer, "claimed", late)
     with (
-        pytest.raises(OutputError, match="exists; choose another --out"),
+        pytest.raises(OutputError, match="exists; give --force to replace it"),
         staged_folder(tmp_path / "bundle", force=False),
     ):
         raise AssertionError("two make it")
@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path) -> None:
 def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "old")
     with (
-        pytest.raises(OutputError, match=r"exists; choose another --out, or replace it with --force"),
+        pytest.raises(OutputError, match="exists; give --force to replace it, or another name"),
         staged_folder(tmp_path, force=False),
     ):
         pass

@@ -119,7 +119,7 @@ def test_a_bundle_that_fails_its_gates_is_not_left_in_place(
         (("--precision", "fp32,int3"), "unknown precision 'int3'; known: fp32, fp16"),
         (
             ("--precision", "fp32,,fp16"),
-            "--precision 'fp32,,fp16': expected names with a comma between, each once",
+            "--precision 'fp32,,fp16': expected different names, separated by commas",
         ),
         (("--size", "64"), "'64' is not a size; expected HEIGHTxWIDTH"),
         (("--frames", "0"), "--frames is 0"),
@@ -153,7 +153,7 @@ def test_bad_input_is_one_clear_line(
 def test_an_output_folder_that_exists(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("bundle/unet").mkdir(parents=True)
     assert export(*ON_DATA) == 2
-    assert "bundle/unet exists; choose another --out, or replace it with --force" in capsys.readouterr().err
+    assert "bundle/unet exists; give --force to replace it, or another name" in capsys.readouterr().err
     assert export(*ON_DATA, "--force") == 0
 
 
@@ -206,6 +206,39 @@ class TestVerify:
         assert "does not pass its gates: fp16: " in error
         assert "fp32" not in error
         assert Path("report/verification.html").exists(), "the report of a refusal shows why"
+
+    @pytest.mark.parametrize(
+        ("there", "option"),
+        [
+            ("report/verification.json", ("--out", "report")),
+            ("report/verification.html", ("--out", "report")),
+            ("sheet.png", ("--contact-sheet", "sheet.png")),
+        ],
+    )
+    def test_what_exists_is_replaced_only_with_force(
+        self,
+        here: Path,
+        bundle: Bundle,
+        capsys: pytest.CaptureFixture[str],
+        there: str,
+        option: tuple[str, ...],
+    ) -> None:
+        Path(there).parent.mkdir(exist_ok=True)
+        Path(there).write_text("mine")
+        words = (str(bundle.path), "--data", "data", "--frames", "1", "--variant", "fp32", *option)
+        assert self.verify(*words) == 2
+        assert f"{there} exists; give --force to replace it, or another name" in capsys.readouterr().err
+        assert Path(there).read_text() == "mine"
+        assert self.verify(*words, "--force") == 0
+        assert Path(there).read_bytes() != b"mine"
+
+    def test_the_report_beside_the_bundle_is_always_the_newest(self, here: Path, bundle: Bundle) -> None:
+        for variant in ("fp32", "fp16"):
+            shutil.copytree(bundle.path, "b", dirs_exist_ok=True)
+            assert self.verify("b", "--data", "data", "--frames", "1", "--variant", variant) == 0
+            assert list(json.loads(Path("b-verification/verification.json").read_text())["variants"]) == [
+                variant
+            ]
 
 
 def test_a_terminated_export_leaves_nothing(tmp_path: Path) -> None:

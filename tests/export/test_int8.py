@@ -227,7 +227,7 @@ def test_options_of_int8_without_int8(
     place: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, str]
 ) -> None:
     assert export(*given) == 2
-    assert "but no int8 variant; add --precision fp32,int8" in capsys.readouterr().err
+    assert "without an int8 variant; add --precision fp32,int8" in capsys.readouterr().err
     assert not Path("bundle").exists()
 
 
@@ -236,7 +236,10 @@ def test_options_of_int8_without_int8(
     [
         ((), "INT8 needs activation ranges: give labelled images with --calibrate DIR"),
         (("--calibrate", "set", "--target", "cpu,tpu"), "unknown INT8 target 'tpu'; known: tensorrt, cpu"),
-        (("--calibrate", "set", "--target", "cpu,"), "--target 'cpu,': expected names with a comma between"),
+        (
+            ("--calibrate", "set", "--target", "cpu,"),
+            "--target 'cpu,': expected different names, separated by commas",
+        ),
         (("--calibrate", "set", "--method", "mse"), "unknown calibration method 'mse'"),
         (("--calibrate", "set", "--budget", "-1"), "--budget -1: expected points of IoU, 0 or more"),
         (("--calibrate", "set", "--calibration-images", "1"), "--calibration-images 1: expected at least 2"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.benchmarks.describe import describe_machine, machine_lines
-from edgeseg.benchmarks.tables import Table, number
+from edgeseg.benchmarks.tables import Table, item, number, wrapped
 from edgeseg.core.errors import EdgesegError, UsageError
 from edgeseg.runtime.clock import now
 
@@ -94,7 +94,7 @@ def _run(chosen: Sequence[Fault], args: argparse.Namespace, command: str) -> int
 def _line(each: Fault, outcome: Outcome | str) -> str:
     if isinstance(outcome, str):
         return f"{each.name}: {outcome}"
-    told = "" if outcome.told_seconds is None else f"; told or ended after {outcome.told_seconds:.2f} s"
+    told = "" if outcome.told_seconds is None else f"; reported or ended after {outcome.told_seconds:.2f} s"
     back = (
         "" if outcome.recovered_seconds is None else f"; valid again after {outcome.recovered_seconds:.2f} s"
     )
@@ -107,25 +107,36 @@ def _markdown(
     lines = [
         "<!-- not run: it takes minutes, and its figures are of one machine -->",
         "```bash", command, "```", "",
-        f"{summary}. `--max-age {pace.max_age_s:g} --heartbeat {pace.heartbeat_hz:g}`, one thread, bundle"
-        f" `{bundle.name}`: a fault must be told within {pace.told_s:.1f} s unless the row says otherwise.",
+        wrapped(
+            f"{summary}. `--max-age {pace.max_age_s:g} --heartbeat {pace.heartbeat_hz:g}`, one thread, bundle"
+            f" `{bundle.name}`: a fault must be reported within {pace.told_s:.1f} s unless its entry says otherwise."
+        ),
         "",
-        *(f"- {line}." for line in machine_lines(describe_machine())),
+        *(item(f"{line}.") for line in machine_lines(describe_machine())),
     ]  # fmt: skip
     for kind in dict.fromkeys(each.kind for each, _ in rows):
-        cells = []
-        for each, outcome in rows:
-            if each.kind != kind:
-                continue
-            if isinstance(outcome, str):
-                cells.append([each.name, each.injected, each.expected, outcome, "–", "–"])
-                continue
-            told, back = number(outcome.told_seconds, 2), number(outcome.recovered_seconds, 2)
-            cells.append([each.name, each.injected, each.expected, outcome.observed, told, back])
-        heads = ("fault", "injected", "expected", "observed", "told or ended, s", "valid again, s")
-        escaped = [[cell.replace("|", "\\|") for cell in row] for row in cells]
-        lines += ["", f"### {kind.capitalize()}", "", Table(heads, escaped, left=4).markdown()]
+        of_kind = [(each, outcome) for each, outcome in rows if each.kind == kind]
+        lines += ["", f"### {kind.capitalize()}", "", _times(of_kind), "", *(_entry(*row) for row in of_kind)]
     return "\n".join(lines)
+
+
+def _times(rows: Sequence[tuple[Fault, Outcome | str]]) -> str:
+    """The table of the times, one row for each fault."""
+    cells = []
+    for each, outcome in rows:
+        reported, back = (
+            (None, None) if isinstance(outcome, str) else (outcome.told_seconds, outcome.recovered_seconds)
+        )
+        cells.append([each.name.replace("|", "\\|"), number(reported, 2), number(back, 2)])
+    return Table(("fault", "reported or ended, s", "valid again, s"), cells).markdown()
+
+
+def _entry(each: Fault, outcome: Outcome | str) -> str:
+    """What one fault is, what is expected and what was observed, as an entry of a list."""
+    observed = outcome if isinstance(outcome, str) else outcome.observed
+    return item(
+        f"**{each.name}.** Injected: {each.injected}. Expected: {each.expected}. Observed: {observed}."
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from .live_run import LiveRun, Pace
 from .outcome import Outcome, expect
 
 _HOLD_SECONDS = 0.3
-"""A fault goes on for so long after it was told, to see that nothing valid comes meanwhile."""
+"""A fault goes on for so long after it was reported, to see that nothing valid comes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Expected:
     """What a run must say of a fault.
 
     Attributes:
-        reasons: one after the other; the first is the one that is timed. ``stale`` may come before them: it is so, and
-            told first where the cause is not known yet.
-        within_s: until the first reason must be told; ``--max-age`` and two heartbeats where None.
-        or_else: what may also be told, and first; ``reasons`` may then be none.
+        reasons: one after the other; the first is the one that is timed. ``stale`` may come before them: it is
+            true, and comes first while the cause is not known yet.
+        within_s: until the first reason must be reported; ``--max-age`` and two heartbeats where None.
+        or_else: a reason that may also be reported, and first; ``reasons`` may then be none.
     """
 
     reasons: Sequence[str]
@@ -52,7 +52,7 @@ class Bench:
 
     def new_folder(self) -> Path:
         """A folder of its own for one run."""
-        folder = self.folder / f"flight-{next(self._numbers):03d}"
+        folder = self.folder / f"run-{next(self._numbers):03d}"
         folder.mkdir(parents=True)
         return folder
 
@@ -140,13 +140,13 @@ class Bench:
         begin()
         told = [live_run.invalid(reason, began_at)["monotonic_s"] for reason in reasons]
         if or_else:
-            # What is said in between may be told first.
+            # Another reason may be reported first.
             any_of_them = live_run.invalid_of([*reasons, *or_else], began_at)["monotonic_s"]
             told = [any_of_them, *told[1:]]
         bound = within_s + self.pace.slack_s if within_s is not None else self.pace.told_s
         expect(
             told[0] - began_at <= bound,
-            f"it was told after {told[0] - began_at:.2f} s, not {bound:.2f}",
+            f"it was reported after {told[0] - began_at:.2f} s, not {bound:.2f}",
         )
         time.sleep(hold_s)
         ended_at = now()
@@ -166,6 +166,6 @@ class Bench:
 
 def _shortened(line: str, folder: Path, bundle: Path) -> str:
     """A message without the places of this machine."""
-    line = re.sub(re.escape(f"{folder}/") + r"flight-\d+/", "", line).replace(f"{bundle.parent}/", "")
-    line = re.sub(r"\bflight-\d+/", "", line)
+    line = re.sub(re.escape(f"{folder}/") + r"run-\d+/", "", line).replace(f"{bundle.parent}/", "")
+    line = re.sub(r"\brun-\d+/", "", line)
     return line.partition("error: ")[2] or line

@@ -27,7 +27,7 @@ from .preview import never_reading
 from .saboteur import INFER_NAN, INFER_RAISES, INFER_SLOW, SINK_SLOW
 
 _LOST_BACK_S = 16.0
-"""The longest pause before a lost source is sought again, 10 s and half of it more, and its opening."""
+"""The longest pause before a lost source is opened again, 10 s and half of it more, and its opening."""
 
 _FULL_BYTES = 4096
 _SMALL_HW, _LARGE_HW = (360, 480), (480, 640)
@@ -38,11 +38,11 @@ class Disturbance:
     """A fault of a soak.
 
     Attributes:
-        name: for people.
+        name: for display.
         begin, end: of it.
         reasons: that a result may be not valid for, meanwhile.
         tells: whether no result may be valid meanwhile, once ``within_s`` have passed.
-        within_s: beside ``--max-age`` and two heartbeats, until it must have been told.
+        within_s: beside ``--max-age`` and two heartbeats, until it must have been reported.
         back_s: after its end, until results must be valid again.
         shortest_s, longest_s: how long it goes on.
     """

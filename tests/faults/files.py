@@ -1,4 +1,4 @@
-"""Files, devices and ports that are not as they should be: all told before anything runs."""
+"""Files, devices and ports that are not as they should be: all reported before anything runs."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def judge(
 
     Args:
         events: of the run.
-        happenings: what befell it.
+        happenings: the faults that were injected.
         pace: of the run.
         began_at, ended_at: ``edgeseg.now()`` in seconds.
     """

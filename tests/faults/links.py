@@ -12,7 +12,7 @@ from .live_run import LiveRun
 from .outcome import Outcome, expect, fault
 from .servers import mjpeg_server, thin_link
 
-_HTTP = "real HTTP server, whose images bear no stamps"
+_HTTP = "real HTTP server, whose images have no time stamps"
 _SIZE_HW, _FPS, _GAP_SIZE_HW = (120, 160), 25.0, (144, 192)
 _GAP_SECONDS, _FASTER = 4.0, 6
 _NOWHERE = ("http://[", "http://127.0.0.1:99999/")

@@ -1,8 +1,8 @@
-"""A long flight under faults at random: does it ever say what is not so, end, or grow?
+"""A long run under faults at random: does it ever report something wrong, end early, or use more and more memory?
 
 ``PYTHONPATH=tests python -m faults.live_soak --minutes 10 --seed 7`` runs ``run_camera.py`` as a process over an HTTP
 camera, with a segmented video, masks, events and a preview page whose viewers come and go. One fault after the other
-befalls it, drawn from the seed, and a full disk at the end. Afterwards each tenth of each second is judged by the
+is injected, drawn from the seed, and a full disk at the end. Afterwards each tenth of each second is judged by the
 events that had come until then: a valid result that is young enough, or none, for the reason that there then was.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from edgeseg.benchmarks.describe import describe_machine, machine_lines
 from edgeseg.benchmarks.soak import slope_mb_per_hour
-from edgeseg.benchmarks.tables import Table, number
+from edgeseg.benchmarks.tables import Table, item, number
 from edgeseg.core.errors import EdgesegError, UsageError
 from edgeseg.runtime.clock import now
 
@@ -60,7 +60,7 @@ class Soak:
 
     Attributes:
         judgement: of its seconds.
-        happenings: what befell it.
+        happenings: the faults that were injected.
         back_s: by disturbance, how long after its end results were valid again.
         memory: float64 [n, 2]: seconds, and MB of the run and its children.
         images: that viewers were sent.
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> Soak:
-    """Flies under faults for so long, and judges the flight.
+    """Runs under faults for the given time, and judges the run.
 
     Args:
         bundle: that runs.
@@ -174,7 +174,7 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
         status = live_run.ends()
         viewers.go()
     problems = []
-    # The full disk at the end has ended outputs, which is told so.
+    # The full disk at the end has ended outputs, which is reported.
     if status != 2:
         problems.append(
             f"the run ended with status {status}, expected 2 after a full disk: {live_run.log[-600:]}"
@@ -196,7 +196,7 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
 
 
 class _Storm:
-    """Lets one disturbance after the other befall a flight, and takes down what happens."""
+    """Injects one disturbance after the other into a run, and keeps a list of them."""
 
     def __init__(
         self,
@@ -317,7 +317,7 @@ def table(done: Soak) -> Table:
         rows.append(
             [name, reasons, str(len(times)), number(statistics.median(back), 2), number(max(back), 2)]
         )
-    heads = ("what befell it", "reasons that there may be", "times", "valid again, s: median", "worst")
+    heads = ("fault", "reasons that are allowed", "times", "valid again, s: median", "worst")
     return Table(heads, rows, left=2)
 
 
@@ -330,7 +330,7 @@ def read_out(done: Soak, pace: Pace) -> list[str]:
     return [
         f"{judgement.seconds} seconds under {len(done.happenings)} faults: {right}. {judgement.valid} had valid results"
         f" throughout; in the others the reasons were, in seconds: {told or 'none'}.",
-        f"The oldest result that was called valid was {judgement.oldest_s:.2f} s old when it was looked at; the bound"
+        f"The oldest result that was called valid was {judgement.oldest_s:.2f} s old when it was checked; the bound"
         f" is {pace.told_s:.1f} s, which is `--max-age` and two heartbeats.",
         f"Memory {'grows' if done.leaks else 'does not grow'}: {done.settled[:, 1].mean():.0f} MB resident on average,"
         f" a slope of {done.slope:+.1f} MB an hour by least squares, {done.grown_mb:+.2f} MB over the last"
@@ -345,8 +345,8 @@ def _markdown(done: Soak, lines: Sequence[str], machine: Sequence[str], command:
         [
             "<!-- not run: it takes minutes, and its figures are of one machine -->",
             "```bash", command, "```", "",
-            *(f"- {line}." for line in machine), "",
-            *(f"- {line}" for line in lines), "",
+            *(item(f"{line}.") for line in machine), "",
+            *(item(line) for line in lines), "",
             table(done).markdown(),
         ]
     )  # fmt: skip

@@ -60,7 +60,7 @@ def raises(bench: Bench) -> Outcome:
 
 @fault(
     "inference raises for good",
-    f"`BackendError` {_INSIDE}, for each frame, for ever",
+    f"`BackendError` {_INSIDE}, for each frame, until the end",
     "`backend-failed`, then status 1: another process may do better",
     slow=True,
 )
@@ -94,7 +94,7 @@ def hangs(bench: Bench) -> Outcome:
         status = live_run.ends()
         live_run.check_ages()
         bound = bench.pace.told_s
-        expect(told <= bound, f"stale was told after {told:.2f} s, not {bound:.2f}")
+        expect(told <= bound, f"stale was reported after {told:.2f} s, not {bound:.2f}")
         expect(status == 1, f"exit status {status}, expected 1: {live_run.log}")
         expect("inference has not answered for" in live_run.log, f"it said {live_run.log}")
     return Outcome("`stale`, then `backend-failed`, then exit status 1", told)

@@ -42,8 +42,8 @@ class Outcome:
     """The behaviour of a run under a fault. The expectations have been checked.
 
     Attributes:
-        observed: the reason that it gave, the exit status, what was kept; for people.
-        told_seconds: from the fault until the run said so, or ended; None where there is nothing to tell.
+        observed: the reason that it gave, the exit status, what was kept; for display.
+        told_seconds: from the fault until the run reported it, or ended; None if there is nothing to report.
         recovered_seconds: from the end of the fault until the next valid result; None where it does not come back.
     """
 

@@ -70,7 +70,7 @@ def _masks(bench: Bench, switch: str, value: float, told: Callable[[dict[str, An
         def is_told(event: Event) -> bool:
             return event["type"] == "heartbeat" and bool(told(_sinks(event)["masks"]))
 
-        seconds = live_run.wait(is_told, "told of the sink", began_at)["monotonic_s"] - began_at
+        seconds = live_run.wait(is_told, "reported the sink", began_at)["monotonic_s"] - began_at
         during = _unharmed(live_run, began_at, rate)
         live_run.switches.off(switch)
         live_run.signal()
@@ -95,7 +95,7 @@ def slow_sink(bench: Bench) -> Outcome:
 @fault(
     "raising sink",
     "each mask raises `OutputError`",
-    f"{_UNHARMED}; it is disabled and told, status 2 at the end",
+    f"{_UNHARMED}; it is disabled and reported, status 2 at the end",
 )
 def raising_sink(bench: Bench) -> Outcome:
     """A disk that fails."""
@@ -139,7 +139,7 @@ def unread_pipe(bench: Bench) -> Outcome:
             pipe = [sink for sink in event.get("sinks", []) if sink["name"].endswith("pipe")]
             return bool(pipe and pipe[0]["dropped"])
 
-        told_at = live_run.wait(is_told, "told that a pipe is full", began_at)["monotonic_s"]
+        told_at = live_run.wait(is_told, "reported that a pipe is full", began_at)["monotonic_s"]
         during = _unharmed(live_run, told_at, rate)
         live_run.signal()
         status = live_run.ends()
@@ -158,10 +158,10 @@ def _drain(reader: int, stopped: threading.Event) -> None:
 @fault(
     "disk full",
     "`RLIMIT_FSIZE` of the running process: no file may grow beyond 4 KiB; a segmented video and a recording are on",
-    f"{_UNHARMED}; both are told as failed, what was whole stays whole, status 2 at the end",
+    f"{_UNHARMED}; both are reported as failed, complete files stay complete, status 2 at the end",
 )
 def disk_full(bench: Bench) -> Outcome:
-    """A disk without room, in the middle of the flight."""
+    """A disk without room, in the middle of a run."""
     folder = bench.new_folder()
     more = ("--save", "film.mp4", "--segment", "1", "--record", "record")
     with (
@@ -177,7 +177,7 @@ def disk_full(bench: Bench) -> Outcome:
             sinks = _sinks(event)
             return bool(sinks) and sinks["video"]["disabled"] and sinks["recording"]["errors"] > 0
 
-        told_at = live_run.wait(is_told, "told that both failed", began_at)["monotonic_s"]
+        told_at = live_run.wait(is_told, "reported that both failed", began_at)["monotonic_s"]
         during = _unharmed(live_run, began_at, rate)
         live_run.signal()
         status = live_run.ends()

@@ -32,7 +32,7 @@ _HOUR_S = 3600
     "no result is lost, late or called old; only the field `time` of events follows the clock",
 )
 def wall_clock(bench: Bench) -> Outcome:
-    """A clock that is set while it flies, as when a GPS receiver has its first fix."""
+    """A clock that is set during a run, as when a GPS receiver has its first fix."""
     folder = bench.new_folder()
     clock = SteppedClock(folder)
     server = mjpeg_server(size_hw=_SIZE_HW, fps=_FPS)
@@ -127,7 +127,7 @@ def _wall_seconds(event: Event) -> float:
 @fault(
     "kill -9 in mid-recording",
     "SIGKILL while a segmented video, masks, a recording and events are written; then started again in the same folder",
-    "all that bears its name is whole, and every record; the next run removes what is half-written and goes on",
+    "every file with its final name is complete, and every record; the next run removes incomplete files and continues",
     slow=True,
 )
 def kill(bench: Bench) -> Outcome:

@@ -157,7 +157,9 @@ def _ends_whole(bench: Bench, number: signal.Signals) -> Outcome:
     return outcome
 
 
-@fault("SIGTERM while the camera is lost", "the camera is unplugged, and being sought", _AFTER)
+@fault(
+    "SIGTERM while the camera is lost", "the camera is unplugged, and edgeseg tries to open it again", _AFTER
+)
 def term_lost(bench: Bench) -> Outcome:
     """The end in the middle of a pause before the next attempt."""
     with bench.fly("0", sabotaged=True) as live_run:
@@ -231,7 +233,7 @@ def term_stopping(bench: Bench) -> Outcome:
     slow=True,
 )
 def term_closing(bench: Bench) -> Outcome:
-    """A card that takes the last bytes for ever. A file that is being closed is given five seconds more."""
+    """A card that never takes the last bytes. A file that is being closed is given five seconds more."""
     folder = bench.new_folder()
     with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as live_run:
         live_run.valid()

@@ -62,7 +62,7 @@ def test_the_last_good_epoch_is_kept_and_gone_on_from(
     assert f"epoch 1 is kept in {out}: --resume goes on from there" in explained_failures.err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert train(data, out, "--epochs", "2", "--resume") == 0
-    assert "going on after epoch 1 with epochs 2 instead of 1" in capsys.readouterr().out
+    assert "continuing after epoch 1 with epochs 2 instead of 1" in capsys.readouterr().out
 
 
 def test_advice_names_what_was_chosen() -> None:
@@ -187,7 +187,7 @@ def test_a_full_disk_leaves_nothing_half_written(
 @pytest.mark.parametrize(
     ("spoil", "more", "message"),
     [
-        ("labels", (), "is of a run with other classes; start afresh in another --out"),
+        ("labels", (), "is of a run with other classes; start again in another --out"),
         ("classes", (), "is of a run with other classes"),
         ("list", (), "is of a run with other training images or masks"),
         ("state", (), "state.safetensors is truncated or not a safetensors file"),
@@ -231,7 +231,7 @@ def test_a_run_that_is_done_says_so_and_names_no_file_as_written(
 ) -> None:
     capsys.readouterr()
     assert train(data, trained, "--epochs", "1", "--resume") == 0
-    assert capsys.readouterr().out == f"{trained} has 1 epochs already; give more --epochs to go on\n"
+    assert capsys.readouterr().out == f"{trained} has 1 epochs already; give more --epochs to continue\n"
 
 
 def test_a_best_that_is_gone_is_made_anew(

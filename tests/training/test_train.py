@@ -240,7 +240,7 @@ def test_an_existing_run_is_not_overwritten(
     assert train(data, out, "--epochs", "1") == 0
     before = (out / "last.safetensors").read_bytes()
     assert train(data, out, "--epochs", "1") == 2
-    assert "give --resume to go on with it, or --force" in capsys.readouterr().err
+    assert "give --resume to continue it, or --force" in capsys.readouterr().err
     assert (out / "last.safetensors").read_bytes() == before
     assert train(data, out, "--epochs", "1", "--force") == 0
 

@@ -87,7 +87,7 @@ def test_a_run_learns_from_them_and_resumes(
     (more / "0.png").unlink()
     assert train(data, out, "--epochs", "3", "--resume", *free) == 0
     assert (
-        "going on after epoch 2 with unlabelled 5 instead of 6, epochs 3 instead of 2"
+        "continuing after epoch 2 with unlabelled 5 instead of 6, epochs 3 instead of 2"
         in capsys.readouterr().out
     )
     assert len((out / "log.jsonl").read_text().splitlines()) == 3

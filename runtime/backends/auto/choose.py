@@ -52,7 +52,7 @@ def choose(
     if remembered is not None:
         return remembered
     if len(candidates) == 1:
-        on_message(f"auto takes {candidates[0]}, for nothing else that is installed runs here")
+        on_message(f"auto takes {candidates[0]}, because nothing else that is installed runs here")
         return candidates[0]
     on_message(f"auto tries {', '.join(map(str, candidates))}; that takes some seconds, once")
     measured = measure(bundle, candidates, threads, on_message)
@@ -63,7 +63,7 @@ def choose(
     if measured is None:
         fallback = _on_cpu(bundle, variant)
         on_message(
-            f"auto takes {fallback}, for nothing could be checked against it; edgeseg verify measures the bundle"
+            f"auto takes {fallback}, because nothing could be compared with it; edgeseg verify measures the bundle"
         )
         return fallback
     best, figures = measured

@@ -76,7 +76,7 @@ class ChildSource(Source):
     The child ends whenever this process ends, and leaves nothing behind.
 
     Args:
-        name: for people, without credentials.
+        name: for display, without credentials.
         capture: what the child captures.
         options: the deadlines. A child that misses one is killed.
         interruption: ends waits.
@@ -132,7 +132,7 @@ class ChildSource(Source):
         self._asked = False
         ring, slot = self._ring, int(answer["slot"])
         if ring is None or not 0 <= slot < SLOTS:
-            raise SourceError(f"the process that captures {self.name} speaks nonsense")
+            raise SourceError(f"the process that captures {self.name} sends data that cannot be read")
         self.frame_at, self.frame_fault = float(answer["at"]), str(answer["fault"])
         self.dropped = int(answer["dropped"])
         frame: npt.NDArray[np.uint8] = self._frames.take(ring.shape, np.uint8)

@@ -112,6 +112,6 @@ _NAMES |= {"vp80": "VP8", "vp90": "VP9", "vp09": "VP9", "vvc1": "VVC", "fmp4": "
 
 
 def codec_name(code: int) -> str:
-    """A codec's name for people, from the four letters that OpenCV gives as a number; empty if there are none."""
+    """A codec's name for display, from the four letters that OpenCV gives as a number; empty if there are none."""
     letters = code.to_bytes(4, "little").decode("latin-1") if 0 < code < 1 << 32 else ""
     return _NAMES.get(letters.lower(), letters.strip() if letters.isprintable() else "")

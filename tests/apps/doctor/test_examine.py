@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from edgeseg.apps.doctor.examine import PROBES, Probe, examine
+from edgeseg.apps.doctor.extras import EXTRAS
 from edgeseg.apps.doctor.finding import Finding, gibibytes, release
 from edgeseg.apps.doctor.host import Host, Library, ProgramResult, inspect_library, run_program
 from edgeseg.apps.doctor.opencv import back_ends
 from edgeseg.apps.doctor.report import SCHEMA, as_json, as_text
-from edgeseg.apps.doctor.training import EXPORT_PACKAGES
 from edgeseg.runtime.tensorrt.module import FLAVOURS
 from packaging.requirements import Requirement
 
@@ -201,12 +201,14 @@ def test_misuse_is_exit_2() -> None:
     assert done.returncode == 2
 
 
-def test_the_export_packages_are_those_of_the_extra() -> None:
+def test_the_extras_are_those_of_the_package() -> None:
+    tomllib = pytest.importorskip("tomllib")
     text = (Path(__file__).resolve().parents[3] / "pyproject.toml").read_text(encoding="utf-8")
-    extra = re.search(r"^export = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    assert extra is not None
-    names = [Requirement(line).name for line in re.findall(r'"([^"]+)"', extra[1])]
-    assert list(EXPORT_PACKAGES) == names
+    given = tomllib.loads(text)["project"]["optional-dependencies"]
+    packages = {name: tuple(Requirement(line).name for line in lines) for name, lines in given.items()}
+    assert {name: extra.packages for name, extra in EXTRAS.items()} == {
+        name: names for name, names in packages.items() if name not in ("dev", "docs")
+    }
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

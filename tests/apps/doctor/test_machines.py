@@ -111,6 +111,39 @@ class TestWhatWorks:
         assert found.fix == ("pip install --force-reinstall openvino",)
 
 
+class TestExtras:
+    def test_a_core_install_has_none_and_gets_the_line_to_type(self, make_machine: Make) -> None:
+        found = make_machine(bare).findings()
+        assert found["extras.installed"].text == "none; the core install runs bundles without them"
+        preview = found["extras.preview"]
+        assert (preview.status, preview.quiet) == ("note", False)
+        assert preview.text == "not installed; it is for edgeseg run --preview"
+        assert preview.fix == ('pip install "edgeseg[preview]"',)
+
+    def test_those_that_are_there_and_one_that_is_there_in_part(self, make_machine: Make) -> None:
+        machine = make_machine(bare)
+        machine.packages |= {"av": "12.0.0", "rasterio": "1.3.9", "uvicorn": "0.30.0", "websockets": "12.0"}
+        found = machine.findings()
+        assert found["extras.installed"].text == "ortho, rtsp"
+        assert "extras.rtsp" not in found
+        assert found["extras.preview"].text.startswith("lacks prometheus-client; it is for ")
+
+    def test_another_section_has_the_command_of_some(self, make_machine: Make) -> None:
+        found = make_machine(bare).findings()
+        shown = {key for key, one in found.items() if key.startswith("extras.") and not one.quiet}
+        assert shown == {
+            f"extras.{name}"
+            for name in ("installed", "ortho", "pretrained", "preview", "rtsp", "tensorboard")
+        }
+        assert not found["extras.tensorrt"].fix
+
+    def test_a_jetson_keeps_its_own_opencv(self, make_machine: Make) -> None:
+        found = make_machine(jetpack6).findings()
+        assert found["extras.installed"].text == "jetson"
+        assert found["extras.preview"].fix == ("pip install uvicorn websockets prometheus-client",)
+        assert found["extras.pretrained"].quiet
+
+
 @pytest.mark.parametrize(
     ("flags", "status", "told"),
     [

@@ -52,7 +52,7 @@ def test_a_hole_is_said_and_counted_and_everything_keeps_the_films_numbers(
         ("valid", "invalid", "frames-missing"),
         ("invalid", "valid", ""),
     ]
-    # One image stands for the hole, struck through, and lasts as long.
+    # One image fills the hole, struck through, and lasts as long.
     times_s = films.times_of(Path("o.mp4"))
     assert times_s == pytest.approx([number / 25 for number in sorted([*there, 24])], abs=1e-3)
     assert films.seconds_of(Path("o.mp4")) == pytest.approx(2.4, abs=2e-3)

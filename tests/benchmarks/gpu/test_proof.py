@@ -237,7 +237,7 @@ def test_the_command_on_a_machine_without_a_gpu(
     assert "there is no usable GPU" in told.err or "no CUDA package" in told.err
     assert (tmp_path / "out/gpu.md").exists()
     assert main(words) == 2
-    assert "gpu.json exists; choose another --out" in capsys.readouterr().err
+    assert "gpu.json exists; give --force to replace it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_tiffs(image: np.ndarray, compression: str, tmp_path: Path) -> None:
         (lambda image: b"", "is empty"),
         (lambda image: b"\0\0\0\x18ftypheic" + bytes(40), "is HEIF, as phones write, which is not read"),
         (lambda image: b"8BPS\0\1" + bytes(40), "is a Photoshop document, which is not read"),
-        (lambda image: b"no image at all" * 9, "is of no form that is read; convert it"),
+        (lambda image: b"no image at all" * 9, "has a format that edgeseg does not read; convert it"),
     ],
 )
 def test_what_is_not_damaged_is_not_called_so(

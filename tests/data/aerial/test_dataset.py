@@ -61,7 +61,7 @@ def test_writes_the_voc_layout(tmp_path: Path, flights: Flights) -> None:
 def test_an_existing_folder_is_kept_unless_forced(tmp_path: Path, flights: Flights) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine.txt").write_text("mine")
-    with pytest.raises(OutputError, match="exists; choose another folder, or pass --force"):
+    with pytest.raises(OutputError, match="exists; give --force to replace it, or another name"):
         write_dataset(tmp_path / "set", AerialRequest(2, 0, (128, 160)))
     assert (tmp_path / "set" / "mine.txt").exists()
     with pytest.raises(OutputError, match="holds files and is no data set; --force replaces data sets only"):

@@ -121,3 +121,24 @@ def test_one_class_everywhere_is_said_beside_the_verdict(
     assert "fp32 predicts one class only, 'a<b', on all 2 frames: parity says nothing" in printed
     show_verification(Console(width=80), verification)
     assert "one class only" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("note", "legend"),
+    [
+        (
+            "",
+            "real, all others. mIoU: PyTorch → variant, in percent. Worst class: points of IoU that it loses.",
+        ),
+        (
+            "other classes",
+            "real, all others. Worst class: points that its IoU with PyTorch's mask lacks to 100.",
+        ),
+    ],
+)
+def test_the_columns_of_the_table_are_explained_below_it(
+    verification: Verification, capsys: pytest.CaptureFixture[str], note: str, legend: str
+) -> None:
+    show_verification(Console(width=80), replace(verification, note=note))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "ties, where rounding cannot tell the best two classes apart; " + legend in printed

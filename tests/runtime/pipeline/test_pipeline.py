@@ -38,6 +38,16 @@ def test_a_file_is_processed_whole_and_in_order(segmenter: Segmenter) -> None:
     assert report.stats["latency_ms"]["p50"] > 0
     assert report.stats["class_share"] == pytest.approx({"dark": 14 / 40, "grey": 13 / 40, "bright": 13 / 40})
     assert report.stats["sinks"]["sink"] == {"written": 40, "dropped": 0, "errors": 0, "error": None}
+    assert report.stats["live"] is False
+
+
+def test_a_sink_that_was_never_used_is_not_in_the_report(segmenter: Segmenter) -> None:
+    class Unused(FakeSink):
+        idle = True
+
+    report = Pipeline(FakeSource(3), segmenter, [FakeSink(), Unused("recording r")]).run()
+    assert list(report.stats["sinks"]) == ["sink"]
+    assert "recording r" not in report.stats["busy"]
 
 
 def test_a_slow_sink_holds_a_file_back_and_loses_nothing(segmenter: Segmenter) -> None:

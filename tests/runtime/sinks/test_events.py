@@ -280,7 +280,7 @@ def test_whoever_closed_standard_output_ends_the_sink_cleanly() -> None:
     process.stdout.close()
     process.stdout = None
     _, err = process.communicate(timeout=60)
-    assert b"whoever read the events from standard output has gone" in err
+    assert b"the reader of the events from standard output has gone" in err
     assert b"Traceback" not in err
     assert process.returncode == 0
 

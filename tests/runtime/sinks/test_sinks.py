@@ -76,9 +76,7 @@ class TestContract:
             sink = make(tmp_path / name, force)
             sink.write(output(0))
             sink.close(commit=True)
-        with pytest.raises(
-            OutputError, match=rf"{name} exists; give --force to overwrite it, or another name"
-        ):
+        with pytest.raises(OutputError, match=rf"{name} exists; give --force to replace it, or another name"):
             make(tmp_path / name, False)
 
     def test_a_folder_that_cannot_be_written(

@@ -353,7 +353,9 @@ class TestOptionsThatAFlavourHasNot:
 
     def test_other_gpus(self, variant: Variant) -> None:
         plain = TensorRT("tensorrt", "10.3.0", object())
-        with pytest.raises(UsageError, match=r"for the GPU at hand alone; .*8\.6: --flavour tensorrt_rtx"):
+        with pytest.raises(
+            UsageError, match=r"only for the GPU of this machine; .*8\.6: --flavour tensorrt_rtx"
+        ):
             build_engine(
                 plain, BuildRequest(variant.path, SIZE_HW, BuildOptions(compute_capabilities=("8.6",)))
             )

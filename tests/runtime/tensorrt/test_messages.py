@@ -26,7 +26,7 @@ def test_warnings_that_differ_in_names_alone_are_counted() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    """A runtime that flies for days may warn at every frame."""
+    """A run of several days may warn at every frame."""
     messages = Messages()
     for number in range(1000):
         messages.add_error(f"error {number}")

@@ -70,7 +70,7 @@ class TestFinding:
 
     def test_no_version_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         install(monkeypatch, "tensorrt", "nightly")
-        with pytest.raises(BackendError, match="calls its version 'nightly', which is none"):
+        with pytest.raises(BackendError, match="gives its version as 'nightly', which is none"):
             find_tensorrt()
 
     def test_nvidias_own_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,5 +121,5 @@ def test_compute_capabilities(rtx: TensorRT) -> None:
 
 def test_a_tensorrt_without_compute_capabilities() -> None:
     assert compute_capabilities(ModuleType("tensorrt")) == {}
-    with pytest.raises(BackendError, match="builds for the GPU at hand alone; --flavour tensorrt_rtx"):
+    with pytest.raises(BackendError, match="builds only for the GPU of this machine; --flavour tensorrt_rtx"):
         set_compute_capabilities(ModuleType("tensorrt"), object(), ["8.6"])

@@ -196,7 +196,7 @@ def test_where_nothing_passes_onnx_runtime_runs_and_it_is_said(
     said: list[str] = []
     chosen = choose(bundle, on_message=said.append)
     assert (chosen.backend, chosen.device) == ("onnxruntime", "cpu")
-    assert said[-1].startswith("auto takes onnxruntime on cpu, for nothing could be checked against it")
+    assert said[-1].startswith("auto takes onnxruntime on cpu, because nothing could be compared with it")
     with pytest.raises(BackendError, match="nothing that is installed gives the right masks on cpu"):
         choose(bundle, device="cpu")
 
@@ -205,7 +205,7 @@ def test_one_alone_needs_no_measuring(only: Callable[..., None], bundle: Bundle)
     only(Absent, Slow)
     said: list[str] = []
     assert choose(bundle, on_message=said.append).backend == "slow"
-    assert said == ["auto takes slow on cpu, for nothing else that is installed runs here"]
+    assert said == ["auto takes slow on cpu, because nothing else that is installed runs here"]
 
 
 def test_a_device_that_nothing_runs_on(only: Callable[..., None], bundle: Bundle) -> None:
