@@ -40,7 +40,7 @@ _TIMED_FRAMES = 8
 _LEAST_SPAN = 2.0
 _VERIFIED_ON = "onnxruntime"
 
-Score = Callable[[Bundle, Variant, str], float]
+MeanIouOf = Callable[[Bundle, Variant, str], float]
 """A function that returns the mean IoU, 0 to 1, of a bundle's variant on one of our contenders."""
 
 
@@ -82,7 +82,7 @@ def _run(args: argparse.Namespace) -> None:
     machine = describe_machine()
     bundles = [Bundle.load(path) for path in args.bundles]
     ours = _ours(args.backend or (None if args.data else _VERIFIED_ON))
-    score: Score
+    score: MeanIouOf
     if args.data is None:
         if args.backend not in (None, _VERIFIED_ON):
             raise UsageError(
@@ -138,7 +138,7 @@ def _ours(text: str | None) -> list[str]:
 def measure(
     bundles: Sequence[Bundle],
     images_bgr: Sequence[Frame],
-    score: Score,
+    score: MeanIouOf,
     ours: Sequence[str],
     threads: int,
     rounds: int,
@@ -190,7 +190,7 @@ def measure(
     ]
 
 
-def _measured_on(frames: VocFrames, threads: int) -> Score:
+def _measured_on(frames: VocFrames, threads: int) -> MeanIouOf:
     def score(bundle: Bundle, variant: Variant, name: str) -> float:
         matrix = ConfusionMatrix(len(bundle.labels))
         with Segmenter(bundle, variant.name, *place(name), threads) as segmenter:

@@ -24,7 +24,7 @@ from ..calibration.trials import Measurements, Notify, SearchInput, Trial
 from ..core.errors import DataError, UsageError
 from ..core.labels import LabelMap
 from ..data.groups import GroupOf, choose_val, parse_group
-from ..data.images import Images, VocImages
+from ..data.images import LabelledImages, VocImages
 from ..data.voc import Sample
 
 RUN = 10
@@ -170,10 +170,10 @@ def table(outcomes: Sequence[Outcome], budget: float, class_budget: float) -> st
     return "\n".join(lines)
 
 
-class _Joined(Images):
+class _Joined(LabelledImages):
     """The images of two sources, one after the other."""
 
-    def __init__(self, first: Images, second: Images) -> None:
+    def __init__(self, first: LabelledImages, second: LabelledImages) -> None:
         self._first, self._second = first, second
         self.name, self.labels = f"{first.name}, and {second.name}", second.labels
 

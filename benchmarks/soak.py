@@ -101,7 +101,7 @@ class ClockSink(Sink):
 
 
 @dataclass(frozen=True)
-class Part:
+class Stretch:
     """One stretch of the soak: frames per second, and milliseconds for each frame."""
 
     fps: float
@@ -214,7 +214,7 @@ class MemoryLog:
 
 def first_and_last(
     seconds: npt.NDArray[Any], milliseconds: npt.NDArray[Any], stretch_s: float
-) -> tuple[Part, Part]:
+) -> tuple[Stretch, Stretch]:
     """Returns the first stretch and the last, each with ten frames or more."""
     begins, ends = float(seconds[_FEWEST_FRAMES - 1]), float(seconds[-_FEWEST_FRAMES])
     parts = []
@@ -225,7 +225,7 @@ def first_and_last(
         taken = milliseconds[inside]
         p50, p99 = np.percentile(taken, (50, 99))
         at = seconds[inside]
-        parts.append(Part((len(at) - 1) / float(at[-1] - at[0]), float(p50), float(p99), len(taken)))
+        parts.append(Stretch((len(at) - 1) / float(at[-1] - at[0]), float(p50), float(p99), len(taken)))
     return parts[0], parts[1]
 
 
@@ -237,7 +237,7 @@ def slope_mb_per_hour(samples: npt.NDArray[np.float64]) -> float:
 
 
 def verdict(
-    parts: tuple[Part, Part], slope: float, span_s: float, stretch_s: float, invalid: int
+    parts: tuple[Stretch, Stretch], slope: float, span_s: float, stretch_s: float, invalid: int
 ) -> list[str]:
     """Returns the conclusions from the soak, in words."""
     first, last = parts

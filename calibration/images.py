@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..core.errors import DataError, UsageError
 from ..core.labels import LabelMap
-from ..data.images import AerialImages, Images, VocImages, spread
+from ..data.images import AerialImages, LabelledImages, VocImages, spread
 from ..data.voc import Sample
 
 DEFAULT_IMAGES = 160
@@ -50,7 +50,7 @@ class CalibrationSet:
         has_truth: whether the masks are in the network's classes.
     """
 
-    images: Images
+    images: LabelledImages
     for_ranges: tuple[int, ...]
     held_out: tuple[int, ...]
     hashes: dict[int, str]
@@ -90,7 +90,7 @@ def check_source(source: str) -> None:
         raise UsageError(f"--calibrate {source}: expected aerial:SEED with a number, such as aerial:3")
 
 
-def open_images(source: str, size_hw: tuple[int, int], count: int | None) -> Images:
+def open_images(source: str, size_hw: tuple[int, int], count: int | None) -> LabelledImages:
     """Opens the source that ``--calibrate`` names.
 
     Args:
@@ -110,7 +110,7 @@ def open_images(source: str, size_hw: tuple[int, int], count: int | None) -> Ima
 
 
 def survey(
-    images: Images,
+    images: LabelledImages,
     labels: LabelMap,
     count: int | None = None,
     on_image: Callable[[], None] = lambda: None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..runtime.tensorrt.cuda.base import Gpu
     from ..runtime.tensorrt.module import TensorRT
     from ..runtime.tensorrt.options import BuildOptions
-    from ..runtime.tensorrt.progress import Progress
+    from ..runtime.tensorrt.progress import BuildProgress
 
 _TARGETS = ("tensorrt", "any")
 """The targets that TensorRT can run, the better first."""
@@ -216,7 +216,7 @@ class BuildBar:
         self._lock = threading.Lock()
         self._quarters = 0
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: BuildProgress) -> None:
         """Shows the progress of the build."""
         percent = round(100 * progress.fraction)
         with self._lock:

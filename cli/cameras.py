@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..core.printable import printable_lines
 
 if TYPE_CHECKING:
-    from ..runtime.sources.csi_sensors import Sensor
+    from ..runtime.sources.csi_sensors import CsiSensor
     from ..runtime.sources.v4l2 import Camera, Format
 
 _NONE = """no cameras: there is no /dev/video* that captures, and no CSI sensor in a device tree.
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(cameras: Sequence[Camera], sensors: Sequence[Sensor]) -> str:
+def table(cameras: Sequence[Camera], sensors: Sequence[CsiSensor]) -> str:
     """The cameras and sensors as text."""
     if not cameras and not sensors:
         return _NONE

@@ -91,7 +91,7 @@ def run_import(args: argparse.Namespace) -> int:
     """Reads a data set of any form, and writes it in VOC layout."""
     from ..core.progress import ProgressLine
     from ..data.imports.archive import unpacked
-    from ..data.imports.base import Asked, Tree
+    from ..data.imports.base import Asked, FileTree
     from ..data.imports.registry import FORMS, read
     from ..data.imports.target import make_target, parse_merge
     from ..data.imports.write import write_items
@@ -115,7 +115,7 @@ def run_import(args: argparse.Namespace) -> int:
             reads.add(description, path).add_source(description, [path], frozenset())
     with new_dataset(args.out, args.force, reads) as building, ExitStack() as stack:
         root = stack.enter_context(unpacked(args.src, building.parent)) if is_archive else args.src
-        form, found = read(Tree.of(root), args.format, asked)
+        form, found = read(FileTree.of(root), args.format, asked)
         target = make_target(found.classes, args.merge, args.ignore)
         line = ProgressLine()
         result = write_items(

@@ -200,12 +200,12 @@ def _write_images(
     args: argparse.Namespace, labels: LabelMap, report: ReplayReport, summary: dict[str, Any]
 ) -> None:
     """Writes the images to a folder that gets its name once it is whole, and adds their names to the summary."""
-    from ..apps.recording.images import Images
+    from ..apps.recording.images import DifferenceImages
     from ..core.errors import OutputError
     from ..core.outputs import discard, prepare_output, put_in_place
 
     partial = prepare_output(args.out, args.force, folder=True)
-    images = Images(labels, _label(summary["before"]), _label(summary["after"]))
+    images = DifferenceImages(labels, _label(summary["before"]), _label(summary["after"]))
     try:
         partial.mkdir()
         for number, (difference, facts) in enumerate(zip(report.worst, summary["worst"], strict=True), 1):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.printable import printable
 from ..core.progress import Pace
-from ..training.job import Progress
+from ..training.job import TrainingProgress
 from ..training.trainer import Trainer
 
 
@@ -68,7 +68,7 @@ class Display:
         if self.bar is not None:
             self.bar.stop()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         if progress.note:
             print(printable(progress.note), flush=True)
             return

@@ -16,7 +16,7 @@ from .voc import VocDataset
 
 
 @dataclass(frozen=True)
-class Coverage:
+class SplitCoverage:
     """The content of a split.
 
     Attributes:
@@ -43,7 +43,7 @@ class Coverage:
         return labelled / max(1, int(labelled.sum()))
 
 
-def read_coverage(dataset: VocDataset) -> Coverage:
+def read_coverage(dataset: VocDataset) -> SplitCoverage:
     """Reads every pair of a split, in threads, so that a missing or malformed one is found early.
 
     Raises:
@@ -64,7 +64,7 @@ def read_coverage(dataset: VocDataset) -> Coverage:
         pixels += counts
         by_image[index] = counts[: len(dataset.labels)]
         sizes_hw.append(size_hw)
-    return Coverage(pixels, by_image, sizes_hw, digest.hexdigest())
+    return SplitCoverage(pixels, by_image, sizes_hw, digest.hexdigest())
 
 
 def why_nothing_can_be_learnt(labels: LabelMap, pixels: Sequence[int] | npt.NDArray[np.int64]) -> str:

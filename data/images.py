@@ -9,7 +9,7 @@ from ..core.labels import LabelMap
 from .voc import Sample, VocDataset
 
 
-class Images(ABC):
+class LabelledImages(ABC):
     """Labelled images by position, made or read on request.
 
     Attributes:
@@ -33,7 +33,7 @@ class Images(ABC):
         """
 
 
-class VocImages(Images):
+class VocImages(LabelledImages):
     """A split of a data set in VOC layout.
 
     Raises:
@@ -52,7 +52,7 @@ class VocImages(Images):
         return self._dataset.read(index)
 
 
-class AerialImages(Images):
+class AerialImages(LabelledImages):
     """Single views of the aerial world, each from another place and height.
 
     Args:

@@ -49,7 +49,7 @@ class SameConv2d(nn.Conv2d):
         return total // 2, total - total // 2
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """An inverted residual (Sandler et al. 2018): expand, filter each channel, project.
 
     Args:
@@ -109,7 +109,9 @@ class EfficientNetLite0(nn.Module):
                 if dilated and stage == _DILATED_STAGE and number == 0:
                     stride, wider = 1, 2
                 blocks.append(
-                    Block(before, after, kernel=kernel, stride=stride, dilation=dilation, expansion=expansion)
+                    InvertedResidual(
+                        before, after, kernel=kernel, stride=stride, dilation=dilation, expansion=expansion
+                    )
                 )
                 before, dilation = after, wider
             if stage in (_FINE_STAGE, _LOW_STAGE):

@@ -24,7 +24,7 @@ from .forks import Owned, stays_with_this_process
 from .preprocess import Frame, resize_into
 from .recycle import ArrayPool
 from .result import Segmentation
-from .steps import Inference, Prepared
+from .steps import Inference, PreparedFrame
 
 
 class Segmenter:
@@ -140,7 +140,7 @@ class Segmenter:
 
     def prepare(
         self, frame_bgr: Frame, captured_at: float | None = None, frame_id: int | None = None
-    ) -> Prepared:
+    ) -> PreparedFrame:
         """Resizes a frame into memory that the backend reads: the first step.
 
         Args:
@@ -161,7 +161,7 @@ class Segmenter:
             resize_into(frame_bgr, frame_nhwc[0])
             if frame_id is None:
                 frame_id, self._next_id = self._next_id, self._next_id + 1
-        return Prepared(
+        return PreparedFrame(
             frame_nhwc,
             frame_size_hw=(frame_bgr.shape[0], frame_bgr.shape[1]),
             frame_id=frame_id,
@@ -170,7 +170,7 @@ class Segmenter:
             number=number,
         )
 
-    def infer(self, prepared: Prepared, logits: bool = False) -> Inference:
+    def infer(self, prepared: PreparedFrame, logits: bool = False) -> Inference:
         """Runs the network: the second step.
 
         If the backend decodes to exactly the frame's size, only the class map leaves the device.
@@ -184,7 +184,7 @@ class Segmenter:
         """
         return self.infer_batch([prepared], logits)[0]
 
-    def infer_batch(self, prepared: Sequence[Prepared], logits: bool = False) -> list[Inference]:
+    def infer_batch(self, prepared: Sequence[PreparedFrame], logits: bool = False) -> list[Inference]:
         """Runs the network on several frames at once, of one source or of many. Otherwise like :meth:`infer`.
 
         Args:
@@ -194,7 +194,7 @@ class Segmenter:
         with self._inferring:
             return self._infer(prepared, logits)
 
-    def _infer(self, prepared: Sequence[Prepared], logits: bool) -> list[Inference]:
+    def _infer(self, prepared: Sequence[PreparedFrame], logits: bool) -> list[Inference]:
         start = now()
         number, self._inferred = self._inferred, self._inferred + 1
         frames_nhwc = self._together(prepared)
@@ -319,7 +319,7 @@ class Segmenter:
     ) -> None:
         self.close()
 
-    def _together(self, prepared: Sequence[Prepared]) -> npt.NDArray[np.uint8]:
+    def _together(self, prepared: Sequence[PreparedFrame]) -> npt.NDArray[np.uint8]:
         """Returns all frames in one array, [N, h, w, 3]. A single frame is not copied."""
         count = len(prepared)
         if count == 1:

@@ -13,7 +13,7 @@ STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 
 
 @dataclass(frozen=True)
-class Histogram:
+class DurationHistogram:
     """Durations, counted in buckets.
 
     Attributes:
@@ -138,7 +138,7 @@ class Status:
     ready: bool
     uptime_seconds: float
     sources: Sequence[SourceStatus]
-    stages: Mapping[str, Histogram]
+    stages: Mapping[str, DurationHistogram]
     inference_errors: Mapping[str, int]
     bundle: str
     variant: str

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedFrame:
     """A frame at the network's size.
 
     Attributes:

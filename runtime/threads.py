@@ -12,7 +12,7 @@ import numpy as np
 
 from .preprocess import Frame
 from .segmenter import Segmenter
-from .steps import Prepared
+from .steps import PreparedFrame
 
 BUDGET_SECONDS = 1.5
 _MOST_FRAMES = 15
@@ -135,7 +135,7 @@ def inference_ms(segmenter: Segmenter, seconds: float, clock: Callable[[], float
     return statistics.median(times)
 
 
-def noise_frame(segmenter: Segmenter) -> Prepared:
+def noise_frame(segmenter: Segmenter) -> PreparedFrame:
     """Returns a frame of noise to measure with, because some kernels are faster on zeros."""
     frame_bgr: Frame = np.random.default_rng(0).integers(
         0, 256, (*segmenter.bundle.input_size_hw, 3), np.uint8

@@ -207,6 +207,17 @@ def test_functions_of_more_than_six_options_take_a_record() -> None:
     assert many.keys() >= MORE_OPTIONS, f"{sorted(MORE_OPTIONS - many.keys())}: the exception is not needed"
 
 
+def test_public_classes_have_names_of_their_own() -> None:
+    """A reader who meets a class knows it by its name alone."""
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path))
+    shared = [f"{name} in {' and '.join(paths)}" for name, paths in sorted(places.items()) if len(paths) > 1]
+    assert not shared, f"classes share a name: {'; '.join(shared)}"
+
+
 @every_module
 def test_registered_targets_exist(path: Path) -> None:
     """A registry's strings are imports that no tool sees; each must name a class that is there."""

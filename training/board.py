@@ -26,7 +26,7 @@ def check_installed() -> None:
         raise MissingDependencyError("tensorboard", "tensorboard", "--tensorboard") from error
 
 
-class Board:
+class TensorBoardLog:
     """Writes a training's figures for TensorBoard, by epoch.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..core.errors import DataError, UsageError
 from ..core.labels import VOID
-from ..data.coverage import Coverage, read_coverage, why_nothing_can_be_learnt
+from ..data.coverage import SplitCoverage, read_coverage, why_nothing_can_be_learnt
 from ..data.voc import VocDataset
 from . import distributed
 from .draw import Draw
@@ -19,8 +19,8 @@ from .recipe import Recipe
 class Splits:
     """The coverage of the two splits of a training; ``val`` is None if nothing is measured."""
 
-    train: Coverage
-    val: Coverage | None
+    train: SplitCoverage
+    val: SplitCoverage | None
 
 
 def check_splits(

@@ -72,7 +72,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """The progress of a training, for display.
 
     Attributes:

@@ -20,14 +20,14 @@ from ..models import registry
 from ..models.checkpoint import CheckpointInfo, save_checkpoint
 from . import distributed, folder, log, state
 from .batches import EpochBatches, EpochOf, training_batches
-from .board import Board
+from .board import TensorBoardLog
 from .checks import Splits, check_splits
 from .distill import distillation
 from .draw import Draw, balanced_chances
 from .evaluate import Predictor, evaluate, normalizer
 from .failures import check_loss, check_weights, explained_failures
 from .images import TrainingImages, memory_share, plan
-from .job import Job, Progress, identity_of
+from .job import Job, TrainingProgress, identity_of
 from .losses import SegmentationLoss, class_weights
 from .optim import AveragedWeights, make_optimizer, rate_factor
 from .resume import check_belongs
@@ -57,7 +57,7 @@ class Trainer:
         CheckpointError: the state to resume has other data, classes or network.
     """
 
-    def __init__(self, job: Job, report: Callable[[Progress], None]) -> None:
+    def __init__(self, job: Job, report: Callable[[TrainingProgress], None]) -> None:
         self.job = job
         self.report = report
         recipe = job.recipe
@@ -172,13 +172,13 @@ class Trainer:
     def _rate(self) -> float:
         return self.job.recipe.learning_rate
 
-    def _open_board(self) -> closing[Board] | nullcontext[None]:
+    def _open_board(self) -> closing[TensorBoardLog] | nullcontext[None]:
         if not self.job.tensorboard or not distributed.is_writer():
             return nullcontext()
-        return closing(Board(self.job.out / folder.BOARD, self.epochs_done))
+        return closing(TensorBoardLog(self.job.out / folder.BOARD, self.epochs_done))
 
     def _tell(self, note: str) -> None:
-        self.report(Progress(self.epochs_done, 0, len(self.batches), 0.0, self.val_miou, note=note))
+        self.report(TrainingProgress(self.epochs_done, 0, len(self.batches), 0.0, self.val_miou, note=note))
 
     def _kept(self) -> str:
         if self.epochs_saved:
@@ -212,7 +212,9 @@ class Trainer:
             check_loss(loss, f"in epoch {epoch + 1}, step {index + 1}", self._rate, self.job.amp)
             total += loss
             if distributed.is_writer():
-                self.report(Progress(epoch, index + 1, len(self.batches), total / (index + 1), self.val_miou))
+                self.report(
+                    TrainingProgress(epoch, index + 1, len(self.batches), total / (index + 1), self.val_miou)
+                )
         if not distributed.sum_over_processes(torch.tensor(float(labelled), device=self.job.device)):
             raise TrainingError(
                 f"no crop of epoch {epoch + 1} had a labelled pixel; use a larger --crop, or label more"
@@ -243,7 +245,7 @@ class Trainer:
         self.average.update(self.network, step)
 
     def _finish_epoch(
-        self, loss: float, seconds: float, data_share: float, board: Board | None
+        self, loss: float, seconds: float, data_share: float, board: TensorBoardLog | None
     ) -> dict[str, object]:
         job, recipe = self.job, self.job.recipe
         entry: dict[str, object] = {
@@ -294,7 +296,7 @@ class Trainer:
             job.out / "curves.png",
             f"{job.architecture}, {job.train.root.name}",
         )
-        self.report(Progress(self.epochs_done, 0, len(self.batches), loss, self.val_miou, data_share))
+        self.report(TrainingProgress(self.epochs_done, 0, len(self.batches), loss, self.val_miou, data_share))
         return entry
 
     def measure(self, dataset: VocDataset) -> ConfusionMatrix:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from ...core.labels import LabelMap
 from ...runtime.clock import now
 from ...runtime.sinks.base import Output
-from .image import Image
+from .image import PreviewImage
 
 _MOST_IMAGES_A_SECOND = 30.0
 
@@ -31,8 +31,8 @@ class Feed:
 
     def __init__(self, number: int, labels: LabelMap, encoder: Executor) -> None:
         self.number = number
-        self.shown: Image | None = None
-        self._newest: Image | None = None
+        self.shown: PreviewImage | None = None
+        self._newest: PreviewImage | None = None
         self._offered_at = 0.0
         self._labels = labels
         self._encoder = encoder
@@ -49,7 +49,7 @@ class Feed:
 
     def offer(self, output: Output) -> None:
         """Keeps an output. It takes microseconds, with or without viewers."""
-        self._newest = Image(output, self._labels, self._newest)
+        self._newest = PreviewImage(output, self._labels, self._newest)
         self._offered_at = now()
         if self._watchers:
             with self._loop_lock:
@@ -57,7 +57,7 @@ class Feed:
                     self._loop.call_soon_threadsafe(self._soon)
 
     @property
-    def newest(self) -> Image | None:
+    def newest(self) -> PreviewImage | None:
         """The newest image, seen or not."""
         return self._newest
 

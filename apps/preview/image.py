@@ -41,7 +41,7 @@ class Packet:
     classes: bytes
 
 
-class Image:
+class PreviewImage:
     """An output and its forms for viewers.
 
     Args:
@@ -50,7 +50,7 @@ class Image:
         before: the image before this one, whose JPEG is used again if the frame is the same.
     """
 
-    def __init__(self, output: Output, labels: LabelMap, before: Image | None = None) -> None:
+    def __init__(self, output: Output, labels: LabelMap, before: PreviewImage | None = None) -> None:
         self.output = output
         self._labels = labels
         self._lock = threading.Lock()

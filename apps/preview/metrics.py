@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from ...runtime.status import Histogram, SinkStatus, SourceStatus, Status
+from ...runtime.status import DurationHistogram, SinkStatus, SourceStatus, Status
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -186,7 +186,7 @@ def _stages(status: Status) -> Metric:
     return family
 
 
-def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+def _buckets(histogram: DurationHistogram) -> list[tuple[str, float]]:
     """Cumulative buckets, as Prometheus requires."""
     buckets, so_far = [], 0
     for bound, count in zip([*histogram.bounds, math.inf], histogram.counts, strict=True):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.clock import now
 from .asgi import BadRequestError, Receive, Send, SlowClientError, flat_json
-from .image import Image, Packet
+from .image import Packet, PreviewImage
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -45,7 +45,7 @@ class Viewer:
         self._wake = asyncio.Event()
         self._feed = hub.feed(source)
         self._sent_at: list[float] = []
-        self._shown: Image | None = None
+        self._shown: PreviewImage | None = None
         self._gone = False
 
     async def serve(self) -> None:
@@ -86,7 +86,7 @@ class Viewer:
                 continue
             self._wake.clear()
 
-    async def _show(self, image: Image) -> None:
+    async def _show(self, image: PreviewImage) -> None:
         number = self._feed.number
         packet = await self._feed.encoded(image.packet)
         if self._feed.number != number:
@@ -125,7 +125,7 @@ class Viewer:
             self._feed.watch(self._wake)
 
 
-def _message(packet: Packet, image: Image, number: int) -> bytes:
+def _message(packet: Packet, image: PreviewImage, number: int) -> bytes:
     age_seconds = max(0.0, now() - image.output.result.captured_at)
     head: dict[str, Any] = {**packet.head, "source": number, "age_ms": round(age_seconds * 1e3)}
     text = json.dumps(head).encode()

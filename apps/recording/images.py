@@ -19,7 +19,7 @@ _CHANGED_BGR = (60, 60, 255)
 _DIM = 0.45
 
 
-class Images:
+class DifferenceImages:
     """Draws each difference as one image: frame, before, after, and the pixels that differ.
 
     Args:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...core.errors import MissingDependencyError, OutputError, SourceError
 from ...core.labels import VOID, LabelMap
 from ...core.native_name import is_utf8
-from .sources import Image, Pixels
+from .sources import WindowedImage, WindowPixels
 from .targets import ClassMap, ClassMapFile
 
 _CACHE = "GDAL_CACHEMAX"
@@ -43,7 +43,7 @@ def _rasterio() -> Any:
         raise MissingDependencyError("rasterio", "ortho", "a GeoTIFF") from error
 
 
-class GeoTiffImage(Image):
+class GeoTiffImage(WindowedImage):
     """A TIFF of any size. Only windows of it are in memory.
 
     Bands are grey, palette, RGB, or RGB and a fourth, which is alpha or is ignored. A pixel is not valid if the
@@ -84,7 +84,7 @@ class GeoTiffImage(Image):
             stack.callback(settings.set_gdal_config, _CACHE, before)
             self._stack = stack.pop_all()
 
-    def read(self, top: int, left: int, height: int, width: int) -> Pixels:
+    def read(self, top: int, left: int, height: int, width: int) -> WindowPixels:
         """Reads a window that lies inside the image.
 
         Raises:

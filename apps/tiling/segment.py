@@ -20,10 +20,10 @@ from ...core.labels import VOID, LabelMap
 from ...runtime.decode import is_finite
 from ...runtime.preprocess import resize_into
 from ...runtime.segmenter import Segmenter
-from ...runtime.steps import Prepared
+from ...runtime.steps import PreparedFrame
 from .mosaic import Mosaic
 from .plan import Tiling
-from .sources import Image
+from .sources import WindowedImage
 from .targets import ClassMapFile
 
 
@@ -84,7 +84,7 @@ class _Tile(NamedTuple):
 
 def segment_image(
     segmenter: Segmenter,
-    image: Image,
+    image: WindowedImage,
     class_map: ClassMapFile,
     tiling: Tiling,
     on_progress: Callable[[int, int], None] = lambda done, tiles: None,
@@ -143,7 +143,7 @@ def _add(
         report.empty_tiles += 1
         return
     # The frame's size is 0, so that a backend that decodes to the frame's size gives logits.
-    inference = segmenter.infer(Prepared(tile.frame_nhwc, (0, 0), 0, 0.0, 0.0), logits=True)
+    inference = segmenter.infer(PreparedFrame(tile.frame_nhwc, (0, 0), 0, 0.0, 0.0), logits=True)
     logits_chw = inference.logits
     assert logits_chw is not None
     if is_finite(logits_chw):
@@ -156,7 +156,7 @@ def _add(
 
 @contextmanager
 def _read_ahead(
-    segmenter: Segmenter, image: Image, tiling: Tiling, rows: list[int], columns: list[int]
+    segmenter: Segmenter, image: WindowedImage, tiling: Tiling, rows: list[int], columns: list[int]
 ) -> Iterator[Iterator[_Tile]]:
     """Reads the next tile while the network works on this one. Two input arrays are used in turn."""
     inputs = [np.empty((1, *segmenter.bundle.input_size_hw, 3), np.uint8) for _ in range(2)]
@@ -194,7 +194,9 @@ def _read_ahead(
             reader.join()
 
 
-def _read(image: Image, tiling: Tiling, row: int, column: int, frame_nhwc: npt.NDArray[np.uint8]) -> _Tile:
+def _read(
+    image: WindowedImage, tiling: Tiling, row: int, column: int, frame_nhwc: npt.NDArray[np.uint8]
+) -> _Tile:
     height, width = tiling.tile_hw
     top, left = tiling.rows.to_px(row), tiling.columns.to_px(column)
     inside_hw = min(height, image.size_hw[0] - top), min(width, image.size_hw[1] - left)

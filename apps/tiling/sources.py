@@ -19,11 +19,11 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 _ORIENTED_SUFFIXES = frozenset({".jpeg", ".jpg"})
 
-Pixels = tuple[npt.NDArray[np.uint8], "npt.NDArray[np.bool_] | None"]
+WindowPixels = tuple[npt.NDArray[np.uint8], "npt.NDArray[np.bool_] | None"]
 """A window: uint8 [H, W, 3] BGR, and its valid pixels, bool [H, W]; None if all are valid."""
 
 
-class Image(ABC):
+class WindowedImage(ABC):
     """An image that is read by windows, by one thread at a time.
 
     Attributes:
@@ -35,7 +35,7 @@ class Image(ABC):
     size_hw: tuple[int, int]
 
     @abstractmethod
-    def read(self, top: int, left: int, height: int, width: int) -> Pixels:
+    def read(self, top: int, left: int, height: int, width: int) -> WindowPixels:
         """Reads a window that lies inside the image.
 
         Raises:
@@ -46,7 +46,7 @@ class Image(ABC):
     def close(self) -> None:
         """Releases the file."""
 
-    def __enter__(self) -> Image:
+    def __enter__(self) -> WindowedImage:
         return self
 
     def __exit__(
@@ -55,7 +55,7 @@ class Image(ABC):
         self.close()
 
 
-class WholeImage(Image):
+class WholeImage(WindowedImage):
     """An image that is held in memory as a whole.
 
     Args:
@@ -79,7 +79,7 @@ class WholeImage(Image):
         self.size_hw = image.shape[0], image.shape[1]
         self._image = image
 
-    def read(self, top: int, left: int, height: int, width: int) -> Pixels:
+    def read(self, top: int, left: int, height: int, width: int) -> WindowPixels:
         """Reads a window; without alpha, the result is a view."""
         window = self._image[top : top + height, left : left + width]
         if window.shape[2] == 3:
@@ -91,7 +91,7 @@ class WholeImage(Image):
         self._image = np.empty((0, 0, 3), np.uint8)
 
 
-def open_image(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> Image:
+def open_image(path: str | Path, tile_hw: tuple[int, int] = (1024, 1024)) -> WindowedImage:
     """Opens an image: a TIFF by windows if rasterio is installed; any other image whole, through OpenCV.
 
     Args:

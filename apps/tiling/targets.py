@@ -15,7 +15,7 @@ from ...core.errors import OutputError
 from ...core.labels import LabelMap
 from ...core.outputs import discard, prepare_output
 from ...core.palette_png import Encoder
-from .sources import Image
+from .sources import WindowedImage
 
 ClassMap = npt.NDArray[np.uint8]
 
@@ -115,7 +115,9 @@ class PngClassMap(ClassMapFile):
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
 
 
-def open_class_map(path: str | Path, image: Image, labels: LabelMap, force: bool = False) -> ClassMapFile:
+def open_class_map(
+    path: str | Path, image: WindowedImage, labels: LabelMap, force: bool = False
+) -> ClassMapFile:
     """Opens a class map for an image: for a GeoTIFF one with the same georeference, else a palette PNG.
 
     Args:
@@ -140,7 +142,7 @@ def open_class_map(path: str | Path, image: Image, labels: LabelMap, force: bool
     return PngClassMap(path, image.size_hw, labels, force)
 
 
-def class_map_suffixes(image: Image) -> tuple[str, ...]:
+def class_map_suffixes(image: WindowedImage) -> tuple[str, ...]:
     """The valid suffixes of an image's class map, the usual one first."""
     from .geotiff import GeoTiffImage
 

@@ -7,12 +7,12 @@ from ...runtime.tensorrt.engines import EngineRequest, LoadableEngine, get_engin
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions
 from .opened import Subject, class_maps
-from .order import Note, Order, check
+from .order import Note, StepOrder, check
 
 _OTHER_BATCH = (2, 2)
 
 
-def hit_and_rebuilt(order: Order, note: Note) -> None:
+def hit_and_rebuilt(order: StepOrder, note: Note) -> None:
     """Requests one engine several times: unchanged, with an altered byte, and with other options."""
     subject = Subject(order)
     said: list[str] = []

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import EdgesegError
-from .order import FAILED, NOT_RUN, PASSED, NotRunError, Order, first_line, write_json
+from .order import FAILED, NOT_RUN, PASSED, NotRunError, StepOrder, first_line, write_json
 from .prepared import use_packages
 
 _UNKNOWN = 3
 
 
-def run_order(order: Order, result: Path) -> dict[str, Any]:
+def run_order(order: StepOrder, result: Path) -> dict[str, Any]:
     """Runs a step in this process, writes its outcome, and returns it."""
     record: dict[str, Any] = {"outcome": FAILED, "why": "it has not ended", "result": {}}
 
@@ -54,7 +54,7 @@ def main() -> int:
     if len(sys.argv) != 3:
         print("usage: python -m edgeseg.benchmarks.gpu.child ORDER RESULT", file=sys.stderr)
         return _UNKNOWN
-    run_order(Order.from_json(Path(sys.argv[1]).read_text(encoding="utf-8")), Path(sys.argv[2]))
+    run_order(StepOrder.from_json(Path(sys.argv[1]).read_text(encoding="utf-8")), Path(sys.argv[2]))
     return 0
 
 

@@ -18,8 +18,8 @@ from ...core.printable import printable
 from ...core.reads import Reads
 from ...core.signals import ending_signals
 from ..frames import parse_frame
-from .prepared import Prepared
-from .proof import JSON_NAME, NO_GPU, PAGE_NAME, Proof, ProofOptions
+from .prepared import PreparedFolder
+from .proof import JSON_NAME, NO_GPU, PAGE_NAME, ProofOptions, ProofRun
 
 _PROG = "python -m edgeseg.benchmarks.gpu"
 _INTERRUPTED = 130
@@ -103,7 +103,7 @@ def _prepare(args: argparse.Namespace) -> int:
 def _prove(args: argparse.Namespace, command: str) -> int:
     if args.frames < 1 or not args.soak > 0 or not args.seconds > 0:
         raise UsageError("--frames, --soak and --seconds: expected more than 0")
-    prepared = Prepared.load(args.bundles)
+    prepared = PreparedFolder.load(args.bundles)
     for name in args.network:
         if name not in prepared.networks:
             raise UsageError(f"--network {name}: {args.bundles} has {', '.join(prepared.networks)}")
@@ -120,7 +120,7 @@ def _prove(args: argparse.Namespace, command: str) -> int:
         seconds=args.seconds,
     )
     with tempfile.TemporaryDirectory(prefix="edgeseg-gpu-") as cache, _ended_by_signals():
-        proof = Proof(prepared, options, Path(cache), _on_message)
+        proof = ProofRun(prepared, options, Path(cache), _on_message)
         status = proof.run()
     _on_message(f"{proof.summary()}; wrote {args.out / JSON_NAME} and {PAGE_NAME}")
     if status == NO_GPU:

@@ -20,7 +20,7 @@ from ...runtime.tensorrt.identity import EngineIdentity
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.network import LOGITS
 from .opened import Subject, class_maps
-from .order import Note, NotRunError, Order, check, first_line
+from .order import Note, NotRunError, StepOrder, check, first_line
 from .supervise import read_result, started
 
 _NOWHERE = 1 << 16
@@ -39,7 +39,7 @@ _BUILD = (
 )
 
 
-def cuda_error(order: Order, note: Note) -> None:
+def cuda_error(order: StepOrder, note: Note) -> None:
     """Makes the engine write to an illegal address, CUDA's error 700: each later frame is refused with its name."""
     subject = Subject(order)
     inputs, refused = subject.inputs(), []
@@ -67,13 +67,13 @@ def cuda_error(order: Order, note: Note) -> None:
     )
 
 
-def two_processes(order: Order, note: Note) -> None:
+def two_processes(order: StepOrder, note: Note) -> None:
     """Runs the same frames in two processes on one GPU at the same time; the class maps must be the same."""
     folder = order.folder
     for name in _MEMBERS:
         for kind in ("ready", "begun", "result.json"):
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
-    orders = [Order(**{**vars(order), "function": "member", "extra": name}) for name in _MEMBERS]
+    orders = [StepOrder(**{**vars(order), "function": "member", "extra": name}) for name in _MEMBERS]
     with (
         started(orders[0], folder, _MEMBERS[0]) as first,
         started(orders[1], folder, _MEMBERS[1]) as second,
@@ -91,7 +91,7 @@ def two_processes(order: Order, note: Note) -> None:
     check(results[0]["maps_sha256"] == results[1]["maps_sha256"], "the two got different class maps")
 
 
-def member(order: Order, note: Note) -> None:
+def member(order: StepOrder, note: Note) -> None:
     """Runs one of the two processes: it is ready, waits until the other is ready, and runs."""
     subject = Subject(order)
     inputs = subject.inputs()
@@ -112,7 +112,7 @@ def member(order: Order, note: Note) -> None:
     check(len(digests) == 1, f"the same frames gave {len(digests)} different class maps")
 
 
-def cancelled_build(order: Order, note: Note) -> None:
+def cancelled_build(order: StepOrder, note: Note) -> None:
     """Interrupts ``edgeseg build`` with Ctrl-C: no partial file may be left, and the next build must work."""
     subject = Subject(order)
     variant, tensorrt = subject.variant("fp16"), find_tensorrt(order.backend)

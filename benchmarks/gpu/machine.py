@@ -11,14 +11,14 @@ from pathlib import Path
 from ...runtime.tensorrt.cuda import device_class, gpu_of, implementations, why_no_device
 from ...runtime.tensorrt.module import compute_capabilities, find_tensorrt, why_missing
 from .nvml import Nvml
-from .order import Note, NotRunError, Order, check
+from .order import Note, NotRunError, StepOrder, check
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NO_TESTS = 5
 """pytest's exit status if it collected no tests."""
 
 
-def device(order: Order, note: Note) -> None:
+def device(order: StepOrder, note: Note) -> None:
     """Notes the GPU, its driver, the access to it and TensorRT; not run if one is missing, or they do not fit."""
     nvml = Nvml()
     note(driver=nvml.driver(), nvml=nvml.why or "here")
@@ -47,7 +47,7 @@ def device(order: Order, note: Note) -> None:
         )
 
 
-def doctor(order: Order, note: Note) -> None:
+def doctor(order: StepOrder, note: Note) -> None:
     """Notes everything that ``edgeseg doctor`` finds."""
     from ...apps.doctor.examine import examine
     from ...apps.doctor.host import Host
@@ -56,7 +56,7 @@ def doctor(order: Order, note: Note) -> None:
     note(**as_json(examine(Host())))
 
 
-def marked_tests(order: Order, note: Note) -> None:
+def marked_tests(order: StepOrder, note: Note) -> None:
     """Runs the tests marked ``gpu``; none may be skipped because of a missing GPU, because there is one."""
     if order.minimal:
         raise NotRunError("--minimal leaves pytest out")

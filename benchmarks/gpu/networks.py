@@ -14,7 +14,7 @@ from ...runtime.tensorrt.engines import EngineRequest, LoadableEngine, get_engin
 from ...runtime.tensorrt.module import find_tensorrt
 from ...runtime.tensorrt.options import BuildOptions
 from .opened import LARGE_BATCH, Subject, class_maps, through_backend
-from .order import Note, NotRunError, Order, check
+from .order import Note, NotRunError, StepOrder, check
 from .timing import events_of, percentiles, timed
 
 ALTERNATING = [1, LARGE_BATCH]
@@ -23,18 +23,18 @@ _MOST_MOVED = 0.01
 whose rounding decides ties differently. Frames that are mixed up change far more pixels."""
 
 
-def fp16(order: Order, note: Note) -> None:
+def fp16(order: StepOrder, note: Note) -> None:
     """Runs FP16 with one frame in each call."""
     one_at_a_time(order, note, "fp16")
 
 
-def int8(order: Order, note: Note) -> None:
+def int8(order: StepOrder, note: Note) -> None:
     """Runs INT8 with one frame in each call, if it is faster here and the bundle has it."""
     refuse_int8(order)
     one_at_a_time(order, note, "int8")
 
 
-def refuse_int8(order: Order) -> None:
+def refuse_int8(order: StepOrder) -> None:
     """Raises an error with the reason why INT8 is not run; returns if INT8 can run.
 
     Raises:
@@ -48,7 +48,7 @@ def refuse_int8(order: Order) -> None:
         raise NotRunError(left_out[0] if left_out else "the bundle was prepared without INT8")
 
 
-def one_at_a_time(order: Order, note: Note, precision: str) -> None:
+def one_at_a_time(order: StepOrder, note: Note, precision: str) -> None:
     """Builds an engine for single frames, and runs it in every way; all must give the same class maps."""
     subject = Subject(order)
     said: list[str] = []
@@ -80,7 +80,7 @@ def one_at_a_time(order: Order, note: Note, precision: str) -> None:
     _check_same(maps)
 
 
-def batches(order: Order, note: Note) -> None:
+def batches(order: StepOrder, note: Note) -> None:
     """Runs FP16 with one engine for 1 to 4 frames: 1 in each call, 4, and both in turn, as with many cameras."""
     subject = Subject(order)
     options = subject.options((1, LARGE_BATCH))
@@ -108,7 +108,7 @@ def batches(order: Order, note: Note) -> None:
     through_segmenter(subject, order, note)
 
 
-def through_segmenter(subject: Subject, order: Order, note: Note) -> None:
+def through_segmenter(subject: Subject, order: StepOrder, note: Note) -> None:
     """Runs batches of four through ``Segmenter``'s steps, like a pipeline with several sources."""
     with Segmenter(subject.bundle, subject.variant("fp16").name, subject.backend_name) as segmenter:
         segmenter.keep_frames(2 * LARGE_BATCH)

@@ -15,8 +15,8 @@ from ...runtime.bundle import Bundle, Variant
 from ...runtime.preprocess import Preprocessor
 from ...runtime.tensorrt.options import BuildOptions
 from .nvml import Nvml
-from .order import Order
-from .prepared import Frame, Prepared, PreparedNetwork, variant_of
+from .order import StepOrder
+from .prepared import Frame, PreparedFolder, PreparedNetwork, variant_of
 from .timing import timed
 
 LARGE_BATCH = 4
@@ -27,8 +27,8 @@ WARM_UPS = 3
 class Subject:
     """A step's network, its frames, and the engine options that fit them."""
 
-    def __init__(self, order: Order) -> None:
-        self.prepared = Prepared.load(Path(order.prepared))
+    def __init__(self, order: StepOrder) -> None:
+        self.prepared = PreparedFolder.load(Path(order.prepared))
         self.network: PreparedNetwork = self.prepared.networks[order.network]
         self.bundle: Bundle = self.network.bundle()
         self.frames: list[Frame] = self.prepared.frames()

@@ -18,7 +18,7 @@ Note = Callable[..., None]
 
 
 @dataclass(frozen=True)
-class Order:
+class StepOrder:
     """The order for a step.
 
     Attributes:
@@ -62,7 +62,7 @@ class Order:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Order:
+    def from_json(cls, text: str) -> StepOrder:
         """Reads the text of :meth:`to_json`."""
         values = json.loads(text)
         return cls(**{**values, "precisions": tuple(values["precisions"])})

@@ -14,22 +14,22 @@ from ...runtime.bundle import Bundle
 from ...runtime.segmenter import Segmenter
 from .nvml import Nvml
 from .opened import WARM_UPS, Subject
-from .order import Note, NotRunError, Order, first_line
+from .order import Note, NotRunError, StepOrder, first_line
 from .prepared import Frame
 from .timing import timed
 
 
-def torch_eager(order: Order, note: Note) -> None:
+def torch_eager(order: StepOrder, note: Note) -> None:
     """Runs eager PyTorch: bytes go to the GPU, all work up to the argmax is there, one byte for each pixel returns."""
     _run_torch(order, note, compiled=False)
 
 
-def torch_compiled(order: Order, note: Note) -> None:
+def torch_compiled(order: StepOrder, note: Note) -> None:
     """Runs the same by ``torch.compile``, with CUDA graphs if they can be made."""
     _run_torch(order, note, compiled=True)
 
 
-def onnxruntime_cuda(order: Order, note: Note) -> None:
+def onnxruntime_cuda(order: StepOrder, note: Note) -> None:
     """Runs ONNX Runtime's CUDA provider on the FP16 graph, by ``Segmenter``."""
     why = _no_onnxruntime()
     if why:
@@ -52,7 +52,7 @@ def _no_onnxruntime() -> str:
         return f"ONNX Runtime is not installed ({first_line(error)})"
 
 
-def _run_torch(order: Order, note: Note, compiled: bool) -> None:
+def _run_torch(order: StepOrder, note: Note, compiled: bool) -> None:
     try:
         import torch
     except ImportError as error:

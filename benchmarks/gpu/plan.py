@@ -10,7 +10,7 @@ TOTAL_SECONDS = 530.0
 
 
 @dataclass(frozen=True)
-class Step:
+class ProofStep:
     """One step.
 
     Attributes:
@@ -31,9 +31,9 @@ class Step:
     about: str = ""
 
 
-DEVICE = Step("device", "find the GPU and TensorRT", "machine", "device", 40)
-DOCTOR = Step("doctor", "`edgeseg doctor`", "machine", "doctor", 30)
-TESTS = Step("tests", "the tests marked `gpu`", "machine", "marked_tests", 90)
+DEVICE = ProofStep("device", "find the GPU and TensorRT", "machine", "device", 40)
+DOCTOR = ProofStep("doctor", "`edgeseg doctor`", "machine", "doctor", 30)
+TESTS = ProofStep("tests", "the tests marked `gpu`", "machine", "marked_tests", 90)
 
 _FIRST = (
     ("fp16", "FP16, one frame a call", "networks", "fp16", 80),
@@ -58,7 +58,7 @@ _LAST = (
 _SOAK = ("soak", "the whole pipeline", "soaking", "soak", 30)
 
 
-def plan(networks: Sequence[str], smallest: str, soak_seconds: float) -> tuple[Step, ...]:
+def plan(networks: Sequence[str], smallest: str, soak_seconds: float) -> tuple[ProofStep, ...]:
     """Returns all steps after the device.
 
     Args:
@@ -73,22 +73,22 @@ def plan(networks: Sequence[str], smallest: str, soak_seconds: float) -> tuple[S
     return (
         DOCTOR,
         *_each(_FIRST, networks),
-        *(Step(*each, network=smallest, about="fault") for each in _FAULTS),
+        *(ProofStep(*each, network=smallest, about="fault") for each in _FAULTS),
         *_each(_MORE, networks),
-        Step(name, title, module, function, soak_seconds + more_s, networks[0], "soak"),
+        ProofStep(name, title, module, function, soak_seconds + more_s, networks[0], "soak"),
         TESTS,
         *_each(_LAST, networks),
     )
 
 
-def named(steps: Sequence[Step]) -> Mapping[str, Step]:
+def named(steps: Sequence[ProofStep]) -> Mapping[str, ProofStep]:
     """Returns the steps by name."""
     return {step.name: step for step in steps}
 
 
-def _each(kinds: Sequence[tuple[str, str, str, str, float]], networks: Sequence[str]) -> list[Step]:
+def _each(kinds: Sequence[tuple[str, str, str, str, float]], networks: Sequence[str]) -> list[ProofStep]:
     return [
-        Step(f"{network} {name}", f"{network}: {title}", module, function, limit_s, network, name)
+        ProofStep(f"{network} {name}", f"{network}: {title}", module, function, limit_s, network, name)
         for name, title, module, function, limit_s in kinds
         for network in networks
     ]

@@ -83,7 +83,7 @@ class PreparedNetwork:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedFolder:
     """A prepared folder.
 
     Attributes:
@@ -101,7 +101,7 @@ class Prepared:
     networks: Mapping[str, PreparedNetwork]
 
     @classmethod
-    def load(cls, folder: Path) -> Prepared:
+    def load(cls, folder: Path) -> PreparedFolder:
         """Opens a folder.
 
         Raises:

@@ -12,9 +12,9 @@ from typing import Any
 from ...core.callbacks import OnMessage
 from ...core.errors import OutputError
 from ..describe import describe_machine, installed_versions
-from .order import FAILED, NOT_RUN, PASSED, Order, write_json
-from .plan import DEVICE, TOTAL_SECONDS, Step, plan
-from .prepared import Prepared
+from .order import FAILED, NOT_RUN, PASSED, StepOrder, write_json
+from .plan import DEVICE, TOTAL_SECONDS, ProofStep, plan
+from .prepared import PreparedFolder
 from .report import markdown, summary_line
 from .supervise import StepOutcome, run_step
 
@@ -31,7 +31,7 @@ _PACKAGES = (
     "onnxruntime-gpu",
 )  # fmt: skip
 
-Runner = Callable[[str, Order, float, Path], StepOutcome]
+Runner = Callable[[str, StepOrder, float, Path], StepOutcome]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ProofOptions:
     torch_device: str = "cuda"
 
 
-class Proof:
+class ProofRun:
     """A run of all steps.
 
     Attributes:
@@ -78,7 +78,7 @@ class Proof:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: PreparedFolder,
         options: ProofOptions,
         cache: Path,
         on_message: OnMessage,
@@ -150,11 +150,11 @@ class Proof:
         self.why_not = "" if outcome.outcome == PASSED else outcome.why
         self._add(DEVICE, outcome)
 
-    def _run(self, step: Step, left_s: float) -> StepOutcome:
+    def _run(self, step: ProofStep, left_s: float) -> StepOutcome:
         device = self.report["device"]
         for_rtx = device.get("for_rtx", False)
         options = self._options
-        order = Order(
+        order = StepOrder(
             module=f"{__package__}.{step.module}",
             function=step.function,
             prepared=str(self._prepared.folder.resolve()),
@@ -175,7 +175,7 @@ class Proof:
         except OSError as error:
             raise OutputError(f"cannot write {logs}: {error.strerror}") from error
 
-    def _add(self, step: Step, outcome: StepOutcome) -> None:
+    def _add(self, step: ProofStep, outcome: StepOutcome) -> None:
         entry = {**asdict(step), **asdict(outcome)}
         entry["seconds"] = round(outcome.seconds, 2)
         self.report["steps"].append(entry)

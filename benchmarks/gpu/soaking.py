@@ -13,13 +13,13 @@ from ..soak import ClockSink, LoopSource, MemoryLog, first_and_last, grows, slop
 from .networks import obtained_engine
 from .nvml import Nvml
 from .opened import Subject
-from .order import Note, Order, check
+from .order import Note, StepOrder, check
 
 _ROOM = 8
 """The factor of the frame rate for which the sink has room, compared with the CPU's soak."""
 
 
-def soak(order: Order, note: Note) -> None:
+def soak(order: StepOrder, note: Note) -> None:
     """Runs the soak: nothing may fail, no result may be invalid, and neither host nor GPU memory may grow."""
     subject, nvml = Subject(order), Nvml()
     obtained_engine(subject, "fp16", subject.options(), lambda line: None)

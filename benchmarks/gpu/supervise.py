@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.printable import printable
-from .order import FAILED, Order
+from .order import FAILED, StepOrder
 
 _AFTER_KILL_SECONDS = 10.0
 """A process that waits for a driver may survive SIGKILL; the next step does not wait for it."""
@@ -40,7 +40,7 @@ class StepOutcome:
     result: dict[str, Any]
 
 
-def run_step(name: str, order: Order, limit_s: float, folder: Path) -> StepOutcome:
+def run_step(name: str, order: StepOrder, limit_s: float, folder: Path) -> StepOutcome:
     """Runs a step in its own process, and ends it and its children if it needs too long.
 
     Args:
@@ -67,7 +67,7 @@ def run_step(name: str, order: Order, limit_s: float, folder: Path) -> StepOutco
 
 
 @contextmanager
-def started(order: Order, folder: Path, file: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(order: StepOrder, folder: Path, file: str) -> Iterator[subprocess.Popen[bytes]]:
     """Starts a step; at the end of the block, it and all its child processes are killed if they still run."""
     written, result = folder / f"{file}.order.json", folder / f"{file}.result.json"
     written.write_text(order.to_json(), encoding="utf-8")

@@ -9,21 +9,21 @@ from ...export.verification.parity import Parity, ParitySummary
 from ...runtime.segmenter import Segmenter
 from .networks import obtained_engine, refuse_int8
 from .opened import Subject
-from .order import Note, NotRunError, Order, check
+from .order import Note, NotRunError, StepOrder, check
 
 
-def verified(order: Order, note: Note) -> None:
+def verified(order: StepOrder, note: Note) -> None:
     """Measures FP16, decoded on the GPU as in deployment."""
     _verify(order, note, "fp16")
 
 
-def verified_int8(order: Order, note: Note) -> None:
+def verified_int8(order: StepOrder, note: Note) -> None:
     """Measures INT8 in the same way, if it is faster here and the bundle has it."""
     refuse_int8(order)
     _verify(order, note, "int8")
 
 
-def _verify(order: Order, note: Note, precision: str) -> None:
+def _verify(order: StepOrder, note: Note, precision: str) -> None:
     try:
         from ...export.verification.reference import reference_masks
     except ModuleNotFoundError as error:

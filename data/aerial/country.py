@@ -7,7 +7,7 @@ import numpy as np
 from .buildings import Building
 from .canvas import MAP_PX, PX_PER_M, box
 from .labels import ROAD
-from .layout import Block, Layout
+from .layout import Block, PlaceLayout
 from .scene import GRAVEL, Scene, roof_colour
 from .terrain import blob, paint_field, paint_meadow, paint_pond
 
@@ -120,7 +120,7 @@ def orchard(scene: Scene, block: Block, rng: np.random.Generator) -> None:
         scene.stroll(rng, block.point(0.5, rng.uniform(0, 1)), 3)
 
 
-def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: Layout) -> None:
+def river_bank(scene: Scene, block: Block, rng: np.random.Generator, layout: PlaceLayout) -> None:
     """Adds trees, bushes and bathers on both sides of the river."""
     reach = layout.river_half_m * PX_PER_M
     for _ in range(6):

@@ -125,7 +125,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PlaceLayout:
     """The layout of a place. ``blocks[j][i]`` is east of vertical street i and south of horizontal street j."""
 
     vertical: tuple[Street, ...]
@@ -151,7 +151,7 @@ def _street(rng: np.random.Generator, vertical: bool, base: float, kind: str) ->
     return Street(curve, kind, float(half), float(pavement))
 
 
-def draw_layout(rng: np.random.Generator) -> Layout:
+def draw_layout(rng: np.random.Generator) -> PlaceLayout:
     """Draws four streets from north to south, three or four from west to east, and a river in one column."""
     counts = (4, int(rng.integers(3, 5)))
     rows: list[list[Street]] = []
@@ -188,6 +188,6 @@ def draw_layout(rng: np.random.Generator) -> Layout:
     middle = (west.base + east.base + blocks[0][column].wrap_x) / 2
     mean = tuple((a + b) / 2 for a, b in zip(west.amplitudes, east.amplitudes, strict=True))
     river = Curve(True, middle, (mean[0] + 20, mean[1] + 12, mean[2] + 14), west.phases)
-    return Layout(
+    return PlaceLayout(
         tuple(vertical_streets), tuple(horizontal_streets), river, column, float(rng.uniform(8.5, 14)), blocks
     )

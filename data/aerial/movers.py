@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .canvas import MAP_PX, PX_PER_M, Points
-from .layout import Floats, Layout, Street
+from .layout import Floats, PlaceLayout, Street
 
 CYCLE_S = 14.0
 """The period of the traffic lights: north-south streets move first, then west-east ones, each with a pause."""
@@ -127,7 +127,7 @@ class Life:
     strollers: Strollers
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, layout: Layout, parked: list[tuple[float, float, float]],
+    def draw(cls, rng: np.random.Generator, layout: PlaceLayout, parked: list[tuple[float, float, float]],
              strolls: list[tuple[float, float, float, float]], crowd: float) -> Life:  # fmt: skip
         """Fills the streets, and adds the cars and people of the zones."""
         lanes, pavements = [], []

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .appearance import Appearance, Bgr, blend
 from .canvas import MAP_PX, PX_PER_M, Canvas, Points, box
 from .labels import FIELD, ROAD, WATER
-from .layout import Curve, Layout, Street
+from .layout import Curve, PlaceLayout, Street
 from .noise import TILE_PX, Gray, Ramp, ramp, spread
 
 _ASPHALT = ramp((74, 72, 70), (98, 96, 94), (116, 114, 112), (132, 131, 130))
@@ -67,7 +67,7 @@ def _mix(first: Gray, weight: float, second: Gray, other: float) -> Gray:
     return np.asarray(cv2.addWeighted(first, weight, second, other, 128 * (1 - weight - other)), np.uint8)
 
 
-def paint_river(canvas: Canvas, layout: Layout, appearance: Appearance) -> None:
+def paint_river(canvas: Canvas, layout: PlaceLayout, appearance: Appearance) -> None:
     """Paints the river: water that deepens from the shore, ripples, foam at the edge and a strip of sand."""
     half = layout.river_half_m
     ribbon = Ribbon.along(layout.river, half + 9)
@@ -95,7 +95,9 @@ def _mean(table: Ramp, factor: float) -> tuple[float, float, float]:
     return float(b), float(g), float(r)
 
 
-def paint_streets(canvas: Canvas, rng: np.random.Generator, layout: Layout, appearance: Appearance) -> None:
+def paint_streets(
+    canvas: Canvas, rng: np.random.Generator, layout: PlaceLayout, appearance: Appearance
+) -> None:
     """Paints shoulders, carriageways, repairs, markings: each for all streets at once, so that junctions fit."""
     dirt = spread(blend(appearance.soil_bgr, (150, 182, 200), 0.4), 0.28)
     strips = [

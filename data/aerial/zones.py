@@ -8,7 +8,7 @@ import numpy as np
 
 from .canvas import MAP_PX, PX_PER_M
 from .country import fields, orchard, park, river_bank, wood
-from .layout import Block, Layout
+from .layout import Block, PlaceLayout
 from .scene import Scene
 from .town import commercial, market, residential
 
@@ -23,7 +23,7 @@ FILLERS: dict[str, Callable[[Scene, Block, np.random.Generator], None]] = {
 }
 
 
-def fill_blocks(scene: Scene, layout: Layout, rng: np.random.Generator) -> None:
+def fill_blocks(scene: Scene, layout: PlaceLayout, rng: np.random.Generator) -> None:
     """Gives every block its use: always one market, one car park, a park and a wood; homes and fields elsewhere."""
     free = [block for row in layout.blocks for i, block in enumerate(row) if i != layout.river_column]
     uses = [

@@ -81,7 +81,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Tree:
+class FileTree:
     """The files of a folder.
 
     Attributes:
@@ -93,7 +93,7 @@ class Tree:
     files: tuple[PurePosixPath, ...]
 
     @classmethod
-    def of(cls, root: Path, most: int = _MOST_FILES) -> Tree:
+    def of(cls, root: Path, most: int = _MOST_FILES) -> FileTree:
         """Lists at most ``most`` files of a folder."""
         found: list[PurePosixPath] = []
         for folder, folders, names in os.walk(root):

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from ..class_lists import NamedClass
 from ..lists import usual_name
-from .base import Asked, Found, Item, Tree
+from .base import Asked, FileTree, Found, Item
 from .coding import by_values
 from .forms import reader_of
 
@@ -27,7 +27,7 @@ TRAIN_IDS = "labeltrainids.png"
 _END = re.compile(r"_gt(Fine|Coarse)_label(Train)?Ids\.png$", re.IGNORECASE)
 
 
-def read(tree: Tree, asked: Asked) -> Found:
+def read(tree: FileTree, asked: Asked) -> Found:
     """Reads all images that have a mask of labelIds, or else of trainIds. Other values are void."""
     classes = [NamedClass(name, (r, g, b)) for _, name, r, g, b in _TRAINED]
     found = Found(classes)

@@ -13,11 +13,11 @@ from ...core.errors import DataError
 from ..class_lists import NamedClass
 from ..lists import usual_name
 from . import shapes
-from .base import Asked, Found, Item, Mask, Tree, field_of, objects, read_json
+from .base import Asked, FileTree, Found, Item, Mask, field_of, objects, read_json
 from .labelme import stated_size
 
 
-def read(tree: Tree, asked: Asked) -> Found:
+def read(tree: FileTree, asked: Asked) -> Found:
     """Reads all files of annotations. Uncovered pixels are background; small objects cover large ones.
 
     Raises:
@@ -72,7 +72,7 @@ def _classes(named: dict[int, str]) -> list[NamedClass]:
 
 
 def _read_file(
-    tree: Tree,
+    tree: FileTree,
     path: PurePosixPath,
     entry: dict[str, Any],
     ids: dict[int, int],
@@ -112,7 +112,7 @@ def _split(path: PurePosixPath) -> str:
 
 
 def _image(
-    tree: Tree, path: PurePosixPath, file: str, by_name: dict[str, list[PurePosixPath]]
+    tree: FileTree, path: PurePosixPath, file: str, by_name: dict[str, list[PurePosixPath]]
 ) -> Path | None:
     name = PureWindowsPath(file).name
     candidates = by_name.get(name, [])

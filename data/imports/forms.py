@@ -10,7 +10,7 @@ from ...core.errors import DataError, UsageError
 from ...core.labels import VOID
 from ..class_lists import NAMES, NamedClass, read_list
 from ..lists import usual_name
-from .base import SUFFIXES, Asked, Found, Item, Mask, Tree
+from .base import SUFFIXES, Asked, FileTree, Found, Item, Mask
 from .coding import by_values, find_coding
 from .pairing import Pair, join, pair_up
 
@@ -22,13 +22,13 @@ _CAMVID = (
 """The classes of SegNet's authors, in order of their values. Their last one is Unlabelled, and they leave it out."""
 
 
-def read_pairs(tree: Tree, asked: Asked) -> Found:
+def read_pairs(tree: FileTree, asked: Asked) -> Found:
     """Reads pairs of folders; the classes come from a list beside them, or from the masks."""
     paired = pair_up(tree.images())
     return _from_pairs(tree, paired.pairs, paired.left_out, asked.classes or _listed(tree))
 
 
-def read_globs(tree: Tree, asked: Asked) -> Found:
+def read_globs(tree: FileTree, asked: Asked) -> Found:
     """Reads the images and masks of two patterns.
 
     Raises:
@@ -54,7 +54,7 @@ def read_globs(tree: Tree, asked: Asked) -> Found:
     return _from_pairs(tree, pairs, left, asked.classes or _listed(tree))
 
 
-def read_ade20k(tree: Tree, asked: Asked) -> Found:
+def read_ade20k(tree: FileTree, asked: Asked) -> Found:
     """Reads ADE20K in the form of its scene-parsing challenge: value 0 is void, and class k has the value k."""
     paired = pair_up(tree.images())
     classes = asked.classes or _ade_classes(tree)
@@ -64,7 +64,7 @@ def read_ade20k(tree: Tree, asked: Asked) -> Found:
     return found
 
 
-def read_camvid(tree: Tree, asked: Asked) -> Found:
+def read_camvid(tree: FileTree, asked: Asked) -> Found:
     """Reads CamVid in the layout of SegNet's authors, and CVAT's export of it, with its own classes and colours."""
     paired = pair_up(tree.images())
     classes = asked.classes or _listed(tree)
@@ -78,7 +78,7 @@ def read_camvid(tree: Tree, asked: Asked) -> Found:
     return found
 
 
-def read_roboflow(tree: Tree, asked: Asked) -> Found:
+def read_roboflow(tree: FileTree, asked: Asked) -> Found:
     """Reads Roboflow's png-mask-semantic: masks beside their images, and a ``_classes.csv`` in each folder.
 
     Raises:
@@ -100,7 +100,7 @@ def read_roboflow(tree: Tree, asked: Asked) -> Found:
     return _items(tree, paired.pairs, paired.left_out, classes, by_values(classes, ids))
 
 
-def _ade_classes(tree: Tree) -> list[NamedClass]:
+def _ade_classes(tree: FileTree) -> list[NamedClass]:
     lists = tree.named("objectInfo150.txt", "objectInfo150.csv")
     if not lists:
         return [NamedClass(f"class_{number}") for number in range(1, 151)]
@@ -119,7 +119,7 @@ def _ade_classes(tree: Tree) -> list[NamedClass]:
     return classes
 
 
-def _listed(tree: Tree) -> list[NamedClass] | None:
+def _listed(tree: FileTree) -> list[NamedClass] | None:
     """Returns the classes of the first list in the folder; lists with colours come first."""
     for name in ("labelmap.txt", *NAMES):
         paths = tree.named(name)
@@ -129,7 +129,7 @@ def _listed(tree: Tree) -> list[NamedClass] | None:
 
 
 def _from_pairs(
-    tree: Tree, pairs: list[Pair], left: dict[str, list[str]], named: list[NamedClass] | None
+    tree: FileTree, pairs: list[Pair], left: dict[str, list[str]], named: list[NamedClass] | None
 ) -> Found:
     if not pairs:
         raise DataError(
@@ -142,7 +142,7 @@ def _from_pairs(
 
 
 def _items(
-    tree: Tree,
+    tree: FileTree,
     pairs: list[Pair],
     left: dict[str, list[str]],
     classes: list[NamedClass],

@@ -13,13 +13,13 @@ import numpy as np
 from ...core.errors import DataError
 from ..class_lists import NamedClass, read_list
 from . import shapes
-from .base import SUFFIXES, Asked, Found, Item, Mask, Tree, field_of, objects, read_json
+from .base import SUFFIXES, Asked, FileTree, Found, Item, Mask, field_of, objects, read_json
 from .forms import split_of
 
 _DRAWN = ("polygon", "rectangle", "circle", "mask")
 
 
-def read(tree: Tree, asked: Asked) -> Found:
+def read(tree: FileTree, asked: Asked) -> Found:
     """Reads all files of a folder. Uncovered pixels are background; later shapes cover earlier ones."""
     entries: list[tuple[PurePosixPath, dict[str, Any]]] = []
     found = Found([])
@@ -49,7 +49,7 @@ def read(tree: Tree, asked: Asked) -> Found:
     return found
 
 
-def _classes(tree: Tree, asked: Asked, entries: list[dict[str, Any]]) -> list[NamedClass]:
+def _classes(tree: FileTree, asked: Asked, entries: list[dict[str, Any]]) -> list[NamedClass]:
     listed = tree.named("labels.txt", "class_names.txt")
     named = asked.classes or (read_list(tree.root / listed[0]) if listed else None)
     if named is None:
@@ -61,7 +61,7 @@ def _classes(tree: Tree, asked: Asked, entries: list[dict[str, Any]]) -> list[Na
     return [*(first or [NamedClass("background")]), *(each for each in named if each not in first)]
 
 
-def _image(tree: Tree, path: PurePosixPath, entry: dict[str, Any]) -> Path | bytes:
+def _image(tree: FileTree, path: PurePosixPath, entry: dict[str, Any]) -> Path | bytes:
     """Returns the image: the file that the JSON names, a file of the same name, or the copy in the JSON."""
     named = entry.get("imagePath")
     candidates = [] if not isinstance(named, str) else [PureWindowsPath(named).name]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import DataError, EdgesegError, UsageError
 from ...core.files import open_regular
-from .base import Asked, Found, Tree
+from .base import Asked, FileTree, Found
 
 _LOOKED_AT = 20_000
 """The number of files that are listed of a folder that is not being imported."""
@@ -30,10 +30,10 @@ class Form:
 
     title: str
     target: str
-    fits: Callable[[Tree], bool]
+    fits: Callable[[FileTree], bool]
 
 
-def _json_with(tree: Tree, *keys: bytes) -> bool:
+def _json_with(tree: FileTree, *keys: bytes) -> bool:
     """Returns True if one of the first few JSON files has these keys near its beginning or its end."""
     for path in tree.ending(".json")[:8]:
         try:
@@ -49,13 +49,13 @@ def _json_with(tree: Tree, *keys: bytes) -> bool:
     return False
 
 
-def _is_pairs(tree: Tree) -> bool:
+def _is_pairs(tree: FileTree) -> bool:
     from .pairing import pair_up
 
     return bool(pair_up(tree.images()).pairs)
 
 
-def _is_voc(tree: Tree) -> bool:
+def _is_voc(tree: FileTree) -> bool:
     from .voc import has_layout
 
     return has_layout(tree)
@@ -86,7 +86,7 @@ FORMS: dict[str, Form] = {
 """The forms by name; the first that fits is used."""
 
 
-def _coco(tree: Tree) -> bool:
+def _coco(tree: FileTree) -> bool:
     if any(
         "coco" in path.name.lower() or path.name.startswith("instances_") for path in tree.ending(".json")
     ):
@@ -94,13 +94,13 @@ def _coco(tree: Tree) -> bool:
     return _json_with(tree, b"images", b"annotations") or _json_with(tree, b"categories", b"images")
 
 
-def _is_ade(tree: Tree) -> bool:
+def _is_ade(tree: FileTree) -> bool:
     if tree.named("objectInfo150.txt", "objectInfo150.csv"):
         return True
     return tree.has_folder("annotations") and any(path.name.startswith("ADE_") for path in tree.images())
 
 
-def detect(tree: Tree) -> str:
+def detect(tree: FileTree) -> str:
     """Returns the name of the form in a folder; empty if none is recognised."""
     return next((name for name, form in FORMS.items() if form.fits(tree)), "")
 
@@ -108,7 +108,7 @@ def detect(tree: Tree) -> str:
 def looks_like(root: Path) -> str:
     """Returns the form of a folder and the line that imports it, for the end of an error; else empty."""
     try:
-        tree = Tree.of(root, _LOOKED_AT)
+        tree = FileTree.of(root, _LOOKED_AT)
         name = detect(tree)
     except (EdgesegError, OSError):
         return ""
@@ -117,7 +117,7 @@ def looks_like(root: Path) -> str:
     return f"; this looks like {FORMS[name].title}: `edgeseg data import {root} --out DIR`"
 
 
-def read(tree: Tree, name: str | None, asked: Asked) -> tuple[Form, Found]:
+def read(tree: FileTree, name: str | None, asked: Asked) -> tuple[Form, Found]:
     """Reads a data set.
 
     Args:

@@ -12,13 +12,13 @@ from ...core.errors import DataError
 from ..class_lists import NamedClass
 from ..lists import usual_name
 from . import shapes
-from .base import Asked, Found, Item, Mask, Tree, field_of, objects, read_json
+from .base import Asked, FileTree, Found, Item, Mask, field_of, objects, read_json
 from .labelme import stated_size
 
 _DRAWN = ("polygon", "rectangle", "bitmap")
 
 
-def read(tree: Tree, asked: Asked) -> Found:
+def read(tree: FileTree, asked: Asked) -> Found:
     """Reads a project. Uncovered pixels are background; later objects cover earlier ones.
 
     Raises:
@@ -64,7 +64,7 @@ def read(tree: Tree, asked: Asked) -> Found:
 
 
 def _add(
-    tree: Tree, path: PurePosixPath, annotation: PurePosixPath, ids: dict[str, int], found: Found
+    tree: FileTree, path: PurePosixPath, annotation: PurePosixPath, ids: dict[str, int], found: Found
 ) -> None:
     entry = read_json(tree.root / annotation)
     if not isinstance(entry, dict):

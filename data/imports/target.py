@@ -18,7 +18,7 @@ _MOST_NAME = 100
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetClasses:
     """The classes to write, and the conversion of masks to them.
 
     Attributes:
@@ -53,7 +53,7 @@ def parse_merge(texts: Sequence[str]) -> dict[str, str]:
     return merged
 
 
-def make_target(classes: Sequence[NamedClass], merge: Sequence[str], ignore: Sequence[str]) -> Target:
+def make_target(classes: Sequence[NamedClass], merge: Sequence[str], ignore: Sequence[str]) -> TargetClasses:
     """Decides the classes to write.
 
     Args:
@@ -91,7 +91,7 @@ def make_target(classes: Sequence[NamedClass], merge: Sequence[str], ignore: Seq
         table[position] = list(chosen).index(into)
     if not chosen:
         raise DataError("no class is left: all are void; leave an --ignore out")
-    return Target(LabelMap.from_pairs(_coloured(chosen)), table, notes)
+    return TargetClasses(LabelMap.from_pairs(_coloured(chosen)), table, notes)
 
 
 def _clean(name: str) -> str:

@@ -12,7 +12,7 @@ from ..class_lists import NamedClass, find_list, read_labels, read_list
 from ..colours import UnknownColoursError, is_two_valued, nearest
 from ..lists import read_split, split_names, usual_name
 from ..masks import open_mask, read_mask
-from .base import SUFFIXES, Asked, Found, Item, Mask, Tree
+from .base import SUFFIXES, Asked, FileTree, Found, Item, Mask
 from .coding import Coding, find_coding
 from .forms import reader_of
 
@@ -20,7 +20,7 @@ MASK_FOLDERS = ("SegmentationClass", "SegmentationClassPNG")
 """Older releases of labelme write the second."""
 
 
-def read(tree: Tree, asked: Asked) -> Found:
+def read(tree: FileTree, asked: Asked) -> Found:
     """Reads the data set in a folder or below it.
 
     Raises:
@@ -52,7 +52,7 @@ def read(tree: Tree, asked: Asked) -> Found:
     return found
 
 
-def _root(tree: Tree) -> PurePosixPath:
+def _root(tree: FileTree) -> PurePosixPath:
     roots = {
         PurePosixPath(*path.parts[: path.parts.index("JPEGImages")])
         for path in tree.files
@@ -63,7 +63,7 @@ def _root(tree: Tree) -> PurePosixPath:
     return roots.pop()
 
 
-def _by_id(tree: Tree, folder: PurePosixPath) -> dict[str, PurePosixPath]:
+def _by_id(tree: FileTree, folder: PurePosixPath) -> dict[str, PurePosixPath]:
     return {
         path.relative_to(folder).with_suffix("").as_posix(): path
         for path in tree.files
@@ -109,6 +109,6 @@ def _read(path: Path, labels: LabelMap, coding: Coding) -> Mask:
         return ids
 
 
-def has_layout(tree: Tree) -> bool:
+def has_layout(tree: FileTree) -> bool:
     """Returns True if the folders of VOC layout are there."""
     return tree.has_folder("JPEGImages") and tree.has_folder(*MASK_FOLDERS)

@@ -20,7 +20,7 @@ from ..colours import Rgb, UnknownColoursError, lines_for
 from ..groups import GroupOf, choose_val
 from ..lists import IMAGE_SUFFIXES
 from .base import Found, Item, Mask
-from .target import Target
+from .target import TargetClasses
 
 _MOST_ID = 150
 """In bytes. Lists and file systems allow more, but the name of a split may come before it."""
@@ -72,7 +72,11 @@ class Imported:
 
 
 def write_items(
-    building: Path, found: Found, target: Target, splitting: Splitting, progress: Callable[[int, int], None]
+    building: Path,
+    found: Found,
+    target: TargetClasses,
+    splitting: Splitting,
+    progress: Callable[[int, int], None],
 ) -> Imported:
     """Writes all images, masks, lists and the label map.
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ...core.errors import UsageError
 from ...core.labels import LabelMap
-from ...data.images import AerialImages, Images, VocImages, spread
+from ...data.images import AerialImages, LabelledImages, VocImages, spread
 
 DEFAULT_SOURCE = "aerial:7"
 
@@ -66,7 +66,7 @@ class ImageFrames(LabelledFrames):
         limit: the largest number; all if None.
     """
 
-    def __init__(self, images: Images, limit: int | None = None) -> None:
+    def __init__(self, images: LabelledImages, limit: int | None = None) -> None:
         self._images = images
         self.labels, self.name = images.labels, images.name
         self._indices = spread(len(images), limit)

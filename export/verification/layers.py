@@ -29,7 +29,7 @@ import onnx
 
 from ...core.errors import VerificationError
 from .routes import MatchedGraphs, Route, half_spacing
-from .stepwise import Array, Operator, initializers, last_readers
+from .stepwise import Array, RunnableNode, initializers, last_readers
 
 TOLERANCE = 3.0
 """LR-ASPP in float16 and in Q/DQ stays below 1.3: rounding errors are nearly independent, and few form a bias."""
@@ -255,7 +255,7 @@ class _Comparison:
             route.with_noise(value, random) if route is not None and name in self.constants else value
             for name, value, route in zip(node.input, same, routes, strict=True)
         ]
-        operator = Operator(node, self.graph.reference, [None if v is None else v.dtype for v in plain])
+        operator = RunnableNode(node, self.graph.reference, [None if v is None else v.dtype for v in plain])
         output = operator(plain)[0]
         wanted = operator(same)[0]
         noise = (
@@ -263,7 +263,7 @@ class _Comparison:
             if any(a is not b for a, b in zip(noisy, same, strict=True))
             else 0.0
         )
-        turned = Operator(twin, self.graph.variant, [None if v is None else v.dtype for v in read])
+        turned = RunnableNode(twin, self.graph.variant, [None if v is None else v.dtype for v in read])
         own = turned(read)[0]
         free = turned([_through(route, running, running) for route in routes])[0]
         difference = _difference(own, wanted)  # [N, C, H, W] for an operator with a bias

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceMasks:
     """PyTorch's results for one frame.
 
     Attributes:
@@ -145,7 +145,12 @@ class Parity:
         self._truth_boundary = {side: BoundaryIou(count) for side in ("reference", "variant")}
 
     def update(
-        self, frame_id: str, reference: Reference, classes: Classes, logits: Floats, truth: Classes | None
+        self,
+        frame_id: str,
+        reference: ReferenceMasks,
+        classes: Classes,
+        logits: Floats,
+        truth: Classes | None,
     ) -> Classes:
         """Adds one frame.
 

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 
 from ...models.base import upsample_to
-from .parity import Reference
+from .parity import ReferenceMasks
 
 
-def reference_masks(logits_nchw: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> Reference:
+def reference_masks(logits_nchw: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> ReferenceMasks:
     """Decodes by the definition: upsample every class to the frame's size, then choose the best.
 
     Args:
@@ -22,4 +22,4 @@ def reference_masks(logits_nchw: npt.NDArray[np.float32], size_hw: tuple[int, in
         best = logits.topk(min(2, logits.shape[0]), dim=0).values
         margin = best[0] - best[1] if len(best) == 2 else torch.full(size_hw, torch.inf)
         classes = logits.argmax(0).to(torch.uint8)
-    return Reference(logits_nchw[0], classes.numpy(), margin.numpy())
+    return ReferenceMasks(logits_nchw[0], classes.numpy(), margin.numpy())

@@ -20,7 +20,7 @@ from ...core.libraries import load_onnxruntime
 Array = npt.NDArray[Any]
 
 
-class Operator:
+class RunnableNode:
     """One node of a graph, ready to run on arrays of fixed types.
 
     Args:
@@ -65,7 +65,7 @@ class Operator:
 
 def run_node(node: onnx.NodeProto, model: onnx.ModelProto, inputs: Sequence[Array | None]) -> list[Array]:
     """Runs one node of a graph once."""
-    return Operator(node, model, [None if value is None else value.dtype for value in inputs])(inputs)
+    return RunnableNode(node, model, [None if value is None else value.dtype for value in inputs])(inputs)
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, Array]:

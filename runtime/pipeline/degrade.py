@@ -17,7 +17,7 @@ _MISSES_TO_DEGRADE = 10
 _MOST_CALM_SECONDS = 300.0
 
 
-class Step(NamedTuple):
+class DegradeStep(NamedTuple):
     """One step down.
 
     Attributes:
@@ -31,7 +31,9 @@ class Step(NamedTuple):
     text: str
 
 
-def steps_down(asked: Segmenter, degrade: Sequence[Segmenter | float]) -> tuple[list[Step], list[Segmenter]]:
+def steps_down(
+    asked: Segmenter, degrade: Sequence[Segmenter | float]
+) -> tuple[list[DegradeStep], list[Segmenter]]:
     """Makes the steps downwards, starting with what was asked for. Each step includes the ones before it.
 
     Args:
@@ -44,7 +46,7 @@ def steps_down(asked: Segmenter, degrade: Sequence[Segmenter | float]) -> tuple[
     Raises:
         UsageError: a share is not between 0 and 1, or a segmenter has another size or other labels.
     """
-    steps = [Step(0, 1.0, f"{asked.variant.name}, every frame")]
+    steps = [DegradeStep(0, 1.0, f"{asked.variant.name}, every frame")]
     smaller: list[Segmenter] = []
     for each in degrade:
         level, rate, _ = steps[-1]
@@ -62,7 +64,7 @@ def steps_down(asked: Segmenter, degrade: Sequence[Segmenter | float]) -> tuple[
             raise UsageError(f"cannot take {each} of the frames; expected a share between 0 and 1")
         name = (smaller[level - 1] if level else asked).variant.name
         steps.append(
-            Step(level, rate, f"{name}, {'every frame' if rate == 1 else f'{rate:.0%} of the frames'}")
+            DegradeStep(level, rate, f"{name}, {'every frame' if rate == 1 else f'{rate:.0%} of the frames'}")
         )
     return steps, smaller
 
@@ -79,7 +81,9 @@ class Degrader:
             early.
     """
 
-    def __init__(self, steps: Sequence[Step], deadline_ms: float | None, calm_seconds: float = 10.0) -> None:
+    def __init__(
+        self, steps: Sequence[DegradeStep], deadline_ms: float | None, calm_seconds: float = 10.0
+    ) -> None:
         self._steps, self._deadline_ms = steps, deadline_ms
         self._missed: deque[bool] = deque(maxlen=_WINDOW)
         self._calm_seconds = calm_seconds
@@ -96,7 +100,7 @@ class Degrader:
         return {step.text: count for step, count in zip(self._steps, self._results, strict=True)}
 
     @property
-    def step(self) -> Step:
+    def step(self) -> DegradeStep:
         """The step that runs now."""
         return self._steps[self._number]
 

@@ -13,7 +13,7 @@ from ...core.memory import give_back
 from ..health.limits import Limits
 from ..reasons import NOT_FINITE
 from ..segmenter import Segmenter
-from ..steps import Inference, Prepared
+from ..steps import Inference, PreparedFrame
 from .restarts import RestartBudget
 
 RAISED, OUT_OF_MEMORY, HUNG = "raised", "out-of-memory", "hung"
@@ -67,7 +67,7 @@ class Network:
         with self._lock:
             return dict(self._errors)
 
-    def infer(self, segmenter: Segmenter, prepared: Sequence[Prepared]) -> list[Inference] | None:
+    def infer(self, segmenter: Segmenter, prepared: Sequence[PreparedFrame]) -> list[Inference] | None:
         """Infers frames. Returns None if that failed and the run survives it.
 
         Args:

@@ -14,7 +14,7 @@ from ..reasons import BACKEND_FAILED, NOT_FINITE, STALE
 from ..result import Segmentation
 from ..segmenter import Segmenter
 from ..sinks.base import Output
-from ..steps import Inference, Prepared
+from ..steps import Inference, PreparedFrame
 from .degrade import Degrader
 from .heartbeat import beat_of_hole
 from .mailbox import Mailbox
@@ -41,7 +41,7 @@ class Work:
     item: Captured
     segmenter: Segmenter
     fault: str = ""
-    prepared: Prepared | None = None
+    prepared: PreparedFrame | None = None
     inference: Inference | None = None
 
 

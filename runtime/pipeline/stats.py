@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ...core.labels import LabelMap
 from ..result import Segmentation
-from ..status import Histogram
+from ..status import DurationHistogram
 
 WINDOW = 10_000
 """The number of latest frames for percentiles, so that a run of days needs no more memory than one of minutes."""
@@ -118,7 +118,7 @@ class RunStats:
             shares = self._newest_shares
         return {} if shares is None else dict(zip(self._labels.names, shares.tolist(), strict=True))
 
-    def histograms(self) -> Mapping[str, Histogram]:
+    def histograms(self) -> Mapping[str, DurationHistogram]:
         """The durations of each stage, and ``latency``, from capture to class map."""
         with self._lock:
             stages = dict(self._durations)
@@ -162,9 +162,9 @@ class _Durations:
             self._counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
             self._total += seconds
 
-    def histogram(self) -> Histogram:
+    def histogram(self) -> DurationHistogram:
         with self._lock:
-            return Histogram(BOUNDS_SECONDS, tuple(self._counts), self._total)
+            return DurationHistogram(BOUNDS_SECONDS, tuple(self._counts), self._total)
 
 
 def _rate(frames: int, first_at: float, last_at: float) -> float:

@@ -31,7 +31,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NEARLY_A_URL = re.compile(r"[Uu][Dd][Pp]:/?(?!/)(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
 
 
-class Target(ABC):
+class EventTarget(ABC):
     """A target that accepts lines.
 
     Attributes:
@@ -75,7 +75,7 @@ def check_target(text: str) -> None:
         raise UsageError("--events is empty: expected -, a file, or udp://HOST:PORT")
 
 
-def open_target(text: str) -> Target:
+def open_target(text: str) -> EventTarget:
     """Opens the target that ``--events`` names: ``-``, a file's name, or ``udp://HOST:PORT``.
 
     Raises:
@@ -99,7 +99,7 @@ def open_target(text: str) -> Target:
     return AppendedFile(Path(text))
 
 
-class Pipe(Target):
+class Pipe(EventTarget):
     """Standard output, or a named pipe. Its reader may have stopped reading.
 
     Args:
@@ -138,7 +138,7 @@ class Pipe(Target):
         os.close(self._number)
 
 
-class AppendedFile(Target):
+class AppendedFile(EventTarget):
     """A file that lines are appended to, so that neither a restart nor several sources truncate it.
 
     Each line is written at once. If another program has moved the file away, as log rotation does, a new file is
@@ -188,7 +188,7 @@ class AppendedFile(Target):
         return number
 
 
-class Datagrams(Target):
+class Datagrams(EventTarget):
     """UDP, one event a datagram. It never waits: a datagram that the network does not accept is lost and counted.
 
     Attributes:

@@ -31,7 +31,7 @@ from .shm_layout import (
     SLOT,
     SLOTS,
     VERSION,
-    Layout,
+    SharedMemoryLayout,
     encode_names,
 )
 
@@ -162,7 +162,7 @@ class SharedMemorySink(Sink):
             pass
 
     def _make(self, size_hw: tuple[int, int]) -> _Memory:
-        layout = Layout(size_hw, encode_names(self._labels.names), self._with_frames)
+        layout = SharedMemoryLayout(size_hw, encode_names(self._labels.names), self._with_frames)
         fresh = self._path.with_name(f".{self._path.name}.partial-{os.getpid()}")
         try:
             fresh.unlink(missing_ok=True)
@@ -211,7 +211,7 @@ _IN_A_CHILD = Owned("shared memory", OutputError, refuses=("announce",), ignores
 class _Slot:
     """Views of one slot."""
 
-    def __init__(self, memory: mmap.mmap, start: int, layout: Layout) -> None:
+    def __init__(self, memory: mmap.mmap, start: int, layout: SharedMemoryLayout) -> None:
         self.head: npt.NDArray[Any] = np.frombuffer(memory, SLOT, 1, start)
         self.classes = np.frombuffer(memory, np.uint8, layout.map_bytes, start + SLOT.itemsize)
         frame_bytes = 3 * layout.map_bytes if layout.with_frames else 0
@@ -225,7 +225,7 @@ class _Memory:
         OSError: memory is short.
     """
 
-    def __init__(self, path: Path, layout: Layout, class_count: int) -> None:
+    def __init__(self, path: Path, layout: SharedMemoryLayout, class_count: int) -> None:
         self.layout = layout
         self.number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -54,7 +54,7 @@ _PAGE = 4096
 
 
 @dataclass(frozen=True)
-class Layout:
+class SharedMemoryLayout:
     """The offsets and sizes of all parts, for frames up to a size.
 
     Attributes:

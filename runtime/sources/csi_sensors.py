@@ -9,7 +9,7 @@ _MODULES = "proc/device-tree/tegra-camera-platform/modules"
 
 
 @dataclass(frozen=True)
-class Sensor:
+class CsiSensor:
     """A CSI sensor.
 
     Attributes:
@@ -23,7 +23,7 @@ class Sensor:
     name: str
 
 
-def list_sensors(root: Path = Path("/")) -> list[Sensor]:
+def list_sensors(root: Path = Path("/")) -> list[CsiSensor]:
     """Returns the sensors in the device tree, in the order of Argus's numbers.
 
     A sensor in the tree may be unplugged: the tree is chosen with ``jetson-io``.
@@ -37,7 +37,7 @@ def list_sensors(root: Path = Path("/")) -> list[Sensor]:
     modules.sort(key=lambda path: int(path.name.removeprefix("module")))
     there = [path for path in modules if _text(path / "status") in ("", "okay", "ok")]
     return [
-        Sensor(number, _text(path / "badge"), _text(path / "drivernode0" / "devname"))
+        CsiSensor(number, _text(path / "badge"), _text(path / "drivernode0" / "devname"))
         for number, path in enumerate(there)
     ]
 

@@ -17,7 +17,7 @@ from .messages import Messages, make_logger
 from .module import TensorRT, compute_capabilities, network_flags, set_compute_capabilities
 from .network import add_decoding, add_profile, parse_onnx, set_batch
 from .options import BuildOptions
-from .progress import Progress, ProgressTracker, make_monitor, signals_stop
+from .progress import BuildProgress, ProgressTracker, make_monitor, signals_stop
 from .timing_cache import read_timing_cache, write_timing_cache
 
 _CONVOLUTION = re.compile(r"\bConv(?:Transpose)?_\d+\b")
@@ -48,7 +48,7 @@ def build_engine(
     tensorrt: TensorRT,
     request: BuildRequest,
     *,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[BuildProgress], None] = lambda progress: None,
     on_warning: OnMessage = lambda line: None,
 ) -> bytes:
     """Builds an engine; :mod:`.network` has its tensors.
@@ -92,7 +92,7 @@ def build_engine(
         node = messages.node_without_kernel()
         reason = _no_kernel(node, model) if node else messages.cause("it gives no reason")
         raise BackendError(f"{tensorrt.title} cannot build {request.onnx_path}: {reason}")
-    on_progress(Progress(1.0, "built", 1, 1))
+    on_progress(BuildProgress(1.0, "built", 1, 1))
     return engine
 
 

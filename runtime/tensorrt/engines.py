@@ -16,7 +16,7 @@ from .cache import EngineCache
 from .identity import EngineIdentity, describe
 from .module import TensorRT
 from .options import BuildOptions
-from .progress import Progress
+from .progress import BuildProgress
 
 if TYPE_CHECKING:
     from .cuda.base import Gpu
@@ -69,7 +69,7 @@ def get_engine(
     request: EngineRequest,
     *,
     on_message: OnMessage = lambda line: None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[BuildProgress], None] = lambda progress: None,
     on_warning: OnMessage = lambda line: None,
 ) -> LoadableEngine:
     """Reads a variant's engine from the cache and checks every byte, or builds and stores it.

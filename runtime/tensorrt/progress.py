@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Progress:
+class BuildProgress:
     """A build's progress.
 
     Attributes:
@@ -42,7 +42,7 @@ class ProgressTracker:
     An exception of ``on_progress`` must not pass through TensorRT: it is kept in ``error`` and stops the build.
     """
 
-    def __init__(self, on_progress: Callable[[Progress], None], stopping: threading.Event) -> None:
+    def __init__(self, on_progress: Callable[[BuildProgress], None], stopping: threading.Event) -> None:
         self.error: Exception | None = None
         self._on_progress = on_progress
         self._stopping = stopping
@@ -68,7 +68,7 @@ class ProgressTracker:
                 phase.done = max(phase.done, index + 1)
                 self._fraction = max(self._fraction, self._done(None))
                 try:
-                    self._on_progress(Progress(self._fraction, name, phase.done, phase.steps))
+                    self._on_progress(BuildProgress(self._fraction, name, phase.done, phase.steps))
                 except Exception as error:
                     self.error = error
             return self.error is None and not self._stopping.is_set()

@@ -83,7 +83,7 @@ class TestSoak:
         assert last.fps == pytest.approx(1 / 3)
 
     def test_the_verdict_names_what_went_wrong(self) -> None:
-        quick, slow = soak.Part(50, 10, 12, 3000), soak.Part(40, 12, 20, 2400)
+        quick, slow = soak.Stretch(50, 10, 12, 3000), soak.Stretch(40, 12, 20, 2400)
         text = " ".join(soak.verdict((quick, slow), 300.0, 600.0, 60, 3))
         assert "The last 60 s are slower than the first" in text
         assert "Memory grows: +50.00 MB over the 10.0 minutes" in text

@@ -16,7 +16,7 @@ from edgeseg.calibration.images import CalibrationSet, survey
 from edgeseg.calibration.ranges import measure
 from edgeseg.calibration.session import open_session
 from edgeseg.core.labels import LabelMap
-from edgeseg.data.images import Images
+from edgeseg.data.images import LabelledImages
 from edgeseg.data.voc import Sample
 from onnx import TensorProto, helper, numpy_helper
 
@@ -137,7 +137,7 @@ def fitted_weights() -> Weights:
     return weights
 
 
-class MemoryImages(Images):
+class MemoryImages(LabelledImages):
     """Samples that are there."""
 
     name = "images by hand"

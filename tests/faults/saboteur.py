@@ -73,11 +73,13 @@ def _sabotage_network(switches: Switches) -> None:
     from edgeseg.core.errors import BackendError
     from edgeseg.runtime.bundle import Bundle
     from edgeseg.runtime.segmenter import Segmenter
-    from edgeseg.runtime.steps import Inference, Prepared
+    from edgeseg.runtime.steps import Inference, PreparedFrame
 
     infer_batch, load = Segmenter.infer_batch, Bundle.load
 
-    def sabotaged(self: Segmenter, prepared: Sequence[Prepared], logits: bool = False) -> list[Inference]:
+    def sabotaged(
+        self: Segmenter, prepared: Sequence[PreparedFrame], logits: bool = False
+    ) -> list[Inference]:
         switches.hang(INFER_HANGS)
         if switches.value(INFER_RAISES):
             raise BackendError("the device is gone")

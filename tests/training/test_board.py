@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError
 from edgeseg.data.voc import Sample
-from edgeseg.training.board import Board, scalars
+from edgeseg.training.board import TensorBoardLog, scalars
 from edgeseg.training.sheet import error_map
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -43,11 +43,11 @@ def test_every_figure_has_a_curve_and_an_absent_class_none() -> None:
 
 
 def test_a_resumed_run_replaces_what_came_after_its_state(tmp_path: Path) -> None:
-    first = Board(tmp_path, 0)
+    first = TensorBoardLog(tmp_path, 0)
     for epoch in (1, 2, 3):
         first.add({**ENTRY, "epoch": epoch, "val": VAL}, np.zeros((4, 6, 3), np.uint8))
     first.close()
-    resumed = Board(tmp_path, 1)
+    resumed = TensorBoardLog(tmp_path, 1)
     resumed.add({**ENTRY, "epoch": 2, "loss": 0.25}, None)
     resumed.close()
     board = read(tmp_path)
@@ -59,7 +59,7 @@ def test_a_resumed_run_replaces_what_came_after_its_state(tmp_path: Path) -> Non
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=f"cannot write {tmp_path}/file"):
-        Board(tmp_path / "file", 0)
+        TensorBoardLog(tmp_path / "file", 0)
 
 
 def test_a_run_writes_both(data: Path, tmp_path: Path, train: Train) -> None:

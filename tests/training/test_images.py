@@ -21,7 +21,7 @@ from edgeseg.data.voc import VocDataset
 from edgeseg.training.batches import EpochBatches, EpochOf, training_batches
 from edgeseg.training.draw import Draw
 from edgeseg.training.images import Keeping, TrainingImages, memory_share, plan
-from edgeseg.training.job import Job, Progress
+from edgeseg.training.job import Job, TrainingProgress
 from edgeseg.training.recipe import Recipe
 from edgeseg.training.trainer import Trainer
 
@@ -152,7 +152,7 @@ class TestAFullDisk:
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(DecodedCache, "write", lambda *_: False)
-        told: list[Progress] = []
+        told: list[TrainingProgress] = []
         recipe = Recipe(epochs=3, batch_size=2, augmentation=Augmentation(crop_hw=(16, 16)))
         train = VocDataset(data, "train")
         job = Job(

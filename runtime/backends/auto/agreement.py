@@ -17,7 +17,7 @@ _Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Reference:
+class ExpectedMasks:
     """The expected results of one frame.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reference:
     margin: _Floats
 
     @classmethod
-    def of(cls, frame_nhwc: _Classes, logits: _Floats, classes: _Classes) -> Reference:
+    def of(cls, frame_nhwc: _Classes, logits: _Floats, classes: _Classes) -> ExpectedMasks:
         """Makes a reference from copies of its results."""
         height, width = classes.shape
         kept = logits.copy()
@@ -61,7 +61,7 @@ class Agreement:
         self._finite = True
         self._confusion = np.zeros((num_classes, num_classes), np.int64)
 
-    def update(self, reference: Reference, logits: _Floats, classes: _Classes) -> None:
+    def update(self, reference: ExpectedMasks, logits: _Floats, classes: _Classes) -> None:
         """Adds a frame: its logits, float32 [C, h, w], and class map, uint8 [H, W].
 
         Raises:

@@ -24,7 +24,7 @@ from ...decode import Decoder
 from .. import backend_class
 from ..base import Backend
 from ..onnxruntime import OnnxRuntimeBackend
-from .agreement import Agreement, Reference
+from .agreement import Agreement, ExpectedMasks
 
 _FRAMES, _APART = 6, 15
 _FEWEST_FRAMES = 2
@@ -69,7 +69,7 @@ def measure(
 ) -> tuple[Candidate, str] | None:
     """Returns the fastest right candidate and all times; None if there is none. At most two are open at once."""
     frames = _frames(bundle.input_size_hw)
-    references: dict[str, list[Reference]] = {}
+    references: dict[str, list[ExpectedMasks]] = {}
     tried: list[_Trial] = []
     best: _Trial | None = None
     with ExitStack() as stack:
@@ -116,20 +116,20 @@ def _frames(size_hw: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
 
 def _references(
     variant: Variant, bundle: Bundle, threads: int | None, frames: Sequence[npt.NDArray[np.uint8]]
-) -> list[Reference]:
+) -> list[ExpectedMasks]:
     """Returns ONNX Runtime's results for the frames, on a CPU; for fewer frames if it is slow."""
     found = []
     start = time.monotonic()
     with OnnxRuntimeBackend(variant, bundle.input_size_hw, "cpu", threads) as backend:
         for frame_nhwc in frames:
             logits, classes = _segment(backend, frame_nhwc)
-            found.append(Reference.of(frame_nhwc, logits, classes))
+            found.append(ExpectedMasks.of(frame_nhwc, logits, classes))
             if len(found) >= _FEWEST_FRAMES and time.monotonic() - start > _REFERENCE_SECONDS:
                 break
     return found
 
 
-def _check(backend: Backend, references: Sequence[Reference], bundle: Bundle) -> None:
+def _check(backend: Backend, references: Sequence[ExpectedMasks], bundle: Bundle) -> None:
     """Raises ``BackendError`` if a backend's masks or logits exceed their limits."""
     agreement = Agreement(backend.precision, len(bundle.labels))
     for reference in references:

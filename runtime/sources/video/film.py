@@ -26,7 +26,7 @@ class FilmError(Exception):
         self.codec = codec
 
 
-class Image(NamedTuple):
+class FilmFrame(NamedTuple):
     """A frame.
 
     Attributes:
@@ -52,7 +52,7 @@ class Film(ABC):
     claimed: float = 0.0
 
     @abstractmethod
-    def read(self) -> Image | None:
+    def read(self) -> FilmFrame | None:
         """The next frame; None at the end."""
 
     @abstractmethod
@@ -89,7 +89,7 @@ class OpenCvFilm(Film):
         self.fps = fps if 0 < fps < 1000 else None
         self.claimed = max(0.0, self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
 
-    def read(self) -> Image | None:
+    def read(self) -> FilmFrame | None:
         """The next frame; None at the end."""
         image, self._first = self._first, None
         return image if image is not None else self._grab()
@@ -98,13 +98,13 @@ class OpenCvFilm(Film):
         """Closes the file."""
         self._capture.release()
 
-    def _grab(self) -> Image | None:
+    def _grab(self) -> FilmFrame | None:
         # OpenCV writes into the array if it has the frame's shape, else makes a new one.
         good, frame = self._capture.read(self._frames.take(self._shape, np.uint8))
         if not good:
             return None
         self._shape = (frame.shape[0], frame.shape[1], 3)
-        return Image(np.asarray(frame, np.uint8), self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        return FilmFrame(np.asarray(frame, np.uint8), self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
 
 
 _NAMES = {"av01": "AV1", "hevc": "HEVC", "hev1": "HEVC", "hvc1": "HEVC", "h264": "H.264", "avc1": "H.264"}

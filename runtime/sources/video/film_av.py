@@ -12,7 +12,7 @@ import numpy as np
 
 from ....core.images.bounds import most_pixels
 from ....core.native_name import native_name
-from .film import Film, FilmError, Image
+from .film import Film, FilmError, FilmFrame
 
 _QUARTER = 90
 
@@ -56,7 +56,7 @@ class AvFilm(Film):
             self.close()
             raise FilmError(codec.codec.canonical_name.upper() if codec is not None else "")
 
-    def read(self) -> Image | None:
+    def read(self) -> FilmFrame | None:
         """The next frame; None at the end."""
         image, self._first = self._first, None
         return image if image is not None else next(self._images, None)
@@ -65,7 +65,7 @@ class AvFilm(Film):
         """Closes the file."""
         self._container.close()
 
-    def _decoded(self) -> Iterator[Image]:
+    def _decoded(self) -> Iterator[FilmFrame]:
         time_s = 0.0
         step_s = 1 / self.fps if self.fps else 0.0
         for packet in self._packets():
@@ -84,7 +84,7 @@ class AvFilm(Film):
                 frame_bgr = frame.to_ndarray(format="bgr24")
                 turns = round(getattr(frame, "rotation", 0) / _QUARTER) % 4
                 upright = np.ascontiguousarray(np.rot90(frame_bgr, turns)) if turns else frame_bgr
-                yield Image(np.asarray(upright, np.uint8), stamp_s - self._begin_s, damaged)
+                yield FilmFrame(np.asarray(upright, np.uint8), stamp_s - self._begin_s, damaged)
 
     def _packets(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)

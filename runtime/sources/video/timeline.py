@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
-from .film import Image
+from .film import FilmFrame
 
 _AHEAD = 4
 """The number of frames that are examined after an unusual step. They are kept in memory meanwhile."""
@@ -35,7 +35,7 @@ class Placed(NamedTuple):
         missing: the number of frames that should be between it and the one before.
     """
 
-    image: Image
+    image: FilmFrame
     number: int
     time_s: float
     missing: int = 0
@@ -59,11 +59,13 @@ class Timeline:
         end_s: the end of the last frame's time, in seconds from the first frame.
     """
 
-    def __init__(self, read: Callable[[], Image | None], fps: float | None, constant: bool = False) -> None:
+    def __init__(
+        self, read: Callable[[], FilmFrame | None], fps: float | None, constant: bool = False
+    ) -> None:
         self._read, self._constant = read, constant
         self._claimed_s = 1 / fps if fps else 0.0
         self._step_s = self._claimed_s or _FALLBACK_STEP_S
-        self._ahead: deque[Image] = deque()
+        self._ahead: deque[FilmFrame] = deque()
         self._even = True
         self._zero_s = self._last_s = 0.0
         self._number = -1
@@ -88,7 +90,7 @@ class Timeline:
             image = self._judge(image)
         return self._place(image)
 
-    def _place(self, image: Image) -> Placed:
+    def _place(self, image: FilmFrame) -> Placed:
         step_s = self._since_last(image)
         steps = max(1, round(step_s / self._step_s)) if self._even else 1
         if not 0 < step_s <= _LONGEST_HOLE_S:
@@ -104,7 +106,7 @@ class Timeline:
             self._step_s = step_s
         return Placed(image, self._number, self._last_s, steps - 1)
 
-    def _judge(self, image: Image) -> Image:
+    def _judge(self, image: FilmFrame) -> FilmFrame:
         """Decides what an unusual step means, from the steps after it.
 
         Returns:
@@ -155,7 +157,7 @@ class Timeline:
     def _give_up(self) -> None:
         self._even, self.missing = False, 0
 
-    def _since_last(self, image: Image) -> float:
+    def _since_last(self, image: FilmFrame) -> float:
         return image.time_s - self._zero_s - self._last_s
 
     def _is_even(self, step_s: float) -> bool:

@@ -17,7 +17,7 @@ from edgeseg.runtime.clock import now
 from edgeseg.runtime.reasons import SOURCE_LOST
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output, Sink
-from edgeseg.runtime.status import Board, Histogram, SinkStatus, SourceStatus, Status
+from edgeseg.runtime.status import Board, DurationHistogram, SinkStatus, SourceStatus, Status
 
 LABELS = LabelMap.from_pairs([("road", (128, 64, 128)), ("car", (0, 0, 200)), ("tree", (40, 160, 40))])
 GENEROUS_SECONDS = 20.0
@@ -62,7 +62,7 @@ def run_status(*sources: SourceStatus, **fields: object) -> Status:
         ready=all(source.valid for source in sources),
         uptime_seconds=60.0,
         sources=sources,
-        stages={"inference": Histogram((0.01, 0.1), (5, 3, 1), 0.9)},
+        stages={"inference": DurationHistogram((0.01, 0.1), (5, 3, 1), 0.9)},
         inference_errors={"raised": 1, "hung": 0},
         bundle="lraspp",
         variant="int8-cpu",

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg.apps.recording.comparison import Comparison, Milliseconds, summary_of
-from edgeseg.apps.recording.images import Images
+from edgeseg.apps.recording.images import DifferenceImages
 from edgeseg.apps.recording.reading import Recording
 from edgeseg.apps.recording.records import FRAME, RecordWriter, read_records
 from edgeseg.apps.recording.sink import FORMAT, RecordingSink
@@ -249,7 +249,7 @@ def test_an_image_shows_where_they_differ(three_labels: LabelMap) -> None:
     before, after = np.zeros((200, 300), np.uint8), np.zeros((200, 300), np.uint8)
     after[150:, :100] = 2
     comparison.add("t", 1, frame, before, after)
-    image = Images(three_labels, "old", "new").draw(comparison.worst[0])
+    image = DifferenceImages(three_labels, "old", "new").draw(comparison.worst[0])
     assert image.shape == (406, 606, 3)
     red = np.all(image == (60, 60, 255), axis=2)
     assert red[206 + 160, 306 + 50]

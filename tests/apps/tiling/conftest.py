@@ -13,7 +13,7 @@ import pytest
 from edgeseg import Segmenter
 from edgeseg.apps.tiling import Tiling, open_class_map, segment_image
 from edgeseg.apps.tiling.segment import TilingReport
-from edgeseg.apps.tiling.sources import Image
+from edgeseg.apps.tiling.sources import WindowedImage
 from edgeseg.apps.tiling.targets import ClassMapFile
 from onnx import helper, numpy_helper
 
@@ -81,7 +81,7 @@ def tiled() -> Callable[..., tuple[np.ndarray, TilingReport]]:
     """Segments an image in memory: ``classes, report = tiled(segmenter, image, tile, overlap)``."""
 
     def run(
-        segmenter: Segmenter, image: Image, tile: object = None, overlap: int = 0
+        segmenter: Segmenter, image: WindowedImage, tile: object = None, overlap: int = 0
     ) -> tuple[np.ndarray, TilingReport]:
         class_map = InMemory(image.size_hw)
         tiling = Tiling.of(segmenter.bundle, tile, overlap)  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def tiled_to(tmp_path: Path) -> Callable[..., TilingReport]:
     """Segments an image to a file: ``tiled_to(path, segmenter, image, tile, overlap)``."""
 
     def run(
-        path: Path, segmenter: Segmenter, image: Image, tile: object = None, overlap: int = 0
+        path: Path, segmenter: Segmenter, image: WindowedImage, tile: object = None, overlap: int = 0
     ) -> TilingReport:
         tiling = Tiling.of(segmenter.bundle, tile, overlap)  # type: ignore[arg-type]
         with open_class_map(path, image, segmenter.labels) as class_map:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edgeseg import Segmenter
 from edgeseg.apps.tiling.segment import TilingReport
-from edgeseg.apps.tiling.sources import Image, Pixels, WholeImage
+from edgeseg.apps.tiling.sources import WholeImage, WindowedImage, WindowPixels
 from edgeseg.core.errors import BackendError, SourceError
 from edgeseg.core.labels import VOID
 from hypothesis import HealthCheck, given, settings
@@ -213,7 +213,7 @@ def test_logits_of_another_shape_are_refused(
         tiled(segmenter, WholeImage(image_of((50, 50))))
 
 
-class Endless(Image):
+class Endless(WindowedImage):
     """An image that is made where it is read."""
 
     def __init__(self, size_hw: tuple[int, int], fails_at: int | None = None) -> None:
@@ -221,7 +221,7 @@ class Endless(Image):
         self.size_hw = size_hw
         self._fails_at = fails_at
 
-    def read(self, top: int, left: int, height: int, width: int) -> Pixels:
+    def read(self, top: int, left: int, height: int, width: int) -> WindowPixels:
         if self._fails_at is not None and top + height > self._fails_at:
             raise SourceError(f"endless is damaged near row {top}")
         down, along = np.ogrid[top : top + height, left : left + width]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from edgeseg.benchmarks.gpu.child import run_order
-from edgeseg.benchmarks.gpu.order import Order
+from edgeseg.benchmarks.gpu.order import StepOrder
 from edgeseg.benchmarks.gpu.prepare import ExportRecipe, Preparation, prepare
 from edgeseg.runtime.tensorrt import builder
 from edgeseg.runtime.tensorrt.cuda import cuda_python_device, pycuda_device
@@ -54,7 +54,7 @@ def step(fake_gpu: Any, prepared_folder: Path, tmp_path: Path) -> Callable[..., 
     """Runs a step in this process on the fake GPU: ``step("networks", "fp16")``; gives what it told."""
 
     def run(module: str, function: str, **changes: Any) -> dict[str, Any]:
-        order = Order(
+        order = StepOrder(
             module=f"edgeseg.benchmarks.gpu.{module}",
             function=function,
             **{

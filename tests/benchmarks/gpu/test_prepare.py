@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeseg.benchmarks.gpu.prepare import RECIPES, choose_recipes
-from edgeseg.benchmarks.gpu.prepared import Prepared
+from edgeseg.benchmarks.gpu.prepared import PreparedFolder
 from edgeseg.core.errors import DataError, UsageError
 from safetensors import safe_open
 
 
 @pytest.mark.slow
 def test_the_folder_has_all_that_the_steps_read(prepared_folder: Path) -> None:
-    prepared = Prepared.load(prepared_folder)
+    prepared = PreparedFolder.load(prepared_folder)
     network = prepared.networks["unet"]
     frames, logits = prepared.frames(), network.reference_logits()
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 2
@@ -30,7 +30,7 @@ def test_the_folder_has_all_that_the_steps_read(prepared_folder: Path) -> None:
 
 @pytest.mark.slow
 def test_random_weights_are_carried_in_half_the_bytes(prepared_folder: Path) -> None:
-    checkpoint = Prepared.load(prepared_folder).networks["unet"].bundle().checkpoint_path
+    checkpoint = PreparedFolder.load(prepared_folder).networks["unet"].bundle().checkpoint_path
     with safe_open(checkpoint, framework="np") as file:
         kernels = [file.get_tensor(key) for key in file.keys() if file.get_tensor(key).ndim > 1]  # noqa: SIM118
     assert kernels
@@ -42,10 +42,10 @@ def test_a_folder_of_another_form_is_refused(prepared_folder: Path, tmp_path: Pa
     entry = json.loads((prepared_folder / "prepared.json").read_text())
     (tmp_path / "prepared.json").write_text(json.dumps({**entry, "schema": 99}))
     with pytest.raises(DataError, match="is of schema 99, expected 1; prepare it again"):
-        Prepared.load(tmp_path)
+        PreparedFolder.load(tmp_path)
     (tmp_path / "prepared.json").write_text("[]")
     with pytest.raises(DataError, match="is not prepared"):
-        Prepared.load(tmp_path)
+        PreparedFolder.load(tmp_path)
 
 
 def test_networks_and_weights_of_ones_own() -> None:

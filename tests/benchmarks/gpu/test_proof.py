@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from edgeseg.benchmarks.gpu import proof as proof_module
 from edgeseg.benchmarks.gpu.command import main
-from edgeseg.benchmarks.gpu.order import FAILED, NOT_RUN, PASSED, Order
+from edgeseg.benchmarks.gpu.order import FAILED, NOT_RUN, PASSED, StepOrder
 from edgeseg.benchmarks.gpu.plan import TOTAL_SECONDS, plan
-from edgeseg.benchmarks.gpu.prepared import Prepared
-from edgeseg.benchmarks.gpu.proof import Proof, ProofOptions
+from edgeseg.benchmarks.gpu.prepared import PreparedFolder
+from edgeseg.benchmarks.gpu.proof import ProofOptions, ProofRun
 from edgeseg.benchmarks.gpu.supervise import StepOutcome, read_result, run_step, started
 from edgeseg.runtime.tensorrt.cuda import why_no_device
 
@@ -32,7 +32,7 @@ DEVICE = {
     "tensorrt": "TensorRT 10.3.0",
 }
 
-Runner = Callable[[str, Order, float, Path], StepOutcome]
+Runner = Callable[[str, StepOrder, float, Path], StepOutcome]
 
 
 @pytest.fixture(autouse=True)
@@ -52,17 +52,21 @@ def prove(prepared_folder: Path, tmp_path: Path) -> Callable[..., tuple[int, dic
 
     def run(runner: Runner, **changes: Any) -> tuple[int, dict[str, Any]]:
         options = ProofOptions(tmp_path / "out", "the command", ("unet",), **changes)
-        proof = Proof(Prepared.load(prepared_folder), options, tmp_path / "cache", lambda line: None, runner)
+        proof = ProofRun(
+            PreparedFolder.load(prepared_folder), options, tmp_path / "cache", lambda line: None, runner
+        )
         status = proof.run()
         return status, json.loads((tmp_path / "out/gpu.json").read_text())
 
     return run
 
 
-def answering(answers: dict[str, StepOutcome], asked: list[tuple[str, Order, float]] | None = None) -> Runner:
+def answering(
+    answers: dict[str, StepOutcome], asked: list[tuple[str, StepOrder, float]] | None = None
+) -> Runner:
     """A runner that knows what comes of each step; all others pass."""
 
-    def run(name: str, order: Order, limit_s: float, folder: Path) -> StepOutcome:
+    def run(name: str, order: StepOrder, limit_s: float, folder: Path) -> StepOutcome:
         if asked is not None:
             asked.append((name, order, limit_s))
         usual = StepOutcome(PASSED, "", 1.0, DEVICE if name == "device" else {})
@@ -114,13 +118,13 @@ def test_what_has_not_begun_in_time_is_not_run(prove: Any) -> None:
 
 
 def test_no_step_lasts_longer_than_the_time_that_is_left(prove: Any) -> None:
-    asked: list[tuple[str, Order, float]] = []
+    asked: list[tuple[str, StepOrder, float]] = []
     prove(answering({}, asked), seconds=20.0)
     assert all(limit_s <= 20.0 for _, _, limit_s in asked)
 
 
 def test_without_a_gpu_every_step_is_not_run_and_the_status_is_2(prove: Any, tmp_path: Path) -> None:
-    asked: list[tuple[str, Order, float]] = []
+    asked: list[tuple[str, StepOrder, float]] = []
     status, report = prove(answering({"device": StepOutcome(NOT_RUN, "there is no GPU", 0.1, {})}, asked))
     assert status == 2
     assert [name for name, _, _ in asked] == ["device"]
@@ -133,7 +137,7 @@ def test_int8_pays_with_tensorrt_and_not_with_the_one_for_rtx(prove: Any) -> Non
         (False, "tensorrt", ("fp16", "int8")),
         (True, "tensorrt_rtx", ("fp16",)),
     ):
-        asked: list[tuple[str, Order, float]] = []
+        asked: list[tuple[str, StepOrder, float]] = []
         device = {**DEVICE, "for_rtx": for_rtx, "flavour": flavour}
         prove(answering({"device": StepOutcome(PASSED, "", 1.0, device)}, asked))
         assert {(order.backend, order.precisions) for name, order, _ in asked if name != "device"} == {
@@ -142,7 +146,7 @@ def test_int8_pays_with_tensorrt_and_not_with_the_one_for_rtx(prove: Any) -> Non
 
 
 def test_a_proof_that_is_ended_leaves_what_it_has(prove: Any, tmp_path: Path) -> None:
-    def ended(name: str, order: Order, limit_s: float, folder: Path) -> StepOutcome:
+    def ended(name: str, order: StepOrder, limit_s: float, folder: Path) -> StepOutcome:
         if name == "unet verify":
             raise KeyboardInterrupt
         return answering({})(name, order, limit_s, folder)
@@ -192,7 +196,7 @@ def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("on_path")
 def test_a_step_that_is_killed_takes_its_children_along_and_leaves_what_it_told(tmp_path: Path) -> None:
-    with started(Order("fake_steps", "hang"), tmp_path, "hang") as process:
+    with started(StepOrder("fake_steps", "hang"), tmp_path, "hang") as process:
         told: dict[str, Any] = {}
         while "child" not in told.get("result", {}):
             assert process.poll() is None, (tmp_path / "hang.log").read_text()
@@ -206,13 +210,13 @@ def test_a_step_that_is_killed_takes_its_children_along_and_leaves_what_it_told(
 
 @pytest.mark.usefixtures("on_path")
 def test_a_step_past_its_limit_has_failed(tmp_path: Path) -> None:
-    outcome = run_step("hang", Order("fake_steps", "hang"), 0.2, tmp_path)
+    outcome = run_step("hang", StepOrder("fake_steps", "hang"), 0.2, tmp_path)
     assert (outcome.outcome, outcome.why) == (FAILED, "it took longer than its limit of 0 s")
 
 
 @pytest.mark.usefixtures("on_path")
 def test_a_step_whose_process_dies_has_failed_with_its_last_words(tmp_path: Path) -> None:
-    outcome = run_step("crash", Order("fake_steps", "crash"), 300, tmp_path)
+    outcome = run_step("crash", StepOrder("fake_steps", "crash"), 300, tmp_path)
     assert outcome.outcome == FAILED
     assert outcome.why.startswith("its process ended with signal SIGABRT: ")
     assert outcome.result == {"came_so_far": True}
@@ -221,7 +225,7 @@ def test_a_step_whose_process_dies_has_failed_with_its_last_words(tmp_path: Path
 
 @pytest.mark.usefixtures("on_path")
 def test_a_step_that_ends_well_has_told_its_result(tmp_path: Path) -> None:
-    outcome = run_step("tell", Order("fake_steps", "tell", network="unet"), 300, tmp_path)
+    outcome = run_step("tell", StepOrder("fake_steps", "tell", network="unet"), 300, tmp_path)
     assert (outcome.outcome, outcome.why, outcome.result) == (PASSED, "", {"network": "unet"})
 
 
@@ -284,10 +288,10 @@ class Finder(importlib.abc.MetaPathFinder):
         return PathFinder.find_spec(name, path, target)
 sys.meta_path[sys.meta_path.index(PathFinder)] = Finder()
 from edgeseg.benchmarks.gpu.child import run_order
-from edgeseg.benchmarks.gpu.order import Order
+from edgeseg.benchmarks.gpu.order import StepOrder
 from pathlib import Path
 for module, function in json.loads(sys.stdin.read()):
-    order = Order(f"edgeseg.benchmarks.gpu.{module}", function, PREPARED, OUT, "unet", frames=3, seconds=0.05,
+    order = StepOrder(f"edgeseg.benchmarks.gpu.{module}", function, PREPARED, OUT, "unet", frames=3, seconds=0.05,
                   torch_device="cpu", minimal=True)
     told = run_order(order, Path(OUT) / "result.json")
     print(json.dumps([function, told["outcome"], told["why"]]))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg.benchmarks.gpu import failures, networks
-from edgeseg.benchmarks.gpu.prepared import REFERENCE, Prepared
+from edgeseg.benchmarks.gpu.prepared import REFERENCE, PreparedFolder
 from edgeseg.core.errors import BackendError
 from edgeseg.runtime.backends.tensorrt import TensorRTBackend
 from edgeseg.runtime.checked_files import file_sha256
@@ -113,7 +113,7 @@ def test_an_engine_that_departs_from_pytorch_fails_its_gates(
 ) -> None:
     folder = tmp_path / "other"
     shutil.copytree(prepared_folder, folder)
-    logits = Prepared.load(folder).networks["unet"].reference_logits()
+    logits = PreparedFolder.load(folder).networks["unet"].reference_logits()
     path = folder / "unet" / REFERENCE
     np.savez_compressed(path, logits=np.roll(logits, 1, axis=1))
     manifest = folder / "prepared.json"

@@ -11,7 +11,7 @@ from edgeseg.cli.main import main
 from edgeseg.core.errors import DataError
 from edgeseg.core.labels import VOID
 from edgeseg.data.check import check_dataset
-from edgeseg.data.imports.base import Tree
+from edgeseg.data.imports.base import FileTree
 from edgeseg.data.imports.registry import detect
 from edgeseg.data.voc import VocDataset
 
@@ -46,7 +46,7 @@ def test_a_form_comes_in(
 ) -> None:
     root, out = make_form(name), tmp_path / "out"
     form, classes = EXPECTED[name]
-    assert detect(Tree.of(root)) == form
+    assert detect(FileTree.of(root)) == form
     assert main(["data", "import", str(root), "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "4 images" in said

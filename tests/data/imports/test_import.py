@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from edgeseg.cli.main import main
 from edgeseg.core.errors import EdgesegError
-from edgeseg.data.imports.base import Asked, Tree
+from edgeseg.data.imports.base import Asked, FileTree
 from edgeseg.data.imports.registry import read
 from edgeseg.data.imports.target import make_target
 from edgeseg.data.voc import VocDataset
@@ -323,7 +323,7 @@ def test_annotations_of_any_content_are_read_or_refused(
         for value in VALUES[number % 4 :: 4]:
             path.write_text(json.dumps(replaced(sound, place, value)))
             try:
-                found = read(Tree.of(root), name, Asked())[1]
+                found = read(FileTree.of(root), name, Asked())[1]
                 make_target(found.classes, [], [])
                 for item in found.items:
                     item.mask(HW)

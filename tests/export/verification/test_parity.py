@@ -12,14 +12,14 @@ from edgeseg.core.errors import VerificationError
 from edgeseg.core.labels import LabelMap
 from edgeseg.export.verification.boundary import BoundaryIou
 from edgeseg.export.verification.gates import Gates, note_of
-from edgeseg.export.verification.parity import AGREES, REAL, TIE, Parity, Reference
+from edgeseg.export.verification.parity import AGREES, REAL, TIE, Parity, ReferenceMasks
 from edgeseg.export.verification.reference import reference_masks
 from torch.nn import functional as F
 
 LABELS = LabelMap.generic(3)
 
 
-def reference(logits: np.ndarray, size_hw: tuple[int, int] | None = None) -> Reference:
+def reference(logits: np.ndarray, size_hw: tuple[int, int] | None = None) -> ReferenceMasks:
     return reference_masks(logits[None].astype(np.float32), size_hw or logits.shape[1:])
 
 

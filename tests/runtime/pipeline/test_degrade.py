@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from edgeseg.core.errors import UsageError
-from edgeseg.runtime.pipeline.degrade import Degrader, Step, steps_down
+from edgeseg.runtime.pipeline.degrade import Degrader, DegradeStep, steps_down
 from edgeseg.runtime.segmenter import Segmenter
 
-STEPS = [Step(0, 1.0, "whole"), Step(1, 1.0, "small"), Step(1, 0.5, "small, half")]
+STEPS = [DegradeStep(0, 1.0, "whole"), DegradeStep(1, 1.0, "small"), DegradeStep(1, 0.5, "small, half")]
 
 
 def feed(degrader: Degrader, latency_ms: float, seconds: float, now: float) -> float:

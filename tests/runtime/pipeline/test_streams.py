@@ -15,7 +15,7 @@ from edgeseg.runtime.pipeline.stats import RunStats
 from edgeseg.runtime.pipeline.streams import Captured, Channel, Intake
 from edgeseg.runtime.pipeline.trace import FrameKey
 from edgeseg.runtime.segmenter import Segmenter
-from edgeseg.runtime.steps import Inference, Prepared
+from edgeseg.runtime.steps import Inference, PreparedFrame
 
 from .parts import LEVELS, FakeSink, FakeSource, fails, hangs, pauses
 
@@ -126,7 +126,7 @@ def test_equally_fast_sources_take_turns(segmenter: Segmenter, monkeypatch: pyte
     infer = segmenter.infer
     sources = {height: FakeSource(40, size_hw=(height, 30)) for height in (10, 20, 30)}
 
-    def infer_when_all_wait(one: Prepared) -> Inference:
+    def infer_when_all_wait(one: PreparedFrame) -> Inference:
         order.append(one.frame_size_hw[0])
         # Whoever has begun to read a frame has handed on the one before.
         while any(source.next < min(40, order.count(height) + 2) for height, source in sources.items()):

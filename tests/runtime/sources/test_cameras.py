@@ -12,7 +12,7 @@ import pytest
 from edgeseg.cli import cameras as command
 from edgeseg.cli.main import main
 from edgeseg.runtime.sources import csi_sensors, v4l2
-from edgeseg.runtime.sources.csi_sensors import Sensor, list_sensors
+from edgeseg.runtime.sources.csi_sensors import CsiSensor, list_sensors
 from edgeseg.runtime.sources.v4l2 import Camera, Format, Mode, describe, list_cameras
 
 YUYV, MJPG = (int.from_bytes(name, "little") for name in (b"YUYV", b"MJPG"))
@@ -161,8 +161,8 @@ def test_a_jetsons_sensors_come_from_its_device_tree(tmp_path: Path) -> None:
         if status:
             (modules / name / "status").write_bytes(status.encode() + b"\0")
     assert list_sensors(tmp_path) == [
-        Sensor(0, "jakku_front_RBP194", "imx219 9-0010"),
-        Sensor(1, "jakku_rear_RBP194", ""),
+        CsiSensor(0, "jakku_front_RBP194", "imx219 9-0010"),
+        CsiSensor(1, "jakku_rear_RBP194", ""),
     ]
     assert list_sensors(tmp_path / "nowhere") == []
 
@@ -192,7 +192,7 @@ def test_the_table() -> None:
         (Format("RG10", "Bayer", (Mode(3280, 2464),)),),
     )
     closed = Camera("/dev/video2", problem="you may not open it")
-    assert command.table([closed, raw, WEBCAM], [Sensor(0, "front", "imx219 9-0010")]).splitlines() == [
+    assert command.table([closed, raw, WEBCAM], [CsiSensor(0, "front", "imx219 9-0010")]).splitlines() == [
         "/dev/video2  ?",
         "  you may not open it",
         "/dev/video1  vi-output, imx219 9-0010  (tegra-video, platform)",
@@ -211,7 +211,7 @@ def test_the_table() -> None:
 
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(v4l2, "list_cameras", lambda: [WEBCAM])
-    monkeypatch.setattr(csi_sensors, "list_sensors", lambda: [Sensor(0, "front", "")])
+    monkeypatch.setattr(csi_sensors, "list_sensors", lambda: [CsiSensor(0, "front", "")])
     assert main(["cameras", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["cameras"][0]["formats"][0]["modes"][0] == {

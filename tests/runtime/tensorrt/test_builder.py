@@ -17,7 +17,7 @@ from edgeseg.runtime.tensorrt.messages import Messages, make_logger
 from edgeseg.runtime.tensorrt.module import TensorRT, network_flags
 from edgeseg.runtime.tensorrt.network import add_decoding, parse_onnx, set_batch
 from edgeseg.runtime.tensorrt.options import BuildOptions
-from edgeseg.runtime.tensorrt.progress import Progress
+from edgeseg.runtime.tensorrt.progress import BuildProgress
 from onnx import helper, numpy_helper
 
 SIZE_HW = (32, 48)
@@ -59,7 +59,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_builds(rtx: TensorRT, variant: Variant, options: BuildOptions) -> None:
-    seen: list[Progress] = []
+    seen: list[BuildProgress] = []
     engine = build_engine(
         rtx, BuildRequest(variant.path, SIZE_HW, options, sha256=variant.sha256), on_progress=seen.append
     )
@@ -380,9 +380,9 @@ def test_a_clean_build_has_no_warnings(rtx: TensorRT, variant: Variant) -> None:
 
 
 def test_ctrl_c_cancels_the_build(rtx: TensorRT, variant: Variant) -> None:
-    seen: list[Progress] = []
+    seen: list[BuildProgress] = []
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: BuildProgress) -> None:
         seen.append(progress)
         if len(seen) == 5:
             signal.raise_signal(signal.SIGINT)
@@ -394,7 +394,7 @@ def test_ctrl_c_cancels_the_build(rtx: TensorRT, variant: Variant) -> None:
 
 
 def test_a_listener_that_fails_cancels_the_build(rtx: TensorRT, variant: Variant) -> None:
-    def fail(progress: Progress) -> None:
+    def fail(progress: BuildProgress) -> None:
         raise BrokenPipeError("stderr is gone")
 
     with pytest.raises(BrokenPipeError, match="stderr is gone"):

@@ -19,7 +19,7 @@ from edgeseg.cli.main import main
 from edgeseg.core.errors import BundleError, UsageError
 from edgeseg.runtime.bundle import Bundle
 from edgeseg.runtime.tensorrt.cache import EngineCache
-from edgeseg.runtime.tensorrt.progress import Progress
+from edgeseg.runtime.tensorrt.progress import BuildProgress
 
 
 @pytest.fixture(autouse=True)
@@ -165,9 +165,9 @@ def test_warnings_are_told(
 def test_a_signal_stops_it_and_leaves_nothing(
     build: Build, cache: EngineCache, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    shown: list[Progress] = []
+    shown: list[BuildProgress] = []
 
-    def update(self: command.BuildBar, progress: Progress) -> None:
+    def update(self: command.BuildBar, progress: BuildProgress) -> None:
         shown.append(progress)
         if len(shown) == 5:
             signal.raise_signal(number)
@@ -186,7 +186,7 @@ def test_a_bar_is_drawn_on_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     bar = command.BuildBar()
-    bar.update(Progress(0.5, "Timing tactics", 3, 7))
+    bar.update(BuildProgress(0.5, "Timing tactics", 3, 7))
     assert capsys.readouterr().err == f"\r\x1b[K{'#' * 15}{'.' * 15}  50 %  Timing tactics 3/7"
     bar.write_line("a line")
     bar.clear()

@@ -6,11 +6,11 @@ import signal
 import threading
 
 import pytest
-from edgeseg.runtime.tensorrt.progress import Progress, ProgressTracker, signals_stop
+from edgeseg.runtime.tensorrt.progress import BuildProgress, ProgressTracker, signals_stop
 
 
 def test_phases_inside_phases_make_one_figure() -> None:
-    seen: list[Progress] = []
+    seen: list[BuildProgress] = []
     tracker = ProgressTracker(seen.append, threading.Event())
     tracker.start("build", None, 2)
     tracker.start("optimize", "build", 4)
@@ -22,11 +22,11 @@ def test_phases_inside_phases_make_one_figure() -> None:
     tracker.start("kernels", "time", 10)
     assert tracker.step("kernels", 4)
     assert [progress.fraction for progress in seen] == [0.125, 0.25, 0.5, 0.75]
-    assert seen[-1] == Progress(0.75, "kernels", 5, 10)
+    assert seen[-1] == BuildProgress(0.75, "kernels", 5, 10)
 
 
 def test_the_figure_never_falls() -> None:
-    seen: list[Progress] = []
+    seen: list[BuildProgress] = []
     tracker = ProgressTracker(seen.append, threading.Event())
     tracker.start("build", None, 4)
     tracker.start("one", "build", 1)
@@ -52,7 +52,7 @@ def test_an_event_stops_the_build() -> None:
 
 
 def test_an_error_of_the_listener_stops_the_build_and_is_kept() -> None:
-    def fail(progress: Progress) -> None:
+    def fail(progress: BuildProgress) -> None:
         raise BrokenPipeError("stderr is gone")
 
     tracker = ProgressTracker(fail, threading.Event())

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from edgeseg.runtime.sources.video.film import Image
+from edgeseg.runtime.sources.video.film import FilmFrame
 from edgeseg.runtime.sources.video.timeline import Placed, Timeline
 
 FRAME = np.zeros((2, 2, 3), np.uint8)
@@ -16,7 +16,7 @@ FRAME = np.zeros((2, 2, 3), np.uint8)
 def place(
     times_s: Sequence[float], fps: float | None = 25.0, constant: bool = False
 ) -> tuple[Timeline, list[Placed]]:
-    images = iter([Image(FRAME, time_s) for time_s in times_s])
+    images = iter([FilmFrame(FRAME, time_s) for time_s in times_s])
     timeline = Timeline(lambda: next(images, None), fps, constant)
     placed = []
     while (each := timeline.next()) is not None:
