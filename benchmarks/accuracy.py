@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.arrays import Frame
 from ..core.errors import BackendError, BundleError, DataError, UsageError
 from ..data.metrics import ConfusionMatrix
 from ..export.verification.frames import VocFrames
@@ -29,7 +30,7 @@ from .contender import Contender
 from .describe import describe_machine
 from .frames import read_frames
 from .peers import OURS, group_of, names, peer_class
-from .peers.base import Frame, Setting
+from .peers.base import Setting
 from .peers.ours import SPIN, place
 from .plots import FAINT, INK, SERIES, new_figure, plain_axes, png
 from .program import Results, run_program, write_results

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.arrays import ClassMap, Frame
 from ..core.callbacks import OnMessage
 from ..core.errors import BackendError, UsageError
 from ..runtime import backends
@@ -24,7 +25,7 @@ from .contender import Contender
 from .decoders import mixed_share, time_decoders
 from .describe import describe_machine
 from .energy import find_meter
-from .peers.base import ClassMap, Frame, Setting
+from .peers.base import Setting
 from .peers.graphs import float_variant, write_graphs
 from .peers.ours import place
 from .rounds import Timed, TimedRun, run_rounds

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.arrays import ClassMap
 from ..core.errors import BackendError
-from .peers.base import ClassMap, Setting
+from .peers.base import Setting
 
 
 class Contender:

@@ -8,15 +8,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from ..core.arrays import ClassMap, Logits
 from ..core.libraries import load_onnxruntime
 from ..runtime.decode import Decoder
-from .peers.base import ClassMap
 from .peers.graphs import decode_graph
 from .rounds import clocked, run_rounds
 
-Logits = npt.NDArray[np.float32]
 Decode = Callable[[Logits], ClassMap]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..core.arrays import Frame
 from ..core.errors import SourceError, UsageError
 from ..runtime.sources import open_source
-from .peers.base import Frame
 
 DEFAULT_FRAME = "1280x720"
 COUNT = 8

@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..core.arrays import Frame
 from ..core.errors import UsageError
 from ..runtime.bundle import Bundle
 from ..runtime.preprocess import Preprocessor
@@ -27,7 +28,7 @@ from .decoders import decoders, mixed_share
 from .describe import describe_machine
 from .frames import parse_frame, read_frames
 from .peers import peer_class
-from .peers.base import Frame, Setting
+from .peers.base import Setting
 from .peers.graphs import write_graphs
 from .plots import INK, LIMIT, SERIES, new_figure, plain_axes, png
 from .program import Results, run_program, write_results

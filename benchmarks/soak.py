@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Frame
 from ..core.errors import UsageError
 from ..core.source import Source
 from ..runtime.bundle import Bundle
@@ -27,7 +28,6 @@ from ..runtime.segmenter import Segmenter
 from ..runtime.sinks.base import Output, Sink
 from .describe import describe_machine
 from .frames import parse_frame, read_frames
-from .peers.base import Frame
 from .plots import FAINT, INK, SERIES, new_figure, plain_axes, png
 from .program import Results, run_program, write_results
 from .tables import Table, number

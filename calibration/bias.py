@@ -18,7 +18,8 @@ import onnx
 
 from .graph import INPUT, Graph, with_outputs
 from .placement import candidates
-from .quantize import Range, quantize
+from .quantize import quantize
+from .ranges import Range
 from .session import open_session
 
 IMAGES = 16

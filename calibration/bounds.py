@@ -18,9 +18,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Doubles
 from .judge import BOTH, MIN_CLASS_PIXELS, PREDICTED, TRUE, Loss, Score
-
-Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -63,7 +62,7 @@ class Proof:
         return cls(len(true), pixels, images_with, classes, len(true) >= MIN_IMAGES)
 
 
-def upper_bounds(reference: Score, score: Score) -> tuple[float, Floats]:
+def upper_bounds(reference: Score, score: Score) -> tuple[float, Doubles]:
     """Returns what a graph loses at most on images like these, with a confidence of ``CONFIDENCE`` for each figure.
 
     Args:
@@ -104,7 +103,7 @@ def loss_at_most(reference: Score, score: Score) -> Loss:
     return Loss.worst(miou, classes, proof.classes & ~np.isnan(classes))
 
 
-def _areas(score: Score) -> Floats:
+def _areas(score: Score) -> Doubles:
     """Returns the intersection and union of each image and class, float64 [images, 2, C]."""
     counts = score.counts.astype(np.float64)
     return np.stack([counts[:, BOTH], counts[:, TRUE] + counts[:, PREDICTED] - counts[:, BOTH]], axis=1)
@@ -116,7 +115,7 @@ def _run_length(images: int) -> int:
 
 
 @lru_cache(maxsize=8)
-def _draws(images: int) -> Floats:
+def _draws(images: int) -> Doubles:
     """Returns how often each resample has the run that begins at each image, float64 [resamples, images]."""
     random = np.random.Generator(np.random.PCG64(_SEED))
     runs = -(-images // _run_length(images))
@@ -125,15 +124,15 @@ def _draws(images: int) -> Floats:
     return draws
 
 
-def _runs(values: Floats) -> Floats:
+def _runs(values: Doubles) -> Doubles:
     """Sums each image's values with those of the next ones in its run; the last images go on with the first."""
-    found: Floats = values.copy()
+    found: Doubles = values.copy()
     for step in range(1, _run_length(len(values))):
         found += np.roll(values, -step, axis=0)
     return found
 
 
-def _drops(areas: Floats) -> tuple[Floats, Floats]:
+def _drops(areas: Doubles) -> tuple[Doubles, Doubles]:
     """Returns the loss of each class in points, float64 [..., C], and its derivatives by the areas, [..., 4, C].
 
     Where a union is empty, the loss is NaN and the derivatives are 0.
@@ -146,7 +145,7 @@ def _drops(areas: Floats) -> tuple[Floats, Floats]:
     return lost, 100 * slopes * there[..., None, :]
 
 
-def _mean(lost: Floats, slopes: Floats) -> tuple[Floats, Floats]:
+def _mean(lost: Doubles, slopes: Doubles) -> tuple[Doubles, Doubles]:
     """Returns the same as ``_drops``, of the mean over the classes that are there: [...], and [..., 4 * C]."""
     there = ~np.isnan(lost)
     count = np.maximum(there.sum(axis=-1), 1)
@@ -155,7 +154,7 @@ def _mean(lost: Floats, slopes: Floats) -> tuple[Floats, Floats]:
 
 
 def _bound(
-    draws: Floats, areas: Floats, found: tuple[Floats, Floats], others: tuple[Floats, Floats]
+    draws: Doubles, areas: Doubles, found: tuple[Doubles, Doubles], others: tuple[Doubles, Doubles]
 ) -> float:
     """Returns the upper bound of one loss.
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from ..core.arrays import Logits
 from ..data.metrics import ConfusionMatrix
 from ..data.voc import Sample
 from ..runtime.decode import decode
@@ -17,8 +18,6 @@ from ..runtime.preprocess import Preprocessor
 from .graph import INPUT, LOGITS, Graph
 from .images import CalibrationSet
 from .session import open_session
-
-Logits = npt.NDArray[np.float32]
 
 MIN_CLASS_PIXELS = 2000
 """A class with fewer pixels is shown but not judged: one pixel would be more than 0.05 points."""

@@ -13,14 +13,13 @@ from onnx import helper, numpy_helper
 from ..core.errors import DataError
 from .graph import CONVOLUTIONS, Graph
 from .placement import candidates, quantized_tensors
+from .ranges import Range
 
 _HALF_STEP = 2.0**-24
 """The smallest positive float16."""
 
 _LARGEST_BIAS = 2.0**30
 """Of 32 bits, so that half of the range is left for the sum of products."""
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,12 @@ from ..core.files import read_text
 from ..core.outputs import write_atomically
 from .graph import Graph
 from .images import CalibrationSet, image_sha256
+from .ranges import Range
 
 SCHEMA = 1
 _HASH_DIGITS = 16
 PREPROCESSING = "stretch to the input size, linear, BGR bytes"
 """The runtime's processing of a frame before the graph; it changes with ``runtime.preprocess``."""
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)

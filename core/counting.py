@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-ClassMap = npt.NDArray[np.uint8]
+from .arrays import ClassMap
+
 Counts = npt.NDArray[np.int64]
 
 _IDS = 256

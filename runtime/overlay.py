@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Frame
 from ..core.labels import VOID, LabelMap
 from .painter import LegendRow, Painter
-from .preprocess import Frame
 from .result import Segmentation
 
 _BLEND = 0.5

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ..core.arrays import Frame
 from ..core.native_name import native_text
-from .preprocess import Frame
 
 Colour = tuple[int, int, int]
 

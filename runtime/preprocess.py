@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from ..core.arrays import Frame
 from ..core.errors import DataError
-
-Frame = npt.NDArray[np.uint8]
 
 
 def check_frame(frame_bgr: Frame) -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Frame
 from ..core.callbacks import OnMessage
 from ..core.errors import BackendError, DataError, EdgesegError
 from ..core.labels import VOID, LabelMap
@@ -21,7 +22,7 @@ from .clock import CLOCK_SLACK_SECONDS, now
 from .cpu import Threads
 from .decode import Decoder
 from .forks import Owned, stays_with_this_process
-from .preprocess import Frame, resize_into
+from .preprocess import resize_into
 from .recycle import ArrayPool
 from .result import Segmentation
 from .steps import Inference, PreparedFrame

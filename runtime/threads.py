@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .preprocess import Frame
+from ..core.arrays import Frame
 from .segmenter import Segmenter
 from .steps import PreparedFrame
 

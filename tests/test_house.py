@@ -10,7 +10,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -207,15 +207,26 @@ def test_functions_of_more_than_six_options_take_a_record() -> None:
     assert many.keys() >= MORE_OPTIONS, f"{sorted(MORE_OPTIONS - many.keys())}: the exception is not needed"
 
 
-def test_public_classes_have_names_of_their_own() -> None:
-    """A reader who meets a class knows it by its name alone."""
+def named_types(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The public names of the classes and the type aliases of a module."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name):
+                yield name
+
+
+def test_public_types_have_names_of_their_own() -> None:
+    """A reader who meets a class or an alias knows it by its name alone."""
     places: dict[str, list[str]] = {}
     for path in modules():
-        for node in tree(path).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(str(path))
+        for name in named_types(tree(path).body):
+            if not name.startswith("_"):
+                places.setdefault(name, []).append(str(path))
     shared = [f"{name} in {' and '.join(paths)}" for name, paths in sorted(places.items()) if len(paths) > 1]
-    assert not shared, f"classes share a name: {'; '.join(shared)}"
+    assert not shared, f"types share a name: {'; '.join(shared)}"
 
 
 @every_module

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Frame
 from ...core.errors import OutputError
 from ...core.labels import LabelMap
 from ...runtime.overlay import Overlay
-from ...runtime.preprocess import Frame
 from ...runtime.reasons import MEANING
 from ...runtime.result import Segmentation
 from ...runtime.sinks.base import Output

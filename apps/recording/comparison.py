@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Frame
 from ...core.counting import confusion_counts
-from ...runtime.preprocess import Frame
-
-ClassMap = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...core.arrays import Frame
 from ...core.errors import OutputError
 from ...core.labels import LabelMap
 from ...runtime.overlay import Overlay
 from ...runtime.painter import Painter
-from ...runtime.preprocess import Frame
 from .comparison import Difference
 
 _GAP_PX = 6

@@ -10,13 +10,12 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-import numpy.typing as npt
+
+from ...core.arrays import Pixels
 
 _LEVEL = 1
 _WINDOW_BITS = 15
 _MEMORY = 9
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def pack(pixels: Pixels) -> bytes:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Frame
 from ...core.errors import DataError
 from ...core.images.bounds import MOST_PIXELS
 from ...core.labels import LabelMap
-from ...runtime.preprocess import Frame
 from .folder import SEGMENT_SUFFIX, number_of, segments_of, takes_of
 from .pixels import unpack
 from .records import END, FRAME, HEAD, StoredRecord, read_records

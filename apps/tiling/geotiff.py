@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import ClassMap
 from ...core.errors import MissingDependencyError, OutputError, SourceError
 from ...core.labels import VOID, LabelMap
 from ...core.native_name import is_utf8
 from .sources import WindowedImage, WindowPixels
-from .targets import ClassMap, ClassMapFile
+from .targets import ClassMapFile
 
 _CACHE = "GDAL_CACHEMAX"
 _NOT_UTF8 = "the name is not UTF-8, and GDAL, which reads and writes GeoTIFFs, takes no other: rename it"

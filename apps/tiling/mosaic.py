@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Floats
 from ...core.labels import VOID
 from ...runtime.decode import decode
 from .plan import Tiling
-
-Floats = npt.NDArray[np.float32]
-ClassMap = npt.NDArray[np.uint8]
 
 _MAX_LOGITS = 1 << 17
 _MAX_PIXELS = 1 << 19

@@ -8,16 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-
+from ...core.arrays import ClassMap
 from ...core.errors import OutputError
 from ...core.labels import LabelMap
 from ...core.outputs import discard, prepare_output
 from ...core.palette_png import Encoder
 from .sources import WindowedImage
-
-ClassMap = npt.NDArray[np.uint8]
 
 
 class ClassMapFile(ABC):

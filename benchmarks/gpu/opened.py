@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.arrays import Frame
 from ...runtime.backends import backend_class
 from ...runtime.backends.tensorrt import TensorRTBackend
 from ...runtime.bundle import Bundle, Variant
@@ -16,7 +17,7 @@ from ...runtime.preprocess import Preprocessor
 from ...runtime.tensorrt.options import BuildOptions
 from .nvml import Nvml
 from .order import StepOrder
-from .prepared import Frame, PreparedFolder, PreparedNetwork, variant_of
+from .prepared import PreparedFolder, PreparedNetwork, variant_of
 from .timing import timed
 
 LARGE_BATCH = 4

@@ -9,13 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ...core.arrays import Frame
 from ...runtime.backends import backend_class
 from ...runtime.bundle import Bundle
 from ...runtime.segmenter import Segmenter
 from .nvml import Nvml
 from .opened import WARM_UPS, Subject
 from .order import Note, NotRunError, StepOrder, first_line
-from .prepared import Frame
 from .timing import timed
 
 

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Frame
 from ...core.errors import BundleError, DataError
 from ...runtime.bundle import Bundle, Variant
 from ...runtime.checked_files import read_checked
@@ -30,8 +31,6 @@ FILE_NAME = "prepared.json"
 FRAMES, MASKS, PACKAGES = "frames", "masks", "packages"
 BUNDLE, REFERENCE, PROGRAM = "bundle", "reference.npz", "program.pt2"
 PURE_PACKAGES = ("fastjsonschema", "packaging")
-
-Frame = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Frame
 from ...runtime.bundle import Bundle
-
-Frame = npt.NDArray[np.uint8]
-ClassMap = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

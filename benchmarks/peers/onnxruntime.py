@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Frame
 from ...core.libraries import load_onnxruntime
-from .base import ClassMap, Frame, Peer, Setting, resized
+from .base import Peer, Setting, resized
 from .graphs import INPUT, graph_path
 
 

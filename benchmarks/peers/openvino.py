@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Frame
 from ...core.libraries import load_openvino
-from .base import ClassMap, Frame, Peer, Setting, resized
+from .base import Peer, Setting, resized
 from .graphs import graph_path
 
 _SHORT = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}

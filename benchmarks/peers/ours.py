@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Frame
 from ...core.errors import EdgesegError
 from ...runtime.backends import backend_class
 from ...runtime.segmenter import Segmenter
-from .base import ClassMap, Frame, Peer, Setting
+from .base import Peer, Setting
 
 SPIN = "-spin"
 _SUFFIXES = ("-f32", SPIN)

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .base import ClassMap, Frame, Peer, Setting
+from ...core.arrays import ClassMap, Frame
+from .base import Peer, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

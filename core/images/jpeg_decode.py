@@ -11,13 +11,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 
+from ..arrays import Frame
 from . import jpeg
 from .jpeg import Head
-
-Frame = npt.NDArray[np.uint8]
 
 _FEWEST_BITS = {0: 2, 1: 2, 2: 1}
 """The fewest bits of a block of 64 samples, by coding. No Huffman code is shorter than one bit."""

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Frame
 from .canvas import PX_PER_M
 
-Frame = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float64]
 
 _FOCAL = 0.95  # focal length over frame width: a field of view of 55 degrees

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 
+from ...core.arrays import Frame
 from ...core.errors import UsageError
 from ...core.palette_png import encode
 from ..staging import new_dataset
-from .camera import Frame
 from .flight import AerialFlight
 from .labels import AERIAL_LABELS
 

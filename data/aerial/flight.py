@@ -6,7 +6,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from .camera import Exposure, Frame, Pose, Sensor
+from ...core.arrays import Frame
+from .camera import Exposure, Pose, Sensor
 from .canvas import MAP_PX, PX_PER_M
 from .noise import Gray
 from .render import render

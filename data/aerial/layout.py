@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Doubles
 from .canvas import MAP_PX, PX_PER_M, Points
-
-Floats = npt.NDArray[np.float64]
 
 _HARMONICS = np.array([1.0, 2.0, 3.0])
 
@@ -32,19 +31,19 @@ class Curve:
         sizes = rng.uniform(0.3, 1.0, 3) * bend / np.array([1.0, 2.2, 4.0])
         return cls(vertical, base, tuple(map(float, sizes)), tuple(map(float, rng.uniform(0, 2 * np.pi, 3))))
 
-    def at(self, s: npt.ArrayLike) -> Floats:
+    def at(self, s: npt.ArrayLike) -> Doubles:
         """Returns the cross coordinate at ``s``, in pixels."""
         turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
         waves = np.sin(turn[..., None] * _HARMONICS + self.phases)
         return np.asarray(self.base + waves @ np.asarray(self.amplitudes))
 
-    def slope(self, s: npt.ArrayLike) -> Floats:
+    def slope(self, s: npt.ArrayLike) -> Doubles:
         """Returns d cross / d s."""
         turn = (2 * np.pi / MAP_PX) * np.asarray(s, np.float64)
         steepness = _HARMONICS * self.amplitudes * (2 * np.pi / MAP_PX)
         return np.asarray(np.cos(turn[..., None] * _HARMONICS + self.phases) @ steepness)
 
-    def place(self, s: npt.ArrayLike, offset_px: npt.ArrayLike = 0.0) -> tuple[Points, Floats]:
+    def place(self, s: npt.ArrayLike, offset_px: npt.ArrayLike = 0.0) -> tuple[Points, Doubles]:
         """Returns points xy [..., 2] at ``s``, moved sideways by an offset, and the direction there in radians."""
         s = np.asarray(s, np.float64)
         slope = self.slope(s)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.arrays import Doubles
 from .canvas import MAP_PX, PX_PER_M, Points
-from .layout import Floats, PlaceLayout, Street
+from .layout import PlaceLayout, Street
 
 CYCLE_S = 14.0
 """The period of the traffic lights: north-south streets move first, then west-east ones, each with a pause."""
@@ -28,8 +29,8 @@ class Lane:
 
     street: Street
     side: int
-    slots: Floats
-    taken: Floats
+    slots: Doubles
+    taken: Doubles
 
     @classmethod
     def draw(cls, rng: np.random.Generator, street: Street, side: int, others: tuple[Street, ...]) -> Lane:
@@ -45,7 +46,7 @@ class Lane:
         share = {"street": 0.72, "country": 0.5, "dirt": 0.12}[street.kind]
         return cls(street, side, slots, np.flatnonzero(rng.random(len(slots)) < share).astype(np.float64))
 
-    def at(self, time_s: float) -> tuple[Points, Floats]:
+    def at(self, time_s: float) -> tuple[Points, Doubles]:
         """Returns positions xy [n, 2] in pixels and headings [n] in radians."""
         phase = 0.0 if self.street.curve.vertical else CYCLE_S / 2
         cycle, within = divmod(time_s - phase, CYCLE_S)
@@ -61,7 +62,7 @@ class Lane:
         xy, heading = self.street.curve.place(s, offset)
         return xy, heading + (0.0 if self.side > 0 else np.pi)
 
-    def _slot(self, index: Floats, count: int) -> Floats:
+    def _slot(self, index: Doubles, count: int) -> Doubles:
         turns, k = np.divmod(index, count)
         return np.asarray(self.slots[k.astype(np.intp)] + turns * MAP_PX)
 
@@ -71,9 +72,9 @@ class Pavement:
     """People who walk along a street, each on one side and at their own pace."""
 
     street: Street
-    start: Floats
-    speed_px: Floats
-    offset_px: Floats
+    start: Doubles
+    speed_px: Doubles
+    offset_px: Doubles
 
     @classmethod
     def draw(cls, rng: np.random.Generator, street: Street, count: int) -> Pavement:
@@ -87,7 +88,7 @@ class Pavement:
         middle[pairs] = middle[pairs - 1] + np.where(middle[pairs - 1] > street.half_m + 0.9, -0.75, 0.75)
         return cls(street, start, speed, side * middle * PX_PER_M)
 
-    def at(self, time_s: float) -> tuple[Points, Floats]:
+    def at(self, time_s: float) -> tuple[Points, Doubles]:
         """Returns positions xy [n, 2] and headings [n]."""
         xy, heading = self.street.curve.place(self.start + self.speed_px * time_s, self.offset_px)
         return xy, heading + np.where(self.speed_px > 0, 0.0, np.pi)
@@ -110,7 +111,7 @@ class Strollers:
         rate = rng.uniform(0.25, 0.8, reach.shape) * PX_PER_M / np.maximum(reach, 0.6 * PX_PER_M)
         return cls(table[:, :2], reach, rate, rng.uniform(0, 2 * np.pi, reach.shape))
 
-    def at(self, time_s: float) -> tuple[Points, Floats]:
+    def at(self, time_s: float) -> tuple[Points, Doubles]:
         """Returns positions xy [n, 2] and headings [n]."""
         turn = self.rate * time_s + self.phase
         step = self.reach_xy * self.rate * np.cos(turn)
@@ -140,13 +141,13 @@ class Life:
         standing = np.asarray(parked, np.float64).reshape(-1, 3)
         return cls(tuple(lanes), standing, tuple(pavements), Strollers.draw(rng, strolls))
 
-    def cars(self, time_s: float) -> tuple[Points, Floats]:
+    def cars(self, time_s: float) -> tuple[Points, Doubles]:
         """Returns every car's position [n, 2] and heading [n]; a car always has the same row."""
         parts = [lane.at(time_s) for lane in self.lanes]
         xy = np.concatenate([self.parked[:, :2], *(xy for xy, _ in parts)])
         return xy, np.concatenate([self.parked[:, 2], *(heading for _, heading in parts)])
 
-    def people(self, time_s: float) -> tuple[Points, Floats]:
+    def people(self, time_s: float) -> tuple[Points, Doubles]:
         """Returns every person's position [n, 2] and heading [n]; a person always has the same row."""
         parts = [self.strollers.at(time_s), *(pavement.at(time_s) for pavement in self.pavements)]
         return np.concatenate([xy for xy, _ in parts]), np.concatenate([heading for _, heading in parts])

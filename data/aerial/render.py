@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .camera import Frame, Matrix, Pose
+from ...core.arrays import Doubles, Frame
+from .camera import Matrix, Pose
 from .canvas import MAP_PX, PX_PER_M, Points, take
 from .labels import CAR, PERSON, ROOF, TREE
-from .layout import Floats
 from .noise import Gray
 from .sprites import SPRITE_PX_PER_M, Sprite
 from .world import LIGHT_CELL_PX, AerialWorld
@@ -33,7 +33,7 @@ class _Things:
 
     numbers: npt.NDArray[np.intp]
     xy: Points
-    heading: Floats
+    heading: Doubles
     sunlit: npt.NDArray[np.bool_]
 
 
@@ -105,7 +105,7 @@ def _project(matrix: Matrix, xy: Points) -> Points:
 
 def _seen(
     world: AerialWorld,
-    placed: tuple[Points, Floats],
+    placed: tuple[Points, Doubles],
     origin: Points,
     to_frame: Matrix,
     size_hw: tuple[int, int],
@@ -126,7 +126,7 @@ def _seen(
     return _Things(inside, local, heading[inside], world.light[cell[:, 1], cell[:, 0]] >= _SHADED)
 
 
-def _turns(heading: Floats) -> Points:
+def _turns(heading: Doubles) -> Points:
     """Returns rotations [n, 2, 2] for column vectors."""
     cos, sin = np.cos(heading), np.sin(heading)
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+from ...core.arrays import Frame
 from ...core.errors import SourceError
 from ...core.source import Source
-from .camera import Frame
 from .flight import FPS, AerialFlight
 
 _FORM = 'expected "aerial:SEED" or "aerial:SEED?size=HxW&frames=N&fps=F", as in "aerial:7?size=512x512"'

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Floats
 from ...core.errors import VerificationError
 from ...core.labels import VOID, LabelMap
 from ...data.metrics import ConfusionMatrix
@@ -17,9 +17,6 @@ from .boundary import BoundaryIou
 
 AGREES, TIE, REAL = 0, 1, 2
 """The kinds of a pixel: same class; different and the reference is a tie; different and it is no tie."""
-
-Classes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class ReferenceMasks:
     """
 
     logits: Floats
-    classes: Classes
+    classes: ClassMap
     margin: Floats
 
 
@@ -148,10 +145,10 @@ class Parity:
         self,
         frame_id: str,
         reference: ReferenceMasks,
-        classes: Classes,
+        classes: ClassMap,
         logits: Floats,
-        truth: Classes | None,
-    ) -> Classes:
+        truth: ClassMap | None,
+    ) -> ClassMap:
         """Adds one frame.
 
         Args:
@@ -177,7 +174,7 @@ class Parity:
         # A network of zeros has no scale.
         scale = float(np.sqrt(np.mean(np.square(reference.logits, dtype=np.float64)))) or 1.0
         differs = classes != reference.classes
-        kinds: Classes = np.where(differs, np.uint8(REAL), np.uint8(AGREES))
+        kinds: ClassMap = np.where(differs, np.uint8(REAL), np.uint8(AGREES))
         if not np.isfinite(logits).all():
             self._non_finite += 1
             kinds[:] = REAL
@@ -200,7 +197,7 @@ class Parity:
         self._relative_error = max(self._relative_error, (error / scale, worst))
 
     def _count_masks(
-        self, reference: Classes, classes: Classes, kinds: Classes, truth: Classes | None
+        self, reference: ClassMap, classes: ClassMap, kinds: ClassMap, truth: ClassMap | None
     ) -> None:
         self._predicted += np.bincount(classes.ravel(), minlength=len(self._labels))
         self._agreement.update(np.where(kinds == TIE, np.uint8(VOID), reference), classes)

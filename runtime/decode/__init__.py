@@ -17,10 +17,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import ClassMap, Floats
 from ...core.errors import DataError, EdgesegError
 from ..forks import Owned, stays_with_this_process
 from . import in_numpy as decode_numpy
-from .in_numpy import ClassMap, Floats, axis_of
+from .in_numpy import axis_of
 
 __all__ = ["Decoder", "decode", "decode_margin", "is_compiled", "is_finite"]
 

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from ...core.arrays import ClassMap, Floats
+
 Indices = npt.NDArray[np.intp]
-ClassMap = npt.NDArray[np.uint8]
 
 _CHUNK_VALUES = 1 << 17
 """The number of values in a work array: half a megabyte of float32, which fits into a core's second-level cache."""

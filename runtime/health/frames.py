@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..preprocess import Frame
+from ...core.arrays import Frame
 from ..reasons import DARK, FROZEN, RESOLUTION_CHANGED, SATURATED
 
 _DARK_LEVEL, _SATURATED_LEVEL = 16, 250

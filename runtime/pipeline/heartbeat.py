@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
+from ...core.arrays import Frame
 from ..clock import now
 from ..overlay import Overlay
-from ..preprocess import Frame
 from ..reasons import FRAMES_MISSING
 from ..result import Segmentation
 from ..sinks.base import Output

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...core.arrays import Frame
 from ...core.source import Source
 from ..health.frames import FrameChecks
 from ..health.validity import Validity
-from ..preprocess import Frame
 from ..sinks.base import Output, Sink
 from .mailbox import Mailbox
 from .options import Conditions

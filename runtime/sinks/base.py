@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ..preprocess import Frame
+from ...core.arrays import Frame
 from ..result import Segmentation
 from ..status import Status
 

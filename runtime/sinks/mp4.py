@@ -8,10 +8,10 @@ from typing import Any
 
 import cv2
 
+from ...core.arrays import Frame
 from ...core.errors import OutputError
 from ...core.native_name import native_name
 from ...core.outputs import discard
-from ..preprocess import Frame
 from .base import Output
 from .mp4_times import set_times
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...core.arrays import Frame
 from ...core.errors import OutputError
 from ...core.outputs import discard, prepare_output
-from ..preprocess import Frame
 from .base import Output, Sink
 from .disk import check_room
 from .mp4 import Mp4File, Pace, codec_fps, even_size

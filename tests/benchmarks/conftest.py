@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeseg.benchmarks.frames import read_frames
-from edgeseg.benchmarks.peers.base import Frame, Setting
+from edgeseg.benchmarks.peers.base import Setting
 from edgeseg.benchmarks.peers.graphs import write_graphs
+from edgeseg.core.arrays import Frame
 from edgeseg.export.bundle_writer import write_bundle
 from edgeseg.export.graph.onnx_file import export_graph
 from edgeseg.export.graph.variants import variant_graphs

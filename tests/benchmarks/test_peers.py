@@ -8,8 +8,9 @@ import onnxruntime
 import pytest
 from edgeseg.benchmarks import peers
 from edgeseg.benchmarks.compare import reference_maps
-from edgeseg.benchmarks.peers.base import Frame, Setting
+from edgeseg.benchmarks.peers.base import Setting
 from edgeseg.benchmarks.peers.graphs import INPUT, float_graph
+from edgeseg.core.arrays import Frame
 from edgeseg.core.errors import BundleError, UsageError
 from edgeseg.export.bundle_writer import write_bundle
 from edgeseg.export.graph.onnx_file import export_graph

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from edgeseg.core.arrays import Frame
 from edgeseg.runtime.clock import now
-from edgeseg.runtime.sources.process.capture import Capture, CaptureError, Frame, Grabbed
+from edgeseg.runtime.sources.process.capture import Capture, CaptureError, Grabbed
 
 from .switches import Switches
 

@@ -4,17 +4,15 @@ import shutil
 import tracemalloc
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
+from edgeseg.core.arrays import Floats
 from edgeseg.core.errors import DataError
 from edgeseg.runtime import decode as decoding
 from edgeseg.runtime.decode import Decoder, decode, decode_margin, is_compiled, is_finite
 from edgeseg.runtime.decode import in_numpy as decode_numpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-Floats = npt.NDArray[np.float32]
 
 
 def interpolate(logits: Floats, size_hw: tuple[int, int]) -> Floats:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from ....core.arrays import ClassMap, Floats
 from ....core.counting import confusion_counts
 from ....core.errors import BackendError
 from ...decode import decode_margin
 from .limits import CLASS_DROP, LIMITS, MIN_CLASS_PIXELS
-
-_Classes = npt.NDArray[np.uint8]
-_Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,13 +24,13 @@ class ExpectedMasks:
         margin: float32 [H, W], best minus second-best logit of each pixel.
     """
 
-    frame_nhwc: _Classes
-    logits: _Floats
-    classes: _Classes
-    margin: _Floats
+    frame_nhwc: ClassMap
+    logits: Floats
+    classes: ClassMap
+    margin: Floats
 
     @classmethod
-    def of(cls, frame_nhwc: _Classes, logits: _Floats, classes: _Classes) -> ExpectedMasks:
+    def of(cls, frame_nhwc: ClassMap, logits: Floats, classes: ClassMap) -> ExpectedMasks:
         """Makes a reference from copies of its results."""
         height, width = classes.shape
         kept = logits.copy()
@@ -61,7 +58,7 @@ class Agreement:
         self._finite = True
         self._confusion = np.zeros((num_classes, num_classes), np.int64)
 
-    def update(self, reference: ExpectedMasks, logits: _Floats, classes: _Classes) -> None:
+    def update(self, reference: ExpectedMasks, logits: Floats, classes: ClassMap) -> None:
         """Adds a frame: its logits, float32 [C, h, w], and class map, uint8 [H, W].
 
         Raises:

@@ -10,11 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ....core.arrays import Frame
 from ....core.images import jpeg, jpeg_decode
 from ...clock import now
 from ...reasons import CORRUPT
 from ..lag import Lag, skip_backlog
-from .capture import Capture, CaptureError, Frame, Grabbed
+from .capture import Capture, CaptureError, Grabbed
 
 _WAITS = 8
 _LONG_WAIT, _LONG_WAIT_SECONDS = 2.5, 0.05

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ....core.arrays import Frame
 from ....core.images.bounds import most_live_pixels
 from ...clock import now
 from ...reasons import CORRUPT
 from ..arrivals import Load
 from ..lag import Lag, skip_backlog
-from .capture import Capture, CaptureError, Frame, Grabbed
+from .capture import Capture, CaptureError, Grabbed
 
 
 class AvCapture(Capture):

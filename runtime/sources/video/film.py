@@ -9,9 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ....core.arrays import Frame
 from ....core.native_name import native_name
 from ...recycle import ArrayPool
-from ..process.capture import Frame
 
 
 class FilmError(Exception):
