@@ -22,3 +22,9 @@ Floats = npt.NDArray[np.float32]
 
 Doubles = npt.NDArray[np.float64]
 """Numbers in float64, of the shape that its user names."""
+
+Matrix = npt.NDArray[np.float64]
+"""A rotation, a homography or an affine map: float64, of the shape that its user names."""
+
+Points = npt.NDArray[np.float64]
+"""Points of a plane or of space: float64 [..., 2] or [..., 3]."""

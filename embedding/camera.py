@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Matrix
 from ..core.errors import UsageError
 
-Matrix = npt.NDArray[np.float64]
 Distortion = Literal["brown", "fisheye"]
 
 _BROWN_LENGTHS = (0, 4, 5, 8, 12, 14)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from ..core.arrays import Matrix, Points
 from .camera import CameraModel
 from .pose import Mount, VehiclePose
-from .rotations import Matrix, Vector
-
-Points = npt.NDArray[np.float64]
+from .rotations import Vector
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Matrix
 from ..core.errors import UsageError
 from ..core.labels import LabelMap
 from .camera import CameraModel
@@ -20,7 +21,6 @@ from .ground import GroundView
 from .hazards import HazardTable
 
 Cells = npt.NDArray[np.uint8]
-Matrix = npt.NDArray[np.float64]
 
 _UNSEEN = 255
 _FINER_AT = 0.8

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..core.arrays import Matrix
 from ..core.errors import UsageError
-from .rotations import Matrix, Vector, between, matrix_of
+from .rotations import Vector, between, matrix_of
 
 NO_ATTITUDE = "no-attitude"
 NO_HEIGHT = "no-height"

@@ -11,8 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Matrix
+
 Vector = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float64]
 
 
 def quaternion(roll: float, pitch: float, yaw: float) -> Vector:

@@ -20,7 +20,7 @@ from ...embedding.landing import LandingOptions
 from ...runtime.segmenter import Segmenter
 from ..describe import describe_machine
 from ..plots import INK, SERIES, new_figure, plain_axes, png
-from ..program import run_program, write_results
+from ..program import Results, run_program, write_results
 from ..tables import Table, number
 from .flights import FlightPlan, FlightTally, fly
 from .views import Masks, Tally, exact, judge_views
@@ -87,15 +87,16 @@ def _measure(
         if args.flights
     ]
     what = "exact masks" if masks is exact else f"the masks of {args.bundle.name}"
-    write_results(
-        args, "landing", f"Landing spots with {what}",
-        {"machine": describe_machine(args.threads), **_json(tallies, flights)},
-        [_view_table(tallies), *([_flight_table(flights)] if flights else [])],
-        _words(tallies, flights),
-        {"landing.png": ("Unsafe spots against spots found, by margin", lambda: _plot(tallies))}
-        if len(margins_m) > 1
-        else {},
-    )  # fmt: skip
+    plot = ("Unsafe spots against spots found, by margin", lambda: _plot(tallies))
+    results = Results(
+        name="landing",
+        title=f"Landing spots with {what}",
+        figures={"machine": describe_machine(args.threads), **_json(tallies, flights)},
+        tables=[_view_table(tallies), *([_flight_table(flights)] if flights else [])],
+        words=_words(tallies, flights),
+        images={"landing.png": plot} if len(margins_m) > 1 else {},
+    )
+    write_results(args, results)
 
 
 def _plan(args: argparse.Namespace, radius_m: float, margin_m: float, size_hw: tuple[int, int]) -> FlightPlan:

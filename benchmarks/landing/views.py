@@ -6,16 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-import numpy.typing as npt
-
+from ...core.arrays import ClassMap
 from ...data.aerial.labels import AERIAL_LABELS
 from ...embedding.ground import GroundView
 from ...embedding.landing import LandingFinder, LandingOptions, LandingSpot
 from .judge import a_spot_exists, footprint_is_unsafe
 from .world import MOUNT, View, camera_of, hazards, random_view
 
-ClassMap = npt.NDArray[np.uint8]
 Masks = Callable[[View], ClassMap]
 """A function that gives the class map of a view: the truth, or what a network sees."""
 

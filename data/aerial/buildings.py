@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Points
 from .appearance import Appearance, Bgr
-from .canvas import PX_PER_M, Canvas, Points, box, swept
+from .canvas import PX_PER_M, Canvas, box, swept
 from .labels import ROOF
 
 _SHADOW_LIGHT = 30

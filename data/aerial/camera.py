@@ -9,10 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...core.arrays import Frame
+from ...core.arrays import Frame, Matrix
 from .canvas import PX_PER_M
-
-Matrix = npt.NDArray[np.float64]
 
 _FOCAL = 0.95  # focal length over frame width: a field of view of 55 degrees
 

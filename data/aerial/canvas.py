@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Points
 from .noise import Gray, NoiseBank, Ramp
 
 MAP_PX = 4096
@@ -18,7 +19,6 @@ MAP_PX = 4096
 PX_PER_M = 12.5
 """Map pixels per metre: 8 cm for each pixel, 328 m for each side."""
 
-Points = npt.NDArray[np.float64]
 Layer = npt.NDArray[np.uint8]
 
 

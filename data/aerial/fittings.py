@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.arrays import Points
 from .appearance import Appearance, Bgr
 from .buildings import Building
-from .canvas import PX_PER_M, Canvas, Points, box, swept
+from .canvas import PX_PER_M, Canvas, box, swept
 from .labels import ROOF
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...core.arrays import Doubles
-from .canvas import MAP_PX, PX_PER_M, Points
+from ...core.arrays import Doubles, Points
+from .canvas import MAP_PX, PX_PER_M
 
 _HARMONICS = np.array([1.0, 2.0, 3.0])
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.arrays import Doubles
-from .canvas import MAP_PX, PX_PER_M, Points
+from ...core.arrays import Doubles, Points
+from .canvas import MAP_PX, PX_PER_M
 from .layout import PlaceLayout, Street
 
 CYCLE_S = 14.0

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...core.arrays import Doubles, Frame
-from .camera import Matrix, Pose
-from .canvas import MAP_PX, PX_PER_M, Points, take
+from ...core.arrays import Doubles, Frame, Matrix, Points
+from .camera import Pose
+from .canvas import MAP_PX, PX_PER_M, take
 from .labels import CAR, PERSON, ROOF, TREE
 from .noise import Gray
 from .sprites import SPRITE_PX_PER_M, Sprite

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Points
 from .appearance import Appearance, Bgr, blend
-from .canvas import MAP_PX, PX_PER_M, Canvas, Points, box
+from .canvas import MAP_PX, PX_PER_M, Canvas, box
 from .labels import FIELD, ROAD, WATER
 from .layout import Curve, PlaceLayout, Street
 from .noise import TILE_PX, Gray, Ramp, ramp, spread

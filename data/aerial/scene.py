@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...core.arrays import Points
 from .appearance import Appearance, Bgr
 from .buildings import Building
-from .canvas import MAP_PX, PX_PER_M, Canvas, Points
+from .canvas import MAP_PX, PX_PER_M, Canvas
 from .labels import ROAD, WATER
 from .noise import ramp, spread
 from .trees import Orchard, Tree

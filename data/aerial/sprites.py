@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Points
 from .appearance import Bgr, scaled
-from .canvas import Points
 
 SPRITE_PX_PER_M = 20.0
 """Sprite pixels per metre: 5 cm for each pixel, finer than the map."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ...core.arrays import Points
 from .appearance import Appearance, Bgr, blend, scaled
-from .canvas import MAP_PX, PX_PER_M, Canvas, Points
+from .canvas import MAP_PX, PX_PER_M, Canvas
 from .labels import FIELD, GRASS, WATER
 from .noise import enlarge, ramp
 

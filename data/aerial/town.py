@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.arrays import Points
 from .appearance import Bgr
 from .buildings import Building
-from .canvas import PX_PER_M, Points, box
+from .canvas import PX_PER_M, box
 from .labels import GRASS, ROAD, TREE, WATER
 from .layout import Block
 from .noise import Ramp, ramp, spread

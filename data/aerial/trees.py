@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Points
 from .appearance import Appearance, Bgr
-from .canvas import PX_PER_M, Canvas, Points
+from .canvas import PX_PER_M, Canvas
 from .labels import TREE
 from .noise import Gray
 
