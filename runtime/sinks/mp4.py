@@ -163,7 +163,7 @@ class Mp4File:
         )  # fmt: skip
 
 
-class Pace:
+class VideoPace:
     """Counts the copies of each overlay, so that a video plays as fast as its frames were captured.
 
     Args:

@@ -15,7 +15,7 @@ from ...core.errors import OutputError
 from ...core.outputs import discard, prepare_output
 from .base import Output, Sink
 from .disk import check_room
-from .mp4 import Mp4File, Pace, codec_fps, even_size
+from .mp4 import Mp4File, VideoPace, codec_fps, even_size
 from .series import Series
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class VideoSink(Sink):
         self._path = path
         self._partial = prepare_output(path, force)
         self._fps = fps
-        self._pace = Pace(fps, in_real_time)
+        self._pace = VideoPace(fps, in_real_time)
         self._file: Mp4File | None = None
         self._whole = False
         self._checked_at = -_SECONDS_PER_SPACE_CHECK
@@ -143,7 +143,7 @@ class SegmentedVideoSink(Sink):
         self._fps = fps
         self._seconds, self._most_frames = segment_seconds, max(1, round(segment_seconds * codec_fps(fps)))
         self._began_s = 0.0
-        self._pace = Pace(fps, in_real_time)
+        self._pace = VideoPace(fps, in_real_time)
         self._series = Series(path, most_bytes)
         self._file: Mp4File | None = None
         self._written: list[Path] = []
