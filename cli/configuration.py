@@ -10,15 +10,14 @@ from __future__ import annotations
 import argparse
 import copy
 import difflib
-import importlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..core.errors import EdgesegError, UsageError
 from ..core.files import read_text
+from ..core.toml import parse_toml
 
 _MOST_BYTES = 1 << 20
 _NOT_IN_A_FILE = ("--config", "--help", "--version")
@@ -108,25 +107,7 @@ def _settled_by(parser: argparse.ArgumentParser, action: argparse.Action) -> set
 
 def _read(path: Path) -> Mapping[str, Any]:
     text = read_text(path, "--config", most_bytes=_MOST_BYTES, error=UsageError)
-    tomllib = _toml()
-    try:
-        values: dict[str, Any] = tomllib.loads(text)
-        return values
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"--config {path}: not TOML: {error}") from error
-    except (RecursionError, ValueError) as error:
-        raise UsageError(
-            f"--config {path}: not TOML that can be read: nested too deep or numbers too long"
-        ) from error
-
-
-def _toml() -> Any:
-    """The reader of TOML: Python's own, or on Python 3.10 its original package, which only --config needs."""
-    name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(f"--config needs {name}, which is not installed: pip install {name}") from error
+    return parse_toml(text, f"--config {path}")
 
 
 def _nearest(key: str, keys: Mapping[str, argparse.Action]) -> str:

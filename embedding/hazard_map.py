@@ -121,9 +121,8 @@ class HazardMap:
             return
         steps = int((at - self._aged_until) / self.options.memory_s * _FULL)
         if steps > 0:
-            self._fresh = (
-                np.asarray(cv2.subtract(self._fresh, min(steps, _FULL))) if self._fresh.size else self._fresh
-            )
+            # Below 0 is 0: what is older than the memory is not forgotten twice.
+            self._fresh -= np.minimum(self._fresh, np.uint8(min(steps, _FULL)))
             self._aged_until += steps * self.options.memory_s / _FULL
 
     def update(self, classes: Cells, view: GroundView, at: float) -> None:
@@ -284,7 +283,7 @@ class HazardMap:
         room: npt.NDArray[np.float32] | None = None
         cell = self.cell_m
         for rank, margin in enumerate(self.hazards.ranked_margins_m, 1):
-            free = np.asarray(cv2.compare(ranks, rank, cv2.CMP_LT))
+            free = (ranks < rank).astype(np.uint8)
             cells = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_5)
             # A hazard may be anywhere in its cell, as near as the corner.
             distance = np.asarray(

@@ -13,11 +13,7 @@ import numpy.typing as npt
 from ..core.errors import DataError, UsageError
 from ..core.files import read_text
 from ..core.labels import VOID, LabelMap
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
+from ..core.toml import parse_toml
 
 SAFE = "safe"
 _MOST_BYTES = 64 << 10
@@ -127,10 +123,8 @@ def read_hazards(path: Path, labels: LabelMap) -> HazardTable:
         DataError: it cannot be read, or is not of this form.
         UsageError: it names a class that the network does not know, or nothing safe.
     """
-    try:
-        content = tomllib.loads(read_text(path, "the hazard table", most_bytes=_MOST_BYTES))
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path} is not TOML: {error}") from error
+    text = read_text(path, "the hazard table", most_bytes=_MOST_BYTES)
+    content = parse_toml(text, f"the hazard table {path}", DataError)
     if unknown := sorted(content.keys() - {"classes", "default", "unknown"}):
         raise DataError(f"{path} has the entry {unknown[0]!r}; expected classes, default and unknown")
     classes = content.get("classes")

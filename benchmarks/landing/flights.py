@@ -70,7 +70,7 @@ class FlightTally:
         if before is not None and before.valid:
             self.pairs += 1
             self.jumps += math.dist(spot.ground_m, before.ground_m) > JUMP_M
-        seen = GroundView.of(camera_of(view.truth.shape), MOUNT, view.pose)  # type: ignore[arg-type]
+        seen = GroundView.of(camera_of(view.truth.shape), MOUNT, view.pose)
         if _in_view(seen, spot.ground_m, radius_m):
             self.judged += 1
             self.unsafe += footprint_is_unsafe(view.truth, seen, spot.ground_m, radius_m)

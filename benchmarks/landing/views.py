@@ -75,7 +75,7 @@ def search(view: View, classes: ClassMap, radius_m: float, margin_m: float) -> t
 
     The search is made twice, as the memory of a first map is allocated once in a flight.
     """
-    camera = camera_of(view.truth.shape)  # type: ignore[arg-type]
+    camera = camera_of(view.truth.shape)
     finder = LandingFinder(AERIAL_LABELS, hazards(margin_m), camera, MOUNT, single_view(radius_m))
     finder.update(classes, 0.0, view.pose)
     started = time.perf_counter()

@@ -31,7 +31,7 @@ def test_a_file_gives_the_table(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", r"has no table \[classes\]"),
-        ("[classes", "is not TOML"),
+        ("[classes", "not TOML: "),
         (
             'class = 1\n[classes]\ngrass = "safe"',
             "has the entry 'class'; expected classes, default and unknown",
