@@ -74,4 +74,5 @@ def test_doctor_and_every_verb_load_without_a_reader_of_toml(tmp_path: Path) -> 
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 2, done.stderr
-    assert re.search(r"error: --config camera\.toml needs toml\w+, which is not installed: pip install toml", done.stderr)
+    expected = r"error: --config camera\.toml needs toml\w+, which is not installed: pip install toml"
+    assert re.search(expected, done.stderr)
