@@ -22,6 +22,7 @@ PARTS = (
     "cli",
     "core",
     "data",
+    "embedding",
     "export",
     "models",
     "runtime",

@@ -31,10 +31,10 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """LRASPP with the CamVid weights, at a small input. Do not change it."""
     folder = tmp_path_factory.mktemp("bundle") / "lraspp"
     folder.mkdir()
-    checkpoint = resolve_weights("lraspp", "camvid")
+    checkpoint = resolve_weights("lraspp", "camvid-mobilenet")
     network = checkpoint.build()
     graphs = variant_graphs(export_graph(network, checkpoint.info, SIZE_HW), ("fp32",))
-    write_bundle(folder, network, checkpoint.info, graphs, weights_name="camvid", size_hw=SIZE_HW)
+    write_bundle(folder, network, checkpoint.info, graphs, weights_name="camvid-mobilenet", size_hw=SIZE_HW)
     return Bundle.load(folder)
 
 

@@ -36,6 +36,10 @@ class Expected:
     or_else: Sequence[str] = ()
 
 
+PATIENT = ("--open-timeout", "20")
+"""Options of a run whose source opens late on a busy machine, where opening is not the fault."""
+
+
 class Bench:
     """Starts runs.
 
@@ -56,7 +60,7 @@ class Bench:
         folder.mkdir(parents=True)
         return folder
 
-    def fly(
+    def start(
         self,
         source: str,
         *more: str,

@@ -109,7 +109,7 @@ def exchanged_file(bench: Bench) -> Outcome:
     source = str(folder / "frame.png")
     cv2.imwrite(source, np.full((120, 160, 3), 128, np.uint8))
     other = ("--bundle", str(bundle))
-    with bench.fly(
+    with bench.start(
         source, *other, sabotaged=True, environment=cache, on=[GRAPH_EXCHANGED], events="none"
     ) as live_run:
         status = live_run.ends()
@@ -120,7 +120,7 @@ def exchanged_file(bench: Bench) -> Outcome:
     kept = list((folder / "own-cache").rglob("*.graph"))
     expect(not kept, f"the graph that was put there is kept: {kept}")
     _graph(bundle).write_bytes(right)
-    with bench.fly(source, *other, environment=cache) as live_run:
+    with bench.start(source, *other, environment=cache) as live_run:
         status = live_run.ends()
         live_run.poll()
         results = [event for event in live_run.events if event["type"] == "result"]
@@ -135,7 +135,7 @@ def exchanged_file(bench: Bench) -> Outcome:
 )
 def never_ready(bench: Bench) -> Outcome:
     """A graph that computes without end."""
-    with bench.fly(
+    with bench.start(
         "aerial:7", "--start-timeout", "1", sabotaged=True, on=[BUNDLE_HANGS], events="none"
     ) as live_run:
         status = live_run.ends()

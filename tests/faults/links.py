@@ -36,7 +36,7 @@ def thin(bench: Bench) -> Outcome:
 
         # At half of what it needs, a second makes half a second.
         within_s = 2 * bench.pace.max_age_s + 2 / bench.pace.heartbeat_hz
-        with bench.fly(link.url) as live_run:
+        with bench.start(link.url) as live_run:
             return bench.disturb(live_run, narrow, widen, Expected([STALE], within_s), hold_s=2.0)
 
 
@@ -62,7 +62,7 @@ def gap(bench: Bench) -> Outcome:
                 _GAP_SECONDS - 2 * bench.pace.max_age_s, setattr, (server, "size_hw", _SIZE_HW)
             ).start()
 
-        with bench.fly(link.url, "--read-timeout", "10") as live_run:
+        with bench.start(link.url, "--read-timeout", "10") as live_run:
             outcome = bench.disturb(live_run, hold, release, Expected([STALE]), hold_s=_GAP_SECONDS)
             old = [
                 event
@@ -80,7 +80,7 @@ def gap(bench: Bench) -> Outcome:
 )
 def redirect(bench: Bench) -> Outcome:
     """A camera that comes back and sends its clients nowhere."""
-    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as live_run:
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.start(server.url) as live_run:
 
         def lead(location: str) -> None:
             server.location, server.status = location, 302

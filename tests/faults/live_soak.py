@@ -160,7 +160,7 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
     )  # fmt: skip
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, ExitStack() as stack:
         live_run = stack.enter_context(
-            bench.fly(server.url, *more, sabotaged=True, folder=place, events="pipe")
+            bench.start(server.url, *more, sabotaged=True, folder=place, events="pipe")
         )
         port = port_of(live_run)
         began_at = live_run.valid()["monotonic_s"]

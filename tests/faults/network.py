@@ -27,7 +27,7 @@ _INSIDE = "inside of inference"
 def _sabotaged(
     bench: Bench, switch: str, reason: str, *more: str, says: str = "", value: float = 1.0
 ) -> Outcome:
-    with bench.fly("0", *more, sabotaged=True) as live_run:
+    with bench.start("0", *more, sabotaged=True) as live_run:
         switches = live_run.switches
         outcome = bench.disturb(
             live_run, lambda: switches.on(switch, value), lambda: switches.off(switch), Expected([reason])
@@ -66,7 +66,7 @@ def raises(bench: Bench) -> Outcome:
 )
 def raises_for_good(bench: Bench) -> Outcome:
     """A device that is broken."""
-    with bench.fly("0", sabotaged=True) as live_run:
+    with bench.start("0", sabotaged=True) as live_run:
         began_at = live_run.valid()["monotonic_s"]
         live_run.switches.on(INFER_RAISES)
         told = live_run.invalid(BACKEND_FAILED, began_at)["monotonic_s"]
@@ -86,7 +86,7 @@ def raises_for_good(bench: Bench) -> Outcome:
 )
 def hangs(bench: Bench) -> Outcome:
     """A device that does not answer."""
-    with bench.fly("0", sabotaged=True) as live_run:
+    with bench.start("0", sabotaged=True) as live_run:
         began_at = live_run.valid()["monotonic_s"]
         live_run.switches.on(INFER_HANGS)
         told = live_run.invalid(STALE, began_at)["monotonic_s"] - began_at
@@ -124,7 +124,7 @@ def out_of_memory(bench: Bench) -> Outcome:
 def no_memory(bench: Bench) -> Outcome:
     """Frames that there is no room for."""
     small_hw, large_hw = (120, 160), (2160, 3840)
-    with mjpeg_server(size_hw=small_hw, fps=25.0) as server, bench.fly(server.url) as live_run:
+    with mjpeg_server(size_hw=small_hw, fps=25.0) as server, bench.start(server.url) as live_run:
         live_run.valid()
         pid = live_run.process.pid
         status = Path(f"/proc/{pid}/status").read_text("utf-8")

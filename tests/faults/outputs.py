@@ -62,7 +62,7 @@ def _masks(bench: Bench, switch: str, value: float, told: Callable[[dict[str, An
     """Sabotages ``--masks`` beside a video."""
     folder = bench.new_folder()
     more = ("--masks", "masks", "--save", "film.mp4")
-    with bench.fly("0", *more, sabotaged=True, folder=folder) as live_run:
+    with bench.start("0", *more, sabotaged=True, folder=folder) as live_run:
         rate = rate_of(live_run, live_run.valid()["monotonic_s"])
         began_at = now()
         live_run.switches.on(switch, value)
@@ -125,7 +125,7 @@ def unread_pipe(bench: Bench) -> Outcome:
     fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
     with (
         mjpeg_server(size_hw=(120, 160), fps=_CAMERA_FPS) as server,
-        bench.fly(server.url, "--events", "pipe", folder=folder) as live_run,
+        bench.start(server.url, "--events", "pipe", folder=folder) as live_run,
     ):
         stopped = threading.Event()
         draining = threading.Thread(target=_drain, args=(reader, stopped))
@@ -166,7 +166,7 @@ def disk_full(bench: Bench) -> Outcome:
     more = ("--save", "film.mp4", "--segment", "1", "--record", "record")
     with (
         mjpeg_server(size_hw=(120, 160), fps=_CAMERA_FPS) as server,
-        bench.fly(server.url, *more, folder=folder, events="pipe") as live_run,
+        bench.start(server.url, *more, folder=folder, events="pipe") as live_run,
     ):
         rate = rate_of(live_run, live_run.valid()["monotonic_s"])
         live_run.wait(lambda event: list(folder.glob("film-*.mp4")), "wrote a segment")

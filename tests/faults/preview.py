@@ -128,7 +128,7 @@ def clients(bench: Bench) -> Outcome:
     _check_installed()
     with (
         mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server,
-        bench.fly(server.url, "--preview", "0") as live_run,
+        bench.start(server.url, "--preview", "0") as live_run,
     ):
         port = port_of(live_run)
         before = rate_of(live_run, live_run.valid()["monotonic_s"], _SECONDS)
@@ -170,7 +170,7 @@ def readiness(bench: Bench) -> Outcome:
     _check_installed()
     with (
         mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
-        bench.fly(server.url, "--preview", "0") as live_run,
+        bench.start(server.url, "--preview", "0") as live_run,
     ):
         port = port_of(live_run)
         live_run.until(lambda: ask(port, "/readyz")[0] == 200, "ready")
@@ -207,7 +207,7 @@ def header_bomb(bench: Bench) -> Outcome:
     options = ("--preview", "0", "--preview-token-file", str(token_file))
     with (
         mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
-        bench.fly(server.url, *options, folder=folder) as live_run,
+        bench.start(server.url, *options, folder=folder) as live_run,
     ):
         port = port_of(live_run)
         live_run.valid()
@@ -238,7 +238,7 @@ def idle_sockets(bench: Bench) -> Outcome:
     _check_installed()
     with (
         mjpeg_server(size_hw=(120, 160), fps=25.0) as server,
-        bench.fly(server.url, "--preview", "0") as live_run,
+        bench.start(server.url, "--preview", "0") as live_run,
     ):
         port = port_of(live_run)
         live_run.valid()

@@ -36,7 +36,7 @@ def wall_clock(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     clock = SteppedClock(folder)
     server = mjpeg_server(size_hw=_SIZE_HW, fps=_FPS)
-    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as live_run:
+    with server, bench.start(server.url, folder=folder, environment=clock.environment) as live_run:
         began_at = live_run.valid()["monotonic_s"]
         for offset_s in (_HOUR_S, -_HOUR_S):
             at = clock.step(offset_s)
@@ -94,7 +94,7 @@ def suspend(bench: Bench) -> Outcome:
     folder, server = bench.new_folder(), mjpeg_server(size_hw=_SIZE_HW, fps=_FPS)
     clock = SteppedClock(folder)
     told_s, back_s = [], []
-    with server, bench.fly(server.url, folder=folder, environment=clock.environment) as live_run:
+    with server, bench.start(server.url, folder=folder, environment=clock.environment) as live_run:
         for number, silent in enumerate((False, True), 1):
             # The run's own clock is ahead of this process's by what it slept.
             live_run.valid(now() + (number - 1) * _HOUR_S)
@@ -135,7 +135,7 @@ def kill(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     more = ("--save", "film.mp4", "--segment", "1", "--masks", "masks", "--record", "record")
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server:
-        with bench.fly(server.url, *more, folder=folder) as live_run:
+        with bench.start(server.url, *more, folder=folder) as live_run:
             live_run.wait(lambda event: len(list(folder.glob("film-*.mp4"))) >= 2, "wrote two segments")
             live_run.valid(now())
             results = sum(event["type"] == "result" for event in live_run.events)
@@ -150,7 +150,7 @@ def kill(bench: Bench) -> Outcome:
         # What the queues held is lost: a frame that is being written, and four that wait.
         lost = results - min(frames, len(masks))
         expect(lost <= 6, f"{results} results, but {frames} frames recorded and {len(masks)} masks")
-        with bench.fly(server.url, *more, folder=folder) as live_run:
+        with bench.start(server.url, *more, folder=folder) as live_run:
             back = live_run.valid()["monotonic_s"] - live_run.began_at
             live_run.wait(
                 lambda event: len(list(folder.glob("film-*.mp4"))) > len(segments), "wrote a segment"

@@ -63,7 +63,7 @@ def term_importing(bench: Bench) -> Outcome:
     worst, seen = 0.0, set()
     with mjpeg_server() as server:
         for number in range(_TIMES):
-            with bench.fly(server.url) as live_run:
+            with bench.start(server.url) as live_run:
                 time.sleep(0.02 + 0.03 * number)
                 # After its imports a run may be open already, on a fast machine.
                 status, seconds = _stopped(bench, live_run, (-signal.SIGTERM, 130, 0))
@@ -73,7 +73,7 @@ def term_importing(bench: Bench) -> Outcome:
 
 
 def _opening(bench: Bench, switch: str) -> Outcome:
-    with bench.fly("0", "--open-timeout", "30", sabotaged=True, on=(switch,)) as live_run:
+    with bench.start("0", "--open-timeout", "30", sabotaged=True, on=(switch,)) as live_run:
         live_run.until(lambda: live_run.switches.is_reached(switch), "opened anything")
         return _term(*_stopped(bench, live_run, (130,)))
 
@@ -97,7 +97,7 @@ def term_camera(bench: Bench) -> Outcome:
 def _muted(bench: Bench, make: Callable[..., Any]) -> Outcome:
     with make() as server:
         server.mute = True
-        with bench.fly(server.url, "--open-timeout", "30") as live_run:
+        with bench.start(server.url, "--open-timeout", "30") as live_run:
             live_run.until(lambda: server.connections, "asked the server")
             time.sleep(0.1)  # until it waits for the answer
             return _term(*_stopped(bench, live_run, (130,)))
@@ -144,7 +144,7 @@ def _ends_whole(bench: Bench, number: signal.Signals) -> Outcome:
     more = ("--save", "film.mp4", "--masks", "masks", "--record", "record")
     with (
         mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server,
-        bench.fly(server.url, *more, folder=folder) as live_run,
+        bench.start(server.url, *more, folder=folder) as live_run,
     ):
         first = live_run.valid()["monotonic_s"]
         live_run.valid(first + _A_SECOND)
@@ -162,7 +162,7 @@ def _ends_whole(bench: Bench, number: signal.Signals) -> Outcome:
 )
 def term_lost(bench: Bench) -> Outcome:
     """The end in the middle of a pause before the next attempt."""
-    with bench.fly("0", sabotaged=True) as live_run:
+    with bench.start("0", sabotaged=True) as live_run:
         live_run.valid()
         live_run.switches.on(UNPLUGGED)
         live_run.invalid(SOURCE_LOST, now())
@@ -177,7 +177,9 @@ def term_lost(bench: Bench) -> Outcome:
 def term_sink(bench: Bench) -> Outcome:
     """A disk that is gone at the end."""
     folder = bench.new_folder()
-    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as live_run:
+    with bench.start(
+        "0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder
+    ) as live_run:
         live_run.valid()
         at = now()
         live_run.switches.on(SINK_BLOCKS)
@@ -201,7 +203,7 @@ def term_inference(bench: Bench) -> Outcome:
     """A thread that nothing ends, and the end of the interpreter beside it."""
     worst = 0.0
     for _ in range(_TIMES):
-        with bench.fly("0", sabotaged=True) as live_run:
+        with bench.start("0", sabotaged=True) as live_run:
             live_run.valid()
             at = now()
             live_run.switches.on(INFER_HANGS)
@@ -217,7 +219,7 @@ def term_inference(bench: Bench) -> Outcome:
 )
 def term_stopping(bench: Bench) -> Outcome:
     """Somebody who is impatient."""
-    with bench.fly("0", "--masks", "masks", sabotaged=True) as live_run:
+    with bench.start("0", "--masks", "masks", sabotaged=True) as live_run:
         live_run.valid()
         live_run.switches.on(SINK_CLOSE_BLOCKS)
         live_run.signal()
@@ -235,7 +237,9 @@ def term_stopping(bench: Bench) -> Outcome:
 def term_closing(bench: Bench) -> Outcome:
     """A card that never takes the last bytes. A file that is being closed is given five seconds more."""
     folder = bench.new_folder()
-    with bench.fly("0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder) as live_run:
+    with bench.start(
+        "0", "--masks", "masks", "--save", "film.mp4", sabotaged=True, folder=folder
+    ) as live_run:
         live_run.valid()
         live_run.switches.on(SINK_CLOSE_BLOCKS)
         outcome = _term(*_stopped(bench, live_run, (2,), _A_SECOND + _CLOSING_S))

@@ -13,7 +13,7 @@ import cv2
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 
-from .bench import Bench, Expected
+from .bench import PATIENT, Bench, Expected
 from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED, stripes
 from .live_run import LiveRun
 from .outcome import NotHereError, Outcome, expect, fault
@@ -27,7 +27,7 @@ _FEW_MIB = 64
 
 
 def _camera(bench: Bench, switch: str, *reasons: str) -> Outcome:
-    with bench.fly("0", sabotaged=True) as live_run:
+    with bench.start("0", sabotaged=True) as live_run:
         switches = live_run.switches
         return bench.disturb(
             live_run, lambda: switches.on(switch), lambda: switches.off(switch), Expected(reasons)
@@ -43,7 +43,7 @@ def camera_unplugged(bench: Bench) -> Outcome:
 @fault("open that hangs", f"a lost camera hangs in its opening, inside the C library, {_CAMERA}", _LOST)
 def open_hangs(bench: Bench) -> Outcome:
     """A camera that is lost, and then hangs whoever opens it."""
-    with bench.fly("0", sabotaged=True) as live_run:
+    with bench.start("0", sabotaged=True) as live_run:
 
         def begin() -> None:
             live_run.switches.on(OPEN_HANGS)
@@ -65,7 +65,7 @@ def open_hangs(bench: Bench) -> Outcome:
 )
 def open_hangs_at_the_start(bench: Bench) -> Outcome:
     """A camera that hangs whoever opens it first."""
-    with bench.fly("0", sabotaged=True, on=(OPEN_HANGS,)) as live_run:
+    with bench.start("0", sabotaged=True, on=(OPEN_HANGS,)) as live_run:
         status, seconds = live_run.ends(), now() - live_run.began_at
     expect(status == 2, f"exit status {status}, expected 2: {live_run.log}")
     expect("camera 0 does not open within 2 s" in live_run.log, f"it said {live_run.log}")
@@ -89,7 +89,7 @@ def grab_stalls(bench: Bench) -> Outcome:
 )
 def capture_crashes(bench: Bench) -> Outcome:
     """A driver that takes its process down, again and again."""
-    with bench.fly("0", sabotaged=True) as live_run:
+    with bench.start("0", sabotaged=True) as live_run:
         switches = live_run.switches
         # It is there for a moment after each start, and then there is no reason but the age.
         return bench.disturb(
@@ -108,7 +108,7 @@ def _served(
     *reasons: str,
     **settings: Any,
 ) -> Outcome:
-    with make(size_hw=_SIZE_HW, fps=_FPS, **settings) as server, bench.fly(server.url) as live_run:
+    with make(size_hw=_SIZE_HW, fps=_FPS, **settings) as server, bench.start(server.url) as live_run:
         return bench.disturb(live_run, lambda: begin(server), lambda: end(server), Expected(reasons))
 
 
@@ -201,7 +201,7 @@ _SIZE_TEXT = "one result `resolution-changed`, then class maps of the new size; 
 @fault("HTTP stream changes resolution", f"{_HTTP}: 160 x 120, then 320 x 240", _SIZE_TEXT)
 def http_size(bench: Bench) -> Outcome:
     """A camera that is switched to another size."""
-    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as live_run:
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.start(server.url) as live_run:
         return _new_size(bench, live_run, lambda: setattr(server, "size_hw", (240, 320)))
 
 
@@ -214,7 +214,7 @@ def rtsp_size(bench: Bench) -> Outcome:
         raise NotHereError("PyAV is not installed, and OpenCV hides a new size")
     with rtsp_server(fps=_FPS) as server:
         server.h264 = server.images_of(two_sizes())
-        with bench.fly(server.url) as live_run:
+        with bench.start(server.url, *PATIENT) as live_run:
             return _new_size(bench, live_run, lambda: None)
 
 
@@ -252,7 +252,7 @@ def pixel_flood(bench: Bench) -> Outcome:
         at = data.index(b"\xff\xc0") + 5
         return data[:at] + (16384).to_bytes(2, "big") * 2 + data[at + 4 :]
 
-    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.fly(server.url) as live_run:
+    with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, bench.start(server.url) as live_run:
         live_run.valid()
         before = _peak_mib(live_run.process.pid)
         outcome = bench.disturb(

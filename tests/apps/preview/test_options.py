@@ -87,7 +87,7 @@ def test_a_token_that_all_users_can_read_is_warned_of(
         (["--preview-token-file", "a"], "needs --preview"),
         (["--preview", "1", "--preview-token-file", "/nowhere"], "No such file"),
         (["--preview", "1", "--preview-token-file", ""], "it is a folder"),
-        (["--preview", "1", "--preview-token-file", "a\0b"], "the name is none"),
+        (["--preview", "1", "--preview-token-file", "a\0b"], "no file can have this name"),
     ],
 )
 def test_what_cannot_work_is_told_in_one_line(words: list[str], message: str) -> None:

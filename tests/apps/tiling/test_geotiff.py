@@ -205,7 +205,7 @@ def test_what_cannot_be_read_is_refused(
         return str(error.value)
 
     deep = write(tmp_path / "deep.tif", bands.astype(np.uint16) * 200)
-    assert "deep.tif has pixels of uint16; expected 8 bits a band" in refused(deep)
+    assert "deep.tif has pixels of uint16; expected 8 bits in each band" in refused(deep)
     many = write(tmp_path / "many.tif", np.concatenate([bands, bands]))
     assert "many.tif has 6 bands; expected 1 to 4" in refused(many)
     (tmp_path / "none.tif").write_bytes(b"II*\0")

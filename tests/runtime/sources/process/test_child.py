@@ -137,7 +137,7 @@ def test_closing_ends_the_child_also_where_it_hangs() -> None:
     for fault in ("", "close-hangs", "stalls"):
         source = open_child(fault=fault, after=0)
         source.close()  # a child that was waited for would hang for ever
-        assert ended(source.pid)
+        wait_until_ended(source.pid)
 
 
 def test_nothing_stays_open_after_many() -> None:
