@@ -91,7 +91,7 @@ def _measure(
     results = Results(
         name="landing",
         title=f"Landing spots with {what}",
-        figures={"machine": describe_machine(args.threads), **_json(tallies, flights)},
+        figures={"machine": {**describe_machine(), "threads": 1}, **_json(tallies, flights)},
         tables=[_view_table(tallies), *([_flight_table(flights)] if flights else [])],
         words=_words(tallies, flights),
         images={"landing.png": plot} if len(margins_m) > 1 else {},
