@@ -85,7 +85,7 @@ class CrossFit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one search.
+    """The outcome of one search.
 
     Attributes:
         target, rule: of the search.
@@ -99,7 +99,7 @@ class Outcome:
     lost: Loss
 
     def within(self, budget: float, class_budget: float) -> tuple[bool, bool]:
-        """Whether mean IoU, and every judged class, keep these budgets on the other part."""
+        """Returns True for mean IoU, and for every judged class, if they keep these budgets on the other part."""
         return self.lost.miou <= budget, self.lost.worst_class <= class_budget
 
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from .network_options import parse_options
     from .train_device import choose_amp, choose_device
     from .train_display import Display, print_after, print_before
-    from .train_recipe import bounded, preset_of, recipe_of
+    from .train_recipe import bounded, check_combination, files_read, preset_of, recipe_of
     from .train_unlabelled import unlabelled_images
 
     check_numbers(args)
@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
     train = VocDataset(args.data, args.train_split)
     val, unmeasured = _validation(args, train)
     size_hw = bounded("--size", parse_size(args.size)) if args.size is not None else train.read(0).mask.shape
-    known.check_known(args, recipe, measured=val is not None)
+    check_combination(args, recipe, measured=val is not None)
     arguments = parse_options(args.option)
     initial = None if args.init is None else initial_weights(args.model, arguments, args.init)
     writer = distributed.is_writer()
-    needed, reads = known.files_read(args), Reads().add_dataset(args.data)
+    needed, reads = files_read(args), Reads().add_dataset(args.data)
     disk_cache = _disk_cache(args.cache, reads)
     keep = folder.held(args.out, resume=args.resume, force=args.force, needed=needed, reads=reads)
     with keep if writer else nullcontext():

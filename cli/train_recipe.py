@@ -1,15 +1,17 @@
-"""The recipe of ``edgeseg train``: a preset, and the options that override it."""
+"""The recipe of ``edgeseg train``: a preset, the options that override it, and those that need one another."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
 from ..core.sizes import parse_size
 from ..data.augment import Augmentation
 from ..models import registry
+from ..models.initial import file_of
 from ..training.recipe import Recipe, default_preset, preset
 
 TEACHER_WEIGHT = 0.5
@@ -100,3 +102,43 @@ def _augmentation(args: argparse.Namespace, base: Augmentation) -> Augmentation:
             )
         base = replace(base, scale=(low, high))
     return base
+
+
+def check_combination(args: argparse.Namespace, recipe: Recipe, *, measured: bool) -> None:
+    """Refuses options that have no effect without others.
+
+    Args:
+        args: of ``edgeseg train``.
+        recipe: made of ``args``.
+        measured: whether there is a split to measure on.
+
+    Raises:
+        UsageError: random layers would be frozen, a weight or images have no teacher, or patience has no measurements.
+    """
+    if (recipe.freeze != "none" or recipe.frozen_norms) and args.init is None and not args.resume:
+        raise UsageError(
+            "--freeze and --freeze-norms keep what was loaded, and nothing is: add --init imagenet or --init FILE"
+        )
+    if args.teacher_weight is not None and args.teacher is None:
+        raise UsageError("--teacher-weight is for a teacher: add --teacher CHECKPOINT")
+    if args.unlabelled is not None and args.teacher is None:
+        raise UsageError("--unlabelled images are learnt from a teacher: add --teacher CHECKPOINT")
+    if args.unlabelled_share is not None and args.unlabelled is None:
+        raise UsageError("--unlabelled-share is for images without masks: add --unlabelled DIR")
+    if args.unlabelled is not None and not (recipe.unlabelled_share and recipe.teacher_weight):
+        raise UsageError(
+            "--unlabelled images would not count: give --unlabelled-share and --teacher-weight above 0"
+        )
+    if recipe.patience and not measured:
+        raise UsageError(
+            "--patience counts measurements, and there is no split to measure on: add --val-split NAME"
+        )
+
+
+def files_read(args: argparse.Namespace) -> dict[str, Path]:
+    """Returns the files that a training reads, by the option that names them."""
+    named = {
+        "--init": None if args.init is None else file_of(args.init),
+        "--teacher": None if args.teacher is None else Path(args.teacher),
+    }
+    return {option: path for option, path in named.items() if path is not None}

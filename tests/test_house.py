@@ -131,6 +131,13 @@ def test_no_part_is_named_in_a_string_below_it() -> None:
                 assert allowed(name, (part, *MAY_IMPORT[part])), f"{path}:{node.lineno} names edgeseg.{name}"
 
 
+def test_only_the_command_line_sees_a_raw_namespace() -> None:
+    """Below it, options pass as frozen records. The measurements are programs with a command line of their own."""
+    for path in modules():
+        if path.parts[0] in MAY_IMPORT and path.parts[0] not in ("cli", "benchmarks"):
+            assert "argparse.Namespace" not in (ROOT / path).read_text(encoding="utf-8"), path
+
+
 def test_no_imports_go_in_a_circle() -> None:
     named = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in modules()}
     asks = {

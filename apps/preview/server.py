@@ -162,9 +162,8 @@ class PreviewServer:
     def _run(self, listener: socket.socket, port: int, status: Callable[[], Status]) -> None:
         try:
             asyncio.run(self._serve(listener, port, status))
-        except (
-            Exception
-        ) as error:  # start() raises it; after the start the run goes on without its page, and logs it
+        except Exception as error:
+            # start() raises it. After the start, the run goes on without its page, and logs it.
             self._failure = error
             log.exception("The preview page has failed.", extra={"event": "preview-failed", "fields": {}})
         finally:

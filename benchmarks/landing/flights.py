@@ -20,7 +20,7 @@ JUMP_M = 2.0
 
 @dataclass(frozen=True)
 class FlightPlan:
-    """What is flown, and how it is judged.
+    """The flights of a measurement.
 
     Attributes:
         flights: number of flights, each over a new place.

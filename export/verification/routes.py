@@ -66,7 +66,8 @@ class Route:
         for node in self._nodes:
             if node.op_type == "DequantizeLinear":
                 widths = np.maximum(widths, np.broadcast_to(self._along(node, 1, value), value.shape))
-        if self().dtype == np.float16 if self._start is not None else self._half():
+        is_half = self._half() if self._start is None else self().dtype == np.float16
+        if is_half:
             widths = widths + half_spacing(value)
         return widths
 
@@ -164,7 +165,8 @@ class MatchedGraphs:
         for wanted, name in zip(node.input, self.twins[node.name].input, strict=True):
             route = self._route(name) if name else None
             source = route.source if route is not None else ""
-            if bool(wanted) != bool(name) or source != ("" if wanted in self._fp32_constants else wanted):
+            expected = "" if wanted in self._fp32_constants else wanted
+            if bool(wanted) != bool(name) or source != expected:
                 raise VerificationError(
                     f"{node.name} reads {source or 'a constant'} in the variant and {wanted or 'nothing'} in the"
                     " fp32 graph, so they cannot be compared; export the bundle again"

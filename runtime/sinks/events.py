@@ -97,7 +97,8 @@ class EventsSink(Sink):
         if source is None:
             return
         self._changes(status, source)
-        if self._newest_id > (-1 if source.frame_id is None else source.frame_id):
+        newest_id = -1 if source.frame_id is None else source.frame_id
+        if self._newest_id > newest_id:
             return
         self._send(
             {

@@ -278,13 +278,13 @@ def test_what_says_nothing_is_refused_in_one_line(
 def test_patience_needs_something_to_measure() -> None:
     import argparse
 
-    from edgeseg.training.known import check_known
+    from edgeseg.cli.train_recipe import check_combination
 
     args = argparse.Namespace(
         init=None, resume=False, teacher=None, teacher_weight=None, unlabelled=None, unlabelled_share=None
     )
     with pytest.raises(UsageError, match="there is no split to measure on: add --val-split NAME"):
-        check_known(args, Recipe(patience=3), measured=False)
+        check_combination(args, Recipe(patience=3), measured=False)
 
 
 def test_frozen_layers_go_on_as_they_began(
