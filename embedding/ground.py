@@ -88,10 +88,9 @@ class GroundView:
             uv: float64 [N, 2], pixel columns and rows; NaN is returned for those that do not show the ground.
         """
         uv = np.asarray(uv, np.float64).reshape(-1, 2)
-        across, along = np.array([0.5, 0]), np.array([0, 0.5])
-        right, left = self.ground_of(uv + across), self.ground_of(uv - across)
-        below, above = self.ground_of(uv + along), self.ground_of(uv - along)
-        columns = np.stack([right - left, below - above], axis=-1)  # [N, 2, 2], the Jacobian
+        steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+        around = self.ground_of((uv + steps[:, None]).reshape(-1, 2)).reshape(4, -1, 2)
+        columns = np.stack([around[0] - around[1], around[2] - around[3]], axis=-1)  # [N, 2, 2], the Jacobian
         known = np.isfinite(columns).all((1, 2))
         sizes = np.full((len(uv), 2), np.nan)
         if known.any():

@@ -260,8 +260,9 @@ class HazardMap:
         pixel_from_cells = np.linalg.inv(cells_from_pixel)
         sign = np.sign((cells_from_pixel @ (ranks.shape[1] / 2, ranks.shape[0] / 2, 1))[2])
         a, b, c = pixel_from_cells[2] * sign
-        depth = c + np.add.outer(b * np.arange(window.rows), a * np.arange(window.columns))
-        if depth[[0, 0, -1, -1], [0, -1, 0, -1]].min() <= 0:
+        ends = np.array([0, window.rows - 1]), np.array([0, window.columns - 1])
+        if (c + np.add.outer(b * ends[0], a * ends[1])).min() <= 0:
+            depth = c + np.add.outer(b * np.arange(window.rows), a * np.arange(window.columns))
             warped = np.where(depth > 0, warped, np.uint8(_UNSEEN))
         return warped
 

@@ -84,8 +84,8 @@ class LandingOptions:
 
     @property
     def map_options(self) -> MapOptions:
-        """The options of the hazard map. A footprint is 48 of the smallest cells across."""
-        return self.map or MapOptions(cell_m=min(0.25, max(0.02, self.radius_m / 24)))
+        """The options of the hazard map. A footprint is at least 48 of the smallest cells across."""
+        return self.map or MapOptions(cell_m=min(0.0625, max(0.02, self.radius_m / 24)))
 
 
 @dataclass(frozen=True)
