@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeseg.runtime.reasons import DARK, FROZEN, SATURATED
 
-from .bench import PATIENT, Bench, Expected
+from .bench import Bench, Expected
 from .outcome import Outcome, fault
 from .servers import mjpeg_server, rtsp_server
 
@@ -14,7 +14,7 @@ _FROZEN_AFTER_S = 1.0
 
 
 def _shows(bench: Bench, make: Any, image: str, reason: str) -> Outcome:
-    with make(size_hw=(120, 160), fps=25.0) as server, bench.start(server.url, *PATIENT) as live_run:
+    with make(size_hw=(120, 160), fps=25.0) as server, bench.start(server.url) as live_run:
         return bench.disturb(
             live_run,
             lambda: setattr(server, "image", image),

@@ -13,7 +13,7 @@ import cv2
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.reasons import CORRUPT, RESOLUTION_CHANGED, SOURCE_LOST, STALE
 
-from .bench import PATIENT, Bench, Expected
+from .bench import Bench, Expected
 from .cameras import CRASHES, OPEN_HANGS, STALLS, UNPLUGGED, stripes
 from .live_run import LiveRun
 from .outcome import NotHereError, Outcome, expect, fault
@@ -214,7 +214,7 @@ def rtsp_size(bench: Bench) -> Outcome:
         raise NotHereError("PyAV is not installed, and OpenCV hides a new size")
     with rtsp_server(fps=_FPS) as server:
         server.h264 = server.images_of(two_sizes())
-        with bench.start(server.url, *PATIENT) as live_run:
+        with bench.start(server.url) as live_run:
             return _new_size(bench, live_run, lambda: None)
 
 
