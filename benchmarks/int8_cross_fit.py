@@ -1,4 +1,4 @@
-"""How often INT8's budgets keep on images that the search did not see, by cross-fitting.
+"""Cross-fitting: the share of plans that keep INT8's budgets on images that the search did not see.
 
 The labelled images are split in two by groups. The search runs on one part and its plan is measured on the other; then
 the parts change places. Each rule for the budgets searches on the same parts. Ranges and biases come from other images,

@@ -1,4 +1,4 @@
-"""How much a graph may lose on other images like the held-out ones: upper bounds with confidence, by bootstrap.
+"""Upper bounds, by bootstrap, of what a graph loses on other images like the held-out ones.
 
 What a graph loses on the held-out images is one draw of what it loses on images of their kind. A studentized bootstrap
 (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 12.5) says how far the two may be apart. Runs of
@@ -35,7 +35,7 @@ distribution puts it at 4.7 times."""
 
 @dataclass(frozen=True)
 class Proof:
-    """What a set of held-out images can prove.
+    """The losses that a set of held-out images can bound.
 
     Attributes:
         images: their number.

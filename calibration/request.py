@@ -1,4 +1,4 @@
-"""What a calibration is asked for: the choices of its user, and the network and folder that it is about."""
+"""The request for a calibration, and the job that it becomes with a network and a folder."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ Notify = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class SearchInput:
-    """What a search works on.
+    """The network, the images and the ranges of a search.
 
     Attributes:
         graph: float32.
@@ -130,7 +130,7 @@ class Measurements:
 
     @property
     def proof(self) -> Proof:
-        """What the images that judge can prove."""
+        """The losses that the images which judge can bound."""
         return Proof.of(self.reference)
 
     def part(self, positions: Sequence[int]) -> Measurements:

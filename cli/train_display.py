@@ -1,4 +1,4 @@
-"""What a training shows: notes before it, a bar or a line for each epoch, and the results."""
+"""The display of a training: notes before it, a bar or a line for each epoch, and the results."""
 
 from __future__ import annotations
 

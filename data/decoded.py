@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import OutputError
-from ..core.outputs import discard
+from ..core.outputs import replacing
 
 RESERVE_BYTES = 2 << 30
 """Room that stays free on the disk."""
@@ -117,11 +117,9 @@ class DecodedCache:
         try:
             if shutil.disk_usage(self.folder).free - planes.nbytes < RESERVE_BYTES:
                 return False
-            with partial.open("xb") as file:
+            with replacing(path, partial), partial.open("xb") as file:
                 np.save(file, planes, allow_pickle=False)
-            os.replace(partial, path)
-        except OSError:
-            discard(partial)
+        except (OSError, OutputError):
             return False
         return True
 

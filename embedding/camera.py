@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -159,15 +160,7 @@ class CameraModel:
 
     def rectified(self) -> CameraModel:
         """Returns the ideal pinhole of the same size that shows as much as fits around this camera's centre."""
-        if not self.is_distorted:
-            return self
-        if self.model == "fisheye":
-            # A fisheye may see 180 degrees, a pinhole cannot: it keeps the scale of the centre.
-            return replace(self, distortion=(), model="brown")
-        coefficients = np.array(self.distortion)
-        width_height = (self.size_hw[1], self.size_hw[0])
-        k, _ = cv2.getOptimalNewCameraMatrix(self.matrix, coefficients, width_height, 0.0, width_height)
-        return CameraModel(self.size_hw, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))
+        return _rectified(self) if self.is_distorted else self
 
     def rectification(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Returns the maps for ``cv2.remap``, float32 [H, W] each, that turn a frame into :meth:`rectified`'s."""
@@ -177,3 +170,16 @@ class CameraModel:
         make = cv2.fisheye.initUndistortRectifyMap if self.model == "fisheye" else cv2.initUndistortRectifyMap
         x, y = make(self.matrix, coefficients, np.eye(3), to.matrix, width_height, cv2.CV_32FC1)
         return np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+
+@lru_cache(maxsize=8)
+def _rectified(camera: CameraModel) -> CameraModel:
+    """Returns the pinhole of a distorted camera. A live run asks for the same one with every frame."""
+    if camera.model == "fisheye":
+        # A fisheye may see 180 degrees, a pinhole cannot: it keeps the scale of the centre.
+        return replace(camera, distortion=(), model="brown")
+    width_height = (camera.size_hw[1], camera.size_hw[0])
+    k, _ = cv2.getOptimalNewCameraMatrix(
+        camera.matrix, np.array(camera.distortion), width_height, 0.0, width_height
+    )
+    return CameraModel(camera.size_hw, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))

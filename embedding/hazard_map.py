@@ -102,17 +102,15 @@ class HazardMap:
         self.hazards, self.options = hazards, options or MapOptions()
         self._table = hazards.ranks(labels)
         self._unknown = hazards.unknown_rank
-        self._window = _Window(0, 0, 0, 0)
-        self._rank, self._safe_frames, self._fresh = (np.zeros((0, 0), np.uint8) for _ in range(3))
         self.cell_m = self.options.cell_m
-        self._aged_until: float | None = None
         self._spread: _Spread | None = None
+        self.clear()
 
     def clear(self) -> None:
         """Forgets everything, as after a jump of the vehicle's position."""
         self._window = _Window(0, 0, 0, 0)
         self._rank, self._safe_frames, self._fresh = (np.zeros((0, 0), np.uint8) for _ in range(3))
-        self._aged_until = None
+        self._aged_until: float | None = None
 
     def age(self, at: float) -> None:
         """Lets the map grow older, up to a moment in seconds."""

@@ -90,7 +90,7 @@ class LandingOptions:
 
 @dataclass(frozen=True)
 class LandingSpot:
-    """Where to land, from one frame and those before it.
+    """A spot to land on, or the reason for none, from one frame and those before it.
 
     Attributes:
         valid: True if the vehicle may go there. Otherwise all other numbers are of the candidate, or NaN.
@@ -136,6 +136,10 @@ class LandingFinder:
         camera: the calibrated camera; frames of another size have the same field of view.
         mount: its place on the vehicle.
         options: the vehicle and the choice.
+
+    Attributes:
+        map: the hazards around the vehicle.
+        switches: number of times that a spot was left for another one or for none.
 
     Example:
         >>> finder = LandingFinder(labels, HazardTable.landing_on(labels, ["grass"]), camera, Mount.looking_down())
@@ -209,11 +213,11 @@ class LandingFinder:
         if best is not None and (kept is None or self._is_better(clearance, required, best, kept)):
             chosen = best
         if chosen is None:
-            self._lose()
+            self._change(None)
             low = 2 * float(required.min()) > self._view_m(view)
             return self._none(TOO_LOW if low else NO_CLEAR_AREA, at)
         if chosen is not kept:
-            self._take(self.map.ground_at(*chosen), at)
+            self._change(_Choice(self.map.ground_at(*chosen), at))
         assert self._choice is not None
         since = at - self._choice.since
         settled = since >= self.options.settle_s
@@ -264,15 +268,10 @@ class LandingFinder:
         narrow = clearance[kept] < self.options.ample * required[kept]
         return bool(narrow and clearance[best] >= self.options.better * clearance[kept])
 
-    def _take(self, ground_m: tuple[float, float], at: float) -> None:
-        if self._choice is not None:
-            self.switches += 1
-        self._choice = _Choice(ground_m, at)
-
-    def _lose(self) -> None:
-        if self._choice is not None:
-            self.switches += 1
-        self._choice = None
+    def _change(self, choice: _Choice | None) -> None:
+        """Leaves the spot that was kept, if there was one, for another or for none."""
+        self.switches += self._choice is not None
+        self._choice = choice
 
     def _view_m(self, view: GroundView) -> float:
         """Returns the shorter side of the view on the ground, in metres; infinite if the horizon is in view."""

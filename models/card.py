@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from .checkpoint import CheckpointInfo
 
+_MOST_COLUMNS = 92
+
 
 def render_card(info: CheckpointInfo, title: str, curves: str = "") -> str:
     """Renders a checkpoint's description as Markdown: the network, its training, and its metrics.
@@ -44,7 +46,7 @@ def _training(recipe: Mapping[str, object]) -> list[str]:
     before = recipe.get("started_from")
     lines = [*_training(before), "", "and, started from that:", ""] if isinstance(before, Mapping) else []
     if "command" in recipe:
-        lines += ["```bash", str(recipe["command"]), "```", ""]
+        lines += ["```bash", *_command_lines(str(recipe["command"])), "```", ""]
     shown = {
         key: value for key, value in recipe.items() if key not in ("command", "started_from", "augmentation")
     }
@@ -53,6 +55,19 @@ def _training(recipe: Mapping[str, object]) -> list[str]:
         shown |= {f"augmentation: {key}": value for key, value in augmentation.items()}
     lines += ["| choice | value |", "|---|---|"]
     return [*lines, *(f"| {key.replace('_', ' ')} | {_plain(value)} |" for key, value in shown.items())]
+
+
+def _command_lines(command: str) -> list[str]:
+    """Breaks a shell command before its options, so that its lines fit a page."""
+    first, *options = command.split(" --")
+    lines = [first]
+    for option in options:
+        if len(lines[-1]) + len(option) > _MOST_COLUMNS:
+            lines[-1] += " \\"
+            lines.append(f"    --{option}")
+        else:
+            lines[-1] += f" --{option}"
+    return lines
 
 
 def _figures(figures: Mapping[str, object], classes: tuple[str, ...]) -> list[str]:

@@ -52,7 +52,7 @@ LONG = {
 """Pages whose commands take long, and whose verbs other tests look at."""
 
 OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "gpu", "runs", "datasets", "build", "dist"}
-"""What a fresh clone does not have."""
+"""Names that a fresh clone does not have."""
 
 NOT_OURS = {
     "apt-get", "cd", "cp", "curl", "git", "grep", "ln", "mkdir", "peers/bin/pip",

@@ -17,12 +17,12 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 
 JETPACK = {"cv2", "tensorrt"}
-"""What JetPack brings as apt packages."""
+"""Modules that JetPack brings as apt packages."""
 
 OPTIONAL = {
     "av", "cuda", "h11", "openvino", "prometheus_client", "pycuda", "rasterio", "tensorrt_rtx", "uvicorn", "websockets",
 }  # fmt: skip
-"""What the runtime imports where it is asked for, and asks for in one line where it is missing."""
+"""Modules that the runtime imports where they are needed, and names in one line where one is missing."""
 
 
 def documented() -> set[str]:

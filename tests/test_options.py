@@ -100,7 +100,7 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("replay", "--against-variant"): ["--against", "bb"],
     ("replay", "--against-backend"): ["--against", "bb"],
 }
-"""What goes with an option, so that its value is looked at."""
+"""Options that go with another, so that its value is looked at."""
 
 FOREIGN: dict[tuple[str, str], str] = {}
 """Options that fail still, by the reason. An entry that holds no more fails, so that the list shrinks."""

@@ -88,7 +88,7 @@ ALLOWED = {
         for name in SILENCED
     },
 }
-"""What is done nevertheless, and why it may be: file and finding."""
+"""Findings that are accepted, and the reason: file and finding."""
 
 
 def modules() -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a training draws in each epoch: a pure function of (seed, epoch), the same in every process."""
+"""The draw of images for each epoch: a pure function of (seed, epoch), the same in every process."""
 
 from __future__ import annotations
 

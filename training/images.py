@@ -25,7 +25,7 @@ _LABELLED_PLANES, _UNLABELLED_PLANES = 4, 3
 
 @dataclass(frozen=True)
 class Keeping:
-    """Where decoded images are kept.
+    """The place of decoded images.
 
     Attributes:
         memory_bytes: memory of each process that loads images, for those that the disk has no room for.
@@ -47,7 +47,7 @@ class TrainingImages(Dataset["tuple[Tensor, Tensor] | DataError"]):
     Args:
         dataset: the labelled images, which have the first numbers.
         augmentation: of every image.
-        keeping: where decoded images are kept.
+        keeping: the place of decoded images.
         unlabelled: images without masks. Their masks are void.
     """
 

@@ -1,4 +1,4 @@
-"""Who may use the preview: the Host allow-list, origins, and the token.
+"""Access to the preview: the Host allow-list, origins, and the token.
 
 A page of another site in the same browser must have no access. No header allows it (no CORS). The Host allow-list
 refuses a name that was rebound to this machine. A WebSocket or POST of another origin is refused by its Origin.

@@ -15,7 +15,7 @@ from ...runtime.status import Board
 
 _RESCAN_SECONDS = 60.0
 _HOLD_SECONDS = 10.0
-"""How long a rise of a counter is reported: otherwise it would show in only one of many readings."""
+"""A rise of a counter is reported for so long: otherwise it would show in only one of many readings."""
 
 _MOST_SENSORS = 32
 _MOST_BYTES = 4096

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ...data.aerial.labels import AERIAL_LABELS
 from ...embedding.ground import GroundView
 from ...embedding.landing import LandingFinder, LandingOptions, LandingSpot
-from .judge import footprint_is_unsafe
+from .judge import footprint_is_in_view, footprint_is_unsafe
 from .views import Masks
 from .world import MOUNT, Flight, View, camera_of, hazards
 
@@ -71,7 +69,7 @@ class FlightTally:
             self.pairs += 1
             self.jumps += math.dist(spot.ground_m, before.ground_m) > JUMP_M
         seen = GroundView.of(camera_of(view.truth.shape), MOUNT, view.pose)
-        if _in_view(seen, spot.ground_m, radius_m):
+        if footprint_is_in_view(seen, spot.ground_m, radius_m):
             self.judged += 1
             self.unsafe += footprint_is_unsafe(view.truth, seen, spot.ground_m, radius_m)
 
@@ -96,11 +94,3 @@ def fly(plan: FlightPlan, masks: Masks) -> FlightTally:
         if first is not None:
             tally.first_s.append(first)
     return tally
-
-
-def _in_view(view: GroundView, spot_m: tuple[float, float], radius_m: float) -> bool:
-    height, width = view.camera.size_hw
-    angles = np.linspace(0, 2 * math.pi, 36, endpoint=False)
-    rim = view.pixel_of(np.array(spot_m) + radius_m * np.column_stack([np.cos(angles), np.sin(angles)]))
-    inside = (rim >= -0.5).all() and (rim <= (width - 0.5, height - 0.5)).all()
-    return bool(np.isfinite(rim).all() and inside)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...core.arrays import Points
 from ...embedding.ground import GroundView
 from .world import SAFE_IDS
 
@@ -27,8 +28,8 @@ def footprint_is_unsafe(
         radius_m: of the footprint.
     """
     height, width = truth.shape
-    rim = view.pixel_of(np.array(spot_m) + radius_m * np.column_stack([np.cos(_RIM), np.sin(_RIM)]))
-    if not np.isfinite(rim).all() or rim.min() < -0.5 or (rim.max(0) > (width - 0.5, height - 0.5)).any():
+    rim = _rim(view, spot_m, radius_m)
+    if not _is_inside(rim, truth.shape):
         return True
     left, top = np.floor(rim.min(0)).astype(int).clip(0)
     right, bottom = (int(value) + 1 for value in np.ceil(rim.max(0)))
@@ -37,6 +38,25 @@ def footprint_is_unsafe(
     inside = np.hypot(*(ground - spot_m).T) <= radius_m
     classes = truth[rows.ravel()[inside], columns.ravel()[inside]]
     return not bool(np.isin(classes, SAFE_IDS).all())
+
+
+def footprint_is_in_view(view: GroundView, spot_m: tuple[float, float], radius_m: float) -> bool:
+    """Returns True if a frame shows the whole footprint, so that its truth can judge it.
+
+    Args:
+        view, spot_m, radius_m: as for :func:`footprint_is_unsafe`.
+    """
+    return _is_inside(_rim(view, spot_m, radius_m), view.camera.size_hw)
+
+
+def _rim(view: GroundView, spot_m: tuple[float, float], radius_m: float) -> Points:
+    """Returns the pixels of points on the edge of a footprint, float64 [N, 2]."""
+    return view.pixel_of(np.array(spot_m) + radius_m * np.column_stack([np.cos(_RIM), np.sin(_RIM)]))
+
+
+def _is_inside(uv: Points, size_hw: tuple[int, ...]) -> bool:
+    height, width = size_hw
+    return bool(np.isfinite(uv).all() and (uv >= -0.5).all() and (uv <= (width - 0.5, height - 0.5)).all())
 
 
 def a_spot_exists(truth: npt.NDArray[np.uint8], view: GroundView, radius_m: float) -> bool:

@@ -1,1 +1,1 @@
-"""What verification and export show: a page, images, tables on a terminal."""
+"""The reports of verification and export: a page, images, tables on a terminal."""

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gates:
-    """RoundingLimits on the figures of parity. Shares are of 1: 0.001 is 0.1 %.
+    """Limits on the figures of parity. Shares are of 1: 0.001 is 0.1 %.
 
-    :class:`runtime.backends.limits.RoundingLimits` explains ties, and the rounding that each precision allows.
+    :class:`runtime.backends.auto.limits.RoundingLimits` explains ties, and the rounding that each precision allows.
 
     **INT8** is judged by its loss against the labels, within the budgets of its calibration, not by the number of
     pixels that change. Without labels no budget can be judged. One wide gate on changed pixels finds a broken variant

@@ -1,4 +1,4 @@
-"""The options of a pipeline, and what all parts of one run share."""
+"""The options of a pipeline, and the conditions that all parts of one run share."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class PipelineOptions:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all parts of one run share.
+    """The conditions that all parts of one run share.
 
     Attributes:
         labels: the classes.

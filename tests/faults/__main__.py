@@ -132,7 +132,7 @@ def _times(rows: Sequence[tuple[Fault, Outcome | str]]) -> str:
 
 
 def _entry(each: Fault, outcome: Outcome | str) -> str:
-    """What one fault is, what is expected and what was observed, as an entry of a list."""
+    """Describes one fault, what is expected and what was observed, as an entry of a list."""
     observed = outcome if isinstance(outcome, str) else outcome.observed
     return item(
         f"**{each.name}.** Injected: {each.injected}. Expected: {each.expected}. Observed: {observed}."

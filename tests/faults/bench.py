@@ -22,7 +22,7 @@ _HOLD_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Expected:
-    """What a run must say of a fault.
+    """The report of a fault that is expected of a run.
 
     Attributes:
         reasons: one after the other; the first is the one that is timed. ``stale`` may come before them: it is
@@ -76,11 +76,9 @@ class Bench:
             environment, events: as for :class:`LiveRun`.
             folder: to run in; a new one where None.
         """
-        # An RTSP session needs several round trips, and on a busy machine seconds.
-        open_timeout = "10" if source.startswith("rtsp") else "2"
         arguments = [
             "--bundle", str(self.bundle), "--source", source, "--threads", "1", "--batch", "1",
-            "--open-timeout", open_timeout, "--read-timeout", "1", "--frozen-after", "1", "--inference-timeout", "1",
+            "--open-timeout", "10", "--read-timeout", "1", "--frozen-after", "1", "--inference-timeout", "1",
             *self.pace.options, *more,
         ]  # fmt: skip
         return LiveRun(

@@ -25,6 +25,9 @@ _HTTP, _RTSP = "real HTTP server", "real RTSP server"
 _SIZE_HW, _FPS = (120, 160), 25.0
 _FEW_MIB = 64
 
+_OPEN_SOON = ("--open-timeout", "2")
+"""Options of the runs whose fault is an opening that hangs. The others are patient, for a busy machine."""
+
 
 def _camera(bench: Bench, switch: str, *reasons: str) -> Outcome:
     with bench.start("0", sabotaged=True) as live_run:
@@ -43,7 +46,7 @@ def camera_unplugged(bench: Bench) -> Outcome:
 @fault("open that hangs", f"a lost camera hangs in its opening, inside the C library, {_CAMERA}", _LOST)
 def open_hangs(bench: Bench) -> Outcome:
     """A camera that is lost, and then hangs whoever opens it."""
-    with bench.start("0", sabotaged=True) as live_run:
+    with bench.start("0", *_OPEN_SOON, sabotaged=True) as live_run:
 
         def begin() -> None:
             live_run.switches.on(OPEN_HANGS)
@@ -65,7 +68,7 @@ def open_hangs(bench: Bench) -> Outcome:
 )
 def open_hangs_at_the_start(bench: Bench) -> Outcome:
     """A camera that hangs whoever opens it first."""
-    with bench.start("0", sabotaged=True, on=(OPEN_HANGS,)) as live_run:
+    with bench.start("0", *_OPEN_SOON, sabotaged=True, on=(OPEN_HANGS,)) as live_run:
         status, seconds = live_run.ends(), now() - live_run.began_at
     expect(status == 2, f"exit status {status}, expected 2: {live_run.log}")
     expect("camera 0 does not open within 2 s" in live_run.log, f"it said {live_run.log}")

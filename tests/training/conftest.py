@@ -37,6 +37,21 @@ def train() -> Callable[..., int]:
     return run
 
 
+@pytest.fixture
+def refusal(
+    data: Path, tmp_path: Path, train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs ``edgeseg train`` with options that it refuses, and gives the one line of the error."""
+
+    def run(*more: str) -> str:
+        assert train(data, tmp_path / "run", "--epochs", "1", *more) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        return error
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def _trained_once(
     small_set: Path, tmp_path_factory: pytest.TempPathFactory, train: Callable[..., int]

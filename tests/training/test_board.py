@@ -1,4 +1,4 @@
-"""What a training leaves to look at: sheets of validation images, and TensorBoard's files."""
+"""The files of a training to look at: sheets of validation images, and TensorBoard's files."""
 
 from __future__ import annotations
 

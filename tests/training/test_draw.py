@@ -1,4 +1,4 @@
-"""What is drawn in each epoch: once each, or balanced by class; with images without masks beside."""
+"""The images of each epoch: once each, or balanced by class; with images without masks beside."""
 
 from __future__ import annotations
 

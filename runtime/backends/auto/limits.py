@@ -1,4 +1,4 @@
-"""RoundingLimits for the effect of rounding, which verification's gates and ``--backend auto`` share."""
+"""Limits for the effect of rounding, which verification's gates and ``--backend auto`` share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What export and verify print of their progress where there is no terminal."""
+"""The progress lines of export and verify where there is no terminal."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Answers:
 
     @property
     def addresses(self) -> list[Any]:
-        """What a lookup of any name finds."""
+        """The addresses that a lookup of any name finds."""
         return [(socket.AF_INET, self._listener.getsockname())]
 
     def _accept(self) -> None:
@@ -203,7 +203,7 @@ PART = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % 
 
 
 def images_of(answers: Answers) -> int:
-    """How many images a stream has, those included that were skipped for newer ones."""
+    """Counts the images of a stream, those included that were skipped for newer ones."""
     source, shapes = MjpegSource(parse("http://camera/"), SOON, Interruption()), []
 
     def read_all() -> None:

@@ -56,7 +56,7 @@ PARAMETERS: dict[str, Kind | None] = {
     "severity": UNKNOWN,
     "tensor": instance("ITensor"),
 }
-"""What a parameter is whose type is ``Any``; None is nothing of TensorRT's. Any other such parameter is a failure."""
+"""The kinds of parameters whose type is ``Any``; None is not TensorRT's. Any other such parameter is a failure."""
 
 FUNCTIONS: dict[str, Kind | None] = {
     "as_json": None,
@@ -68,7 +68,7 @@ FUNCTIONS: dict[str, Kind | None] = {
     "make_logger": instance("ILogger"),
     "make_monitor": instance("IProgressMonitor"),
 }
-"""What the code's own functions give that return ``Any``."""
+"""The kinds of results of the code's own functions that return ``Any``."""
 
 FIELDS: dict[str, Kind | None] = {"module": MODULE}
 """Fields of the code's own classes whose type is ``Any``."""
@@ -99,7 +99,7 @@ GIVES: dict[tuple[str, str], str] = {
     ("ParserError", "desc"): PLAIN,
     ("Runtime", "deserialize_cuda_engine"): "ICudaEngine",
 }
-"""What a method gives, where something is read off it. A layer's ``get_output`` gives a tensor."""
+"""The kinds of results of methods, where something is read off it. A layer's ``get_output`` gives a tensor."""
 
 
 class Reader(ast.NodeVisitor):
