@@ -31,7 +31,7 @@ install: $(INSTALLED)
 
 # OpenCV's usual build needs the system's libGL. Where that is missing nothing can be shown in a window, and the
 # build without windows does all else.
-$(INSTALLED): pyproject.toml runtime/decode/_decode.c
+$(INSTALLED): pyproject.toml $(wildcard runtime/decode/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "edgeseg needs Python 3.10 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
