@@ -18,6 +18,8 @@ from .source_options import add_options as add_source_options
 from .source_options import live_options
 from .tile_options import add_options as add_tiling_options
 from .tile_options import tile_request
+from .vehicle_options import add_options as add_vehicle_options
+from .vehicle_options import vehicle_request
 
 AUTO = "auto"
 LOWER_RATE = "rate"
@@ -69,6 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_sink_options(parser)
     add_preview_options(parser)
+    add_vehicle_options(parser)
     add_tiling_options(parser)
 
 
@@ -80,7 +83,9 @@ def run_request(args: argparse.Namespace) -> RunRequest:
     """
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
-    read = (("the configuration", args.config), ("the token's file", args.preview_token_file))
+    vehicle = vehicle_request(args)
+    read = [("the configuration", args.config), ("the token's file", args.preview_token_file)]
+    read += [] if vehicle is None else vehicle.files
     batch, threads = number_or_auto("--batch", args.batch), number_or_auto("--threads", args.threads)
     return RunRequest(
         tile=tile_request(args),
@@ -105,6 +110,7 @@ def run_request(args: argparse.Namespace) -> RunRequest:
         force=args.force,
         sinks=sink_options(args),
         preview=preview_options(args),
+        vehicle=vehicle,
         reads=tuple((what, path) for what, path in read if path is not None),
         log_json=args.log_json,
     )

@@ -8,6 +8,8 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from .pose import VehiclePose
+
 
 class Source(ABC):
     """Gives frames one after another. It is open from its construction until :meth:`close`.
@@ -29,6 +31,10 @@ class Source(ABC):
             source does not number its frames: then they are counted in order of arrival.
         frame_time_s: display time of the frame last read, in seconds from the video's first frame; None if the source
             has no such time.
+        frame_pose: pose of the vehicle when the frame last read was captured; None if the source does not know it.
+        knows_pose: True if the source gives ``frame_pose``.
+        horizontal_fov_deg: angle from the left edge of its frames to the right one, in degrees; None if it does not
+            know it.
         missing: number of frames that are missing so far, as in a damaged file.
         connected: True while the device or server is there. Only a live source can lose it; the next frame restores it.
         problem: the reason that it is not connected, in one line without credentials; else empty.
@@ -44,6 +50,9 @@ class Source(ABC):
     frame_fault: str = ""
     frame_number: int | None = None
     frame_time_s: float | None = None
+    frame_pose: VehiclePose | None = None
+    knows_pose: bool = False
+    horizontal_fov_deg: float | None = None
     connected: bool = True
     problem: str = ""
     reconnects: int = 0

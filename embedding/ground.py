@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.arrays import Matrix, Points
+from ..core.pose import VehiclePose
+from ..core.rotations import Vector
 from .camera import CameraModel
-from .pose import Mount, VehiclePose
-from .rotations import Vector
+from .pose import Mount
 
 
 @dataclass(frozen=True)

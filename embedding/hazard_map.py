@@ -113,8 +113,9 @@ class HazardMap:
         self._aged_until: float | None = None
 
     def age(self, at: float) -> None:
-        """Lets the map grow older, up to a moment in seconds."""
-        if self._aged_until is None:
+        """Lets the map grow older, up to a moment in seconds. If time went back, the map forgets all that it has."""
+        if self._aged_until is None or at < self._aged_until - self.options.memory_s:
+            self._fresh[:] = 0
             self._aged_until = at
             return
         steps = int((at - self._aged_until) / self.options.memory_s * _FULL)

@@ -7,25 +7,31 @@ A class map knows nothing of slope, wires, and surfaces that the network was not
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..core.arrays import Frame
 from ..core.errors import UsageError
 from ..core.labels import LabelMap
+from ..core.pose import VehiclePose
+from ..runtime.findings import MASK_INVALID, Finding
 from .camera import CameraModel
 from .ground import GroundView
 from .hazard_map import HazardMap, MapOptions
 from .hazards import HazardTable
-from .pose import Mount, VehiclePose
+from .pose import Mount
 
-MASK_INVALID = "mask-invalid"
 TOO_LOW = "too-low"
 TOO_HIGH = "too-high"
 TILTED = "tilted"
 NO_CLEAR_AREA = "no-clear-area"
 UNSTABLE = "unstable"
+CAMERA_MISMATCH = "camera-mismatch"
 
 MEANING = {
     "no-attitude": "no attitude from the time of the frame",
@@ -37,8 +43,16 @@ MEANING = {
     TILTED: "the camera does not look at the ground",
     NO_CLEAR_AREA: "no ground in view is large enough and free of hazards",
     UNSTABLE: "a spot was found, and has not held long enough",
+    CAMERA_MISMATCH: "the frames have another aspect ratio than the camera's calibration",
 }
 """The meaning of each reason, as text. Reasons are part of the interface: words are added, never changed."""
+
+
+_VALID_BGR, _CANDIDATE_BGR, _SHADOW_BGR = (90, 230, 60), (40, 170, 250), (20, 20, 20)
+_TURN = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+_CIRCLE = np.column_stack([np.cos(_TURN), np.sin(_TURN)])
+_MOST_PX = 30_000
+"""OpenCV draws with 16 bits before the point."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,7 @@ class LandingOptions:
 
 
 @dataclass(frozen=True)
-class LandingSpot:
+class LandingSpot(Finding):
     """A spot to land on, or the reason for none, from one frame and those before it.
 
     Attributes:
@@ -104,6 +118,7 @@ class LandingSpot:
         required_m: the radius that has to be clear: vehicle, position, height and attitude errors.
         persistence_s: seconds since this spot was chosen.
         switches: number of times that a spot was left for another one.
+        view: the camera above the ground, to draw the spot; None if there is no spot.
     """
 
     valid: bool
@@ -117,6 +132,55 @@ class LandingSpot:
     required_m: float = math.nan
     persistence_s: float = 0.0
     switches: int = 0
+    view: GroundView | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def caption(self) -> str:
+        """The room around the spot and the way to it, or the reason for none."""
+        if not self.valid:
+            return f"no landing spot: {self.reason}"
+        forward, right, down = self.frd_m
+        aside = math.hypot(forward, right)
+        return f"landing spot: {self.clearance_m:.1f} m clear, {aside:.1f} m aside, {down:.1f} m below"
+
+    def invalidated(self, reason: str) -> LandingSpot:
+        """Returns that there is no spot."""
+        return LandingSpot(False, reason, self.captured_at, switches=self.switches)
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the spot ready for JSON."""
+        return {
+            "valid": self.valid,
+            "reason": self.reason,
+            "uv_px": _rounded(self.uv_px, 1),
+            "ground_m": _rounded(self.ground_m),
+            "frd_m": _rounded(self.frd_m),
+            "distance_m": _rounded([self.distance_m])[0],
+            "clearance_m": _rounded([self.clearance_m])[0],
+            "required_m": _rounded([self.required_m])[0],
+            "persistence_s": round(self.persistence_s, 3),
+            "switches": self.switches,
+        }
+
+    def draw(self, canvas_bgr: Frame) -> None:
+        """Draws what has to be clear as a disc on the ground, and what is clear as a ring around it."""
+        if self.view is None:
+            return
+        height, width = canvas_bgr.shape[:2]
+        view = replace(self.view, camera=self.view.camera.scaled((height, width)))
+        stroke = max(1, min(height, width) // 240)
+        colour = _VALID_BGR if self.valid else _CANDIDATE_BGR
+        for radius_m, thickness in ((self.clearance_m, stroke), (self.required_m, 2 * stroke)):
+            outline = view.pixel_of(np.array(self.ground_m) + radius_m * _CIRCLE)
+            if np.isfinite(outline).all() and np.abs(outline).max() < _MOST_PX:
+                points = np.round(outline).astype(np.int32)
+                cv2.polylines(canvas_bgr, [points], True, _SHADOW_BGR, thickness + 2 * stroke, cv2.LINE_AA)
+                cv2.polylines(canvas_bgr, [points], True, colour, thickness, cv2.LINE_AA)
+
+
+def _rounded(values: Sequence[float], digits: int = 3) -> list[float | None]:
+    """Returns numbers for JSON: None for those that are not known."""
+    return [round(float(value), digits) if math.isfinite(value) else None for value in values]
 
 
 @dataclass(frozen=True)
@@ -292,5 +356,5 @@ class LandingFinder:
         column, row = (float(value) for value in view.pixel_of(np.array([[north, east]]))[0])
         return LandingSpot(
             not reason, reason, pose.at, (column, row), (north, east), (forward, right, down),
-            float(np.linalg.norm(offset)), *room_m, held_s, self.switches,
+            float(np.linalg.norm(offset)), *room_m, held_s, self.switches, view,
         )  # fmt: skip

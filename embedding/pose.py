@@ -11,7 +11,8 @@ import numpy as np
 
 from ..core.arrays import Matrix
 from ..core.errors import UsageError
-from .rotations import Vector, between, matrix_of
+from ..core.pose import VehiclePose
+from ..core.rotations import Vector, between
 
 NO_ATTITUDE = "no-attitude"
 NO_HEIGHT = "no-height"
@@ -56,29 +57,6 @@ class Mount:
         sine, cosine = float(np.sin(angle)), float(np.cos(angle))
         # Columns: where the camera's right, down and ahead point in the body.
         return cls(np.array([[0, -sine, cosine], [1, 0, 0], [0, cosine, sine]]), offset_frd_m)
-
-
-@dataclass(frozen=True)
-class VehiclePose:
-    """The pose of a vehicle at one moment.
-
-    Attributes:
-        at: ``edgeseg.now()`` in seconds.
-        attitude: float64 [4], the unit quaternion from body (FRD) to world (NED).
-        height_m: of the vehicle's reference above the ground below it.
-        north_m, east_m: position of the vehicle's reference from a fixed origin.
-    """
-
-    at: float
-    attitude: Vector
-    height_m: float
-    north_m: float = 0.0
-    east_m: float = 0.0
-
-    @property
-    def world_from_body(self) -> Matrix:
-        """The rotation float64 [3, 3] from body to world."""
-        return matrix_of(self.attitude)
 
 
 @dataclass(frozen=True)

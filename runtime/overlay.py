@@ -33,7 +33,8 @@ class Overlay:
     ) -> Frame:
         """Draws a result over its frame.
 
-        Void pixels do not change. For a result that is not valid, the frame is grey and crossed out, with the reason.
+        Void pixels do not change. Findings draw themselves, and their captions follow the status. For a result that is
+        not valid, the frame is grey and crossed out, with the reason.
 
         Args:
             frame_bgr: uint8 [H, W, 3].
@@ -45,6 +46,8 @@ class Overlay:
             uint8 [H, W, 3], BGR, a new array.
         """
         canvas = self.blend(frame_bgr, result.classes) if result.valid else _grey(frame_bgr)
+        for finding in result.findings.values():
+            finding.draw(canvas)
         painter = Painter(canvas)
         if not result.valid:
             painter.strike()
@@ -54,8 +57,8 @@ class Overlay:
             painter.legend(self._rows(shares, painter.legend_room))
         else:
             painter.notice(f"no valid result: {result.reason}", result.reason)
-        if status:
-            painter.badge(status)
+        captions = [finding.caption for finding in result.findings.values()]
+        painter.badge([*filter(None, [status]), *captions])
         return canvas
 
     def blend(self, frame_bgr: Frame, classes: npt.NDArray[np.uint8]) -> Frame:

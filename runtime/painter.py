@@ -71,10 +71,13 @@ class Painter:
             self._text(row.name, x + chip + gap, baseline, WHITE if row.colour else GREY)
             self._text(row.value, left + width - self._pad_px - self._width(row.value), baseline, GREY)
 
-    def badge(self, text: str) -> None:
-        """Paints a line of text into the upper right corner."""
-        width = self._width(text) + 2 * self._pad_px
-        self._one_line(text, self._canvas.shape[1] - width - self._pad_px, self._pad_px, WHITE)
+    def badge(self, texts: Sequence[str]) -> None:
+        """Paints lines of text into the upper right corner, each on a panel of its own."""
+        top = self._pad_px
+        for text in texts:
+            width = self._width(text) + 2 * self._pad_px
+            self._one_line(text, self._canvas.shape[1] - width - self._pad_px, top, WHITE)
+            top += self._text_px + 3 * self._pad_px
 
     def notice(self, *texts: str) -> None:
         """Paints a line of red text into the middle: the first of the texts that fits, else the last."""

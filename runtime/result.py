@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from ..core.counting import class_counts
 from ..core.labels import VOID
+from ..core.pose import VehiclePose
+from .findings import MASK_INVALID, Finding
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Segmentation:
         captured_at: ``edgeseg.now()`` in seconds when the frame was captured.
         timings_ms: milliseconds of each stage (``preprocess``, ``inference``, ``decode``).
         margin: float32 [H, W], top-1 minus top-2 logit of each pixel, if asked for; else None.
+        findings: the conclusions drawn from the class map, by name, such as ``landing``.
+        pose: of the vehicle when the frame was captured, if the source knows it; else None.
+        raw_classes: uint8 [H, W], the network's own class map, if ``classes`` was smoothed over time; else None.
     """
 
     classes: npt.NDArray[np.uint8]
@@ -33,6 +38,9 @@ class Segmentation:
     reason: str = ""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     margin: npt.NDArray[np.float32] | None = None
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    pose: VehiclePose | None = None
+    raw_classes: npt.NDArray[np.uint8] | None = None
 
     @classmethod
     def without_classes(
@@ -48,9 +56,21 @@ class Segmentation:
         return cls(void, frame_id, captured_at, valid=False, reason=reason)
 
     def invalidated(self, reason: str) -> Segmentation:
-        """Returns the same result with its class map void, not valid, without a margin."""
+        """Returns the same result with its class map void, not valid, without a margin. Its findings are not valid."""
         void = np.full(self.classes.shape, VOID, np.uint8)
-        return replace(self, classes=void, valid=False, reason=reason, margin=None)
+        return replace(
+            self,
+            classes=void,
+            valid=False,
+            reason=reason,
+            margin=None,
+            findings=self.withdrawn_findings(),
+            raw_classes=None,
+        )
+
+    def withdrawn_findings(self) -> dict[str, Finding]:
+        """Returns the findings, none of them valid, for a moment when the class map may not be acted on."""
+        return {name: finding.invalidated(MASK_INVALID) for name, finding in self.findings.items()}
 
     def shares(self, num_classes: int) -> npt.NDArray[np.float64]:
         """Returns the share of the frame that each class covers, float64 [num_classes], each 0 to 1."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 
@@ -49,6 +50,25 @@ class SinkStatus:
 
 
 @dataclass(frozen=True)
+class FindingStatus:
+    """The status of a kind of finding, such as the landing spot.
+
+    Attributes:
+        valid: True if the newest one may be acted on *now*.
+        reason: the reason if not valid, a word; empty if valid.
+        caption: one line for people.
+        facts: its numbers, ready for JSON.
+        counts: number of findings so far, by their reason; those that were valid by an empty text.
+    """
+
+    valid: bool
+    reason: str
+    caption: str
+    facts: Mapping[str, Any]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class SourceStatus:
     """The status of a source and its newest result.
 
@@ -74,6 +94,7 @@ class SourceStatus:
         latency_ms: latest milliseconds from capture to class map: ``p50``, ``p90``, ``p99``; empty before a result.
         class_share: the share of the newest frame that each class covers, 0 to 1, by name; empty if not valid.
         sinks: the status of its sinks.
+        findings: the status of each kind of finding, by name.
     """
 
     number: int
@@ -97,6 +118,7 @@ class SourceStatus:
     class_share: Mapping[str, float]
     sinks: Sequence[SinkStatus] = ()
     missing: int = 0
+    findings: Mapping[str, FindingStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

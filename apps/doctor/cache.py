@@ -8,7 +8,7 @@ import stat
 from itertools import islice
 from pathlib import Path
 
-from .finding import Fact, Finding, gibibytes
+from .diagnosis import Diagnosis, Fact, gibibytes
 from .host import Host
 
 _OWN_MODE = 0o700
@@ -16,7 +16,7 @@ _MAX_FILES = 10_000
 _PURPOSE = "edgeseg build and edgeseg run --backend tensorrt"
 
 
-def probe_cache(host: Host) -> list[Finding]:
+def probe_cache(host: Host) -> list[Diagnosis]:
     """Examines the folder of engines: its path, its permissions and its size."""
     key, label = "cache.folder", "engines"
     folder, shown = _folder(host)
@@ -29,9 +29,9 @@ def probe_cache(host: Host) -> list[Finding]:
     }
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         text = f"{shown} is a link or a file; it has to be a folder of your own"
-        return [Finding(key, label, "problem", text, _PURPOSE, (f"rm {shown}",), facts)]
+        return [Diagnosis(key, label, "problem", text, _PURPOSE, (f"rm {shown}",), facts)]
     if not folder.exists():
-        return [Finding(key, label, "ok", f"none yet; they will be kept in {shown}", facts=facts)]
+        return [Diagnosis(key, label, "ok", f"none yet; they will be kept in {shown}", facts=facts)]
     status = folder.stat()
     mode = stat.S_IMODE(status.st_mode)
     files = [
@@ -43,11 +43,11 @@ def probe_cache(host: Host) -> list[Finding]:
     text = f"{engines} engine{'' if engines == 1 else 's'}, {gibibytes(size)}, in {shown}"
     if status.st_uid != os.getuid():
         fix = (f'sudo chown -R "$USER" {shown}',)
-        return [Finding(key, label, "problem", f"{text}, which is another user's", _PURPOSE, fix, facts)]
+        return [Diagnosis(key, label, "problem", f"{text}, which is another user's", _PURPOSE, fix, facts)]
     if mode != _OWN_MODE:
         text = f"{text}, with mode {mode:04o}; it has to be yours alone"
-        return [Finding(key, label, "problem", text, _PURPOSE, (f"chmod 700 {shown}",), facts)]
-    return [Finding(key, label, "ok", text, facts=facts)]
+        return [Diagnosis(key, label, "problem", text, _PURPOSE, (f"chmod 700 {shown}",), facts)]
+    return [Diagnosis(key, label, "ok", text, facts=facts)]
 
 
 def _folder(host: Host) -> tuple[Path, str]:

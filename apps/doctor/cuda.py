@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .finding import Finding, release
+from .diagnosis import Diagnosis, release
 from .gpu import NO_GPU, driver_cuda, has_gpu
 from .host import Host
 from .jetson import find_jetson
@@ -12,12 +12,12 @@ from .jetson import find_jetson
 _NVCC = "/usr/local/cuda/bin/nvcc"
 
 
-def probe_cuda(host: Host) -> list[Finding]:
+def probe_cuda(host: Host) -> list[Diagnosis]:
     """Examines the CUDA toolkit and the package for device memory."""
     return [_toolkit(host), _device_memory(host)]
 
 
-def _toolkit(host: Host) -> Finding:
+def _toolkit(host: Host) -> Diagnosis:
     asked, on_path = host.program("nvcc", "--version"), True
     if not asked.found and host.path(_NVCC).exists():
         asked, on_path = host.program(str(host.path(_NVCC)), "--version"), False
@@ -25,10 +25,10 @@ def _toolkit(host: Host) -> Finding:
     facts = {"version": match[1] if match else None, "on_path": bool(match) and on_path}
     if match:
         text = f"{match[1]}" + ("" if on_path else f" in {_NVCC.removesuffix('/nvcc')}, which is not on PATH")
-        return Finding("cuda.toolkit", "toolkit", "ok", text, facts=facts)
+        return Diagnosis("cuda.toolkit", "toolkit", "ok", text, facts=facts)
     wanted = find_jetson(host) is not None and "pycuda" not in host.installed
     if wanted:
-        return Finding(
+        return Diagnosis(
             "cuda.toolkit",
             "toolkit",
             "missing",
@@ -37,7 +37,7 @@ def _toolkit(host: Host) -> Finding:
             fix=("sudo apt-get install nvidia-cuda-dev",),
             facts=facts,
         )
-    return Finding(
+    return Diagnosis(
         "cuda.toolkit",
         "toolkit",
         "note",
@@ -47,7 +47,7 @@ def _toolkit(host: Host) -> Finding:
     )
 
 
-def _device_memory(host: Host) -> Finding:
+def _device_memory(host: Host) -> Diagnosis:
     jetson = find_jetson(host)
     pycuda, bindings = host.library("pycuda"), host.library("cuda")
     versions = {
@@ -61,20 +61,22 @@ def _device_memory(host: Host) -> Finding:
     driver = driver_cuda(host)
     if there == ["cuda-python"] and driver and release(versions["cuda-python"] or "")[:1] > driver[:1]:
         text = f"cuda-python {versions['cuda-python']} is newer than the driver, which runs CUDA {driver[0]}"
-        return Finding(key, label, "problem", text, purpose, (f"pip install {cuda_python(host)}",), facts)
+        return Diagnosis(key, label, "problem", text, purpose, (f"pip install {cuda_python(host)}",), facts)
     if there:
         text = ", ".join(f"{name} {versions[name] or ''}".strip() for name in there)
-        return Finding(key, label, "ok", text, facts=facts)
+        return Diagnosis(key, label, "ok", text, facts=facts)
     fix = _compile_pycuda(host) if jetson else (f"pip install {cuda_python(host)}",)
     for name, library in (("pycuda", pycuda), ("cuda-python", bindings)):
         if library.error:
             broken = f"{name} does not load: {library.error}"
             again = fix if jetson else (f"pip install --force-reinstall {cuda_python(host)}",)
-            return Finding(key, label, "problem", broken, purpose, again, facts)
+            return Diagnosis(key, label, "problem", broken, purpose, again, facts)
     if not has_gpu(host) and jetson is None:
         text = f"neither pycuda nor cuda-python; not needed, as {NO_GPU}"
-        return Finding(key, label, "note", text, facts=facts, quiet=True)
-    return Finding(key, label, "missing", "neither pycuda nor cuda-python is installed", purpose, fix, facts)
+        return Diagnosis(key, label, "note", text, facts=facts, quiet=True)
+    return Diagnosis(
+        key, label, "missing", "neither pycuda nor cuda-python is installed", purpose, fix, facts
+    )
 
 
 def cuda_python(host: Host) -> str:

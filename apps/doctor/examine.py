@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from .cache import probe_cache
 from .cameras import probe_cameras
 from .cuda import probe_cuda
+from .diagnosis import Diagnosis
 from .extras import probe_extras
-from .finding import Finding
 from .gpu import probe_gpu
 from .host import LIBRARY_SECONDS, Host
 from .jetson import probe_jetson
@@ -38,7 +38,7 @@ class Probe:
 
     key: str
     title: str
-    look: Callable[[Host], list[Finding]]
+    look: Callable[[Host], list[Diagnosis]]
 
 
 PROBES = (
@@ -57,7 +57,7 @@ PROBES = (
     Probe("cache", "Engine cache", probe_cache),
 )
 
-Findings = Mapping[Probe, list[Finding]]
+Findings = Mapping[Probe, list[Diagnosis]]
 
 
 def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PROBE_SECONDS) -> Findings:
@@ -71,7 +71,7 @@ def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PRO
     Returns:
         Each probe's findings, in the order of ``probes``.
     """
-    findings: dict[str, list[Finding]] = {}
+    findings: dict[str, list[Diagnosis]] = {}
     # Daemons: a thread that hangs on a dead disk must not keep the process alive.
     threads = [
         threading.Thread(target=_run_probe, args=(probe, host, findings), name=probe.key, daemon=True)
@@ -85,14 +85,14 @@ def examine(host: Host, probes: tuple[Probe, ...] = PROBES, seconds: float = PRO
     return {probe: findings.get(probe.key) or [_hung(probe, seconds)] for probe in probes}
 
 
-def _run_probe(probe: Probe, host: Host, findings: dict[str, list[Finding]]) -> None:
+def _run_probe(probe: Probe, host: Host, findings: dict[str, list[Diagnosis]]) -> None:
     try:
         findings[probe.key] = probe.look(host)
     except Exception as error:  # a fault in one probe must not hide the others' findings
         text = f"the doctor's own fault: {type(error).__name__}: {error}"
-        findings[probe.key] = [Finding(f"{probe.key}.probe", "this check", "problem", text)]
+        findings[probe.key] = [Diagnosis(f"{probe.key}.probe", "this check", "problem", text)]
 
 
-def _hung(probe: Probe, seconds: float) -> Finding:
+def _hung(probe: Probe, seconds: float) -> Diagnosis:
     text = f"did not end within {seconds:g} s; a driver or a disk hangs"
-    return Finding(f"{probe.key}.probe", "this check", "problem", text)
+    return Diagnosis(f"{probe.key}.probe", "this check", "problem", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .finding import Finding
+from .diagnosis import Diagnosis
 from .host import Host
 from .jetson import find_jetson
 from .training import EXPORT_PACKAGES
@@ -48,23 +48,23 @@ _SAME = {"cuda-python": "cuda-bindings"}
 """Packages that do the same: cuda-python only brings cuda-bindings."""
 
 
-def probe_extras(host: Host) -> list[Finding]:
+def probe_extras(host: Host) -> list[Diagnosis]:
     """Examines which extras are installed."""
     there = [name for name, extra in EXTRAS.items() if not _absent(host, extra)]
     text = ", ".join(there) or "none; the core install runs bundles without them"
     facts = {"installed": there, "missing": [name for name in EXTRAS if name not in there]}
-    installed = Finding("extras.installed", "installed", "ok" if there else "note", text, facts=facts)
+    installed = Diagnosis("extras.installed", "installed", "ok" if there else "note", text, facts=facts)
     return [installed, *(_missing(host, name) for name in EXTRAS if name not in there)]
 
 
-def _missing(host: Host, name: str) -> Finding:
+def _missing(host: Host, name: str) -> Diagnosis:
     extra, absent = EXTRAS[name], _absent(host, EXTRAS[name])
     board = find_jetson(host) is not None
     lacks = "not installed" if len(absent) == len(extra.packages) else f"lacks {', '.join(absent)}"
     # On a Jetson the extra's own requirements would bring an OpenCV that hides JetPack's.
     command = f"pip install {' '.join(absent)}" if board else f'pip install "edgeseg[{name}]"'
     of_no_use = extra.elsewhere or (board and name in _FOR_TRAINING)
-    return Finding(
+    return Diagnosis(
         key=f"extras.{name}",
         label=name,
         status="note",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .finding import Finding, Severity, gibibytes, release
+from .diagnosis import Diagnosis, Severity, gibibytes, release
 from .host import Host, ProgramResult
 from .jetson import find_jetson
 
@@ -25,7 +25,7 @@ def driver_cuda(host: Host) -> tuple[int, ...]:
     return release(str(_driver_facts(host).get("cuda", "")))
 
 
-def probe_gpu(host: Host) -> list[Finding]:
+def probe_gpu(host: Host) -> list[Diagnosis]:
     """Examines the GPUs and the driver."""
     return [*_gpus(host), _driver(host)]
 
@@ -45,12 +45,12 @@ def _has_nvidia_hardware(host: Host) -> bool:
     return False
 
 
-def _gpus(host: Host) -> list[Finding]:
+def _gpus(host: Host) -> list[Diagnosis]:
     asked = host.library("libcuda")
     facts = _driver_facts(host)
     if facts.get("gpus"):
         return [
-            Finding(
+            Diagnosis(
                 "gpu.device" if index == 0 else f"gpu.device{index}",
                 "GPU" if index == 0 else f"GPU {index}",
                 "ok",
@@ -68,7 +68,7 @@ def _gpus(host: Host) -> list[Finding]:
             text = f"hidden: CUDA_VISIBLE_DEVICES is set to {hidden!r}"
             return [_gpu_trouble("problem", text, ("unset CUDA_VISIBLE_DEVICES",))]
         if why == "CUDA_ERROR_NO_DEVICE" and not _has_nvidia_hardware(host):
-            return [Finding("gpu.device", "GPU", "note", NO_GPU, facts=nothing)]
+            return [Diagnosis("gpu.device", "GPU", "note", NO_GPU, facts=nothing)]
         text = (
             f"the driver's CUDA library fails: {why}; a driver renewed since the last start needs a restart"
         )
@@ -79,11 +79,11 @@ def _gpus(host: Host) -> list[Finding]:
     if _has_nvidia_hardware(host):
         text = "an NVIDIA GPU is there, its driver is not (in a container: start it with --gpus all)"
         return [_gpu_trouble("missing", text, _driver_install(host))]
-    return [Finding("gpu.device", "GPU", "note", NO_GPU, facts=nothing)]
+    return [Diagnosis("gpu.device", "GPU", "note", NO_GPU, facts=nothing)]
 
 
-def _gpu_trouble(status: Severity, text: str, fix: tuple[str, ...]) -> Finding:
-    return Finding("gpu.device", "GPU", status, text, "TensorRT and CUDA", fix, {"name": None})
+def _gpu_trouble(status: Severity, text: str, fix: tuple[str, ...]) -> Diagnosis:
+    return Diagnosis("gpu.device", "GPU", status, text, "TensorRT and CUDA", fix, {"name": None})
 
 
 def _driver_install(host: Host) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def _driver_install(host: Host) -> tuple[str, ...]:
     return ("sudo apt-get install nvidia-driver", "sudo reboot")
 
 
-def _driver(host: Host) -> Finding:
+def _driver(host: Host) -> Diagnosis:
     kernel = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", host.read("/proc/driver/nvidia/version") or "")
     version = kernel[1] if kernel else ""
     smi = ProgramResult(None)
@@ -107,9 +107,9 @@ def _driver(host: Host) -> Finding:
         trouble = smi.timed_out or (smi.found and smi.status != 0)
         if trouble:
             text = "nvidia-smi hangs" if smi.timed_out else "nvidia-smi fails"
-            return Finding(
+            return Diagnosis(
                 "gpu.driver", "driver", "problem", text, "TensorRT and CUDA", ("sudo reboot",), facts
             )
-        return Finding("gpu.driver", "driver", "note", "none", facts=facts, quiet=True)
+        return Diagnosis("gpu.driver", "driver", "note", "none", facts=facts, quiet=True)
     text = f"{version or 'of unknown version'}, runs up to CUDA {cuda or 'of unknown version'}"
-    return Finding("gpu.driver", "driver", "ok", text, facts=facts)
+    return Diagnosis("gpu.driver", "driver", "ok", text, facts=facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .finding import Finding, release
+from .diagnosis import Diagnosis, release
 from .host import Host
 
 _JETPACK_OF_L4T = {32: 4, 34: 5, 35: 5, 36: 6, 38: 7, 39: 7}
@@ -45,20 +45,20 @@ def find_jetson(host: Host) -> Jetson | None:
     return Jetson(model.strip() or "Jetson", l4t, installed or str(major or ""), bool(installed))
 
 
-def probe_jetson(host: Host) -> list[Finding]:
+def probe_jetson(host: Host) -> list[Diagnosis]:
     """Examines the board, Jetson Linux, JetPack and the power mode."""
     jetson = find_jetson(host)
     if jetson is None:
-        return [Finding("jetson.model", "board", "note", "not a Jetson", facts={"model": None}, quiet=True)]
-    board = Finding("jetson.model", "board", "ok", jetson.model, facts={"model": jetson.model})
+        return [Diagnosis("jetson.model", "board", "note", "not a Jetson", facts={"model": None}, quiet=True)]
+    board = Diagnosis("jetson.model", "board", "ok", jetson.model, facts={"model": jetson.model})
     return [board, _jetpack(jetson), _power_mode(host)]
 
 
-def _jetpack(jetson: Jetson) -> Finding:
+def _jetpack(jetson: Jetson) -> Diagnosis:
     facts = {"l4t": jetson.l4t or None, "jetpack": jetson.jetpack or None}
     text = f"JetPack {jetson.jetpack or 'of unknown version'}, L4T {jetson.l4t or 'of unknown version'}"
     if jetson.l4t and release(jetson.l4t) < _MIN_L4T:
-        return Finding(
+        return Diagnosis(
             "jetson.jetpack",
             "JetPack",
             "problem",
@@ -67,7 +67,7 @@ def _jetpack(jetson: Jetson) -> Finding:
             facts=facts,
         )
     if not jetson.jetpack_installed:
-        return Finding(
+        return Diagnosis(
             "jetson.jetpack",
             "JetPack",
             "missing",
@@ -76,15 +76,15 @@ def _jetpack(jetson: Jetson) -> Finding:
             fix=("sudo apt-get update", "sudo apt-get install nvidia-jetpack"),
             facts=facts,
         )
-    return Finding("jetson.jetpack", "JetPack", "ok", text, facts=facts)
+    return Diagnosis("jetson.jetpack", "JetPack", "ok", text, facts=facts)
 
 
-def _power_mode(host: Host) -> Finding:
+def _power_mode(host: Host) -> Diagnosis:
     asked = host.program("nvpmodel", "-q")
     match = re.search(r"NV Power Mode:\s*(\S+)\s+(\d+)?", asked.out + "\n")
     if asked.status == 0 and match:
         number = f" (mode {match[2]})" if match[2] else ""
-        return Finding(
+        return Diagnosis(
             "jetson.power",
             "power mode",
             "ok",
@@ -98,4 +98,4 @@ def _power_mode(host: Host) -> Finding:
     else:
         reason = "is not there"
     text = f"unknown; nvpmodel {reason}; try: sudo nvpmodel -q"
-    return Finding("jetson.power", "power mode", "note", text, facts={"mode": None})
+    return Diagnosis("jetson.power", "power mode", "note", text, facts={"mode": None})

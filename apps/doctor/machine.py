@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from .finding import Finding, gibibytes
+from .diagnosis import Diagnosis, gibibytes
 from .host import Host
 from .jetson import find_jetson
 
@@ -32,14 +32,14 @@ _SMALL_MEMORY_BYTES = 6 << 30
 _ENOUGH_SWAP_BYTES = 3 << 30
 
 
-def probe_python(host: Host) -> list[Finding]:
+def probe_python(host: Host) -> list[Diagnosis]:
     """Examines edgeseg's version, this Python, and the small packages of the core install."""
     from ... import __version__
 
     text = ".".join(str(part) for part in host.python)
     old = host.python < MIN_PYTHON
     place = "a virtual environment" if host.in_venv else "the system's own"
-    python = Finding(
+    python = Diagnosis(
         "edgeseg.python",
         "Python",
         "problem" if old else "ok",
@@ -53,7 +53,7 @@ def probe_python(host: Host) -> list[Finding]:
         core_text = f"not installed: {', '.join(absent)}"
     else:
         core_text = ", ".join(f"{name} {host.installed[name]}" for name in wanted)
-    core = Finding(
+    core = Diagnosis(
         "edgeseg.core",
         "core packages",
         "missing" if absent else "ok",
@@ -62,15 +62,15 @@ def probe_python(host: Host) -> list[Finding]:
         fix=(f"pip install {' '.join(absent)}",) if absent else (),
         facts={name: host.installed.get(name) for name in wanted},
     )
-    own = Finding("edgeseg.version", "edgeseg", "ok", __version__, facts={"version": __version__})
+    own = Diagnosis("edgeseg.version", "edgeseg", "ok", __version__, facts={"version": __version__})
     return [own, python, core, _decoder()]
 
 
-def _decoder() -> Finding:
+def _decoder() -> Diagnosis:
     """Checks for the compiled decode, which is built when edgeseg is installed."""
     if find_spec("edgeseg.runtime.decode._decode") is not None:
-        return Finding("edgeseg.decode", "decode", "ok", "compiled", facts={"compiled": True})
-    return Finding(
+        return Diagnosis("edgeseg.decode", "decode", "ok", "compiled", facts={"compiled": True})
+    return Diagnosis(
         "edgeseg.decode",
         "decode",
         "note",
@@ -81,12 +81,12 @@ def _decoder() -> Finding:
     )
 
 
-def probe_machine(host: Host) -> list[Finding]:
+def probe_machine(host: Host) -> list[Diagnosis]:
     """Examines the processor, its INT8 instructions, and the memory."""
     return [*_processor(host.read("/proc/cpuinfo") or "", host.arch), _memory(host)]
 
 
-def _processor(cpuinfo: str, arch: str) -> list[Finding]:
+def _processor(cpuinfo: str, arch: str) -> list[Diagnosis]:
     fields: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
@@ -96,7 +96,7 @@ def _processor(cpuinfo: str, arch: str) -> list[Finding]:
     model = fields.get("model name") or fields.get("Model") or part or "unknown processor"
     counted = f"{cores} core{'' if cores == 1 else 's'}"
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
-    processor = Finding(
+    processor = Diagnosis(
         "machine.cpu",
         "processor",
         "ok" if cores else "note",
@@ -106,7 +106,7 @@ def _processor(cpuinfo: str, arch: str) -> list[Finding]:
     return [processor, _int8(flags, arch)]
 
 
-def _int8(flags: set[str], arch: str) -> Finding:
+def _int8(flags: set[str], arch: str) -> Diagnosis:
     if arch in ("aarch64", "arm64"):
         has = [flag for flag in _ARM_INT8 if flag in flags]
         good = f"NEON with {' and '.join(_ARM_INT8[flag] for flag in has)}: it can pay off"
@@ -120,7 +120,7 @@ def _int8(flags: set[str], arch: str) -> Finding:
                 "AVX2 without VNNI: it may be slower than fp32, and its sums of products may saturate,"
                 " which changes masks; measure both, or run fp32"
             )
-    return Finding(
+    return Diagnosis(
         "machine.int8",
         "INT8 on the CPU",
         "ok" if has else "note",
@@ -129,15 +129,15 @@ def _int8(flags: set[str], arch: str) -> Finding:
     )
 
 
-def _memory(host: Host) -> Finding:
+def _memory(host: Host) -> Diagnosis:
     meminfo = host.read("/proc/meminfo") or ""
     total, free, swap = _bytes_of(meminfo, ("MemTotal", "MemAvailable", "SwapTotal"))
     facts = {"total_bytes": total, "available_bytes": free, "swap_bytes": swap}
     text = f"{gibibytes(total)}, {gibibytes(free)} free, swap {gibibytes(swap) if swap else 'none'}"
     if not total:
-        return Finding("machine.memory", "memory", "note", "/proc/meminfo has no figures", facts=facts)
+        return Diagnosis("machine.memory", "memory", "note", "/proc/meminfo has no figures", facts=facts)
     if find_jetson(host) and total < _SMALL_MEMORY_BYTES and swap < _ENOUGH_SWAP_BYTES:
-        return Finding(
+        return Diagnosis(
             "machine.memory",
             "memory",
             "missing",
@@ -151,7 +151,7 @@ def _memory(host: Host) -> Finding:
             ),
             facts=facts,
         )
-    return Finding("machine.memory", "memory", "ok", text, facts=facts)
+    return Diagnosis("machine.memory", "memory", "ok", text, facts=facts)
 
 
 def _bytes_of(meminfo: str, names: Sequence[str]) -> list[int]:

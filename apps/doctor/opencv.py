@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .finding import Fact, Finding
+from .diagnosis import Diagnosis, Fact
 from .host import Host
 from .jetson import find_jetson
 
@@ -18,7 +18,7 @@ _BACK_ENDS = {"FFMPEG": "FFmpeg", "GStreamer": "GStreamer", "v4l/v4l2": "V4L2"}
 _PURPOSE = "edgeseg run"
 
 
-def probe_opencv(host: Host) -> list[Finding]:
+def probe_opencv(host: Host) -> list[Diagnosis]:
     """Examines the package, its video back ends and its windows."""
     package = _package(host)
     library = host.library("cv2")
@@ -35,25 +35,25 @@ def back_ends(build: str) -> dict[str, bool]:
     return {title: lines.get(name, "NO") == "YES" for name, title in _BACK_ENDS.items()}
 
 
-def _package(host: Host) -> Finding:
+def _package(host: Host) -> Diagnosis:
     key, label = "opencv.package", "OpenCV"
     there = [name for name in _SHARE_ONE_MODULE if name in host.installed]
     library = host.library("cv2")
     facts: dict[str, Fact] = {"version": None, "packages": there}
     if library.facts is None and not library.error:
-        return Finding(key, label, "missing", "not installed", _PURPOSE, _install(host), facts)
+        return Diagnosis(key, label, "missing", "not installed", _PURPOSE, _install(host), facts)
     if library.facts is None:
         text = f"does not load: {library.error}"
-        return Finding(key, label, "problem", text, _PURPOSE, _mend(host, library.error, there), facts)
+        return Diagnosis(key, label, "problem", text, _PURPOSE, _mend(host, library.error, there), facts)
     version = str(library.facts["version"])
     facts["version"] = version
     if len(there) > 1:
         keep = next((name for name in there if "headless" not in name), there[0])
         text = f"{version}; {' and '.join(there)} are one Python module and overwrite each other"
         fix = (f"pip uninstall --yes {' '.join(there)}", f"pip install --no-deps {keep}")
-        return Finding(key, label, "problem", text, _PURPOSE, fix, facts)
+        return Diagnosis(key, label, "problem", text, _PURPOSE, fix, facts)
     source = there[0] if there else "the system's own"
-    return Finding(key, label, "ok", f"{version}, {source}", facts=facts)
+    return Diagnosis(key, label, "ok", f"{version}, {source}", facts=facts)
 
 
 def _install(host: Host) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def _mend(host: Host, error: str, there: list[str]) -> tuple[str, ...]:
     return (f"pip install --force-reinstall --no-deps {there[0]}",)
 
 
-def _video(host: Host, build: str) -> Finding:
+def _video(host: Host, build: str) -> Diagnosis:
     key, label = "opencv.video", "its video"
     has = back_ends(build)
     facts: dict[str, Fact] = {name.lower(): good for name, good in has.items()}
@@ -84,13 +84,13 @@ def _video(host: Host, build: str) -> Finding:
         fix = (f"pip uninstall --yes {pip_one}",) if pip_one and host.in_venv else ()
         install = ("sudo apt-get install nvidia-opencv",)
         shadowed = f"; {pip_one} hides JetPack's" if pip_one else ""
-        return Finding(key, label, "missing", text + shadowed, "CSI cameras", (*fix, *install), facts)
+        return Diagnosis(key, label, "missing", text + shadowed, "CSI cameras", (*fix, *install), facts)
     if not (has["FFmpeg"] or has["GStreamer"]):
-        return Finding(key, label, "missing", text, "video files", ("pip install opencv-python",), facts)
-    return Finding(key, label, "ok", text, facts=facts)
+        return Diagnosis(key, label, "missing", text, "video files", ("pip install opencv-python",), facts)
+    return Diagnosis(key, label, "ok", text, facts=facts)
 
 
-def _windows(host: Host, build: str) -> Finding:
+def _windows(host: Host, build: str) -> Diagnosis:
     key, label = "opencv.gui", "its windows"
     kind = re.search(r"^ *GUI: +(\S+)", build, re.MULTILINE)
     # Older builds name no kind in that line, and list the toolkits below it.
@@ -104,9 +104,9 @@ def _windows(host: Host, build: str) -> Finding:
         fix = (f"pip uninstall --yes {' '.join(headless)}",) if headless else ()
         needed = "edgeseg run --show"
         if not display:
-            return Finding(key, label, "note", "none in this build, and no display", facts=facts)
+            return Diagnosis(key, label, "note", "none in this build, and no display", facts=facts)
         text = "none: this build has no windows"
-        return Finding(key, label, "missing", text, needed, (*fix, *_install(host)), facts)
-    return Finding(
+        return Diagnosis(key, label, "missing", text, needed, (*fix, *_install(host)), facts)
+    return Diagnosis(
         key, label, "ok" if display else "note", name if display else f"{name}, but no display", facts=facts
     )

@@ -6,8 +6,8 @@ import textwrap
 from typing import Any
 
 from ...core.printable import printable
+from .diagnosis import Diagnosis, Severity
 from .examine import Findings
-from .finding import Finding, Severity
 from .summary import summarize
 
 SCHEMA = 1
@@ -59,7 +59,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, coloured: bool) -> list[str]:
+def _finding(finding: Diagnosis, coloured: bool) -> list[str]:
     mark = f"{finding.status:{_MARK_WIDTH}}"
     if coloured:
         mark = f"\x1b[{_COLOURS[finding.status]}m{mark}\x1b[0m"

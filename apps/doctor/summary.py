@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .finding import Finding
+from .diagnosis import Diagnosis
 from .onnxruntime import CPU, CUDA
 
 _GOOD = ("ok", "note")
@@ -24,7 +24,7 @@ class Summary:
     text: str
 
 
-def summarize(findings: Iterable[Finding]) -> Summary:
+def summarize(findings: Iterable[Diagnosis]) -> Summary:
     """Makes the summary from all findings."""
     by_key = {finding.key: finding for finding in findings}
 
@@ -55,7 +55,7 @@ def summarize(findings: Iterable[Finding]) -> Summary:
     return Summary(can, f"{_runs_text(can)} {_about_tensorrt(can, by_key, core, gpu, trt)}")
 
 
-def _list(by_key: Mapping[str, Finding], key: str, fact: str) -> list[str]:
+def _list(by_key: Mapping[str, Diagnosis], key: str, fact: str) -> list[str]:
     value = by_key[key].facts.get(fact) if key in by_key else None
     return value if isinstance(value, list) else []
 
@@ -69,7 +69,7 @@ def _runs_text(can: Mapping[str, bool]) -> str:
 
 
 def _about_tensorrt(
-    can: Mapping[str, bool], by_key: Mapping[str, Finding], core: bool, gpu: bool, trt: bool
+    can: Mapping[str, bool], by_key: Mapping[str, Diagnosis], core: bool, gpu: bool, trt: bool
 ) -> str:
     if can["tensorrt_run"]:
         return "TensorRT: ready to build engines and to run them."

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .cuda import cuda_python
-from .finding import Fact, Finding, release
+from .diagnosis import Diagnosis, Fact, release
 from .gpu import NO_GPU, driver_cuda, has_gpu
 from .host import Host
 from .jetson import find_jetson
@@ -29,12 +29,12 @@ _NEWEST_CUDA = 13
 _PURPOSE = "edgeseg build and edgeseg run --backend tensorrt"
 
 
-def probe_tensorrt(host: Host) -> list[Finding]:
+def probe_tensorrt(host: Host) -> list[Diagnosis]:
     """Examines NVIDIA TensorRT and TensorRT for RTX."""
     return [_probe(host, _NVIDIA), _probe(host, _RTX)]
 
 
-def _probe(host: Host, flavour: _Flavour) -> Finding:
+def _probe(host: Host, flavour: _Flavour) -> Diagnosis:
     key, label = f"tensorrt.{flavour.module}", flavour.title
     library = host.library(flavour.module)
     if library.facts is None:
@@ -43,7 +43,7 @@ def _probe(host: Host, flavour: _Flavour) -> Finding:
     facts: dict[str, Fact] = {"version": version, "supported": True}
     numbers = release(version)
     if numbers < flavour.at_least or (flavour.below and numbers >= flavour.below):
-        return Finding(
+        return Diagnosis(
             key,
             label,
             "problem",
@@ -54,7 +54,7 @@ def _probe(host: Host, flavour: _Flavour) -> Finding:
         )
     wheel, driver = _cuda_of_wheel(host, flavour), driver_cuda(host)
     if wheel and driver and wheel > driver[0]:
-        return Finding(
+        return Diagnosis(
             key,
             label,
             "problem",
@@ -73,10 +73,10 @@ def _probe(host: Host, flavour: _Flavour) -> Finding:
         text = f"{version}, supported; builds without a GPU"
     else:
         text = f"{version}, supported; {NO_GPU} to use it"
-    return Finding(key, label, "ok", text, facts=facts)
+    return Diagnosis(key, label, "ok", text, facts=facts)
 
 
-def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
+def _absent(host: Host, flavour: _Flavour, error: str) -> Diagnosis:
     key, label = f"tensorrt.{flavour.module}", flavour.title
     facts: dict[str, Fact] = {"version": None, "supported": False}
     jetson = find_jetson(host)
@@ -84,23 +84,23 @@ def _absent(host: Host, flavour: _Flavour, error: str) -> Finding:
         again: tuple[str, ...] = (f"pip install --force-reinstall {flavour.module.replace('_', '-')}",)
         if jetson:
             again = _install(host, flavour)
-        return Finding(key, label, "problem", f"does not load: {error}", _PURPOSE, again, facts)
+        return Diagnosis(key, label, "problem", f"does not load: {error}", _PURPOSE, again, facts)
     if flavour is _RTX:
         if jetson:
-            return Finding(key, label, "note", "not for Jetsons", facts=facts, quiet=True)
-        return Finding(key, label, "note", "not installed", facts=facts)
+            return Diagnosis(key, label, "note", "not for Jetsons", facts=facts, quiet=True)
+        return Diagnosis(key, label, "note", "not installed", facts=facts)
     if jetson:
-        return _hidden_from_venv(host, facts) or Finding(
+        return _hidden_from_venv(host, facts) or Diagnosis(
             key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts
         )
     if not has_gpu(host):
-        return Finding(key, label, "note", f"not installed; {NO_GPU} to use it", facts=facts)
+        return Diagnosis(key, label, "note", f"not installed; {NO_GPU} to use it", facts=facts)
     if host.library(_RTX.module).facts is not None:
-        return Finding(key, label, "note", "not installed; TensorRT for RTX is used instead", facts=facts)
-    return Finding(key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts)
+        return Diagnosis(key, label, "note", "not installed; TensorRT for RTX is used instead", facts=facts)
+    return Diagnosis(key, label, "missing", "not installed", _PURPOSE, _install(host, flavour), facts)
 
 
-def _hidden_from_venv(host: Host, facts: dict[str, Fact]) -> Finding | None:
+def _hidden_from_venv(host: Host, facts: dict[str, Fact]) -> Diagnosis | None:
     """The finding that this Python environment does not see JetPack's module; None if there is no such module."""
     at = [*host.glob("/usr/lib/python3*/dist-packages/tensorrt")]
     if not at:
@@ -113,7 +113,7 @@ def _hidden_from_venv(host: Host, facts: dict[str, Fact]) -> Finding | None:
     else:
         text = "JetPack's is there, and hidden from this Python environment"
         fix = ("python3 -m venv --system-site-packages .venv",)
-    return Finding("tensorrt.tensorrt", _NVIDIA.title, "problem", text, _PURPOSE, fix, facts)
+    return Diagnosis("tensorrt.tensorrt", _NVIDIA.title, "problem", text, _PURPOSE, fix, facts)
 
 
 def _install(host: Host, flavour: _Flavour) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .finding import Finding
+from .diagnosis import Diagnosis
 from .host import Host
 from .jetson import find_jetson
 
@@ -19,7 +19,7 @@ EXPORT_PACKAGES = (
 """The packages of the extra ``export``."""
 
 
-def probe_training(host: Host) -> list[Finding]:
+def probe_training(host: Host) -> list[Diagnosis]:
     """Examines the packages of the extra ``export``."""
     key, label = "training.packages", "extra export"
     there = {name: host.installed[name] for name in EXPORT_PACKAGES if name in host.installed}
@@ -27,10 +27,10 @@ def probe_training(host: Host) -> list[Finding]:
     facts = {name: there.get(name) for name in EXPORT_PACKAGES}
     if not absent:
         shown = ", ".join(f"{name} {there[name]}" for name in ("torch", "torchvision", "onnx"))
-        return [Finding(key, label, "ok", shown, facts=facts)]
+        return [Diagnosis(key, label, "ok", shown, facts=facts)]
     purpose = "edgeseg models, data, train, export and verify"
     if find_jetson(host) and not there:
         text = "not installed; train and export on a workstation, and bring the bundle"
-        return [Finding(key, label, "note", text, purpose, facts=facts)]
+        return [Diagnosis(key, label, "note", text, purpose, facts=facts)]
     text = "not installed" if not there else f"not installed: {', '.join(absent)}"
-    return [Finding(key, label, "missing", text, purpose, ('pip install "edgeseg[export]"',), facts)]
+    return [Diagnosis(key, label, "missing", text, purpose, ('pip install "edgeseg[export]"',), facts)]

@@ -45,7 +45,7 @@ class DifferenceImages:
             np.asarray(where, np.uint8),
         )
         for view, title in zip(views, titles, strict=True):
-            Painter(view).badge(title)
+            Painter(view).badge([title])
         height, width = frame_bgr.shape[:2]
         canvas = np.full((2 * height + _GAP_PX, 2 * width + _GAP_PX, 3), 255, np.uint8)
         for number, view in enumerate(views):

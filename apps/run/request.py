@@ -78,6 +78,61 @@ class SinkOptions:
 
 
 @dataclass(frozen=True)
+class CameraRequest:
+    """The camera and its place on the vehicle.
+
+    Attributes:
+        calibration: a file; None if there is none.
+        horizontal_degrees: its field of view, if there is no calibration; None for what the source knows.
+        tilt_down_deg: 0 looks at the horizon ahead, 90 straight down.
+        offset_frd_m: metres forward, right, down of the vehicle's reference.
+    """
+
+    calibration: Path | None = None
+    horizontal_degrees: float | None = None
+    tilt_down_deg: float = 90.0
+    offset_frd_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class LandingRequest:
+    """The search for a landing spot.
+
+    Attributes:
+        safe: names of the classes to land on, if there is no table.
+        table: a hazard table; None if there is none.
+        margin_m: the distance to keep from all classes that are not safe, if there is no table.
+        radius_m: of the vehicle.
+        position_error_m: how far from its aim it may touch down.
+    """
+
+    safe: tuple[str, ...] = ()
+    table: Path | None = None
+    margin_m: float = 1.5
+    radius_m: float = 1.0
+    position_error_m: float = 0.3
+
+
+@dataclass(frozen=True)
+class VehicleRequest:
+    """What a vehicle reads from its class maps.
+
+    Attributes:
+        camera: the camera.
+        landing: the search for a landing spot; None for none.
+    """
+
+    camera: CameraRequest = field(default_factory=CameraRequest)
+    landing: LandingRequest | None = None
+
+    @property
+    def files(self) -> list[tuple[str, Path | None]]:
+        """The files that it names, each with its description."""
+        table = None if self.landing is None else self.landing.table
+        return [("the camera's calibration", self.camera.calibration), ("the hazard table", table)]
+
+
+@dataclass(frozen=True)
 class RunRequest:
     """The request for one run.
 
@@ -95,6 +150,7 @@ class RunRequest:
         force: whether outputs may replace others.
         sinks: the other sinks.
         preview: the page; None for none.
+        vehicle: what a vehicle reads from the class maps; None for nothing.
         tile: one large image, tile by tile, in place of a stream; None for a stream.
         reads: the files that the options themselves were read from, each with its description.
         log_json: whether all messages are JSON log records.
@@ -113,6 +169,7 @@ class RunRequest:
     force: bool = False
     sinks: SinkOptions = field(default_factory=SinkOptions)
     preview: PreviewOptions | None = None
+    vehicle: VehicleRequest | None = None
     tile: TileRequest | None = None
     reads: tuple[tuple[str, Path], ...] = ()
     log_json: bool = False

@@ -42,6 +42,7 @@ from .outputs import check_all, check_apart, claim_all, open_sinks
 from .recordings import Recordings
 from .request import RunRequest
 from .stop import Stop
+from .vehicle import open_postprocessors
 from .watch import Watch, now_and_then
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ class Session:
         sinks = open_sinks(request, sources, segmenter.labels, head, self._on_message)
         try:
             page = None if request.preview is None else self._make_page(request.preview, segmenter, sinks)
-            streams = [Stream(source, its) for source, its in zip(sources, sinks, strict=True)]
+            processors = open_postprocessors(request.vehicle, sources, segmenter.labels)
+            streams = [Stream(*parts) for parts in zip(sources, sinks, processors, strict=True)]
             options = PipelineOptions(
                 max_frames=opened.frames,
                 batch=opened.batches.batch,

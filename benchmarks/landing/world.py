@@ -9,16 +9,16 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from ...core.pose import VehiclePose
 from ...data.aerial.camera import Pose
-from ...data.aerial.canvas import MAP_PX, PX_PER_M
+from ...data.aerial.canvas import MAP_PX
 from ...data.aerial.flight import AerialFlight
 from ...data.aerial.labels import AERIAL_LABELS, FIELD, GRASS
 from ...data.aerial.render import render
 from ...data.aerial.world import AerialWorld
 from ...embedding.camera import CameraModel
 from ...embedding.hazards import HazardTable
-from ...embedding.pose import Mount, VehiclePose
-from ...embedding.rotations import quaternion
+from ...embedding.pose import Mount
 
 FIRST_SEED = 900_000
 """The first place of the measurements. No data set that edgeseg writes has places of these numbers."""
@@ -55,20 +55,6 @@ def camera_of(size_hw: tuple[int, int]) -> CameraModel:
     return CameraModel(size_hw, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
-def vehicle_pose(pose: Pose, at: float) -> VehiclePose:
-    """Returns the pose of a vehicle whose camera has a pose of the world: north is up on the map.
-
-    The world's roll is positive with the right side *up*, an autopilot's with the right side down.
-    """
-    return VehiclePose(
-        at,
-        quaternion(-pose.roll, pose.pitch, pose.yaw),
-        pose.height_m,
-        -pose.y / PX_PER_M,
-        pose.x / PX_PER_M,
-    )
-
-
 def hazards(margin_m: float = 0.0) -> HazardTable:
     """Returns the table of the measurements: grass and bare field are safe, all else keeps one margin."""
     return HazardTable.landing_on(AERIAL_LABELS, SAFE_NAMES, default_m=margin_m)
@@ -93,7 +79,7 @@ def random_view(number: int, size_hw: tuple[int, int]) -> View:
         roll=tilt * math.sin(side),
     )
     frame, truth = render(_place(seed), pose, float(rng.uniform(0, 600)), size_hw)
-    return View(frame, truth, vehicle_pose(pose, 0.0))
+    return View(frame, truth, pose.of_vehicle(0.0))
 
 
 class Flight:
@@ -113,4 +99,4 @@ class Flight:
         """Returns a frame of the flight."""
         at = index / self.fps
         frame, truth = self._flight.frame(index)
-        return View(frame, truth, vehicle_pose(self._flight.pose(at), at))
+        return View(frame, truth, self._flight.pose(at).of_vehicle(at))

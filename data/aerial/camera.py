@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,9 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.arrays import Frame, Matrix
+from ...core.pose import VehiclePose
+from ...core.rotations import quaternion
 from .canvas import PX_PER_M
 
-_FOCAL = 0.95  # focal length over frame width: a field of view of 55 degrees
+_FOCAL = 0.95  # focal length over frame width
+
+FIELD_OF_VIEW_DEG = math.degrees(2 * math.atan(0.5 / _FOCAL))
+"""The angle from the left edge of a frame to the right one: 55.5 degrees."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,17 @@ class Pose:
     yaw: float
     pitch: float
     roll: float
+
+    def of_vehicle(self, at: float) -> VehiclePose:
+        """Returns the pose in an autopilot's conventions, for a vehicle whose camera looks down.
+
+        North is up on the map. Roll is positive here with the right side *up*, and in an autopilot with it down.
+
+        Args:
+            at: seconds, in the time base that its user chooses.
+        """
+        attitude = quaternion(-self.roll, self.pitch, self.yaw)
+        return VehiclePose(at, attitude, self.height_m, -self.y / PX_PER_M, self.x / PX_PER_M)
 
     def frame_to_map(self, size_hw: tuple[int, int]) -> Matrix:
         """Returns the homography float64 [3, 3] from frame pixels to map pixels (of the endless map)."""

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from ...core.arrays import Frame
 from ...core.errors import SourceError
 from ...core.source import Source
+from .camera import FIELD_OF_VIEW_DEG
 from .flight import FPS, AerialFlight
 
 _FORM = 'expected "aerial:SEED" or "aerial:SEED?size=HxW&frames=N&fps=F", as in "aerial:7?size=512x512"'
@@ -24,6 +25,7 @@ class AerialSource(Source):
         name: ``aerial:`` and the spec.
         fps: frames per second.
         size_hw: height and width of the frames.
+        frame_pose: of the drone; its time begins at 0 with the first frame.
 
     Raises:
         SourceError: the spec is malformed.
@@ -32,6 +34,9 @@ class AerialSource(Source):
         >>> with AerialSource("7?frames=2") as source:
         ...     frame_bgr = source.read()
     """
+
+    knows_pose = True
+    horizontal_fov_deg = FIELD_OF_VIEW_DEG
 
     def __init__(self, spec: str) -> None:
         self.name = f"aerial:{spec}"
@@ -84,6 +89,8 @@ class AerialSource(Source):
         if self._flight is None or (self._left is not None and self._next >= self._left):
             return None
         frame, _ = self._flight.frame(self._next)
+        at = self._next / self._flight.fps
+        self.frame_pose = self._flight.pose(at).of_vehicle(at)
         self._next += 1
         return frame
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -77,6 +78,8 @@ class Heartbeat:
             )
         frame_id, captured_at = (0, at) if newest is None else (newest.frame_id, newest.captured_at)
         result = Segmentation.without_classes(frame_bgr, frame_id, captured_at, reason)
+        if newest is not None:
+            result = replace(result, findings=newest.withdrawn_findings())
         shares = np.zeros(len(self._run.labels), np.float64)
         text = f"for {at - result.captured_at:.1f} s"
         draw = partial(self._overlay.draw, frame_bgr, result, shares, text)
@@ -93,7 +96,10 @@ def beat_of_hole(item: Captured, before: Output, overlay: Overlay) -> Output:
         before: the output before the gap.
         overlay: draws the output.
     """
-    result = Segmentation.without_classes(before.frame_bgr, before.result.frame_id, item.at, FRAMES_MISSING)
+    result = replace(
+        Segmentation.without_classes(before.frame_bgr, before.result.frame_id, item.at, FRAMES_MISSING),
+        findings=before.result.withdrawn_findings(),
+    )
     shares = np.zeros_like(before.shares)
     draw = partial(overlay.draw, before.frame_bgr, result, shares, f"{item.missing} frames")
     time_s = None

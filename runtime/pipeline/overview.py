@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..clock import now
-from ..status import RUNNING, STARTING, STOPPING, SourceStatus, Status
+from ..result import Segmentation
+from ..status import RUNNING, STARTING, STOPPING, FindingStatus, SourceStatus, Status
 from .degrade import Degrader
 from .network import Network
 from .options import Conditions
@@ -99,4 +100,20 @@ class Overview:
             latency_ms=stats.latency_ms,
             class_share=stats.class_share if verdict.valid else {},
             sinks=[worker.status for worker in channel.workers],
+            findings=_findings(newest, verdict.valid, stats.findings),
         )
+
+
+def _findings(
+    newest: Segmentation | None, valid: bool, counts: Mapping[str, Mapping[str, int]]
+) -> dict[str, FindingStatus]:
+    """Returns the status of each kind of finding; none is valid if the newest result is not valid now."""
+    if newest is None:
+        return {}
+    findings = newest.findings if valid else newest.withdrawn_findings()
+    return {
+        name: FindingStatus(
+            finding.valid, finding.reason, finding.caption, finding.facts(), counts.get(name, {})
+        )
+        for name, finding in findings.items()
+    }

@@ -140,6 +140,7 @@ class Stages:
                     fault,
                     source.frame_time_s,
                     missing,
+                    source.frame_pose,
                 )
                 if not channel.captured.put(item):
                     break
@@ -258,16 +259,30 @@ class Stages:
     def _decoded(self, work: Work) -> Segmentation | None:
         return None if work.inference is None else work.segmenter.decode(work.inference)
 
+    def _processed(self, work: Work, result: Segmentation | None) -> Segmentation:
+        """Returns a frame's result after all post-processors; not valid without a class map, or if one failed."""
+        item = work.item
+        if result is None:
+            result = Segmentation.without_classes(item.frame_bgr, item.key.frame, item.at, work.fault)
+        done = self._survive(work, partial(self._through, replace(result, pose=item.pose)))
+        if done is None:
+            return Segmentation.without_classes(item.frame_bgr, item.key.frame, item.at, work.fault)
+        return done
+
+    def _through(self, result: Segmentation, work: Work) -> Segmentation:
+        for processor in work.item.channel.postprocessors:
+            result = processor.process(work.item.frame_bgr, result)
+        return result
+
     def _finish(self, work: Work) -> None:
         start, item, channel = now(), work.item, work.item.channel
         result = None if work.fault else self._survive(work, self._decoded)
         if result is not None:
             self.network.succeeded()
+        result = self._processed(work, result)
         finished_at = now()
         latency_ms = (finished_at - item.at) * 1e3
-        if result is None:
-            result = Segmentation.without_classes(item.frame_bgr, item.key.frame, item.at, work.fault)
-        elif channel.live and finished_at - item.at > self._run.limits.max_age_s and result.valid:
+        if channel.live and finished_at - item.at > self._run.limits.max_age_s and result.valid:
             result = result.invalidated(STALE)
         elif result.reason == NOT_FINITE:
             self.network.count_not_finite()

@@ -45,6 +45,7 @@ class RunStats:
         self._invalid: Counter[str] = Counter()
         self._newest_shares: npt.NDArray[np.float64] | None = None
         self._durations: dict[str, _Durations] = {}
+        self._findings: dict[str, Counter[str]] = {}
         self._late = _Durations()
         self.frames = self.deadline_misses = 0
 
@@ -76,6 +77,8 @@ class RunStats:
                     self._stages[stage], self._durations[stage] = _Latest(), _Durations()
                 self._stages[stage].append(milliseconds)
                 self._durations[stage].add(milliseconds / 1e3)
+            for name, finding in result.findings.items():
+                self._findings.setdefault(name, Counter())[finding.reason] += 1
             self._newest_shares = shares if result.valid else None
             if result.valid:
                 self._valid += 1
@@ -104,6 +107,12 @@ class RunStats:
         """The number of results that were not valid, by their reason."""
         with self._lock:
             return dict(self._invalid)
+
+    @property
+    def findings(self) -> Mapping[str, Mapping[str, int]]:
+        """The number of findings of each name, by their reason; those that were valid by an empty text."""
+        with self._lock:
+            return {name: dict(counts) for name, counts in self._findings.items()}
 
     @property
     def latency_ms(self) -> Mapping[str, float]:
@@ -140,6 +149,10 @@ class RunStats:
                 "stages_ms": {stage: values.percentiles() for stage, values in self._stages.items()},
                 "latency_ms": self._latency.percentiles(),
                 "class_share": dict(zip(self._labels.names, mean_shares.tolist(), strict=True)),
+                "findings": {
+                    name: {reason or "valid": count for reason, count in counts.items()}
+                    for name, counts in self._findings.items()
+                },
             }
 
     def _rate(self) -> float:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...core.arrays import Frame
+from ...core.pose import VehiclePose
 from ...core.source import Source
 from ..health.frames import FrameChecks
 from ..health.validity import Validity
+from ..postprocessor import PostProcessor
 from ..sinks.base import Output, Sink
 from .mailbox import Mailbox
 from .options import Conditions
@@ -22,15 +24,17 @@ _LONGEST_WAIT_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Stream:
-    """A source, and the sinks of its results.
+    """A source, and what its results pass through.
 
     Attributes:
         source: open; whoever opened it closes it.
         sinks: not yet written to; the pipeline closes them.
+        postprocessors: work on each result, in this order, before the sinks get it.
     """
 
     source: Source
     sinks: Sequence[Sink] = field(default_factory=tuple)
+    postprocessors: Sequence[PostProcessor] = field(default_factory=tuple)
 
 
 class Channel:
@@ -50,6 +54,7 @@ class Channel:
         stats: the statistics of its results.
         captured: frames that wait to be segmented.
         capture: the stage that reads them.
+        postprocessors: work on each result before the sinks get it.
         workers: the workers of the sinks.
         frames_read: number of frames read from the source so far.
         next_number: the number of the next frame if none is missing before it.
@@ -70,6 +75,7 @@ class Channel:
         self.captured: Mailbox[Captured] = Mailbox(capacity, self.live, run.on_change)
         name_in_trace = "capture" if number == 0 else f"capture {number}"
         self.capture = Stage(name_in_trace, Order.CAPTURE, run.options.trace)
+        self.postprocessors = stream.postprocessors
         self.workers = [SinkWorker(sink, self.live, run) for sink in stream.sinks]
         self.frames_read = self.delivered = 0
         self.next_number = 0
@@ -138,6 +144,7 @@ class Captured:
         fault: the reason that the source gives for an invalid frame; else empty.
         time_s: the time to show it, in seconds from its video's first frame; None if the source is no video file.
         missing: number of frames missing between it and the one before.
+        pose: of the vehicle when it was captured, if the source knows it; else None.
     """
 
     channel: Channel
@@ -149,6 +156,7 @@ class Captured:
     fault: str = ""
     time_s: float | None = None
     missing: int = 0
+    pose: VehiclePose | None = None
 
 
 class Intake:

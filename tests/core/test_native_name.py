@@ -51,7 +51,7 @@ def test_texts_that_are_none_can_be_drawn() -> None:
     assert native_text("caf\udce9 \ud800") == "caf? ?"
     canvas = np.zeros((200, 300, 3), np.uint8)
     painter = Painter(canvas)
-    painter.badge("caf\udce9")
+    painter.badge(["caf\udce9"])
     painter.legend([LegendRow(None, "\ud800", "1%")])
     painter.notice("caf\udce9")
     assert canvas.any()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgeseg.benchmarks.landing.world import MOUNT, camera_of, vehicle_pose
+from edgeseg.benchmarks.landing.world import MOUNT, camera_of
 from edgeseg.data.aerial.camera import Pose
 from edgeseg.data.aerial.canvas import PX_PER_M
 from edgeseg.embedding.camera import CameraModel
@@ -30,7 +30,7 @@ def aerial(**changes: float) -> Pose:
     ],
 )  # fmt: skip
 def test_the_ground_is_where_the_world_draws_it(pose: Pose) -> None:
-    view = GroundView.of(camera_of((360, 640)), MOUNT, vehicle_pose(pose, 0.0))
+    view = GroundView.of(camera_of((360, 640)), MOUNT, pose.of_vehicle(0.0))
     drawn = pose.frame_to_map((360, 640)) @ np.column_stack([CORNERS, np.ones(5)]).T
     x, y = drawn[:2] / drawn[2] / PX_PER_M
     assert view.ground_of(CORNERS) == pytest.approx(np.column_stack([-y, x]), abs=1e-9)

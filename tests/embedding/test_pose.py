@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 from edgeseg.core.errors import UsageError
-from edgeseg.embedding.pose import Mount, PoseHistory, PoseLimits, VehiclePose
-from edgeseg.embedding.rotations import angles_of, quaternion
+from edgeseg.core.pose import VehiclePose
+from edgeseg.core.rotations import angles_of, quaternion
+from edgeseg.embedding.pose import Mount, PoseHistory, PoseLimits
 
 
 @pytest.fixture

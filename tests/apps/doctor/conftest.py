@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgeseg.apps.doctor.diagnosis import Diagnosis
 from edgeseg.apps.doctor.examine import examine
-from edgeseg.apps.doctor.finding import Finding
 from edgeseg.apps.doctor.host import Host, Library, ProgramResult
 
 CORE = {
@@ -100,7 +100,7 @@ class Machine:
     def host(self) -> Host:
         return Host(self.root, self.environ, self.run, self.inspect, self.packages, **self.options)
 
-    def findings(self) -> dict[str, Finding]:
+    def findings(self) -> dict[str, Diagnosis]:
         return {finding.key: finding for some in examine(self.host()).values() for finding in some}
 
 

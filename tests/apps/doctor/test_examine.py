@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from edgeseg.apps.doctor.diagnosis import Diagnosis, gibibytes, release
 from edgeseg.apps.doctor.examine import PROBES, Probe, examine
 from edgeseg.apps.doctor.extras import EXTRAS
-from edgeseg.apps.doctor.finding import Finding, gibibytes, release
 from edgeseg.apps.doctor.host import Host, Library, ProgramResult, inspect_library, run_program
 from edgeseg.apps.doctor.opencv import back_ends
 from edgeseg.apps.doctor.report import SCHEMA, as_json, as_text
@@ -29,11 +29,11 @@ KINDS = [bare, desktop, jetpack6]
 
 class TestGuard:
     def test_a_probe_that_crashes_is_shown_and_the_others_go_on(self, make_machine: Make) -> None:
-        def crash(host: Host) -> list[Finding]:
+        def crash(host: Host) -> list[Diagnosis]:
             raise ZeroDivisionError("half a core")
 
-        def fine(host: Host) -> list[Finding]:
-            return [Finding("fine.thing", "thing", "ok", "is there")]
+        def fine(host: Host) -> list[Diagnosis]:
+            return [Diagnosis("fine.thing", "thing", "ok", "is there")]
 
         probes = (Probe("broken", "Broken", crash), Probe("fine", "Fine", fine))
         text = as_text(examine(make_machine(bare).host(), probes))
@@ -43,7 +43,7 @@ class TestGuard:
     def test_a_probe_that_hangs_is_shown_and_left_behind(self, make_machine: Make) -> None:
         release_it = threading.Event()
 
-        def hang(host: Host) -> list[Finding]:
+        def hang(host: Host) -> list[Diagnosis]:
             release_it.wait()
             return []
 

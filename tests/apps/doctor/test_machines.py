@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from edgeseg.apps.doctor.finding import Finding
+from edgeseg.apps.doctor.diagnosis import Diagnosis
 from edgeseg.apps.doctor.host import Library, ProgramResult
 from edgeseg.apps.doctor.summary import summarize
 
@@ -15,7 +15,7 @@ from .conftest import Machine, bare, desktop, driver, jetpack6, jetpack7, memory
 Make = Callable[[Callable[[Machine], None]], Machine]
 
 
-def troubles(findings: dict[str, Finding]) -> dict[str, str]:
+def troubles(findings: dict[str, Diagnosis]) -> dict[str, str]:
     return {key: one.status for key, one in findings.items() if one.status in ("missing", "problem")}
 
 

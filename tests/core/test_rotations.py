@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from edgeseg.embedding.rotations import angles_of, between, matrix_of, quaternion, quaternion_of
+from edgeseg.core.rotations import angles_of, between, matrix_of, quaternion, quaternion_of
 
 FORWARD, RIGHT, DOWN = np.eye(3)
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ..core.arrays import Matrix
+from .arrays import Matrix
 
 Vector = npt.NDArray[np.float64]
 

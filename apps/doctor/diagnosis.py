@@ -1,4 +1,4 @@
-"""A finding of a probe: one fact about the machine, and the commands that correct it."""
+"""A diagnosis of a probe: one fact about the machine, and the commands that correct it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Fact: TypeAlias = "str | int | float | bool | list[str] | None"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One fact about the machine.
 
     Attributes:

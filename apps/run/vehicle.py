@@ -1,0 +1,93 @@
+"""The post-processors of a run on a vehicle: what is read from its class maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ...core.errors import UsageError
+from ...core.labels import LabelMap
+from ...core.source import Source
+from ...embedding.camera import CameraModel
+from ...embedding.camera_file import read_camera
+from ...embedding.hazards import HazardTable, read_hazards
+from ...embedding.landing import LandingFinder, LandingOptions
+from ...embedding.landing_processor import LandingProcessor
+from ...embedding.optics import Optics
+from ...embedding.pose import Mount, PoseHistory
+from ...runtime.postprocessor import PostProcessor
+from .request import CameraRequest, LandingRequest, VehicleRequest
+
+_FALLBACK_DEGREES = 60.0
+
+
+def open_postprocessors(
+    request: VehicleRequest | None,
+    sources: Sequence[Source],
+    labels: LabelMap,
+    poses: PoseHistory | None = None,
+) -> list[list[PostProcessor]]:
+    """Makes each source's post-processors.
+
+    Args:
+        request: what is asked for; None for nothing.
+        sources: open.
+        labels: the classes of the network.
+        poses: of the vehicle, from a link; None if there is none.
+
+    Raises:
+        UsageError: a class is not one of the network's, or nothing gives the pose of the vehicle.
+        DataError: a file of the request cannot be read.
+    """
+    if request is None:
+        return [[] for _ in sources]
+    return [_of_source(request, source, labels, poses) for source in sources]
+
+
+def _of_source(
+    request: VehicleRequest, source: Source, labels: LabelMap, poses: PoseHistory | None
+) -> list[PostProcessor]:
+    optics, mount = optics_of(request.camera, source), mount_of(request.camera)
+    processors: list[PostProcessor] = []
+    if request.landing is not None:
+        if poses is None and not source.knows_pose:
+            raise UsageError(
+                f"--land needs the vehicle's attitude and height, and {source.name} does not give them; play a source"
+                " that does, such as aerial:7"
+            )
+        processors.append(LandingProcessor(_finder(request.landing, labels, mount), optics, poses))
+    return processors
+
+
+def optics_of(request: CameraRequest, source: Source) -> Optics:
+    """Returns the camera as it was given, else as the source knows it.
+
+    Raises:
+        DataError: the calibration cannot be read.
+    """
+    if request.calibration is not None:
+        return Optics(read_camera(request.calibration))
+    known = request.horizontal_degrees or source.horizontal_fov_deg or _FALLBACK_DEGREES
+    return Optics(horizontal_degrees=known)
+
+
+def mount_of(request: CameraRequest) -> Mount:
+    """Returns the place of the camera on the vehicle."""
+    return Mount.tilted(request.tilt_down_deg, request.offset_frd_m)
+
+
+def _finder(
+    request: LandingRequest, labels: LabelMap, mount: Mount
+) -> Callable[[CameraModel], LandingFinder]:
+    if request.table is not None:
+        hazards = read_hazards(request.table, labels)
+    else:
+        hazards = HazardTable.landing_on(labels, request.safe, default_m=request.margin_m)
+    options = LandingOptions(radius_m=request.radius_m, position_error_m=request.position_error_m)
+    return partial(_make_finder, labels, hazards, mount, options)
+
+
+def _make_finder(
+    labels: LabelMap, hazards: HazardTable, mount: Mount, options: LandingOptions, camera: CameraModel
+) -> LandingFinder:
+    return LandingFinder(labels, hazards, camera, mount, options)
