@@ -14,20 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.arrays import Floats, Frame
+from ..runtime.findings import MASK_INVALID, Finding
 from .free_columns import UNKNOWN, Kinds
 from .free_space_drawing import draw_boundary, draw_grid
 from .ground_grid import FREE, NOT_KNOWN, OCCUPIED, Grid, GridFrame
+from .landing import CAMERA_MISMATCH
 from .road_view import Bearings
 
-MASK_INVALID = "mask-invalid"
 NO_ROAD_IN_VIEW = "no-road-in-view"
 
 MEANING = {
-    "no-attitude": "no attitude from the time of the frame",
-    "no-height": "no height from the time of the frame",
-    "no-position": "no position from the time of the frame",
     MASK_INVALID: "the class map is not valid",
-    NO_ROAD_IN_VIEW: "the camera, as it is tilted now, sees no road within reach",
+    CAMERA_MISMATCH: "the frames have another aspect ratio than the camera's calibration",
+    NO_ROAD_IN_VIEW: "the camera sees no road within reach; its tilt, height or field of view is wrong",
 }
 """The meaning of each reason, as text. Reasons are part of the interface: words are added, never changed."""
 
@@ -88,7 +87,7 @@ class Ahead:
 
 
 @dataclass(frozen=True, eq=False)
-class FreeSpace:
+class FreeSpace(Finding):
     """The free space that a frame shows, or the reason for none.
 
     The ground is taken for flat. Frames: x ahead and y to the left of the vehicle's reference, as in ROS's base_link.

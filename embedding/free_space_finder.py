@@ -8,27 +8,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.arrays import ClassMap, Doubles
+from ..core.arrays import ClassMap, Doubles, Frame
 from ..core.errors import UsageError
 from ..core.labels import LabelMap
+from ..core.pose import VehiclePose
+from ..core.rotations import angles_of, quaternion
 from ..runtime.clock import now
-from .camera import CameraModel
+from ..runtime.findings import MASK_INVALID
+from ..runtime.postprocessor import PostProcessor
+from ..runtime.result import Segmentation
 from .free_columns import DRIVABLE, OBSTACLE, UNKNOWN, Kinds, boundary_of, kinds_of, turned_kinds
-from .free_space import (
-    MASK_INVALID,
-    NO_ROAD_IN_VIEW,
-    Ahead,
-    Columns,
-    FreeSpace,
-    Sectors,
-    unknown_columns,
-    unknown_sectors,
-)
+from .free_space import NO_ROAD_IN_VIEW, Ahead, Columns, FreeSpace, Sectors, unknown_columns, unknown_sectors
 from .ground import GroundView
-from .ground_grid import FREE, OCCUPIED, Grid
-from .pose import Mount, VehiclePose
-from .road_geometry import RoadGeometry, RoadOptions, reach_m
-from .rotations import angles_of, quaternion
+from .ground_grid import FREE, OCCUPIED, Grid, GridFrame
+from .landing import CAMERA_MISMATCH
+from .optics import Optics
+from .pose import Mount
+from .road_geometry import RoadGeometry, RoadOptions
+from .road_view import Bearings
+
+FREE_SPACE = "free_space"
+"""The name of the finding."""
 
 _SAME_ANGLE = math.radians(0.05)
 _SAME_HEIGHT = 0.005
@@ -42,30 +42,27 @@ class FreeSpaceFinder:
     Args:
         labels: the classes of the class maps.
         drivable: names of the classes that may be driven on.
-        camera: the calibrated camera; frames of another size have the same field of view.
+        optics: the camera.
         mount: its place on the vehicle.
         options: the road's.
 
+    Raises:
+        UsageError: a name is not a class of the label map.
+
     Example:
-        >>> finder = FreeSpaceFinder(labels, ["road"], camera, Mount.tilted(5), RoadOptions(height_m=1.4))
+        >>> finder = FreeSpaceFinder(labels, ["road"], Optics(camera), Mount.tilted(5), RoadOptions(height_m=1.4))
         >>> space = finder.update(result.classes, result.captured_at)
     """
 
     def __init__(
-        self,
-        labels: LabelMap,
-        drivable: Iterable[str],
-        camera: CameraModel,
-        mount: Mount,
-        options: RoadOptions,
+        self, labels: LabelMap, drivable: Iterable[str], optics: Optics, mount: Mount, options: RoadOptions
     ) -> None:
         self.options = options
         self._table = kinds_of(labels, drivable)
-        self._camera, self._mount = camera, mount
+        self._optics, self._mount = optics, mount
         self._level: RoadGeometry | None = None
         self._moved: RoadGeometry | None = None
         self._sequence = -1
-        reach_m(options, options.height_m)  # refuses what can never work, before the first frame
 
     def update(
         self,
@@ -73,7 +70,7 @@ class FreeSpaceFinder:
         captured_at: float,
         *,
         valid: bool = True,
-        pose: VehiclePose | str | None = None,
+        pose: VehiclePose | None = None,
     ) -> FreeSpace:
         """Takes a frame's result.
 
@@ -81,42 +78,50 @@ class FreeSpaceFinder:
             classes: uint8 [H, W], the class map.
             captured_at: when the frame was captured, ``edgeseg.now()`` in seconds.
             valid: False if the class map may not be acted on.
-            pose: of the vehicle at that time, for roll, pitch and height; the reason why it is not known; or None for
-                a vehicle that stands level, with the camera at the options' height.
-
-        Raises:
-            UsageError: the class map has another aspect ratio than the camera, or a level camera sees no road.
+            pose: of the vehicle above a level road at that time, for its roll, pitch and height; None for a vehicle
+                that stands on the road as at rest, whatever the road's slope.
         """
         self._sequence += 1
-        level = self._level_geometry(classes.shape)
-        reason = MASK_INVALID if not valid else pose if isinstance(pose, str) else ""
-        geometry = level if reason or pose is None else self._geometry_at(pose, level)
-        if not reason and not geometry.sees_road:
-            reason = NO_ROAD_IN_VIEW
-        space = FreeSpace(
-            not reason, reason, captured_at, self._sequence, 0.0,
-            unknown_columns(classes.shape[1]), unknown_sectors(level.bearings), level.grid.frame.unknown(),
-            level.grid.frame, Ahead(), geometry.reach_m, self.options.pitch_error_deg, classes.shape,
+        size_hw = (classes.shape[0], classes.shape[1])
+        try:
+            level = self._level_geometry(size_hw)
+        except UsageError:
+            return self._nothing(CAMERA_MISMATCH, captured_at, size_hw)
+        if not valid:
+            return self._nothing(MASK_INVALID, captured_at, size_hw)
+        geometry = level if pose is None else self._geometry_at(pose, level)
+        if not geometry.sees_road:
+            return self._nothing(NO_ROAD_IN_VIEW, captured_at, size_hw)
+        turned = turned_kinds(classes, self._table)
+        columns = _columns(geometry, turned)
+        first_m, kinds = geometry.scan(turned)
+        grid = geometry.grid(first_m, kinds == OBSTACLE)
+        return FreeSpace(
+            True, "", captured_at, self._sequence, max(0.0, now() - captured_at), columns,
+            _sectors(geometry, first_m, kinds), grid, geometry.grid.frame,
+            _ahead(columns, geometry, grid, self.options.width_m), geometry.reach_m, self.options.pitch_error_deg,
+            size_hw,
         )  # fmt: skip
-        if not reason:
-            space = self._seen(space, geometry, turned_kinds(classes, self._table))
-        return replace(space, age_s=max(0.0, now() - captured_at))
+
+    def _nothing(self, reason: str, captured_at: float, size_hw: tuple[int, int]) -> FreeSpace:
+        """Returns a result of which nothing is known, of the form that the valid ones have."""
+        level = self._level
+        bearings = level.bearings if level else Bearings(0.0, math.radians(self.options.sector_deg), 0)
+        frame = level.grid.frame if level else GridFrame(0.0, 0.0, self.options.cell_m, 0, 0)
+        return FreeSpace(
+            False, reason, captured_at, self._sequence, max(0.0, now() - captured_at), unknown_columns(size_hw[1]),
+            unknown_sectors(bearings), frame.unknown(), frame, Ahead(), level.reach_m if level else 0.0,
+            self.options.pitch_error_deg, size_hw,
+        )  # fmt: skip
 
     def _level_geometry(self, size_hw: tuple[int, int]) -> RoadGeometry:
         """Returns the geometry of the vehicle at rest, for frames of a size."""
         if self._level is None or self._level.ground.camera.size_hw != size_hw:
-            options = self.options
+            options, camera = self.options, self._optics.for_frames(size_hw)
             attitude = quaternion(math.radians(options.roll_deg), 0.0, 0.0)
-            at_reference = GroundView.of(
-                self._camera.scaled(size_hw), self._mount, VehiclePose(0.0, attitude, 0.0)
-            )
-            level = RoadGeometry(replace(at_reference, height_m=options.height_m), options)
-            if not level.sees_road:
-                raise UsageError(
-                    f"the camera sees no road within {level.reach_m:.1f} m; check how far it is tilted down, its height"
-                    f" of {options.height_m:g} m and its field of view"
-                )
-            self._level, self._moved = level, None
+            at_reference = GroundView.of(camera, self._mount, VehiclePose(0.0, attitude, 0.0))
+            self._level = RoadGeometry(replace(at_reference, height_m=options.height_m), options)
+            self._moved = None
         return self._level
 
     def _geometry_at(self, pose: VehiclePose, level: RoadGeometry) -> RoadGeometry:
@@ -129,16 +134,6 @@ class FreeSpaceFinder:
                 return geometry
         self._moved = RoadGeometry(ground, self.options, level)
         return self._moved
-
-    def _seen(self, space: FreeSpace, geometry: RoadGeometry, turned: Kinds) -> FreeSpace:
-        """Returns the result with what the class map shows; ``turned`` is of :func:`turned_kinds`."""
-        columns = _columns(geometry, turned)
-        first_m, kinds = geometry.scan(turned)
-        grid = geometry.grid(first_m, kinds == OBSTACLE)
-        ahead = _ahead(columns, geometry, grid, self.options.width_m)
-        return replace(
-            space, columns=columns, sectors=_sectors(geometry, first_m, kinds), grid=grid, ahead=ahead
-        )
 
 
 def _is_same(one: GroundView, other: GroundView) -> bool:
@@ -193,3 +188,24 @@ def _ahead(columns: Columns, geometry: RoadGeometry, grid: Grid, width_m: float)
         return Ahead(obstacle_m=obstacle if math.isfinite(obstacle) else math.nan)
     last = first + int(np.append(free[first:], False).argmin())
     return Ahead(float(frame.xs[first]), float(frame.xs[last]), obstacle)
+
+
+class FreeSpaceProcessor(PostProcessor):
+    """Adds a :class:`~edgeseg.embedding.free_space.FreeSpace` to each result, as its finding ``free_space``.
+
+    It looks at the network's own class map: smoothing must not hide an obstacle.
+
+    Args:
+        finder: of one camera.
+    """
+
+    name = FREE_SPACE
+
+    def __init__(self, finder: FreeSpaceFinder) -> None:
+        self._finder = finder
+
+    def process(self, frame_bgr: Frame, result: Segmentation) -> Segmentation:
+        """Returns the result with its free space, valid or not."""
+        classes = result.classes if result.raw_classes is None else result.raw_classes
+        space = self._finder.update(classes, result.captured_at, valid=result.valid, pose=result.pose)
+        return replace(result, findings={**result.findings, FREE_SPACE: space})

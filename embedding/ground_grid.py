@@ -76,12 +76,12 @@ class GroundGrid:
         camera_m: tuple[float, float],
     ) -> None:
         self.frame = frame
-        near, far, first, last = (part.ravel() for part in _extents(frame, camera_m))
+        near, far, right, left = (part.ravel() for part in _extents(frame, camera_m))
         # The pitch's error also moves points aside, as it turns the camera about an axis that is not theirs.
         with np.errstate(divide="ignore", invalid="ignore"):
-            aside = view.pitch_error * np.abs(np.sin((first + last) / 2)) * view.height_m / near
-        first = bearings.index_of(np.nan_to_num(first - aside, nan=-np.pi, neginf=-np.pi))
-        last = bearings.index_of(np.nan_to_num(last + aside, nan=np.pi, posinf=np.pi))
+            aside = view.pitch_error * np.abs(np.sin((right + left) / 2)) * view.height_m / near
+        first = bearings.index_of(np.nan_to_num(right - aside, nan=-np.pi, neginf=-np.pi))
+        last = bearings.index_of(np.nan_to_num(left + aside, nan=np.pi, posinf=np.pi))
         from_m, to_m = view.farthest(scan.seen_from_m), view.nearest(scan.seen_to_m)
         inside = (first >= 0) & (last < bearings.count)
         first, last = np.maximum(first, 0), np.minimum(last, bearings.count - 1)

@@ -51,6 +51,13 @@ class RoadOptions:
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:
                 raise UsageError(f"free space: {name} is {getattr(self, name)}; expected {least} to {most}")
+        cells = 2 * (self.range_m / self.cell_m) ** 2
+        if cells > _MOST_CELLS:
+            raise UsageError(
+                f"free space: {cells:.0f} cells of {self.cell_m:g} m for a range of {self.range_m:g} m; expected at "
+                f"most {_MOST_CELLS}; take larger cells or a shorter range"
+            )
+        reach_m(self, self.height_m)  # refuses an error of the pitch for which nothing can be known
 
 
 class RoadGeometry:
@@ -85,10 +92,10 @@ class RoadGeometry:
         )
         self.reach_m = reach_m(options, ground.height_m)
         self.extents = self.view.pixel_extents()
-        self.bearings = like.bearings if like else self._bearings(options, width)
+        self.bearings: Bearings = like.bearings if like else self._bearings(options, width)
         self.scan = SectorScan(self.view, self.extents, self.bearings, self.reach_m)
-        frame = like.grid.frame if like else self._frame(options)
-        self.grid = GroundGrid(self.view, self.scan, self.bearings, frame, self.camera_m)
+        frame: GridFrame = like.grid.frame if like else self._frame(options)
+        self.grid: GroundGrid = GroundGrid(self.view, self.scan, self.bearings, frame, self.camera_m)
 
     @property
     def sees_road(self) -> bool:
@@ -115,11 +122,6 @@ class RoadGeometry:
         first = math.floor(min(0.0, x + reach * min(0.0, math.cos(half))) / cell)
         columns = math.ceil((x + reach) / cell) - first
         right, left = math.floor((y - aside) / cell), math.ceil((y + aside) / cell)
-        if columns * (left - right) > _MOST_CELLS:
-            raise UsageError(
-                f"free space: a grid of {columns} x {left - right} cells of {cell:g} m; expected at most "
-                f"{_MOST_CELLS} cells; take larger cells or a shorter range"
-            )
         return GridFrame(first * cell, right * cell, cell, left - right, max(1, columns))
 
 
