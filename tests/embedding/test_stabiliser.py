@@ -1,6 +1,8 @@
-"""The stabiliser: what flickers is steadied, what moves is followed, and nothing is averaged that cannot be followed."""
+"""The stabiliser: what flickers is steadied, what moves is followed, and what cannot be followed is not averaged."""
 
 from __future__ import annotations
+
+import itertools
 
 import cv2
 import numpy as np
@@ -61,7 +63,7 @@ def flicker(classes: np.ndarray, number: int) -> np.ndarray:
 def inner_changes(maps: list[np.ndarray], shift: int) -> int:
     """Pixels that change between frames once the known motion is taken out; a margin at the sides is left out."""
     total = 0
-    for before, now in zip(maps, maps[1:], strict=False):
+    for before, now in itertools.pairwise(maps):
         total += int((before[:, 20 + shift : -20] != now[:, 20 : -20 - shift]).sum())
     return total
 
