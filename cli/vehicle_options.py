@@ -6,10 +6,16 @@ import argparse
 import math
 from pathlib import Path
 
-from ..apps.run.request import CameraRequest, LandingRequest, VehicleRequest
+from ..apps.run.request import CameraRequest, FreeSpaceRequest, LandingRequest, VehicleRequest
 from ..core.errors import UsageError
 
 _LANDING = LandingRequest()
+_FREE = FreeSpaceRequest((), 0.0)
+_BELONG_TO = {
+    "land": ("landing_margin", "vehicle_radius", "position_error"),
+    "free_space": ("camera_height", "free_range", "pitch_error", "bonnet", "vehicle_width"),
+}
+"""Options that go with one other alone."""
 _TOML, _YAML = ".toml", (".yaml", ".yml")
 _STRAIGHT_DOWN = 90.0
 
@@ -46,15 +52,53 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         f" default: {_LANDING.position_error_m:g}",
     )
     group.add_argument(
+        "--free-space",
+        metavar="CLASSES",
+        help='find where a road vehicle can drive: the classes to drive on, such as "road"; the road is taken for flat',
+    )
+    group.add_argument(
+        "--camera-height",
+        type=float,
+        metavar="METRES",
+        help="with --free-space: of the camera above the road",
+    )
+    group.add_argument(
+        "--free-range",
+        type=float,
+        metavar="METRES",
+        help="with --free-space: the distance beyond which everything is unknown;"
+        f" default: {_FREE.range_m:g}, less where the pitch's error asks for it",
+    )
+    group.add_argument(
+        "--pitch-error",
+        type=float,
+        metavar="DEGREES",
+        help=f"with --free-space: by which the camera's tilt may be wrong; default: {_FREE.pitch_error_deg:g}",
+    )
+    group.add_argument(
+        "--bonnet",
+        type=float,
+        metavar="PERCENT",
+        help="with --free-space: of the frame's height, at its lower edge, that shows the vehicle itself; default: 0",
+    )
+    group.add_argument(
+        "--vehicle-width",
+        type=float,
+        metavar="METRES",
+        help=f"with --free-space: for what is ahead; default: {_FREE.width_m:g}",
+    )
+    group.add_argument(
         "--camera",
         metavar="FILE.yaml|DEGREES",
-        help="the camera's calibration, or its horizontal field of view; default: what the source knows, else 60",
+        help="the camera's calibration, or its horizontal field of view; default: what the source knows, else 60 with"
+        " --land",
     )
     group.add_argument(
         "--camera-tilt",
         type=float,
         metavar="DEGREES",
-        help="how far the camera looks down: 0 at the horizon ahead, 90 straight down; default: 90 with --land",
+        help="how far the camera looks down: 0 at the horizon ahead, 90 straight down; default with --land:"
+        " 90",
     )
     group.add_argument(
         "--camera-offset",
@@ -69,21 +113,28 @@ def vehicle_request(args: argparse.Namespace) -> VehicleRequest | None:
     Raises:
         UsageError: an option is invalid, or lacks the one that it belongs to.
     """
-    if args.land is None:
-        for name in ("landing_margin", "vehicle_radius", "position_error"):
-            if getattr(args, name) is not None:
-                raise UsageError(
-                    f"--{name.replace('_', '-')} goes with --land alone; give --land too, or leave it out"
-                )
-    landing = None if args.land is None else _landing(args)
-    if landing is None:
+    for option, its in _BELONG_TO.items():
+        if getattr(args, option) is None:
+            for name in its:
+                _refuse(args, name, option)
+    if args.land is None and args.free_space is None:
         for name in ("camera", "camera_tilt", "camera_offset"):
-            if getattr(args, name) is not None:
-                raise UsageError(
-                    f"--{name.replace('_', '-')} goes with --land alone; give --land too, or leave it out"
-                )
+            _refuse(args, name, "land", "free_space")
         return None
-    return VehicleRequest(_camera(args), landing)
+    landing = None if args.land is None else _landing(args)
+    free_space = None if args.free_space is None else _free_space(args)
+    return VehicleRequest(_camera(args), landing, free_space)
+
+
+def _refuse(args: argparse.Namespace, name: str, *options: str) -> None:
+    """Refuses an option that is given without those that it belongs to."""
+    if getattr(args, name) is not None:
+        these = " or ".join(_flag(option) for option in options)
+        raise UsageError(f"{_flag(name)} goes with {these} alone; give {these} too, or leave it out")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _landing(args: argparse.Namespace) -> LandingRequest:
@@ -105,6 +156,27 @@ def _landing(args: argparse.Namespace) -> LandingRequest:
         margin_m=_metres("--landing-margin", args.landing_margin, _LANDING.margin_m, 0, 100),
         radius_m=_metres("--vehicle-radius", args.vehicle_radius, _LANDING.radius_m, 0.05, 50),
         position_error_m=_metres("--position-error", args.position_error, _LANDING.position_error_m, 0, 50),
+    )
+
+
+def _free_space(args: argparse.Namespace) -> FreeSpaceRequest:
+    drivable = tuple(name.strip() for name in args.free_space.split(","))
+    if not all(drivable):
+        raise UsageError(
+            f'--free-space {args.free_space!r}: expected classes such as "road" or "road,gravel"'
+        )
+    for name, what in (("camera_height", "camera's height"), ("camera_tilt", "camera's tilt")):
+        if getattr(args, name) is None:
+            raise UsageError(
+                f"--free-space needs the {what}, because distances depend on it; give {_flag(name)}"
+            )
+    return FreeSpaceRequest(
+        drivable,
+        _metres("--camera-height", args.camera_height, 0.0, 0.05, 20),
+        _metres("--free-range", args.free_range, _FREE.range_m, 0.5, 100),
+        _within("--pitch-error", args.pitch_error, _FREE.pitch_error_deg, (0, 10), "degrees"),
+        _within("--bonnet", args.bonnet, 0.0, (0, 90), "percent") / 100,
+        _metres("--vehicle-width", args.vehicle_width, _FREE.width_m, 0.1, 10),
     )
 
 
@@ -135,10 +207,14 @@ def _offset(text: str | None) -> tuple[float, float, float]:
 
 
 def _metres(option: str, value: float | None, default: float, least: float, most: float) -> float:
+    return _within(option, value, default, (least, most), "metres")
+
+
+def _within(option: str, value: float | None, default: float, ends: tuple[float, float], unit: str) -> float:
     if value is None:
         return default
-    if not least <= value <= most:
-        raise UsageError(f"{option} {value:g}: expected {least:g} to {most:g} metres")
+    if not ends[0] <= value <= ends[1]:
+        raise UsageError(f"{option} {value:g}: expected {ends[0]:g} to {ends[1]:g} {unit}")
     return value
 
 

@@ -106,6 +106,7 @@ class FreeSpace(Finding):
         reach_m: the distance beyond which all is unknown.
         pitch_error_deg: by which the pitch may be wrong.
         size_hw: height and width of the frame.
+        told_within_s: the longest time from a fault of the run to its being told; None if unknown.
     """
 
     valid: bool
@@ -121,6 +122,7 @@ class FreeSpace(Finding):
     reach_m: float
     pitch_error_deg: float
     size_hw: tuple[int, int]
+    told_within_s: float | None = None
 
     @property
     def caption(self) -> str:
@@ -156,6 +158,7 @@ class FreeSpace(Finding):
             "reason": self.reason,
             "sequence": self.sequence,
             "age_s": round(self.age_s, 4),
+            "told_within_s": self.told_within_s,
             "free_from_m": _known(self.ahead.free_from_m),
             "free_to_m": _known(self.ahead.free_to_m) if self.valid else None,
             "obstacle_m": _known(self.ahead.obstacle_m),

@@ -100,7 +100,7 @@ class FreeSpaceFinder:
             True, "", captured_at, self._sequence, max(0.0, now() - captured_at), columns,
             _sectors(geometry, first_m, kinds), grid, geometry.grid.frame,
             _ahead(columns, geometry, grid, self.options.width_m), geometry.reach_m, self.options.pitch_error_deg,
-            size_hw,
+            size_hw, self.options.told_within_s,
         )  # fmt: skip
 
     def _nothing(self, reason: str, captured_at: float, size_hw: tuple[int, int]) -> FreeSpace:
@@ -111,7 +111,7 @@ class FreeSpaceFinder:
         return FreeSpace(
             False, reason, captured_at, self._sequence, max(0.0, now() - captured_at), unknown_columns(size_hw[1]),
             unknown_sectors(bearings), frame.unknown(), frame, Ahead(), level.reach_m if level else 0.0,
-            self.options.pitch_error_deg, size_hw,
+            self.options.pitch_error_deg, size_hw, self.options.told_within_s,
         )  # fmt: skip
 
     def _level_geometry(self, size_hw: tuple[int, int]) -> RoadGeometry:

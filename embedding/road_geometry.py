@@ -30,6 +30,7 @@ class RoadOptions:
         sector_deg: width of the sectors; wider ones are taken where they would be narrower than two pixels.
         bonnet: share of the frame's height, at its lower edge, that shows the vehicle itself.
         width_m: of the vehicle, for what is ahead.
+        told_within_s: the longest time from a fault of the run to its being told, for the messages; None if unknown.
     """
 
     height_m: float
@@ -41,6 +42,7 @@ class RoadOptions:
     sector_deg: float = 0.5
     bonnet: float = 0.0
     width_m: float = 2.0
+    told_within_s: float | None = None
 
     def __post_init__(self) -> None:
         bounds = {

@@ -114,16 +114,39 @@ class LandingRequest:
 
 
 @dataclass(frozen=True)
+class FreeSpaceRequest:
+    """The free space of a road vehicle.
+
+    Attributes:
+        drivable: names of the classes that may be driven on.
+        height_m: of the camera above the road.
+        range_m: the distance beyond which everything is unknown.
+        pitch_error_deg: by which the camera's pitch may be wrong.
+        bonnet: share of the frame's height, at its lower edge, that shows the vehicle itself.
+        width_m: of the vehicle.
+    """
+
+    drivable: tuple[str, ...]
+    height_m: float
+    range_m: float = 20.0
+    pitch_error_deg: float = 0.5
+    bonnet: float = 0.0
+    width_m: float = 2.0
+
+
+@dataclass(frozen=True)
 class VehicleRequest:
     """What a vehicle reads from its class maps.
 
     Attributes:
         camera: the camera.
         landing: the search for a landing spot; None for none.
+        free_space: the free space of a road vehicle; None for none.
     """
 
     camera: CameraRequest = field(default_factory=CameraRequest)
     landing: LandingRequest | None = None
+    free_space: FreeSpaceRequest | None = None
 
     @property
     def files(self) -> list[tuple[str, Path | None]]:

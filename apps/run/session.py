@@ -172,7 +172,8 @@ class Session:
         sinks = open_sinks(request, sources, segmenter.labels, head, self._on_message)
         try:
             page = None if request.preview is None else self._make_page(request.preview, segmenter, sinks)
-            processors = open_postprocessors(request.vehicle, sources, segmenter.labels)
+            told_within_s = request.limits.told_within_s
+            processors = open_postprocessors(request.vehicle, sources, segmenter.labels, told_within_s)
             streams = [Stream(*parts) for parts in zip(sources, sinks, processors, strict=True)]
             options = PipelineOptions(
                 max_frames=opened.frames,

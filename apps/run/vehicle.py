@@ -10,11 +10,13 @@ from ...core.labels import LabelMap
 from ...core.source import Source
 from ...embedding.camera import CameraModel
 from ...embedding.camera_file import read_camera
+from ...embedding.free_space_finder import FreeSpaceFinder, FreeSpaceProcessor
 from ...embedding.hazards import HazardTable, read_hazards
 from ...embedding.landing import LandingFinder, LandingOptions
 from ...embedding.landing_processor import LandingProcessor
 from ...embedding.optics import Optics
 from ...embedding.pose import Mount, PoseHistory
+from ...embedding.road_geometry import RoadOptions
 from ...runtime.postprocessor import PostProcessor
 from .request import CameraRequest, LandingRequest, VehicleRequest
 
@@ -25,6 +27,7 @@ def open_postprocessors(
     request: VehicleRequest | None,
     sources: Sequence[Source],
     labels: LabelMap,
+    told_within_s: float,
     poses: PoseHistory | None = None,
 ) -> list[list[PostProcessor]]:
     """Makes each source's post-processors.
@@ -33,30 +36,59 @@ def open_postprocessors(
         request: what is asked for; None for nothing.
         sources: open.
         labels: the classes of the network.
+        told_within_s: the longest time from a fault to its being told, by the run's limits.
         poses: of the vehicle, from a link; None if there is none.
 
     Raises:
-        UsageError: a class is not one of the network's, or nothing gives the pose of the vehicle.
+        UsageError: a class is not one of the network's, or nothing gives the pose of the vehicle or the field of view.
         DataError: a file of the request cannot be read.
     """
     if request is None:
         return [[] for _ in sources]
-    return [_of_source(request, source, labels, poses) for source in sources]
+    return [
+        [
+            *_landing(request, source, labels, poses),
+            *_free_space(request, source, labels, told_within_s),
+        ]
+        for source in sources
+    ]
 
 
-def _of_source(
+def _landing(
     request: VehicleRequest, source: Source, labels: LabelMap, poses: PoseHistory | None
 ) -> list[PostProcessor]:
+    if request.landing is None:
+        return []
+    if poses is None and not source.knows_pose:
+        raise UsageError(
+            f"--land needs the vehicle's attitude and height, and {source.name} does not give them; play a source"
+            " that does, such as aerial:7"
+        )
     optics, mount = optics_of(request.camera, source), mount_of(request.camera)
-    processors: list[PostProcessor] = []
-    if request.landing is not None:
-        if poses is None and not source.knows_pose:
-            raise UsageError(
-                f"--land needs the vehicle's attitude and height, and {source.name} does not give them; play a source"
-                " that does, such as aerial:7"
-            )
-        processors.append(LandingProcessor(_finder(request.landing, labels, mount), optics, poses))
-    return processors
+    return [LandingProcessor(_finder(request.landing, labels, mount), optics, poses)]
+
+
+def _free_space(
+    request: VehicleRequest, source: Source, labels: LabelMap, told_within_s: float
+) -> list[PostProcessor]:
+    asked, camera = request.free_space, request.camera
+    if asked is None:
+        return []
+    if camera.calibration is None and not (camera.horizontal_degrees or source.horizontal_fov_deg):
+        raise UsageError(
+            f"--free-space needs the camera, and {source.name} does not know its field of view; give --camera with a"
+            " calibration or the horizontal field of view in degrees"
+        )
+    options = RoadOptions(
+        asked.height_m,
+        pitch_error_deg=asked.pitch_error_deg,
+        range_m=asked.range_m,
+        bonnet=asked.bonnet,
+        width_m=asked.width_m,
+        told_within_s=told_within_s,
+    )
+    optics, mount = optics_of(camera, source), mount_of(camera)
+    return [FreeSpaceProcessor(FreeSpaceFinder(labels, asked.drivable, optics, mount, options))]
 
 
 def optics_of(request: CameraRequest, source: Source) -> Optics:

@@ -50,3 +50,8 @@ class Limits:
             raise UsageError(f"deadline_ms is {self.deadline_ms}; expected more than 0 milliseconds")
         if self.restarts < 0:
             raise UsageError(f"restarts is {self.restarts}; expected 0 or more")
+
+    @property
+    def told_within_s(self) -> float:
+        """The longest time from a fault to the first heartbeat that tells it: the greatest age and two beats."""
+        return self.max_age_s + 2 / self.heartbeat_hz

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import pytest
-from edgeseg.apps.run.request import CameraRequest, LandingRequest, VehicleRequest
+from edgeseg.apps.run.request import CameraRequest, FreeSpaceRequest, LandingRequest, VehicleRequest
 from edgeseg.cli.vehicle_options import add_options, vehicle_request
 from edgeseg.core.errors import UsageError
 
@@ -40,11 +40,47 @@ def test_a_hazard_table_and_a_calibrated_camera() -> None:
     assert [str(path) for _, path in asked.files] == ["front.yaml", "hazards.toml"]
 
 
+FREE = ("--free-space", "road", "--camera-tilt", "5", "--camera-height", "1.4")
+
+
+def test_classes_to_drive_on() -> None:
+    assert request(*FREE) == VehicleRequest(
+        CameraRequest(tilt_down_deg=5.0), None, FreeSpaceRequest(("road",), 1.4)
+    )
+    asked = request(
+        "--free-space", "road, gravel", "--camera-tilt", "-3", "--camera-height", "0.5", "--camera", "80",
+        "--free-range", "12", "--pitch-error", "1", "--bonnet", "10", "--vehicle-width", "1.6", "--land", "grass",
+    )  # fmt: skip
+    assert asked == VehicleRequest(
+        CameraRequest(None, 80.0, -3.0),
+        LandingRequest(safe=("grass",)),
+        FreeSpaceRequest(("road", "gravel"), 0.5, 12.0, 1.0, 0.1, 1.6),
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--vehicle-radius", "1"], "--vehicle-radius goes with --land alone"),
-        (["--camera", "60"], "--camera goes with --land alone"),
+        (["--camera", "60"], "--camera goes with --land or --free-space alone"),
+        (
+            ["--land", "grass", "--bonnet", "9"],
+            "--bonnet goes with --free-space alone; give --free-space too",
+        ),
+        (["--free-space", "road", "--vehicle-radius", "1"], "--vehicle-radius goes with --land alone"),
+        (["--free-space", "road,"], "--free-space 'road,': expected classes such as"),
+        (
+            ["--free-space", "road", "--camera-tilt", "5"],
+            "needs the camera's height, because distances depend",
+        ),
+        (
+            ["--free-space", "road", "--camera-height", "1.4"],
+            "needs the camera's tilt, because distances depend",
+        ),
+        ([*FREE, "--camera-height", "0"], "--camera-height 0: expected 0.05 to 20 metres"),
+        ([*FREE, "--pitch-error", "nan"], "--pitch-error nan: expected 0 to 10 degrees"),
+        ([*FREE, "--bonnet", "95"], "--bonnet 95: expected 0 to 90 percent"),
+        ([*FREE, "--free-range", "0"], "--free-range 0: expected 0.5 to 100 metres"),
         (["--land", "grass,,road"], "--land 'grass,,road': expected classes such as \"grass,bare field\""),
         (["--land", "h.toml", "--landing-margin", "1"], "a hazard table has its own margins"),
         (["--land", "grass", "--camera", "wide"], "--camera wide: expected a calibration.yaml"),
