@@ -84,6 +84,7 @@ _LAZY = {
 
 
 SCHEMES.register("aerial", "edgeseg.data.aerial.source:AerialSource")
+SCHEMES.register("ros2", "edgeseg.embedding.ros2.source:Ros2Source")
 
 
 def __getattr__(name: str) -> object:

@@ -100,15 +100,7 @@ def write_camera(path: Path, camera: CameraModel, name: str = "camera") -> None:
         camera: the model.
         name: the camera's name.
     """
-    kinds = {4: "plumb_bob", 5: "plumb_bob"}
-    kind = (
-        "equidistant"
-        if camera.model == "fisheye"
-        else kinds.get(len(camera.distortion), "rational_polynomial")
-    )
-    coefficients = camera.distortion or (0.0,) * (4 if camera.model == "fisheye" else 5)
-    if not camera.distortion and camera.model == "brown":
-        kind = "plumb_bob"
+    kind, coefficients = ros_form(camera)
     height, width = camera.size_hw
     projection = np.column_stack([camera.rectified().matrix, np.zeros(3)])
     lines = [
@@ -123,6 +115,14 @@ def write_camera(path: Path, camera: CameraModel, name: str = "camera") -> None:
     ]
     with replacing(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def ros_form(camera: CameraModel) -> tuple[str, tuple[float, ...]]:
+    """Returns ROS's name of the distortion model, and its coefficients."""
+    if camera.model == "fisheye":
+        return "equidistant", camera.distortion or (0.0,) * 4
+    kind = "plumb_bob" if len(camera.distortion) <= 5 else "rational_polynomial"
+    return kind, camera.distortion or (0.0,) * 5
 
 
 def _matrix(name: str, rows: int, columns: int, values: Any) -> list[str]:

@@ -15,7 +15,7 @@ from ...core.files import check_regular
 from ...core.registry import load
 from ...core.schemes import SCHEMES
 from ...core.source import Source
-from .live import Interruption, LiveOptions, LiveSource
+from .live import Interruption, LiveOptions, LiveSource, WaitingSource
 from .uri import IMAGE_SUFFIXES, SourceUri, forms, parse, shown
 
 _LIVE = {
@@ -32,7 +32,8 @@ _LIVE = {
 def register(scheme: str, target: str) -> None:
     """Adds a scheme: ``scheme:REST`` opens ``target`` with ``REST``.
 
-    A source that is ``live`` is opened again whenever its ``read`` raises ``SourceError``, like a camera.
+    A source that is ``live`` is opened again whenever its ``read`` raises ``SourceError``, like a camera. A
+    :class:`~edgeseg.runtime.sources.live.WaitingSource` gets the deadlines too.
 
     Args:
         scheme: letters and digits, at least two.
@@ -110,6 +111,8 @@ def _open_registered(uri: SourceUri, options: LiveOptions, interruption: Interru
         )
     if not target.live:
         return _made(target, uri)
+    if issubclass(target, WaitingSource):
+        return LiveSource(uri.public_name, partial(target, uri, options), options, interruption)
     return LiveSource(uri.public_name, lambda interruption: _made(target, uri), options, interruption)
 
 

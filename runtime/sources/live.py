@@ -7,6 +7,7 @@ import random
 import select
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from ..clock import slept_seconds
 from ..forks import Owned, is_left_alone, stays_with_this_process
 from ..gate import Gate
 from ..reasons import RESOLUTION_CHANGED
+from .uri import SourceUri
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +137,21 @@ class BackOff:
         pause = min(options.most_pause_s, options.first_pause_s * _GROWTH ** min(self._attempts, 60))
         self._attempts += 1
         return pause * (1 + options.jitter * self._random.uniform(-1, 1))
+
+
+class WaitingSource(Source):
+    """A live source of a registered scheme that waits by itself, with the deadlines of the run.
+
+    Args:
+        uri: parsed.
+        options: the deadlines.
+        interruption: ends its waits.
+    """
+
+    live = True
+
+    @abstractmethod
+    def __init__(self, uri: SourceUri, options: LiveOptions, interruption: Interruption) -> None: ...
 
 
 def _bar(source: LiveSource, error: EdgesegError) -> None:

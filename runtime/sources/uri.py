@@ -19,7 +19,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 FORMS = (
     "a camera index, a video file, a folder or glob of images, v4l2:///dev/video0, csi://0, gst://PIPELINE,"
-    " rtsp://HOST/PATH, http://HOST/stream.mjpg"
+    " rtsp://HOST/PATH, http://HOST/stream.mjpg, ros2:///TOPIC"
 )
 _EXAMPLES = {
     "rtsp": "rtsp://HOST/PATH",
@@ -29,7 +29,9 @@ _EXAMPLES = {
     "v4l2": "v4l2:///dev/video0",
     "csi": "csi://0",
     "gst": "gst://PIPELINE",
+    "ros2": "ros2:///TOPIC",
 }
+_THREE_SLASHES = ("v4l2", "ros2")
 _FLIPS = ("none", "counterclockwise", "rotate-180", "clockwise", "horizontal-flip", "vertical-flip")
 _MOST_SIDE = 32768
 
@@ -66,9 +68,15 @@ _OPTIONS: dict[str, dict[str, tuple[Callable[[str], bool], str]]] = {
     "rtsps": {"transport": _one_of("tcp"), **_TLS},
     "http": _TLS,  # for a server that it redirects to
     "https": _TLS,
+    "ros2": {
+        "qos": _one_of("sensor_data", "reliable"),
+        "stamp": _one_of("header", "arrival"),
+        "sim_time": _one_of("0", "1"),
+    },
     "video": {"loop": _one_of("0", "1")},
     "images": {},
 }
+_TOPIC = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 _URLS = ("rtsp", "rtsps", "http", "https")
 
 
@@ -77,10 +85,10 @@ class SourceUri:
     """A source's name, parsed.
 
     Attributes:
-        scheme: ``v4l2``, ``csi``, ``gst``, ``rtsp``, ``rtsps``, ``http``, ``https``, ``video``, ``images``, or one
-            that was registered.
-        rest: the device, sensor number, pipeline, URL without edgeseg's options, file, folder or glob; for a registered
-            scheme all that follows the colon.
+        scheme: ``v4l2``, ``csi``, ``gst``, ``rtsp``, ``rtsps``, ``http``, ``https``, ``ros2``, ``video``, ``images``,
+            or one that was registered.
+        rest: the device, sensor number, pipeline, topic, URL without edgeseg's options, file, folder or glob;
+            for a registered scheme all that follows the colon.
         options: as given; each name is checked to be one of the scheme's, and each value to be valid.
         public_name: for display, logs and labels: without user, password and query.
         secrets: texts that must not be shown, for :meth:`redacted`.
@@ -127,14 +135,14 @@ def parse(uri: str, schemes: Collection[str] = ()) -> SourceUri:
         raise SourceError(f"the source is empty; expected {forms(schemes)}")
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
     scheme = match[1] if match else ""
-    if scheme in schemes:
+    if scheme in schemes and scheme not in _EXAMPLES:
         return SourceUri(scheme, uri[len(scheme) + 1 :], {}, hide_credentials(uri))
     if uri[len(scheme) :].startswith("://"):
         return _url(uri, scheme.lower(), schemes)
     sloppy = re.match(rf"(?i)({'|'.join(_EXAMPLES)})(:|//)", uri)
     if sloppy:
         name = sloppy[1].lower()
-        slashes = "three slashes" if name == "v4l2" else "two slashes"
+        slashes = "three slashes" if name in _THREE_SLASHES else "two slashes"
         needs = slashes if sloppy[2] == ":" else "a colon"
         raise SourceError(f"{shown(uri)}: {name} needs {needs}, as in {_EXAMPLES[name]}")
     path, mark, query = uri.rpartition("?")
@@ -174,7 +182,7 @@ def _url(uri: str, scheme: str, schemes: Collection[str]) -> SourceUri:
         return SourceUri(scheme, rest, {}, f"gst://{_elements(rest)}", _secrets_of_pipeline(rest))
     if scheme in _URLS:
         return _network(uri, scheme)
-    if scheme not in ("v4l2", "csi"):
+    if scheme not in ("v4l2", "csi", "ros2"):
         raise _unknown_scheme(uri, scheme, schemes)
     place, _, query = rest.partition("?")
     options = _options(shown(uri), scheme, query)
@@ -183,6 +191,12 @@ def _url(uri: str, scheme: str, schemes: Collection[str]) -> SourceUri:
         if not (place.isascii() and place.isdigit()):
             raise SourceError(f"{shown(uri)}: the sensor is not a number; expected as in csi://0?width=1280")
         return SourceUri(scheme, place, options, f"csi://{place}")
+    if scheme == "ros2":
+        if not _TOPIC.fullmatch(place):
+            raise SourceError(
+                f"{shown(uri)}: expected a topic with three slashes, as in ros2:///camera/image_raw"
+            )
+        return SourceUri(scheme, place, options, f"ros2://{place}")
     if not place.startswith("/dev/"):
         raise SourceError(
             f"{shown(uri)}: expected a device with three slashes, as in v4l2:///dev/video0?width=1280"
@@ -264,7 +278,16 @@ def _nearest_scheme(scheme: str, schemes: Collection[str] = ()) -> str:
 
 def forms(schemes: Collection[str]) -> str:
     """The forms of a source's name, as text for display: the built-in ones, then the registered schemes."""
-    return ", ".join((FORMS, *(f"{scheme}:7" if scheme == "aerial" else f"{scheme}:…" for scheme in schemes)))
+    return ", ".join(
+        (
+            FORMS,
+            *(
+                f"{scheme}:7" if scheme == "aerial" else f"{scheme}:…"
+                for scheme in schemes
+                if scheme not in _EXAMPLES
+            ),
+        )
+    )
 
 
 def _elements(pipeline: str) -> str:

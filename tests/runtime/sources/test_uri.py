@@ -48,6 +48,14 @@ from edgeseg.runtime.sources.uri import hide_credentials, parse
         ("RTSPS://h/s#verify=0&ca=/x.pem", "rtsps", "RTSPS://h/s", {"verify": "0", "ca": "/x.pem"}, "RTSPS://h/s"),
         ("http://[::1]:80/a.mjpg?x=y", "http", "http://[::1]:80/a.mjpg?x=y", {}, "http://[::1]:80/a.mjpg"),
         ("https://h/a#ca=c.pem", "https", "https://h/a", {"ca": "c.pem"}, "https://h/a"),
+        ("ros2:///camera/image_raw", "ros2", "/camera/image_raw", {}, "ros2:///camera/image_raw"),
+        (
+            "ros2:///a?qos=reliable&stamp=arrival&sim_time=1",
+            "ros2",
+            "/a",
+            {"qos": "reliable", "stamp": "arrival", "sim_time": "1"},
+            "ros2:///a",
+        ),
         ("film.mp4", "video", "film.mp4", {}, "film.mp4"),
         ("a/film.mp4?loop=1", "video", "a/film.mp4", {"loop": "1"}, "a/film.mp4"),
         ("shots/*.png", "images", "shots/*.png", {}, "shots/*.png"),
@@ -57,7 +65,7 @@ from edgeseg.runtime.sources.uri import hide_credentials, parse
     ],
 )  # fmt: skip
 def test_each_form(uri: str, scheme: str, rest: str, options: dict[str, str], name: str) -> None:
-    parsed = parse(uri, {"aerial"})
+    parsed = parse(uri, {"aerial", "ros2"})
     assert (parsed.scheme, parsed.rest, dict(parsed.options), parsed.public_name) == (
         scheme,
         rest,
