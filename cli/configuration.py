@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from ..core.errors import EdgesegError, UsageError
 from ..core.files import read_text
 from ..core.toml import parse_toml
+from .parser import end_of_flags
 
 _MOST_BYTES = 1 << 20
 _NOT_IN_A_FILE = ("--config", "--help", "--version")
@@ -46,8 +47,8 @@ def parse_with_config(parser: argparse.ArgumentParser, argv: Sequence[str]) -> a
         SystemExit: as ``parser.parse_args``.
     """
     words = list(argv)
-    end = words.index("--") if "--" in words else len(words)
-    given = _flags_of(parser, words[:end])
+    end = end_of_flags(parser, words)
+    given = _flags_of(parser, words[: end + 1])
     if "--config" not in given:
         return parser.parse_args(words)
     path = _config_path(parser, words[:end])
@@ -55,14 +56,19 @@ def parse_with_config(parser: argparse.ArgumentParser, argv: Sequence[str]) -> a
         return parser.parse_args(words)
     keys = _keys_of(parser)
     from_file: list[str] = []
+    last: list[str] = []
     for key, value in _read(path).items():
         if key not in keys:
             raise UsageError(f"{path}: there is no option {key!r}; {_nearest(key, keys)}")
         action = keys[key]
         tokens = _tokens(path, key, action, value)
-        if not given & _settled_by(parser, action):
+        if given & _settled_by(parser, action):
+            continue
+        if action.nargs == argparse.REMAINDER:
+            last = tokens
+        else:
             from_file += tokens
-    return parser.parse_args([*words[:end], *from_file, *words[end:]])
+    return parser.parse_args([*words[:end], *from_file, *last, *words[end:]])
 
 
 def _flags_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> set[str]:

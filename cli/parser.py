@@ -40,7 +40,7 @@ class VerbParser(argparse.ArgumentParser):
         Raises:
             UsageError: a flag is none of the parser's.
         """
-        words = argv[: argv.index("--")] if "--" in argv else argv
+        words = argv[: end_of_flags(self, argv)]
         if "-h" in words or "--help" in words:
             return
         known = set(self._flags())
@@ -60,6 +60,15 @@ class VerbParser(argparse.ArgumentParser):
             if isinstance(action, argparse._SubParsersAction):
                 for parser in action.choices.values():
                     yield from parser._flags()
+
+
+def end_of_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> int:
+    """Returns the index from which words are none of a verb's: of ``--``, or of a flag that takes all that follow."""
+    takes_all = {
+        flag for flag, action in parser._option_string_actions.items() if action.nargs == argparse.REMAINDER
+    }
+    ends = (index for index, word in enumerate(words) if word == "--" or word in takes_all)
+    return next(ends, len(words))
 
 
 def _nearest(flag: str, known: Sequence[str]) -> str:

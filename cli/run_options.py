@@ -83,7 +83,7 @@ def run_request(args: argparse.Namespace) -> RunRequest:
     """
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
-    vehicle = vehicle_request(args)
+    vehicle = vehicle_request(args, tells_camera=args.ros2 is not None)
     read = [("the configuration", args.config), ("the token's file", args.preview_token_file)]
     read += [] if vehicle is None else vehicle.files
     batch, threads = number_or_auto("--batch", args.batch), number_or_auto("--threads", args.threads)

@@ -7,12 +7,13 @@ import math
 import re
 from pathlib import Path
 
-from ..apps.run.request import NPZ, PNG, SinkOptions
+from ..apps.run.request import NPZ, PNG, ROS_NAMESPACE, SinkOptions
 from ..core.errors import UsageError
 from ..runtime.sinks.event_targets import check_target
 from ..runtime.sinks.shm_layout import SHM_NAME
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_ROS_NAMESPACE = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _LEAST_BYTES = 10**7
 _LONGEST_SEGMENT_SECONDS = 86_400.0
 
@@ -49,6 +50,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--shm-frames", action="store_true", help="with --shm: publish the frames too")
     group.add_argument(
+        "--ros2",
+        nargs="?",
+        const=ROS_NAMESPACE,
+        metavar="NAMESPACE",
+        help="publish class maps, diagnostics and findings as ROS 2 topics below this namespace; default:"
+        " %(const)s",
+    )
+    group.add_argument(
+        "--ros-args",
+        nargs=argparse.REMAINDER,
+        metavar="ARGUMENT",
+        help="with --ros2, and last: all that follows is for ROS, such as --params-file FILE.yaml or -r mask:=/mask",
+    )
+    group.add_argument(
         "--record", type=Path, metavar="DIR", help="keep frames, masks and timings, for `edgeseg replay`"
     )
     group.add_argument(
@@ -68,7 +83,8 @@ def sink_options(args: argparse.Namespace) -> SinkOptions:
     Raises:
         UsageError: a value is invalid, or an option lacks the one that it belongs to.
     """
-    for option, needed in (("segment", "save"), ("save_limit", "segment"), ("shm_frames", "shm")):
+    belong = (("segment", "save"), ("save_limit", "segment"), ("shm_frames", "shm"), ("ros_args", "ros2"))
+    for option, needed in belong:
         if getattr(args, option) and not getattr(args, needed):
             flag, other = (f"--{name.replace('_', '-')}" for name in (option, needed))
             raise UsageError(f"{flag} goes with {other} alone; give {other} too, or leave it out")
@@ -79,6 +95,10 @@ def sink_options(args: argparse.Namespace) -> SinkOptions:
     if args.shm is not None and not SHM_NAME.fullmatch(args.shm.replace("{source}", "1")):
         raise UsageError(
             f"--shm {args.shm!r}: expected a name of letters, digits, '.', '_' and '-', such as front-camera"
+        )
+    if args.ros2 is not None and not _ROS_NAMESPACE.fullmatch(args.ros2.replace("{source}", "1")):
+        raise UsageError(
+            f"--ros2 {args.ros2!r}: expected a namespace of letters, digits and '_', such as edgeseg or drone1/front"
         )
     for target in args.events or ():
         check_target(target)
@@ -94,6 +114,8 @@ def sink_options(args: argparse.Namespace) -> SinkOptions:
         events=tuple(args.events or ()),
         shm=args.shm,
         shm_frames=args.shm_frames,
+        ros2=args.ros2,
+        ros_args=tuple(args.ros_args or ()),
         record=args.record,
         record_limit_bytes=None if record_limit is None else parse_bytes("--record-limit", record_limit),
     )

@@ -107,8 +107,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def vehicle_request(args: argparse.Namespace) -> VehicleRequest | None:
+def vehicle_request(args: argparse.Namespace, tells_camera: bool = False) -> VehicleRequest | None:
     """Makes the request from the options; None if nothing is asked for.
+
+    Args:
+        args: from a parser with the options of :func:`add_options`.
+        tells_camera: whether an output publishes the camera's calibration.
 
     Raises:
         UsageError: an option is invalid, or lacks the one that it belongs to.
@@ -118,9 +122,12 @@ def vehicle_request(args: argparse.Namespace) -> VehicleRequest | None:
             for name in its:
                 _refuse(args, name, option)
     if args.land is None and args.free_space is None:
-        for name in ("camera", "camera_tilt", "camera_offset"):
+        for name in ("camera_tilt", "camera_offset"):
             _refuse(args, name, "land", "free_space")
-        return None
+        if not tells_camera:
+            _refuse(args, "camera", "land", "free_space", "ros2")
+        if args.camera is None:
+            return None
     landing = None if args.land is None else _landing(args)
     free_space = None if args.free_space is None else _free_space(args)
     return VehicleRequest(_camera(args), landing, free_space)

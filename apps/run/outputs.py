@@ -19,6 +19,7 @@ from ...core.source import Source
 from ...runtime.sinks.base import Sink
 from ...runtime.sinks.series import names_of
 from .request import NPZ, RunRequest, SinkOptions
+from .vehicle import known_optics
 
 NUMBER = "{source}"
 """Placeholder for the source's number, from 1, in an output's name."""
@@ -179,6 +180,8 @@ def open_sinks(
             order = 0 if count == 1 else number
             its_head = head(source.name)
             sinks += open_others(request.sinks, labels, its_head, order, named)
+            if request.sinks.ros2 is not None:
+                sinks.append(open_ros2(request, source, labels, number, count))
             if request.preview is not None and request.sinks.record is None:
                 most_bytes = request.sinks.record_limit_bytes
                 sinks.append(
@@ -240,6 +243,38 @@ def open_masks(options: SinkOptions, folder: Path, labels: LabelMap, live: bool,
     if options.masks_format == NPZ:
         return MaskArraysSink(folder, labels)
     return LiveMasksSink(folder, labels) if live else MasksSink(folder, labels, force)
+
+
+def open_ros2(request: RunRequest, source: Source, labels: LabelMap, number: int, sources: int) -> Sink:
+    """The sink of ``--ros2``.
+
+    Args:
+        request: of the run, with ``--ros2``.
+        source: open.
+        labels: the classes.
+        number: of the source, from 1.
+        sources: their number.
+
+    Raises:
+        MissingRosError: ROS 2 is not in this environment.
+        RosError: it refuses an argument or a parameter.
+    """
+    from ...embedding.ros2.sink import Ros2Sink, RosOptions
+
+    namespace, several = request.sinks.ros2 or "", sources > 1
+    if NUMBER in namespace:
+        namespace = namespace.replace(NUMBER, str(number))
+    elif several:
+        namespace = f"{namespace}_{number}"
+    optics = known_optics(request.vehicle, source)
+    options = RosOptions(
+        namespace=namespace,
+        ros_args=request.sinks.ros_args,
+        source=number if several else 0,
+        source_name=source.name,
+        camera_for=None if optics is None else optics.for_frames,
+    )
+    return Ros2Sink(options, labels)
 
 
 def open_others(

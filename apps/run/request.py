@@ -12,6 +12,7 @@ from ..tiling.request import TileRequest
 
 DEFAULT_BUNDLE = Path("bundle/lraspp")
 PNG, NPZ = "png", "npz"
+ROS_NAMESPACE = "edgeseg"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class SinkOptions:
         events: targets.
         shm: name of shared memory.
         shm_frames: whether shared memory has frames too.
+        ros2: namespace of the topics of ROS 2; None for none.
+        ros_args: the arguments of ROS: remappings, parameters and their files.
         record: folder of a recording.
         record_limit_bytes: of the recording; None for no limit.
     """
@@ -58,13 +61,15 @@ class SinkOptions:
     events: tuple[str, ...] = ()
     shm: str | None = None
     shm_frames: bool = False
+    ros2: str | None = None
+    ros_args: tuple[str, ...] = ()
     record: Path | None = None
     record_limit_bytes: int | None = None
 
     @property
     def any_asked(self) -> bool:
         """True if these options alone give results an output."""
-        return bool(self.events or self.shm or self.record)
+        return bool(self.events or self.shm or self.record or self.ros2)
 
     @property
     def event_files(self) -> list[Path]:

@@ -103,6 +103,17 @@ def optics_of(request: CameraRequest, source: Source) -> Optics:
     return Optics(horizontal_degrees=known)
 
 
+def known_optics(request: VehicleRequest | None, source: Source) -> Optics | None:
+    """Returns the camera as it was given, or as the source knows it; None if neither says anything.
+
+    Raises:
+        DataError: the calibration cannot be read.
+    """
+    camera = CameraRequest() if request is None else request.camera
+    given = camera.calibration is not None or camera.horizontal_degrees is not None
+    return optics_of(camera, source) if given or source.horizontal_fov_deg is not None else None
+
+
 def mount_of(request: CameraRequest) -> Mount:
     """Returns the place of the camera on the vehicle."""
     return Mount.tilted(request.tilt_down_deg, request.offset_frd_m)

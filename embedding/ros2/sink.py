@@ -18,6 +18,7 @@ from ...runtime.status import SourceStatus, Status
 from ..camera import CameraModel
 from . import messages, topics
 from .diagnostics import ENDED, INACTIVE, diagnostic_array, health_of
+from .findings import messages_of
 from .library import load_ros
 from .lifecycle import managed_node
 from .node import NodeThread, one_line
@@ -233,6 +234,9 @@ class Ros2Sink(Sink):
         camera = self._camera(result.classes.shape[:2])
         if camera is not None:
             its.publish(topics.CAMERA_INFO, messages.camera_info(self._ros, header, camera))
+        of_vehicle = messages.header_of(self._ros, stamp._replace(frame_id=self._parameters.base_frame))
+        for topic, message in messages_of(self._ros, of_vehicle, result.findings):
+            its.publish(topic, message)
 
     def _camera(self, size_hw: tuple[int, ...]) -> CameraModel | None:
         """Returns the calibration for frames of a size; None if there is none."""

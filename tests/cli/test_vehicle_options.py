@@ -21,6 +21,13 @@ def test_nothing_is_asked_for_by_default() -> None:
     assert request() is None
 
 
+def test_a_camera_alone_is_for_an_output_that_publishes_it() -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    asked = vehicle_request(parser.parse_args(["--camera", "front.yaml"]), tells_camera=True)
+    assert asked == VehicleRequest(CameraRequest(Path("front.yaml")))
+
+
 def test_classes_to_land_on() -> None:
     assert request("--land", "grass, bare field") == VehicleRequest(
         CameraRequest(), LandingRequest(safe=("grass", "bare field"))
@@ -62,7 +69,7 @@ def test_classes_to_drive_on() -> None:
     ("words", "message"),
     [
         (["--vehicle-radius", "1"], "--vehicle-radius goes with --land alone"),
-        (["--camera", "60"], "--camera goes with --land or --free-space alone"),
+        (["--camera", "60"], "--camera goes with --land or --free-space or --ros2 alone"),
         (
             ["--land", "grass", "--bonnet", "9"],
             "--bonnet goes with --free-space alone; give --free-space too",

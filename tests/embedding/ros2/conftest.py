@@ -29,6 +29,12 @@ __all__ = ["make_output", "make_status"]
 
 ROOT = Path(__file__).resolve().parents[3]
 SUPPORT = ROOT / "tests" / "support" / "ros2"
+CYCLONE_ON_LOOPBACK = (
+    '<General><Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces><AllowMulticast>false</AllowMulticast>'
+    "</General><Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
+    '<Peers><Peer address="127.0.0.1"/></Peers></Discovery>'
+)
+"""What ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST is to ROS."""
 _LONG_SECONDS = 40.0
 """Much longer than anything here takes, on a machine with much other work."""
 
@@ -107,6 +113,10 @@ class Child:
         """Asks it to end, and returns its status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+        return self.end_by_itself()
+
+    def end_by_itself(self) -> int:
+        """Waits for its end, and returns its status."""
         status = self.process.wait(_LONG_SECONDS)
         for thread in self._threads:
             thread.join()
@@ -125,6 +135,7 @@ def start(tmp_path: Path, worker_number: int) -> Iterator[StartChild]:
         "ROS_DOMAIN_ID": str(20 + worker_number),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_LOG_DIR": str(tmp_path / "log"),
+        "CYCLONEDDS_URI": CYCLONE_ON_LOOPBACK,
         "PYTHONUNBUFFERED": "1",
     }
     children: list[Child] = []
