@@ -19,7 +19,7 @@ from ...core.source import Source
 from ...runtime.sinks.base import Sink
 from ...runtime.sinks.series import names_of
 from .request import NPZ, RunRequest, SinkOptions
-from .vehicle import known_optics
+from .vehicle import known_optics, scan_frame_of
 
 NUMBER = "{source}"
 """Placeholder for the source's number, from 1, in an output's name."""
@@ -259,6 +259,7 @@ def open_ros2(request: RunRequest, source: Source, labels: LabelMap, number: int
         MissingRosError: ROS 2 is not in this environment.
         RosError: it refuses an argument or a parameter.
     """
+    from ...embedding.ros2.parameters import NodeParameters
     from ...embedding.ros2.sink import Ros2Sink, RosOptions
 
     namespace, several = request.sinks.ros2 or "", sources > 1
@@ -272,6 +273,7 @@ def open_ros2(request: RunRequest, source: Source, labels: LabelMap, number: int
         ros_args=request.sinks.ros_args,
         source=number if several else 0,
         source_name=source.name,
+        parameters=NodeParameters(scan_frame=scan_frame_of(request.vehicle)),
         camera_for=None if optics is None else optics.for_frames,
     )
     return Ros2Sink(options, labels)

@@ -49,10 +49,10 @@ class SinkOptions:
         events: targets.
         shm: name of shared memory.
         shm_frames: whether shared memory has frames too.
-        ros2: namespace of the topics of ROS 2; None for none.
-        ros_args: the arguments of ROS: remappings, parameters and their files.
         record: folder of a recording.
         record_limit_bytes: of the recording; None for no limit.
+        ros2: namespace of the topics of ROS 2; None for none.
+        ros_args: the arguments of ROS: remappings, parameters and their files.
     """
 
     segment_seconds: float | None = None
@@ -61,10 +61,10 @@ class SinkOptions:
     events: tuple[str, ...] = ()
     shm: str | None = None
     shm_frames: bool = False
-    ros2: str | None = None
-    ros_args: tuple[str, ...] = ()
     record: Path | None = None
     record_limit_bytes: int | None = None
+    ros2: str | None = None
+    ros_args: tuple[str, ...] = ()
 
     @property
     def any_asked(self) -> bool:

@@ -114,6 +114,12 @@ def known_optics(request: VehicleRequest | None, source: Source) -> Optics | Non
     return optics_of(camera, source) if given or source.horizontal_fov_deg is not None else None
 
 
+def scan_frame_of(request: VehicleRequest | None) -> str:
+    """Returns the name of ROS's coordinate frame below the camera: the vehicle's own if the camera is above it."""
+    forward, right, _ = (0.0, 0.0, 0.0) if request is None else request.camera.offset_frd_m
+    return "camera_ground" if forward or right else "base_link"
+
+
 def mount_of(request: CameraRequest) -> Mount:
     """Returns the place of the camera on the vehicle."""
     return Mount.tilted(request.tilt_down_deg, request.offset_frd_m)

@@ -57,18 +57,25 @@ def load_ros(purpose: str) -> Ros:
         rclpy = importlib.import_module("rclpy")
         for name in ("executors", "lifecycle", "qos", "signals"):
             importlib.import_module(f"rclpy.{name}")
-        messages = [importlib.import_module(f"{name}.msg") for name in _MESSAGES]
+        modules = {name: importlib.import_module(f"{package}.msg") for name, package in _MESSAGES.items()}
     except ImportError as error:
         raise MissingRosError(purpose, _problem(error)) from error
     try:
         vision = importlib.import_module("vision_msgs.msg")
     except ImportError:
         vision = None
-    return Ros(rclpy, *messages, vision)
+    return Ros(rclpy, **modules, vision=vision)
 
 
-_MESSAGES = ("sensor_msgs", "std_msgs", "nav_msgs", "geometry_msgs", "diagnostic_msgs", "rcl_interfaces")
-"""In the order of the attributes of :class:`Ros`."""
+_MESSAGES = {
+    "sensor": "sensor_msgs",
+    "std": "std_msgs",
+    "nav": "nav_msgs",
+    "geometry": "geometry_msgs",
+    "diagnostic": "diagnostic_msgs",
+    "interfaces": "rcl_interfaces",
+}
+"""The packages of messages, by the attributes of :class:`Ros`."""
 
 
 def _problem(error: ImportError) -> str:

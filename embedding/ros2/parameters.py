@@ -14,6 +14,7 @@ _CHOICES = {"qos": (SENSOR_DATA, RELIABLE)}
 _MEANING = {
     "frame_id": "coordinate frame of the camera, where the source's frames do not name one",
     "base_frame": "coordinate frame of the vehicle, for landing spots and free space",
+    "scan_frame": "coordinate frame on the ground below the camera, for the scan of free space",
     "qos": f"of all topics of results: {SENSOR_DATA} (best effort) or {RELIABLE}",
     "auto_activate": "whether the node configures and activates itself at the start",
 }
@@ -26,18 +27,25 @@ class NodeParameters:
     Attributes:
         frame_id: coordinate frame of the camera, where the source's frames do not name one.
         base_frame: coordinate frame of the vehicle.
+        scan_frame: coordinate frame of the scan of free space: x ahead, y left, its origin below the camera.
         qos: ``sensor_data`` or ``reliable``.
         auto_activate: whether the node configures and activates itself at the start.
     """
 
     frame_id: str = "camera"
     base_frame: str = "base_link"
+    scan_frame: str = "base_link"
     qos: str = SENSOR_DATA
     auto_activate: bool = True
 
 
-def declare(ros: Ros, node: Any) -> None:
+def declare(ros: Ros, node: Any, defaults: NodeParameters) -> None:
     """Declares the parameters on a node.
+
+    Args:
+        ros: the packages.
+        node: without them.
+        defaults: the values of those that nobody sets.
 
     Raises:
         RosError: one was given a value that it cannot have.
@@ -45,7 +53,9 @@ def declare(ros: Ros, node: Any) -> None:
     descriptor = ros.interfaces.ParameterDescriptor
     for field in fields(NodeParameters):
         try:
-            node.declare_parameter(field.name, field.default, descriptor(description=_MEANING[field.name]))
+            node.declare_parameter(
+                field.name, getattr(defaults, field.name), descriptor(description=_MEANING[field.name])
+            )
         except Exception as error:  # its class depends on the distribution
             raise RosError(f"the parameter {field.name} of the ROS node: {error}") from error
     read(node)

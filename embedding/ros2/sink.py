@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...core.errors import OutputError, UsageError
@@ -42,6 +42,7 @@ class RosOptions:
         ros_args: what follows ``--ros-args``: remappings, parameters and their files.
         source: the number of the source, from 1; 0 if there is only one.
         source_name: for display.
+        parameters: the defaults of the node's parameters.
         camera_for: gives the calibrated camera for frames of a size, or raises UsageError; None if there is none.
     """
 
@@ -49,6 +50,7 @@ class RosOptions:
     ros_args: tuple[str, ...] = ()
     source: int = 0
     source_name: str = ""
+    parameters: NodeParameters = field(default_factory=NodeParameters)
     camera_for: Callable[[tuple[int, int]], CameraModel] | None = None
 
 
@@ -78,7 +80,7 @@ class Ros2Sink(Sink):
         self._options, self._labels = options, labels
         self._lock = threading.RLock()  # a transition comes in the node's own thread
         self._topics: Topics | None = None
-        self._parameters = NodeParameters()
+        self._parameters = options.parameters
         self._active = self._finished = False
         self._last: Segmentation | None = None
         self._reason: str | None = None
@@ -96,7 +98,7 @@ class Ros2Sink(Sink):
 
     def _make_node(self, context: Any) -> Any:
         node = managed_node(self._ros, NODE_NAME, self._options.namespace, context, self)
-        declare(self._ros, node)
+        declare(self._ros, node, self._options.parameters)
         self._parameters = read(node)
         return node
 
@@ -234,8 +236,7 @@ class Ros2Sink(Sink):
         camera = self._camera(result.classes.shape[:2])
         if camera is not None:
             its.publish(topics.CAMERA_INFO, messages.camera_info(self._ros, header, camera))
-        of_vehicle = messages.header_of(self._ros, stamp._replace(frame_id=self._parameters.base_frame))
-        for topic, message in messages_of(self._ros, of_vehicle, result.findings):
+        for topic, message in messages_of(self._ros, stamp.nanoseconds, self._parameters, result.findings):
             its.publish(topic, message)
 
     def _camera(self, size_hw: tuple[int, ...]) -> CameraModel | None:

@@ -112,7 +112,7 @@ class Ros2Source(WaitingSource):
             kinds = [info.topic_type for info in self._thread.node.get_publishers_info_by_topic(self._topic)]
             found = next((kind for kind in kinds if kind in _KINDS), None)
             if found is not None:
-                return found
+                return str(found)
             if kinds:
                 raise SourceError(f"{self.name} carries {kinds[0]}; expected {IMAGE} or {COMPRESSED}")
             if time.monotonic() > until:

@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tags", nargs="+", default=[])
     made.add_argument("--choosy", type=choosy)
     made.add_argument("--text", default="")
+    made.add_argument("--rest", nargs=argparse.REMAINDER)
     either = made.add_mutually_exclusive_group()
     either.add_argument("--save", type=Path)
     either.add_argument("--discard", action="store_true")
@@ -78,6 +79,15 @@ def test_a_file_says_what_flags_would(file: Path) -> None:
         ]
     )  # fmt: skip
     assert args == flags
+
+
+def test_what_takes_the_rest_of_the_line_leaves_the_file_its_options(file: Path) -> None:
+    args = parsed(file, "frames = 7", "--rest", "--frames", "9", "--odd")
+    assert (args.frames, args.rest) == (7, ["--frames", "9", "--odd"])
+    args = parsed(file, 'rest = ["-r", "a:=b"]\nframes = 7')
+    assert (args.frames, args.rest) == (7, ["-r", "a:=b"])
+    args = parsed(file, 'rest = ["-r", "a:=b"]\nframes = 7', "--text", "x", "--rest", "-p", "c:=d")
+    assert (args.frames, args.text, args.rest) == (7, "x", ["-p", "c:=d"])
 
 
 def test_what_a_file_does_not_say_keeps_its_default(file: Path) -> None:

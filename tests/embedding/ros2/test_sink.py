@@ -12,11 +12,16 @@ import pytest
 from edgeseg.core.errors import OutputError
 from edgeseg.core.labels import LabelMap
 from edgeseg.embedding.camera import CameraModel
+from edgeseg.embedding.free_space import Ahead, FreeSpace, Sectors, unknown_columns
+from edgeseg.embedding.ground_grid import GridFrame
+from edgeseg.embedding.landing import LandingSpot
+from edgeseg.embedding.road_view import Bearings
 from edgeseg.embedding.ros2 import sink as module
 from edgeseg.embedding.ros2.node import RosError
 from edgeseg.embedding.ros2.sink import Ros2Sink, RosOptions
+from edgeseg.runtime.findings import Finding
 from edgeseg.runtime.sinks.base import Output, StopRequested
-from edgeseg.runtime.status import Board, Status
+from edgeseg.runtime.status import Board, FindingStatus, Status
 
 MakeSink = Callable[..., Ros2Sink]
 MakeOutput = Callable[..., Output]
@@ -51,6 +56,25 @@ def sent(sink: Ros2Sink, topic: str) -> list[Any]:
 
 
 CALM = Board()
+
+
+def with_finding(output: Output, name: str, finding: Finding) -> Output:
+    return replace(output, result=replace(output.result, findings={name: finding}))
+
+
+def free_space() -> FreeSpace:
+    """Three sectors and 2 x 3 cells, 1 m ahead."""
+    sectors = Sectors(
+        Bearings(-0.15, 0.1, 3),
+        np.array([np.inf, 3.0, np.nan], np.float32),
+        np.array([np.inf, 2.5, np.nan], np.float32),
+        np.zeros(3, np.float32),
+    )
+    grid = np.array([[-1, 0, 100], [-1, 0, 0]], np.int8)
+    return FreeSpace(
+        True, "", 99.5, 0, 0.1, unknown_columns(4), sectors, grid, GridFrame(1.0, -0.5, 0.5, 2, 3), Ahead(), 4.0,
+        1.0, (40, 60),
+    )  # fmt: skip
 
 
 def told(sink: Ros2Sink) -> list[str]:
@@ -220,6 +244,57 @@ def test_another_sources_status_is_not_its_own(make: MakeSink, make_status: Make
     sink = make(RosOptions(source=2))
     sink.announce(make_status(number=1))
     assert told(sink) == []
+
+
+class TestFindings:
+    """With the stamp of their frame; what does not hold is not told, or told as unknown."""
+
+    def test_a_landing_spot_is_a_pose_while_it_is_valid(
+        self, make: MakeSink, make_output: MakeOutput
+    ) -> None:
+        sink = make(base_frame="hull")
+        spot = LandingSpot(True, "", 99.5, frd_m=(3.0, 2.0, 10.0))
+        sink.write(with_finding(make_output(0, at=99.5), "landing", spot))
+        sink.write(with_finding(make_output(1, at=99.6), "landing", spot.invalidated("unstable")))
+        (pose,) = sent(sink, "landing_pose")
+        header, position = pose.header, pose.pose.position
+        assert (header.frame_id, header.stamp.sec, header.stamp.nanosec) == ("hull", 4, 500_000_000)
+        assert (position.x, position.y, position.z) == (3.0, -2.0, -10.0)
+
+    def test_free_space_is_a_grid_and_a_scan_and_unknown_when_it_is_not_valid(
+        self, make: MakeSink, make_output: MakeOutput
+    ) -> None:
+        sink = make(scan_frame="below_camera")
+        space = free_space()
+        sink.write(with_finding(make_output(0, at=99.5), "free_space", space))
+        sink.write(
+            with_finding(make_output(1, reason="dark", at=99.6), "free_space", space.invalidated("dark"))
+        )
+        grids, scans = sent(sink, "free_space/grid"), sent(sink, "free_space/scan")
+        assert [list(grid.data) for grid in grids] == [[-1, 0, 100, -1, 0, 0], [-1] * 6]
+        info = grids[0].info
+        assert (info.width, info.height, info.resolution) == (3, 2, 0.5)
+        assert (info.origin.position.x, info.origin.position.y) == (1.0, -0.5)
+        assert (grids[0].header.frame_id, scans[0].header.frame_id) == ("base_link", "below_camera")
+        assert scans[0].header.stamp.nanosec == 500_000_000
+        assert scans[0].angle_min == pytest.approx(-0.1)
+        assert scans[0].angle_max == pytest.approx(0.1)
+        np.testing.assert_array_equal(scans[0].ranges, np.array([np.inf, 2.5, np.nan], np.float32))
+        assert (scans[0].range_max, np.isnan(scans[1].ranges).all()) == (4.0, True)
+
+    def test_the_end_withdraws_free_space(self, make: MakeSink, make_output: MakeOutput) -> None:
+        sink = make()
+        sink.write(with_finding(make_output(0, at=99.5), "free_space", free_space()))
+        grids = sent(sink, "free_space/grid")
+        sink.close(commit=True)
+        assert set(grids[-1].data) == {-1}
+
+    def test_they_are_in_the_diagnostics(self, make: MakeSink, make_status: MakeStatus) -> None:
+        sink = make()
+        spot = FindingStatus(False, "too-high", "no landing spot", {}, {"too-high": 3})
+        sink.announce(make_status(findings={"landing": spot}))
+        values = {pair.key: pair.value for pair in sent(sink, "/diagnostics")[-1].status[0].values}
+        assert (values["landing_valid"], values["landing_reason"]) == ("False", "too-high")
 
 
 class TestLifecycle:

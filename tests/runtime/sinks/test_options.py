@@ -41,9 +41,20 @@ def test_the_limit_is_of_a_recording_that_the_page_begins_too() -> None:
     assert parse("--shm", "front-{source}").shm == "front-{source}"
 
 
+def test_ros_gets_all_that_follows_its_flag() -> None:
+    assert (parse("--ros2").ros2, parse("--ros2", "--events", "-").ros2) == ("edgeseg", "edgeseg")
+    options = parse("--ros2", "drone_1/front", "--ros-args", "-r", "mask:=/mask", "--params-file", "p.yaml")
+    assert (options.ros2, options.any_asked) == ("drone_1/front", True)
+    assert options.ros_args == ("-r", "mask:=/mask", "--params-file", "p.yaml")
+    assert parse("--ros2", "/front_{source}").ros2 == "/front_{source}"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--ros-args", "-r", "a:=b"], "--ros-args goes with --ros2 alone"),
+        (["--ros2", "1front"], "--ros2 '1front': expected a namespace of letters, digits and '_'"),
+        (["--ros2", "a//b"], "--ros2 'a//b': expected a namespace"),
         (["--segment", "60"], "--segment goes with --save alone"),
         (["--save", "v.mp4", "--save-limit", "20G"], "--save-limit goes with --segment alone"),
         (["--shm-frames"], "--shm-frames goes with --shm alone"),

@@ -24,6 +24,9 @@ def main() -> None:
         request = ChangeState.Request()
         request.transition.label = word
         asked = change.call_async(request)
+        if word == "shutdown":
+            rclpy.spin_until_future_complete(node, asked, timeout_sec=1.0)
+            continue  # the node may have gone before it can answer
         rclpy.spin_until_future_complete(node, asked, timeout_sec=20.0)
         told = get.call_async(GetState.Request())
         rclpy.spin_until_future_complete(node, told, timeout_sec=20.0)
