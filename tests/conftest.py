@@ -14,6 +14,7 @@ import pytest
 from edgeseg.core.labels import VOID, LabelMap
 from PIL import Image
 
+from .support.clone import exported
 from .support.fixtures import (
     bundle_folder,
     edit_manifest,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import shlex
 import shutil
@@ -23,12 +22,12 @@ import numpy as np
 import pytest
 from edgeseg.cli.main import VERBS
 from edgeseg.cli.parser import VerbParser
-from edgeseg.core.claims import claimed
 from edgeseg.core.labels import LabelMap
 from edgeseg.data.aerial.dataset import AerialRequest, write_dataset
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from .support.clone import ROOT, lay_out, shell
+
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -50,9 +49,6 @@ LONG = {
     )
 }
 """Pages whose commands take long, and whose verbs other tests look at."""
-
-OUTPUTS = {".git", ".venv", ".cache", "bundle", "demo", "gpu", "runs", "datasets", "build", "dist"}
-"""Names that a fresh clone does not have."""
 
 NOT_OURS = {
     "apt-get", "cd", "cp", "curl", "git", "grep", "ln", "mkdir", "peers/bin/pip",
@@ -88,43 +84,6 @@ def name(page: Path) -> str:
 
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name)
-
-
-def lay_out(folder: Path) -> None:
-    """Makes a folder look like a fresh clone: links to all that is there, except outputs."""
-    for entry in ROOT.iterdir():
-        if entry.name not in OUTPUTS and entry.suffix != ".egg-info":
-            (folder / entry.name).symlink_to(entry)
-
-
-def shell(command: str, folder: Path) -> None:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for display in ("DISPLAY", "WAYLAND_DISPLAY"):
-        environment.pop(display, None)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=570,  # minutes on a busy machine, seconds on a free one
-    )
-    assert done.returncode == 0, f"{command}\nexit status {done.returncode}\n{done.stdout}\n{done.stderr}"
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`bundle/lraspp`, exported once for all pages that start with it."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # of all workers
-    folder = shared / "exported"
-    with claimed(folder, wait=True):
-        if not folder.exists():
-            folder.mkdir()
-            lay_out(folder)
-            shell("python export.py --model lraspp --frames 1", folder)
-    return folder / "bundle" / "lraspp"
 
 
 def write_cvat_export(at: Path) -> None:
