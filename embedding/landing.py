@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..core.arrays import Frame
 from ..core.errors import UsageError
 from ..core.labels import LabelMap
 from ..core.pose import VehiclePose
-from ..runtime.findings import MASK_INVALID, Finding
+from ..runtime.findings import MASK_INVALID, Finding, Outline
 from .camera import CameraModel
 from .ground import GroundView
 from .hazard_map import HazardMap, MapOptions
@@ -48,11 +46,8 @@ MEANING = {
 """The meaning of each reason, as text. Reasons are part of the interface: words are added, never changed."""
 
 
-_VALID_BGR, _CANDIDATE_BGR, _SHADOW_BGR = (90, 230, 60), (40, 170, 250), (20, 20, 20)
 _TURN = np.linspace(0, 2 * np.pi, 48, endpoint=False)
 _CIRCLE = np.column_stack([np.cos(_TURN), np.sin(_TURN)])
-_MOST_PX = 30_000
-"""OpenCV draws with 16 bits before the point."""
 
 
 @dataclass(frozen=True)
@@ -162,20 +157,16 @@ class LandingSpot(Finding):
             "switches": self.switches,
         }
 
-    def draw(self, canvas_bgr: Frame) -> None:
-        """Draws what has to be clear as a disc on the ground, and what is clear as a ring around it."""
+    def outlines(self) -> list[Outline]:
+        """Returns what has to be clear as a disc on the ground, and what is clear as a ring around it."""
         if self.view is None:
-            return
-        height, width = canvas_bgr.shape[:2]
-        view = replace(self.view, camera=self.view.camera.scaled((height, width)))
-        stroke = max(1, min(height, width) // 240)
-        colour = _VALID_BGR if self.valid else _CANDIDATE_BGR
-        for radius_m, thickness in ((self.clearance_m, stroke), (self.required_m, 2 * stroke)):
-            outline = view.pixel_of(np.array(self.ground_m) + radius_m * _CIRCLE)
-            if np.isfinite(outline).all() and np.abs(outline).max() < _MOST_PX:
-                points = np.round(outline).astype(np.int32)
-                cv2.polylines(canvas_bgr, [points], True, _SHADOW_BGR, thickness + 2 * stroke, cv2.LINE_AA)
-                cv2.polylines(canvas_bgr, [points], True, colour, thickness, cv2.LINE_AA)
+            return []
+        height, width = self.view.camera.size_hw
+        rings = []
+        for radius_m, bold in ((self.clearance_m, False), (self.required_m, True)):
+            pixels = self.view.pixel_of(np.array(self.ground_m) + radius_m * _CIRCLE)
+            rings.append(Outline((pixels + 0.5) / (width, height), bold=bold))
+        return rings
 
 
 def _rounded(values: Sequence[float], digits: int = 3) -> list[float | None]:

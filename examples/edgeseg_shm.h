@@ -1,4 +1,4 @@
-/* Results of `edgeseg run --shm NAME` in POSIX shared memory, version 2. For C11 and C++11; see docs/outputs.md. */
+/* Results of `edgeseg run --shm NAME` in POSIX shared memory, version 3. For C11 and C++11; see docs/outputs.md. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -17,8 +17,9 @@ using std::memory_order_acquire; using std::memory_order_relaxed;
 #define EDGESEG_ASSERT(truth) _Static_assert(truth, "layout")
 #endif
 
-/* Version 1 had times of CLOCK_MONOTONIC, by which a mask from before a suspend looks young. */
-enum { EDGESEG_VERSION = 2 };
+/* Version 1 had times of CLOCK_MONOTONIC, by which a mask from before a suspend looks young; version 2 no landing spot. */
+enum { EDGESEG_VERSION = 3 };
+enum { EDGESEG_NO_SEARCH = 0, EDGESEG_SPOT = 1, EDGESEG_NO_SPOT = 2 };
 enum { EDGESEG_OPEN = 1, EDGESEG_CLOSED = 2, EDGESEG_REPLACED = 3 };
 
 typedef struct {
@@ -47,10 +48,19 @@ typedef struct {
     uint32_t valid;             /* 0: do not act on it; the class map is void */
     uint32_t reason;            /* why not; 0 where valid. docs/outputs.md has the numbers */
     uint32_t source, has_frame;
+    uint32_t landing;           /* EDGESEG_NO_SEARCH, EDGESEG_SPOT: the only one to act on, or EDGESEG_NO_SPOT */
+    uint32_t landing_switches;
+    char landing_reason[24];    /* why there is no spot, ended by zeros; docs/landing.md has the words */
+    double landing_ground_m[2]; /* north and east of the origin of the vehicle's position; NaN where unknown, as below */
+    float landing_frd_m[3];     /* forward, right and down of the vehicle, in its own attitude */
+    float landing_uv_px[2];     /* column and row in the frame; it may lie outside */
+    float landing_distance_m, landing_clearance_m, landing_required_m, landing_persistence_s;
+    uint8_t reserved[12];
 } edgeseg_slot;
 
 EDGESEG_ASSERT(offsetof(edgeseg_header, heartbeat_ns) == 72 && offsetof(edgeseg_header, newest) == 80);
-EDGESEG_ASSERT(sizeof(edgeseg_slot) == 64 && offsetof(edgeseg_slot, height) == 40);
+EDGESEG_ASSERT(sizeof(edgeseg_slot) == 160 && offsetof(edgeseg_slot, height) == 40);
+EDGESEG_ASSERT(offsetof(edgeseg_slot, landing_ground_m) == 96 && offsetof(edgeseg_slot, landing_persistence_s) == 144);
 
 static inline uint64_t edgeseg_now_ns(void) {
     struct timespec now;

@@ -34,6 +34,11 @@ int main(int count, char **words) {
         for (size_t i = 0; i < size; i++) of_class_0 += classes[i] == 0;
         printf("frame %lld %ux%u valid %u reason %u class_0 %zu\n", (long long)head.frame_id, head.width, head.height,
                head.valid, head.reason, of_class_0);
+        if (head.landing == EDGESEG_SPOT)
+            printf("landing spot: %.2f m forward, %.2f m right, %.2f m down, %.2f m clear\n", head.landing_frd_m[0],
+                   head.landing_frd_m[1], head.landing_frd_m[2], head.landing_clearance_m);
+        else if (head.landing == EDGESEG_NO_SPOT)
+            printf("no landing spot: %.24s\n", head.landing_reason);
         fflush(stdout);
     }
     puts(atomic_load(&shm->state) == EDGESEG_CLOSED ? "writer ended" : "open it again");

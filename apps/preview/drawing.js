@@ -1,6 +1,7 @@
 // The canvas: a frame with the class map drawn over it. The viewer can fade or switch off its colours.
 
 const SHADE = 0.45; // of a class's colour at its borders, as in recorded overlays
+const [VALID, CANDIDATE, SHADOW] = ["#3ce65a", "#faaa28", "#141414"]; // of findings' outlines, as in recorded overlays
 
 export class Drawing {
   constructor(canvas) {
@@ -14,6 +15,7 @@ export class Drawing {
     this.colours = [];
     this.frame = null;
     this.classes = null;
+    this.outlines = [];
   }
 
   setClasses(classes) {
@@ -21,8 +23,9 @@ export class Drawing {
     this.shown = classes.map(() => true);
   }
 
-  // frame: ImageBitmap; classes: Uint8Array of its size, or null if the result is not valid
-  show(frame, classes) {
+  // frame: ImageBitmap; classes: Uint8Array of its size, or null if the result is not valid; outlines: of its findings
+  show(frame, classes, outlines) {
+    this.outlines = outlines;
     if (this.frame && this.frame !== frame) this.frame.close();
     this.frame = frame;
     this.classes = classes;
@@ -44,6 +47,7 @@ export class Drawing {
   clear() {
     this.frame?.close();
     this.frame = this.classes = null;
+    this.outlines = [];
     this.context.fillStyle = "#0a0e0d";
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
   }
@@ -60,6 +64,23 @@ export class Drawing {
     if (!this.classes || this.held) return;
     this.context.globalAlpha = this.opacity;
     this.context.drawImage(this.mask, 0, 0);
+    this.context.globalAlpha = 1;
+    for (const outline of this.outlines) this.line(outline);
+  }
+
+  // points: shares of the frame's width and height
+  line({ points, closed, bold, valid }) {
+    const { context, canvas } = this;
+    context.beginPath();
+    for (const [x, y] of points) context.lineTo(x * canvas.width, y * canvas.height);
+    if (closed) context.closePath();
+    const stroke = Math.max(1, Math.min(canvas.width, canvas.height) / 240);
+    const width = bold ? 2 * stroke : stroke;
+    for (const [style, wide] of [[SHADOW, width + 2 * stroke], [valid ? VALID : CANDIDATE, width]]) {
+      context.strokeStyle = style;
+      context.lineWidth = wide;
+      context.stroke();
+    }
   }
 
   paintMask() {

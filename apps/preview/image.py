@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ...core.arrays import Frame
 from ...core.errors import OutputError
-from ...core.labels import LabelMap
+from ...core.labels import VOID, LabelMap
+from ...runtime.findings import Finding
 from ...runtime.overlay import Overlay
 from ...runtime.reasons import MEANING
 from ...runtime.result import Segmentation
@@ -77,6 +78,7 @@ class PreviewImage:
                     _shrunk_classes(result.classes, frame_bgr.shape[:2]),
                     valid=result.valid,
                     reason=result.reason,
+                    findings=result.findings,
                 )
                 self._drawn = _jpeg(Overlay(self._labels).draw(frame_bgr, small, self.output.shares))
             return self._drawn
@@ -85,7 +87,12 @@ class PreviewImage:
         """An output that marks this image as no longer valid."""
         result = self.output.result
         void = Segmentation(
-            np.full(result.classes.shape, 255, np.uint8), result.frame_id, result.captured_at, False, reason
+            np.full(result.classes.shape, VOID, np.uint8),
+            result.frame_id,
+            result.captured_at,
+            valid=False,
+            reason=reason,
+            findings=result.withdrawn_findings(),
         )
         frame_bgr, shares = self.output.frame_bgr, np.zeros(len(self._labels))
         return Output(
@@ -120,9 +127,24 @@ class PreviewImage:
             "width": frame_bgr.shape[1],
             "frame_hw": list(output.frame_bgr.shape[:2]),
             "shares": [round(float(share), 4) for share in output.shares] if result.valid else [],
+            "outlines": [line for finding in result.findings.values() for line in _lines(finding)],
             "jpeg_bytes": len(self._jpeg),
         }
         return Packet(head, self._jpeg, classes)
+
+
+def _lines(finding: Finding) -> list[dict[str, Any]]:
+    """Returns a finding's outlines ready for JSON; those with points that are not finite are left out."""
+    return [
+        {
+            "points": np.round(outline.points, 4).tolist(),
+            "closed": outline.closed,
+            "bold": outline.bold,
+            "valid": finding.valid,
+        }
+        for outline in finding.outlines()
+        if np.isfinite(outline.points).all()
+    ]
 
 
 def _shrunk(frame_bgr: Frame) -> Frame:

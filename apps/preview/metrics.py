@@ -141,6 +141,28 @@ def _of_sources(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
             invalid.add_metric([str(source.number), reason], count)
     yield dropped
     yield invalid
+    yield from _of_findings(sources)
+
+
+def _of_findings(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    valid = GaugeMetricFamily(
+        "seg_finding_valid",
+        "Whether the newest landing spot, or the like, may be acted on.",
+        labels=["source", "finding"],
+    )
+    counts = CounterMetricFamily(
+        "seg_findings",
+        "Findings so far, by their reason; valid ones have none.",
+        labels=["source", "finding", "reason"],
+    )
+    for source in sources:
+        for name, finding in source.findings.items():
+            valid.add_metric([str(source.number), name], finding.valid)
+            for reason, count in finding.counts.items():
+                counts.add_metric([str(source.number), name, reason], count)
+    yield from (valid, counts)
 
 
 def _of_sinks(sources: Sequence[SourceStatus]) -> Iterator[Metric]:

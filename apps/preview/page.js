@@ -1,7 +1,7 @@
 // The page: it keeps the connection, and always shows if its result is valid.
 
 import { Drawing, decode, parse } from "./drawing.js";
-import { Legend, Sparkline, duration, ms, showRun, showSource, showTabs } from "./panels.js";
+import { Legend, Sparkline, duration, ms, showFindings, showRun, showSource, showTabs } from "./panels.js";
 
 const $ = (id) => document.getElementById(id);
 const QUIET_MS = 1200; // the server sends four times a second; a longer silence is a lost connection
@@ -112,7 +112,7 @@ async function take(data) {
     if (parsed.head.source === chosen) {
       image = { ...parsed.head, heardAt: at };
       validity = image;
-      drawing.show(frame, classes);
+      drawing.show(frame, classes, image.outlines);
       judge();
     } else frame.close();
   } catch (error) {
@@ -194,6 +194,7 @@ function judge() {
   const [state, title, why, since] = verdict();
   // Shares are shown only for a valid image; buttons are enabled only while the run can receive them.
   legend.update(state === "live" ? image.shares : []);
+  showFindings(source()?.findings ?? {}, state === "live");
   const deaf = Boolean(lost) || performance.now() - heardAt > QUIET_MS;
   for (const id of ["snapshot", "record"]) $(id).disabled = deaf || asked.has(id);
   $("screen").dataset.state = $("pill").dataset.state = state;

@@ -204,6 +204,43 @@ export function showSource(source, run) {
   list($("facts"), rows);
 }
 
+const UNITS = { m: "m", s: "s", px: "px", deg: "°" };
+
+// A card for each kind of finding, such as the landing spot. live: whether the page itself may be believed now.
+export function showFindings(findings, live) {
+  const names = Object.keys(findings);
+  const cards = $("findings");
+  if (cards.dataset.names !== names.join()) {
+    cards.dataset.names = names.join();
+    cards.replaceChildren(...names.map((name) => {
+      const card = Object.assign(document.createElement("section"), { className: "card finding" });
+      card.append(
+        Object.assign(document.createElement("h2"), { textContent: words(name) }),
+        Object.assign(document.createElement("p"), { className: "problem" }),
+        document.createElement("dl"),
+      );
+      return card;
+    }));
+  }
+  names.forEach((name, at) => {
+    const { valid, reason, facts } = findings[name];
+    const [, why, numbers] = cards.children[at].children;
+    why.hidden = live && valid;
+    set(why, live ? reason : "not known now");
+    const rows = Object.entries(facts).filter(([key]) => key !== "valid" && key !== "reason");
+    list(numbers, live && valid ? rows.map(([key, value]) => fact(key, value)) : []);
+  });
+}
+
+const words = (name) => `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
+
+// A name that ends in a unit, such as clearance_m, is a row "Clearance, m".
+function fact(key, value) {
+  const [, name, unit] = /^(.*?)(?:_(m|s|px|deg))?$/.exec(key);
+  const numbers = (Array.isArray(value) ? value : [value]).map((each) => (each === null ? "–" : each.toLocaleString("en-GB")));
+  return [unit ? `${words(name)}, ${UNITS[unit]}` : words(name), numbers.join(", "), ""];
+}
+
 export function showTabs(numbers, sources, chosen, choose) {
   const tabs = $("tabs");
   tabs.hidden = numbers.length < 2;

@@ -64,6 +64,8 @@ def _result(output: Output, labels: LabelMap, status: Status | None) -> dict[str
             for number, label in enumerate(labels.labels)
         ],
     }
+    if result.findings:
+        facts["findings"] = {name: finding.facts() for name, finding in result.findings.items()}
     if status is not None:
         facts |= {
             name: getattr(status, name) for name in ("bundle", "variant", "backend", "device", "precision")

@@ -15,7 +15,7 @@ from .event_targets import open_target
 
 SCHEMA = "edgeseg.event/1"
 
-_OPTIONAL = ("timings_ms", "sinks", "board", "shares", "invalid", "detail", "name")
+_OPTIONAL = ("timings_ms", "sinks", "board", "shares", "invalid", "detail", "name", "findings")
 """Fields that are left out, in this order, if an event is too long for its target."""
 _MOST_FAILURES = 10
 _SHARE_DIGITS, _MS_DIGITS, _SECONDS_DIGITS = 4, 2, 6
@@ -25,8 +25,8 @@ class EventsSink(Sink):
     """Writes the events of one source as JSON, one line each.
 
     ``result`` comes with each class map. ``heartbeat`` comes at the rate of the run's status, with or without frames.
-    ``change`` comes when results stop or start to be valid, the source is lost or back, a sink is disabled, or the run
-    uses something other than was requested.
+    ``change`` comes when results or findings stop or start to be valid, the source is lost or back, a sink is disabled,
+    or the run uses something other than was requested.
 
     Args:
         target: ``-`` for standard output; a file to append to; or ``udp://HOST:PORT``.
@@ -51,6 +51,7 @@ class EventsSink(Sink):
         self._reason: str | None = None
         self._newest_id = -1
         self._known: dict[str, str] = {}
+        self._findings: dict[str, str] = {}
 
     def write(self, output: Output) -> None:
         """Writes a result, and a change if its validity changed. For a beat it writes only the change.
@@ -63,6 +64,11 @@ class EventsSink(Sink):
         if result.reason != self._reason:
             before, self._reason = self._reason, result.reason
             self._change("validity", _validity(before), _validity(result.reason), result.reason)
+        for name, finding in result.findings.items():
+            known = self._findings.get(name)
+            if finding.reason != known:
+                self._findings[name] = finding.reason
+                self._change(f"finding {name}", _validity(known), _validity(finding.reason), finding.reason)
         if output.beat:
             return
         self._newest_id = result.frame_id
@@ -82,6 +88,8 @@ class EventsSink(Sink):
             event["time_s"] = round(output.time_s, _SECONDS_DIGITS)
         if output.name:
             event["name"] = output.name
+        if result.findings:
+            event["findings"] = {name: finding.facts() for name, finding in result.findings.items()}
         self._send(event)
 
     def announce(self, status: Status) -> None:
@@ -120,6 +128,7 @@ class EventsSink(Sink):
                 "deadline_misses": source.deadline_misses,
                 "latency_ms": {name: round(ms, _MS_DIGITS) for name, ms in source.latency_ms.items()},
                 "invalid": dict(source.invalid),
+                **_findings_of(source),
                 "variant": status.variant,
                 "backend": status.backend,
                 "degraded": status.degraded,
@@ -166,7 +175,7 @@ class EventsSink(Sink):
         kind, _, name = what.partition(" ")
         event = {**self._head("change"), "what": kind, "from": before, "to": now, "detail": detail}
         if name:
-            event["sink"] = name
+            event[kind] = name
         self._send(event)
 
     def _head(self, kind: str) -> dict[str, Any]:
@@ -199,6 +208,12 @@ class EventsSink(Sink):
                     if len(line) <= most:
                         break
         self._target.send(line)
+
+
+def _findings_of(source: SourceStatus) -> dict[str, Any]:
+    """Returns the validity of each finding, for a heartbeat; nothing if there are none."""
+    found = {name: {"valid": each.valid, "reason": each.reason} for name, each in source.findings.items()}
+    return {"findings": found} if found else {}
 
 
 def encode(event: Mapping[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from ...core.errors import EdgesegError, OutputError
 from ...core.labels import VOID, LabelMap
 from ...core.outputs import check_output
 from ..clock import now_ns
+from ..findings import Finding
 from ..forks import Owned, is_left_alone, refuse_in_child, stays_with_this_process
 from ..reasons import CODES
 from ..status import Status
@@ -25,11 +26,14 @@ from .shm_layout import (
     CLOSED,
     HEADER,
     MAGIC,
+    NO_SEARCH,
+    NO_SPOT,
     OPEN,
     REPLACED,
     SHM_NAME,
     SLOT,
     SLOTS,
+    SPOT,
     VERSION,
     SharedMemoryLayout,
     encode_names,
@@ -139,6 +143,7 @@ class SharedMemorySink(Sink):
         head["valid"][0] = valid
         head["reason"][0] = 0 if valid else CODES.get(result.reason, _UNKNOWN_REASON)
         head["source"][0] = output.source
+        _fill_landing(head, result.findings.get("landing"))
         with_frame = self._with_frames and not output.beat
         head["has_frame"][0] = with_frame
         class_map = slot.classes[: height * width]
@@ -206,6 +211,18 @@ def _unlock(sink: SharedMemorySink, error: EdgesegError) -> None:
 
 
 _IN_A_CHILD = Owned("shared memory", OutputError, refuses=("announce",), ignores=(), in_child=_unlock)
+
+
+def _fill_landing(head: npt.NDArray[Any], spot: Finding | None) -> None:
+    if spot is None:
+        head["landing"][0] = NO_SEARCH
+        return
+    facts = spot.facts()
+    head["landing"][0] = SPOT if spot.valid else NO_SPOT
+    head["landing_reason"][0] = spot.reason.encode("ascii")
+    head["landing_switches"][0] = facts["switches"]
+    for name in ("ground_m", "frd_m", "uv_px", "distance_m", "clearance_m", "required_m", "persistence_s"):
+        head[f"landing_{name}"][0] = np.array(facts[name], np.float64)  # None becomes NaN
 
 
 class _Slot:

@@ -1,8 +1,8 @@
-"""The layout of results in shared memory: version 2, in C in ``examples/edgeseg_shm.h``.
+"""The layout of results in shared memory: version 3, in C in ``examples/edgeseg_shm.h``.
 
 A header of :data:`HEADER` bytes, the names of the classes, then a ring of slots. All numbers are in the machine's own
 byte order and are aligned to their size. Times are nanoseconds of CLOCK_BOOTTIME, which continues while the machine
-sleeps. Version 1 used CLOCK_MONOTONIC, which stops then, and was otherwise the same.
+sleeps. Version 1 used CLOCK_MONOTONIC, which stops then; version 2 had no landing spot.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """The form of a name of shared memory."""
 
 MAGIC = b"EDGESEG1"
-VERSION = 2
+VERSION = 3
 SLOTS = 3
 
 OPEN, CLOSED, REPLACED = 1, 2, 3
@@ -41,14 +41,21 @@ SLOT = np.dtype(
     {
         "names": [
             "sequence", "number", "frame_id", "captured_ns", "published_ns", "height", "width", "valid", "reason",
-            "source", "has_frame",
+            "source", "has_frame", "landing", "landing_switches", "landing_reason", "landing_ground_m", "landing_frd_m",
+            "landing_uv_px", "landing_distance_m", "landing_clearance_m", "landing_required_m", "landing_persistence_s",
         ],
-        "formats": ["u8", "u8", "i8", "u8", "u8", *["u4"] * 6],
-        "offsets": [0, 8, 16, 24, 32, 40, 44, 48, 52, 56, 60],
-        "itemsize": 64,
+        "formats": [
+            "u8", "u8", "i8", "u8", "u8", *["u4"] * 8, "S24", "2f8", "3f4", "2f4", *["f4"] * 4,
+        ],
+        "offsets": [0, 8, 16, 24, 32, 40, 44, 48, 52, 56, 60, 64, 68, 72, 96, 112, 124, 132, 136, 140, 144],
+        "itemsize": 160,
     }
 )  # fmt: skip
-"""``sequence`` is odd while the slot is written. A read is whole if it is even and the same before and after."""
+"""``sequence`` is odd while the slot is written. A read is whole if it is even and the same before and after.
+``landing`` is 0 if no spot is searched, 1 for a valid spot, 2 for none; ``landing_reason`` says why, zero-padded.
+Numbers that are not known are NaN."""
+
+NO_SEARCH, SPOT, NO_SPOT = 0, 1, 2
 
 _PAGE = 4096
 

@@ -17,7 +17,7 @@ from edgeseg.runtime.clock import now
 from edgeseg.runtime.reasons import SOURCE_LOST
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output, Sink
-from edgeseg.runtime.status import Board, DurationHistogram, SinkStatus, SourceStatus, Status
+from edgeseg.runtime.status import Board, DurationHistogram, FindingStatus, SinkStatus, SourceStatus, Status
 
 LABELS = LabelMap.from_pairs([("road", (128, 64, 128)), ("car", (0, 0, 200)), ("tree", (40, 160, 40))])
 GENEROUS_SECONDS = 20.0
@@ -139,6 +139,7 @@ class Run:
         self.status_hangs = threading.Event()
         self.status_fails = False
         self.status_fields: dict[str, object] = {}
+        self.findings: dict[str, FindingStatus] = {}
         self.slowest_write_seconds = 0.0
         self.writes = 0
         self._newest_id: int | None = None
@@ -165,7 +166,12 @@ class Run:
         )
         sources = [
             source_status(
-                number, age_seconds=age, frame_id=self._newest_id, name=f"camera {number}", **fields
+                number,
+                age_seconds=age,
+                frame_id=self._newest_id,
+                name=f"camera {number}",
+                findings=self.findings,
+                **fields,
             )
             for number in self._numbers
         ]

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from edgeseg.apps.preview.metrics import Metrics
+from edgeseg.runtime.status import FindingStatus
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,8 +22,10 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 @pytest.fixture
 def scraped(make_status: Callable[..., Any], make_source: Callable[..., Any]) -> str:
+    landing = FindingStatus(False, "unstable", "", {}, {"": 30, "unstable": 4})
     status = make_status(
-        make_source(1), make_source(2, valid=False, reason="dark", age_seconds=None, connected=False)
+        make_source(1, findings={"landing": landing}),
+        make_source(2, valid=False, reason="dark", age_seconds=None, connected=False),
     )
     return Metrics(lambda: status, lambda: (3, 1)).page()[0].decode()
 
@@ -54,6 +57,9 @@ def scraped(make_status: Callable[..., Any], make_source: Callable[..., Any]) ->
         ("seg_sink_dropped_total", {"source": "1", "sink": "video"}, 6),
         ("seg_sink_dropped_total", {"source": "1", "sink": "video-2"}, 8),
         ("seg_sink_written_total", {"source": "1", "sink": "shared-memory"}, 3),
+        ("seg_finding_valid", {"source": "1", "finding": "landing"}, 0),
+        ("seg_findings_total", {"source": "1", "finding": "landing", "reason": ""}, 30),
+        ("seg_findings_total", {"source": "1", "finding": "landing", "reason": "unstable"}, 4),
         ("seg_ready", {}, 0),
         ("seg_up", {}, 1),
         ("seg_preview_clients", {}, 3),

@@ -7,12 +7,20 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from edgeseg.core.pose import VehiclePose
+from edgeseg.core.rotations import quaternion
+from edgeseg.embedding.camera import CameraModel
+from edgeseg.embedding.ground import GroundView
+from edgeseg.embedding.landing import LandingSpot
+from edgeseg.embedding.pose import Mount
+from edgeseg.runtime.status import FindingStatus
 from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -362,3 +370,32 @@ def test_it_fits_every_screen_in_both_schemes(
     assert box["width"] >= min(300, width - 30)
     if folder := os.environ.get("PREVIEW_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{scheme}-{width}.png")
+
+
+def test_a_landing_spot_is_drawn_and_told_and_withdrawn(
+    make_run: Callable[..., Any], make_output: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    camera = CameraModel((120, 160), 160.0, 160.0, 79.5, 59.5)
+    pose = VehiclePose(0.0, quaternion(0, 0, 0), 20.0)
+    view = GroundView.of(camera, Mount.looking_down(), pose)
+    spot = LandingSpot(
+        True, "", 0.0, (79.5, 59.5), (0.0, 0.0), (0.0, 0.0, 20.0), 20.0, 3.5, 2.5, 1.5, 2, view
+    )
+    run = make_run().begin(playing=False)
+    run.findings = {"landing": FindingStatus(True, "", spot.caption, spot.facts(), {})}
+    output = make_output(0)
+    run.write(replace(output, result=replace(output.result, findings={"landing": spot})))
+    page = open_page(run.server.url)
+    wait_for_state(page, "live")
+    wait_for_text(page, "#findings", "Clearance, m3.5")
+    assert "Frd, m0, 0, 20" in page.text_content("#findings dl")
+    # The footprint of 2.5 m is 20 pixels around the middle.
+    green = canvas_of(page)[..., 1] - canvas_of(page)[..., 0]
+    assert green[60, 97:103].max() > 120
+    assert green[38:43, 80].max() > 120
+    run.findings = {"landing": FindingStatus(False, "no-clear-area", "", {}, {})}
+    wait_for_text(page, "#findings .problem", "no-clear-area")
+    assert page.text_content("#findings dl") == ""
+    run.end()
+    wait_for_state(page, "bad")
+    wait_for_text(page, "#findings .problem", "not known now")

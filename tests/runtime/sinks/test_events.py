@@ -18,11 +18,12 @@ import fastjsonschema
 import pytest
 from edgeseg.core.errors import OutputError, OutputGoneError
 from edgeseg.core.labels import LabelMap
+from edgeseg.embedding.landing import LandingSpot
 from edgeseg.runtime.reasons import MEANING
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.event_targets import MOST_DATAGRAM_BYTES
 from edgeseg.runtime.sinks.events import SCHEMA, EventsSink
-from edgeseg.runtime.status import STARTING, SinkStatus, Status
+from edgeseg.runtime.status import STARTING, FindingStatus, SinkStatus, Status
 
 
 def schema() -> dict[str, Any]:
@@ -138,6 +139,34 @@ def test_results_heartbeats_and_changes(
     }  # fmt: skip
     times = [event["monotonic_s"] for event in events]
     assert times == sorted(times)
+
+
+def test_findings_are_in_results_and_heartbeats_and_their_changes_are_told(
+    tmp_path: Path, labels: LabelMap, make_output: Callable[..., Output], make_status: Callable[..., Status]
+) -> None:
+    spot = LandingSpot(True, "", 3.0, (12.5, 7.0), (1.0, 2.0), (1.5, -2.25, 20.0), 20.25, 3.5, 2.75, 1.5)
+    none = spot.invalidated("no-clear-area")
+    sink = EventsSink(str(tmp_path / "e.jsonl"), labels)
+    for number, found in enumerate((none, spot, spot, none)):
+        output = make_output(number)
+        sink.write(replace(output, result=replace(output.result, findings={"landing": found})))
+    sink.announce(
+        make_status(findings={"landing": FindingStatus(False, "mask-invalid", "", none.facts(), {})})
+    )
+    sink.close(commit=True)
+    events = read(tmp_path / "e.jsonl")
+    changes = [event for event in events if event["type"] == "change" and event["what"] == "finding"]
+    assert [(each["finding"], each["from"], each["to"], each["detail"]) for each in changes] == [
+        ("landing", "unknown", "invalid", "no-clear-area"),
+        ("landing", "invalid", "valid", ""),
+        ("landing", "valid", "invalid", "no-clear-area"),
+    ]
+    results = [event["findings"]["landing"] for event in events if event["type"] == "result"]
+    assert results == [found.facts() for found in (none, spot, spot, none)]
+    heartbeats = [event for event in events if event["type"] == "heartbeat"]
+    assert [each["findings"] for each in heartbeats] == [
+        {"landing": {"valid": False, "reason": "mask-invalid"}}
+    ]
 
 
 def test_several_sources_share_a_file(

@@ -19,11 +19,12 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError
 from edgeseg.core.labels import LabelMap
+from edgeseg.embedding.landing import MEANING, LandingSpot
 from edgeseg.runtime.reasons import CODES
 from edgeseg.runtime.sinks import shm_layout
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.shared_memory import SharedMemorySink
-from edgeseg.runtime.sinks.shm_layout import CLOSED, HEADER, OPEN, REPLACED, SLOT
+from edgeseg.runtime.sinks.shm_layout import CLOSED, HEADER, NO_SEARCH, NO_SPOT, OPEN, REPLACED, SLOT, SPOT
 from edgeseg.runtime.status import Status
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -166,8 +167,8 @@ def test_the_header_says_where_everything_lies(
     reader = Reader(name)
     assert bytes(reader.head["magic"]) == b"EDGESEG1"
     assert reader.names() == ["ground", "road", "car"]
-    assert (reader.field("version"), reader.field("class_count"), reader.field("newest")) == (2, 3, 0)
-    assert "EDGESEG_VERSION = 2 }" in (EXAMPLES / "edgeseg_shm.h").read_text()
+    assert (reader.field("version"), reader.field("class_count"), reader.field("newest")) == (3, 3, 0)
+    assert "EDGESEG_VERSION = 3 }" in (EXAMPLES / "edgeseg_shm.h").read_text()
     assert reader.field("total_bytes") == path.stat().st_size
     assert reader.field("writer_pid") == os.getpid()
     output = replace(make_output(5), source=2)
@@ -206,6 +207,63 @@ def test_what_is_not_valid_is_void_with_its_reason(
         head, classes = reader.newest()
         assert (int(head["valid"]), int(head["reason"])) == (0, CODES[reason])
         assert np.all(classes == 255)
+    sink.close(commit=True)
+
+
+def with_spot(output: Output, spot: LandingSpot) -> Output:
+    return replace(output, result=replace(output.result, findings={"landing": spot}))
+
+
+SPOT_FOUND = LandingSpot(
+    True, "", 3.0, (12.5, 7.0), (1e6 + 0.25, -2e6), (1.5, -2.25, 20.0), 20.25, 3.5, 2.75, 1.5, switches=4
+)
+
+
+def test_a_landing_spot_is_beside_its_class_map(
+    name: str, labels: LabelMap, make_output: Callable[..., Output]
+) -> None:
+    sink = SharedMemorySink(name, labels, (40, 60))
+    reader = Reader(name)
+    sink.write(with_spot(make_output(1), SPOT_FOUND))
+    head, _ = reader.newest()
+    assert (int(head["landing"]), head["landing_reason"], int(head["landing_switches"])) == (SPOT, b"", 4)
+    assert head["landing_ground_m"].tolist() == [1e6 + 0.25, -2e6]
+    assert head["landing_frd_m"].tolist() == [1.5, -2.25, 20.0]
+    assert head["landing_uv_px"].tolist() == [12.5, 7.0]
+    numbers = [
+        float(head[f"landing_{what}"])
+        for what in ("distance_m", "clearance_m", "required_m", "persistence_s")
+    ]
+    assert numbers == [20.25, 3.5, 2.75, 1.5]
+    sink.write(with_spot(make_output(2), SPOT_FOUND.invalidated("mask-invalid")))
+    head, _ = reader.newest()
+    assert (int(head["landing"]), head["landing_reason"]) == (NO_SPOT, b"mask-invalid")
+    assert np.isnan(head["landing_frd_m"]).all()
+    for number in (3, 4, 5):  # into the slots that held a spot
+        sink.write(make_output(number))
+        assert int(reader.newest()[0]["landing"]) == NO_SEARCH
+    sink.close(commit=True)
+
+
+def test_every_reason_for_no_spot_fits_its_field() -> None:
+    assert max(map(len, MEANING)) < SLOT["landing_reason"].itemsize
+
+
+@needs_compiler
+def test_the_c_reader_tells_the_landing_spot(
+    name: str, reader: Path, labels: LabelMap, make_output: Callable[..., Output]
+) -> None:
+    sink = SharedMemorySink(name, labels, (40, 60))
+    for spot, told in (
+        (SPOT_FOUND, "landing spot: 1.50 m forward, -2.25 m right, 20.00 m down, 3.50 m clear\n"),
+        (SPOT_FOUND.invalidated("no-clear-area"), "no landing spot: no-clear-area\n"),
+    ):
+        sink.write(with_spot(make_output(1), spot))
+        with subprocess.Popen([reader, name], stdout=subprocess.PIPE, text=True) as following:
+            assert following.stdout is not None
+            assert following.stdout.readline().startswith("frame 1 ")
+            assert following.stdout.readline() == told
+            following.kill()
     sink.close(commit=True)
 
 
