@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..core.arrays import ClassMap, Floats
 from ..runtime.decode import Decoder
+from .motion import moved_along
 
 _FULL = 255
 _CHANNELS = 4
@@ -72,7 +73,7 @@ class Evidence:
             if planes is None:
                 moved = np.zeros((*low.shape, _CHANNELS), np.uint8)
             else:
-                moved = cv2.remap(planes, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+                moved = moved_along(planes, positions)
             if hot is None:
                 hot = np.zeros((*low.shape, _CHANNELS), np.uint8)
             # The small offset lets the last step fade: rounding would keep it.

@@ -22,6 +22,8 @@ LEAST_SIDE_PX = 96
 _LATTICE_PX = 8
 """The motion over flat ground is so smooth that a point in each block of this size is enough."""
 _NOWHERE = -1e6
+_NO_GUESS = np.empty(0, np.float32)
+"""In place of a first guess of the flow."""
 
 
 def small_size(size_hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
@@ -34,7 +36,8 @@ def small_grey(frame_bgr: Frame, small_hw: tuple[int, int]) -> Grey:
     """Returns a frame as a small grey image, uint8 [h, w]."""
     half_wh = frame_bgr.shape[1] // 2, frame_bgr.shape[0] // 2
     if half_wh[0] >= 2 * small_hw[1] and half_wh[1] >= 2 * small_hw[0]:
-        frame_bgr = cv2.resize(frame_bgr, half_wh, interpolation=cv2.INTER_AREA)  # in two steps it is faster
+        # In two steps it is faster.
+        frame_bgr = np.asarray(cv2.resize(frame_bgr, half_wh, interpolation=cv2.INTER_AREA), np.uint8)
     small = cv2.resize(frame_bgr, (small_hw[1], small_hw[0]), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
 
@@ -43,7 +46,7 @@ class DenseFlow:
     """The dense optical flow between two small grey images (Kroeger et al., ECCV 2016, as in OpenCV)."""
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
     def positions(self, now: Grey, before: Grey) -> Floats:
         """Returns where each pixel of ``now`` was in ``before``.
@@ -58,9 +61,10 @@ class DenseFlow:
         below, right = max(0, LEAST_SIDE_PX - height), max(0, LEAST_SIDE_PX - width)
         if below or right:
             now, before = (
-                cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE) for image in (now, before)
+                np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+                for image in (now, before)
             )
-        moved = np.asarray(self._flow.calc(now, before, None)[:height, :width], np.float32)
+        moved = np.asarray(self._flow.calc(now, before, _NO_GUESS)[:height, :width], np.float32)
         moved[..., 0] += np.arange(width, dtype=np.float32)
         moved[..., 1] += np.arange(height, dtype=np.float32)[:, None]
         return moved
@@ -93,6 +97,17 @@ def ground_positions(now: GroundView, before: GroundView, small_hw: tuple[int, i
     )
 
 
+def moved_along(planes: npt.NDArray[np.uint8], positions: Floats) -> npt.NDArray[np.uint8]:
+    """Returns what pixels had where they were before, interpolated; 0 for what was out of view.
+
+    Args:
+        planes: uint8 [h, w, 4], of the frame before.
+        positions: float32 [h, w, 2], where each pixel was then.
+    """
+    moved = cv2.remap(planes, *cv2.split(positions), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(moved, np.uint8)
+
+
 @dataclass(frozen=True)
 class Likeness:
     """How alike two frames are where motion says that they show the same.
@@ -118,14 +133,14 @@ def likeness(now: Grey, before: Grey, positions: Floats, most_steps: float) -> L
     """
     height, width = now.shape
     x, y = cv2.split(positions)
-    seen = cv2.bitwise_and(cv2.inRange(x, 0, width - 1), cv2.inRange(y, 0, height - 1))  # type: ignore[call-overload]
+    seen = cv2.bitwise_and(cv2.inRange(x, 0, width - 1), cv2.inRange(y, 0, height - 1))
     count = cv2.countNonZero(seen)
     if not count:
         return Likeness(np.asarray(seen, np.uint8), 0.0, 0.0)
-    warped = cv2.remap(before, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     apart = cv2.subtract(now, warped, dtype=cv2.CV_16S)
     apart = cv2.blur(apart, (3, 3))
     light = cv2.mean(apart, seen)[0]
-    near = cv2.inRange(apart, light - most_steps, light + most_steps)  # type: ignore[call-overload]
+    near = cv2.inRange(apart, light - most_steps, light + most_steps)
     alike = np.asarray(cv2.bitwise_and(seen, near), np.uint8)
     return Likeness(alike, cv2.countNonZero(alike) / count, count / now.size)
