@@ -6,14 +6,22 @@ import argparse
 import math
 from pathlib import Path
 
-from ..apps.run.request import CameraRequest, FreeSpaceRequest, LandingRequest, VehicleRequest
+from ..apps.run.request import (
+    CameraRequest,
+    FreeSpaceRequest,
+    LandingRequest,
+    StabiliseRequest,
+    VehicleRequest,
+)
 from ..core.errors import UsageError
+from ..embedding.stabiliser_options import METHODS
 
 _LANDING = LandingRequest()
 _FREE = FreeSpaceRequest((), 0.0)
 _BELONG_TO = {
     "land": ("landing_margin", "vehicle_radius", "position_error"),
     "free_space": ("camera_height", "free_range", "pitch_error", "bonnet", "vehicle_width"),
+    "stabilise": ("stabilise_hazards",),
 }
 """Options that go with one other alone."""
 _TOML, _YAML = ".toml", (".yaml", ".yml")
@@ -88,6 +96,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"with --free-space: for what is ahead; default: {_FREE.width_m:g}",
     )
     group.add_argument(
+        "--stabilise",
+        nargs="?",
+        const="flow",
+        metavar="flow|pose",
+        help="smooth class maps over time along optical flow, or along flat ground by the vehicle's pose; alone: flow",
+    )
+    group.add_argument(
+        "--stabilise-hazards",
+        metavar="CLASSES",
+        help='with --stabilise: classes that enter at once and leave slowly, such as "person,car"',
+    )
+    group.add_argument(
         "--camera",
         metavar="FILE.yaml|DEGREES",
         help="the camera's calibration, or its horizontal field of view; default: what the source knows, else 60 with"
@@ -121,16 +141,17 @@ def vehicle_request(args: argparse.Namespace, tells_camera: bool = False) -> Veh
         if getattr(args, option) is None:
             for name in its:
                 _refuse(args, name, option)
-    if args.land is None and args.free_space is None:
+    stabilise = None if args.stabilise is None else _stabilise(args)
+    if args.land is None and args.free_space is None and args.stabilise != "pose":
         for name in ("camera_tilt", "camera_offset"):
-            _refuse(args, name, "land", "free_space")
+            _refuse(args, name, "land", "free_space", "stabilise pose")
         if not tells_camera:
-            _refuse(args, "camera", "land", "free_space", "ros2")
-        if args.camera is None:
+            _refuse(args, "camera", "land", "free_space", "stabilise pose", "ros2")
+        if args.camera is None and stabilise is None:
             return None
     landing = None if args.land is None else _landing(args)
     free_space = None if args.free_space is None else _free_space(args)
-    return VehicleRequest(_camera(args), landing, free_space)
+    return VehicleRequest(_camera(args), landing, free_space, stabilise)
 
 
 def _refuse(args: argparse.Namespace, name: str, *options: str) -> None:
@@ -185,6 +206,20 @@ def _free_space(args: argparse.Namespace) -> FreeSpaceRequest:
         _within("--bonnet", args.bonnet, 0.0, (0, 90), "percent") / 100,
         _metres("--vehicle-width", args.vehicle_width, _FREE.width_m, 0.1, 10),
     )
+
+
+def _stabilise(args: argparse.Namespace) -> StabiliseRequest:
+    method = next((method for method in METHODS if method == args.stabilise), None)
+    if method is None:
+        raise UsageError(f"--stabilise {args.stabilise}: expected {' or '.join(METHODS)}")
+    if args.stabilise_hazards is None:
+        return StabiliseRequest(method)
+    hazards = tuple(name.strip() for name in args.stabilise_hazards.split(","))
+    if not all(hazards):
+        raise UsageError(
+            f'--stabilise-hazards {args.stabilise_hazards!r}: expected classes such as "person" or "person,car"'
+        )
+    return StabiliseRequest(method, hazards)
 
 
 def _camera(args: argparse.Namespace) -> CameraRequest:

@@ -206,6 +206,6 @@ class FreeSpaceProcessor(PostProcessor):
 
     def process(self, frame_bgr: Frame, result: Segmentation) -> Segmentation:
         """Returns the result with its free space, valid or not."""
-        classes = result.classes if result.raw_classes is None else result.raw_classes
+        classes = result.own_classes
         space = self._finder.update(classes, result.captured_at, valid=result.valid, pose=result.pose)
         return replace(result, findings={**result.findings, FREE_SPACE: space})

@@ -62,7 +62,7 @@ class LandingProcessor(PostProcessor):
                 return LandingSpot(False, CAMERA_MISMATCH, at)
             self._finder = self._make_finder(camera)
             self._aspect = width / height
-        classes = result.classes if result.raw_classes is None else result.raw_classes
+        classes = result.own_classes
         return self._finder.update(classes if result.valid else None, at, pose)
 
     def _pose(self, result: Segmentation) -> VehiclePose | str:

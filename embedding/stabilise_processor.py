@@ -16,7 +16,8 @@ from .ground import GroundView
 from .landing import CAMERA_MISMATCH
 from .optics import Optics
 from .pose import Mount, PoseHistory
-from .stabiliser import NO_POSE, Method, Stabiliser, StabiliserOptions
+from .stabiliser import NO_POSE, Stabiliser
+from .stabiliser_options import Method, StabiliserOptions
 
 STABILISE = "stabilise"
 """The name of the finding."""

@@ -68,6 +68,11 @@ class Segmentation:
             raw_classes=None,
         )
 
+    @property
+    def own_classes(self) -> npt.NDArray[np.uint8]:
+        """The network's own class map, uint8 [H, W]: that before smoothing, if there was any."""
+        return self.classes if self.raw_classes is None else self.raw_classes
+
     def withdrawn_findings(self) -> dict[str, Finding]:
         """Returns the findings, none of them valid, for a moment when the class map may not be acted on."""
         return {name: finding.invalidated(MASK_INVALID) for name, finding in self.findings.items()}

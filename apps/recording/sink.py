@@ -148,7 +148,7 @@ class RecordingSink(Sink):
                         "timings_ms": dict(result.timings_ms),
                         "variant": self._variant,
                     }
-                    self._append(FRAME, facts, pack(output.frame_bgr), pack(result.classes))
+                    self._append(FRAME, facts, pack(output.frame_bgr), pack(result.own_classes))
                 elif result.reason != self._reason:
                     self._append(NEWS, facts)
                 self._reason = result.reason

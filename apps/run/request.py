@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...embedding.stabiliser_options import Method
 from ...runtime.health.limits import Limits
 from ...runtime.sources.live import LiveOptions
 from ..preview.options import PreviewOptions
@@ -140,6 +141,19 @@ class FreeSpaceRequest:
 
 
 @dataclass(frozen=True)
+class StabiliseRequest:
+    """The smoothing of class maps over time.
+
+    Attributes:
+        method: what gives the motion, ``flow`` or ``pose``.
+        hazards: names of the classes that enter at once and leave slowly.
+    """
+
+    method: Method = "flow"
+    hazards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class VehicleRequest:
     """What a vehicle reads from its class maps.
 
@@ -147,11 +161,13 @@ class VehicleRequest:
         camera: the camera.
         landing: the search for a landing spot; None for none.
         free_space: the free space of a road vehicle; None for none.
+        stabilise: the smoothing of class maps; None for none.
     """
 
     camera: CameraRequest = field(default_factory=CameraRequest)
     landing: LandingRequest | None = None
     free_space: FreeSpaceRequest | None = None
+    stabilise: StabiliseRequest | None = None
 
     @property
     def files(self) -> list[tuple[str, Path | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -17,6 +18,8 @@ from ...embedding.landing_processor import LandingProcessor
 from ...embedding.optics import Optics
 from ...embedding.pose import Mount, PoseHistory
 from ...embedding.road_geometry import RoadOptions
+from ...embedding.stabilise_processor import StabiliseProcessor
+from ...embedding.stabiliser_options import StabiliserOptions
 from ...runtime.postprocessor import PostProcessor
 from .request import CameraRequest, LandingRequest, VehicleRequest
 
@@ -49,6 +52,7 @@ def open_postprocessors(
         [
             *_landing(request, source, labels, poses),
             *_free_space(request, source, labels, told_within_s),
+            *_stabilise(request, source, labels, poses),
         ]
         for source in sources
     ]
@@ -74,11 +78,7 @@ def _free_space(
     asked, camera = request.free_space, request.camera
     if asked is None:
         return []
-    if camera.calibration is None and not (camera.horizontal_degrees or source.horizontal_fov_deg):
-        raise UsageError(
-            f"--free-space needs the camera, and {source.name} does not know its field of view; give --camera with a"
-            " calibration or the horizontal field of view in degrees"
-        )
+    _check_field_of_view("--free-space", camera, source)
     options = RoadOptions(
         asked.height_m,
         pitch_error_deg=asked.pitch_error_deg,
@@ -89,6 +89,34 @@ def _free_space(
     )
     optics, mount = optics_of(camera, source), mount_of(camera)
     return [FreeSpaceProcessor(FreeSpaceFinder(labels, asked.drivable, optics, mount, options))]
+
+
+def _stabilise(
+    request: VehicleRequest, source: Source, labels: LabelMap, poses: PoseHistory | None
+) -> list[PostProcessor]:
+    asked, camera = request.stabilise, request.camera
+    if asked is None:
+        return []
+    if asked.method == "pose" and poses is None and not source.knows_pose:
+        raise UsageError(
+            f"--stabilise pose needs the vehicle's attitude, height and position, and {source.name} does not give them;"
+            " use --stabilise flow"
+        )
+    if asked.method == "pose":
+        _check_field_of_view("--stabilise pose", camera, source)
+    # The frames of a film come when there is time for them; those of a camera are far apart if some were dropped.
+    longest_gap_s = StabiliserOptions.longest_gap_s if source.live else math.inf
+    options = StabiliserOptions(asked.method, asked.hazards, longest_gap_s=longest_gap_s)
+    optics, mount = optics_of(camera, source), mount_of(camera)
+    return [StabiliseProcessor(labels, options, optics, mount, poses)]
+
+
+def _check_field_of_view(option: str, camera: CameraRequest, source: Source) -> None:
+    if camera.calibration is None and not (camera.horizontal_degrees or source.horizontal_fov_deg):
+        raise UsageError(
+            f"{option} needs the camera, and {source.name} does not know its field of view; give --camera with a"
+            " calibration or the horizontal field of view in degrees"
+        )
 
 
 def optics_of(request: CameraRequest, source: Source) -> Optics:

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 import pytest
-from edgeseg.apps.run.request import CameraRequest, FreeSpaceRequest, LandingRequest, VehicleRequest
+from edgeseg.apps.run.request import (
+    CameraRequest,
+    FreeSpaceRequest,
+    LandingRequest,
+    StabiliseRequest,
+    VehicleRequest,
+)
 from edgeseg.cli.vehicle_options import add_options, vehicle_request
 from edgeseg.core.errors import UsageError
 
@@ -47,6 +53,16 @@ def test_a_hazard_table_and_a_calibrated_camera() -> None:
     assert [str(path) for _, path in asked.files] == ["front.yaml", "hazards.toml"]
 
 
+def test_class_maps_are_smoothed_along_flow_or_pose() -> None:
+    assert request("--stabilise") == VehicleRequest(stabilise=StabiliseRequest())
+    assert request(
+        "--stabilise", "pose", "--camera", "70", "--stabilise-hazards", "person, car"
+    ) == VehicleRequest(CameraRequest(None, 70.0), stabilise=StabiliseRequest("pose", ("person", "car")))
+    assert request("--land", "grass", "--stabilise", "flow") == VehicleRequest(
+        CameraRequest(), LandingRequest(safe=("grass",)), stabilise=StabiliseRequest("flow")
+    )
+
+
 FREE = ("--free-space", "road", "--camera-tilt", "5", "--camera-height", "1.4")
 
 
@@ -68,8 +84,18 @@ def test_classes_to_drive_on() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--stabilise", "blur"], "--stabilise blur: expected flow or pose"),
+        (["--stabilise-hazards", "person"], "--stabilise-hazards goes with --stabilise alone"),
+        (
+            ["--stabilise", "--stabilise-hazards", "person,"],
+            "--stabilise-hazards 'person,': expected classes such as",
+        ),
+        (
+            ["--stabilise", "--camera", "70"],
+            "--camera goes with --land or --free-space or --stabilise pose or --ros2 alone",
+        ),
         (["--vehicle-radius", "1"], "--vehicle-radius goes with --land alone"),
-        (["--camera", "60"], "--camera goes with --land or --free-space or --ros2 alone"),
+        (["--camera", "60"], "--camera goes with --land or --free-space or --stabilise pose or --ros2 alone"),
         (
             ["--land", "grass", "--bonnet", "9"],
             "--bonnet goes with --free-space alone; give --free-space too",

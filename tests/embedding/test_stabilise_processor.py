@@ -11,7 +11,7 @@ from edgeseg.embedding.camera import CameraModel
 from edgeseg.embedding.optics import Optics
 from edgeseg.embedding.pose import PoseHistory
 from edgeseg.embedding.stabilise_processor import STABILISE, Smoothing, StabiliseProcessor
-from edgeseg.embedding.stabiliser import StabiliserOptions
+from edgeseg.embedding.stabiliser_options import StabiliserOptions
 from edgeseg.runtime.findings import MASK_INVALID
 from edgeseg.runtime.result import Segmentation
 

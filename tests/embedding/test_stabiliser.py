@@ -13,7 +13,8 @@ from edgeseg.embedding.camera import CameraModel
 from edgeseg.embedding.ground import GroundView
 from edgeseg.embedding.motion import DenseFlow, ground_positions, likeness, small_size
 from edgeseg.embedding.pose import Mount
-from edgeseg.embedding.stabiliser import Smoothed, Stabiliser, StabiliserOptions
+from edgeseg.embedding.stabiliser import Smoothed, Stabiliser
+from edgeseg.embedding.stabiliser_options import StabiliserOptions
 
 from .conftest import GRASS, LABELS, PERSON, ROAD, MakePose
 
