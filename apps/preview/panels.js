@@ -232,7 +232,8 @@ export function showFindings(findings, live) {
   });
 }
 
-const words = (name) => `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
+const NAMES = { frd: "Forward, right, down", uv: "Column, row", ground: "North, east" };
+const words = (name) => NAMES[name] ?? `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
 
 // A name that ends in a unit, such as clearance_m, is a row "Clearance, m".
 function fact(key, value) {

@@ -78,7 +78,7 @@ class Bench:
         """
         arguments = [
             "--bundle", str(self.bundle), "--source", source, "--threads", "1", "--batch", "1",
-            "--open-timeout", "10", "--read-timeout", "1", "--frozen-after", "1", "--inference-timeout", "1",
+            "--open-timeout", "10", "--frozen-after", "1",
             *self.pace.options, *more,
         ]  # fmt: skip
         return LiveRun(

@@ -22,4 +22,4 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bench(tiny_bundle: Path, tmp_path: Path) -> Bench:
     # Where all tests run at once, each bound is that of the page and what a busy machine may add.
-    return Bench(tiny_bundle, tmp_path, Pace(max_age_s=0.8, slack_s=5.0))
+    return Bench(tiny_bundle, tmp_path, Pace(max_age_s=0.8, timeout_s=3.0, slack_s=5.0))

@@ -36,16 +36,18 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Pace:
-    """The greatest age of a result and the rate of heartbeats in these runs.
+    """The greatest age of a result, the rate of heartbeats and the time-outs in these runs.
 
     Attributes:
         max_age_s: ``--max-age``.
         heartbeat_hz: ``--heartbeat``.
+        timeout_s: ``--read-timeout`` and ``--inference-timeout``: between it and the age a run has to say ``stale``.
         slack_s: what a busy machine may add to a bound, in seconds.
     """
 
     max_age_s: float = 0.5
     heartbeat_hz: float = 10.0
+    timeout_s: float = 1.0
     slack_s: float = 0.0
 
     @property
@@ -56,7 +58,13 @@ class Pace:
     @property
     def options(self) -> list[str]:
         """For the command line."""
-        return ["--max-age", f"{self.max_age_s:g}", "--heartbeat", f"{self.heartbeat_hz:g}"]
+        numbers = {
+            "--max-age": self.max_age_s,
+            "--heartbeat": self.heartbeat_hz,
+            "--read-timeout": self.timeout_s,
+            "--inference-timeout": self.timeout_s,
+        }
+        return [word for option, number in numbers.items() for word in (option, f"{number:g}")]
 
 
 class LiveRun:

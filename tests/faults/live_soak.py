@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         machine = machine_lines(describe_machine())
         with tempfile.TemporaryDirectory(prefix="edgeseg-soak-") as folder:
-            pace = Pace(max_age_s=1.0, heartbeat_hz=5.0)
+            pace = Pace(max_age_s=1.0, heartbeat_hz=5.0, timeout_s=2.0)
             done = soak(args.bundle, Path(folder), 60 * args.minutes, args.seed, pace)
         lines = read_out(done, pace)
         print("\n".join([*machine, "", *lines, "", table(done).plain()]))
@@ -156,7 +156,7 @@ def soak(bundle: Path, folder: Path, seconds: float, seed: int, pace: Pace) -> S
     place.mkdir(parents=True)
     more = (
         "--save", "film.mp4", "--segment", "5", "--save-limit", "200M", "--masks", "masks", "--preview", "0",
-        "--frozen-after", str(_FROZEN_AFTER_S), "--read-timeout", "2", "--inference-timeout", "5",
+        "--frozen-after", str(_FROZEN_AFTER_S), "--inference-timeout", "5",
     )  # fmt: skip
     with mjpeg_server(size_hw=_SIZE_HW, fps=_FPS) as server, ExitStack() as stack:
         live_run = stack.enter_context(

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 0.35
 _KILL_SECONDS = 0.1
+_END_SECONDS = 2.0
+"""For a child that has closed its connection to end: a crash may first write a core file."""
 _STDERR_BYTES = 4096
 _CODE = (
     "import sys; sys.path[:] = sys.argv[3:];"
@@ -242,7 +244,7 @@ class ChildSource(Source):
                 self._output = (self._output + data)[-_STDERR_BYTES:]
 
     def _how_it_ended(self) -> str:
-        if not self._wait(_KILL_SECONDS):
+        if not self._wait(_END_SECONDS, interruptible=True):
             self._kill()
         self._listen()
         status = self._child.poll()
@@ -253,6 +255,8 @@ class ChildSource(Source):
                 return (
                     f"the process that captures {self.name} was ended by {signal.Signals(-status).name}{last}"
                 )
+        if status is None:
+            return f"the process that captures {self.name} has closed its connection and does not end{last}"
         return f"the process that captures {self.name} ended with status {status}{last}"
 
     def _kill(self) -> None:
@@ -260,11 +264,11 @@ class ChildSource(Source):
         # A process that hangs in a driver ends only when the driver allows it, so the wait has a limit.
         self._wait(_KILL_SECONDS)
 
-    def _wait(self, seconds: float) -> bool:
+    def _wait(self, seconds: float, interruptible: bool = False) -> bool:
         """Returns True if the child ends in time. ``Popen.wait`` would sleep in growing steps, up to 50 ms."""
         until = time.monotonic() + seconds
         while self._child.poll() is None:
-            if time.monotonic() > until:
+            if time.monotonic() > until or (interruptible and self._interruption.is_set()):
                 return False
             time.sleep(0.002)
         return True

@@ -388,7 +388,7 @@ def test_a_landing_spot_is_drawn_and_told_and_withdrawn(
     page = open_page(run.server.url)
     wait_for_state(page, "live")
     wait_for_text(page, "#findings", "Clearance, m3.5")
-    assert "Frd, m0, 0, 20" in page.text_content("#findings dl")
+    assert "Forward, right, down, m0, 0, 20" in page.text_content("#findings dl")
     # The footprint of 2.5 m is 20 pixels around the middle.
     green = canvas_of(page)[..., 1] - canvas_of(page)[..., 0]
     assert green[60, 97:103].max() > 120
