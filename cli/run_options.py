@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from ..apps.run.request import DEFAULT_BUNDLE, NetworkRequest, RunRequest
@@ -10,6 +11,8 @@ from ..apps.service.logs import add_options as add_log_options
 from ..core.errors import UsageError
 from ..runtime.health.limits import Limits
 from .configuration import add_options as add_config_options
+from .mavlink_options import add_options as add_mavlink_options
+from .mavlink_options import mavlink_request
 from .preview_options import add_options as add_preview_options
 from .preview_options import preview_options
 from .sink_options import add_options as add_sink_options
@@ -72,6 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_sink_options(parser)
     add_preview_options(parser)
     add_vehicle_options(parser)
+    add_mavlink_options(parser)
     add_tiling_options(parser)
 
 
@@ -85,6 +89,7 @@ def run_request(args: argparse.Namespace) -> RunRequest:
         raise UsageError(f"--frames {args.frames}: expected 1 or more")
     vehicle = vehicle_request(args, tells_camera=args.ros2 is not None)
     read = [("the configuration", args.config), ("the token's file", args.preview_token_file)]
+    read.append(("the link's key", args.mavlink_key))
     read += [] if vehicle is None else vehicle.files
     batch, threads = number_or_auto("--batch", args.batch), number_or_auto("--threads", args.threads)
     return RunRequest(
@@ -108,7 +113,7 @@ def run_request(args: argparse.Namespace) -> RunRequest:
         stats=args.stats,
         trace=args.trace,
         force=args.force,
-        sinks=sink_options(args),
+        sinks=replace(sink_options(args), mavlink=mavlink_request(args)),
         preview=preview_options(args),
         vehicle=vehicle,
         reads=tuple((what, path) for what, path in read if path is not None),

@@ -267,7 +267,8 @@ INPUTS = {
     ("data check", "dir"), ("data import", "src"), ("data import", "--classes"), ("data split", "dir"),
     ("data voc", "--dir"), ("train", "--data"), ("export", "--labels"), ("export", "--ranges"),
     ("export", "--exclude"), ("export", "--data"), ("verify", "bundle"), ("verify", "--data"), ("build", "bundle"),
-    ("run", "--bundle"), ("run", "--config"), ("run", "--preview-token-file"), ("replay", "recording"),
+    ("run", "--bundle"), ("run", "--config"), ("run", "--preview-token-file"), ("run", "--mavlink-key"),
+    ("replay", "recording"),
     ("replay", "--bundle"), ("replay", "--against"), ("benchmark", "bundle"),
 }  # fmt: skip
 

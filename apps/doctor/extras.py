@@ -38,6 +38,7 @@ EXTRAS: Mapping[str, Extra] = {
     "tensorboard": Extra(("tensorboard",), "edgeseg train --tensorboard"),
     "openvino": Extra(("openvino",), "edgeseg run --backend openvino", elsewhere=True),
     "preview": Extra(("uvicorn", "websockets", "prometheus-client"), "edgeseg run --preview"),
+    "mavlink": Extra(("pymavlink",), "edgeseg run --mavlink"),
     "rtsp": Extra(("av",), "RTSP cameras through PyAV"),
     "rtx": Extra(("tensorrt-rtx", "cuda-python"), "edgeseg build --flavour tensorrt_rtx", elsewhere=True),
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...embedding.mavlink.address import LinkAddress
+from ...embedding.mavlink.landing_target import Autopilot
 from ...embedding.stabiliser_options import Method
 from ...runtime.health.limits import Limits
 from ...runtime.sources.live import LiveOptions
@@ -40,6 +42,23 @@ class NetworkRequest:
 
 
 @dataclass(frozen=True)
+class MavlinkRequest:
+    """The link to an autopilot.
+
+    Attributes:
+        address: where it is.
+        autopilot: its kind.
+        system: the vehicle's system id; None for that of the first autopilot that is heard.
+        key: the file of the key to sign with; None to sign nothing.
+    """
+
+    address: LinkAddress
+    autopilot: Autopilot = "ardupilot"
+    system: int | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
 class SinkOptions:
     """The options of sinks other than a window.
 
@@ -52,6 +71,7 @@ class SinkOptions:
         shm_frames: whether shared memory has frames too.
         record: folder of a recording.
         record_limit_bytes: of the recording; None for no limit.
+        mavlink: the link to an autopilot; None for none.
         ros2: namespace of the topics of ROS 2; None for none.
         ros_args: the arguments of ROS: remappings, parameters and their files.
     """
@@ -66,11 +86,12 @@ class SinkOptions:
     record_limit_bytes: int | None = None
     ros2: str | None = None
     ros_args: tuple[str, ...] = ()
+    mavlink: MavlinkRequest | None = None
 
     @property
     def any_asked(self) -> bool:
         """True if these options alone give results an output."""
-        return bool(self.events or self.shm or self.record or self.ros2)
+        return bool(self.events or self.shm or self.record or self.ros2 or self.mavlink)
 
     @property
     def event_files(self) -> list[Path]:

@@ -13,6 +13,7 @@ from ...core.callbacks import OnMessage
 from ...core.outputs import prepare_output
 from ...core.printable import printable_lines
 from ...core.source import Source
+from ...embedding.mavlink.link import MavlinkLink
 from ...runtime.batching import BatchChoice, measure_batches
 from ...runtime.pipeline import Pipeline, PipelineOptions, RunReport, Stream
 from ...runtime.pipeline.trace import Trace
@@ -27,6 +28,7 @@ from ..service.board import BoardReader
 from ..service.systemd import Notifier
 from ..tiling.request import TileRequest
 from ..tiling.run import run_tiled
+from .autopilot import add_sink, open_link
 from .ending import conclude, ends, tell
 from .opening import (
     builds_engines,
@@ -66,6 +68,7 @@ class Opened:
     frames: int | None
     trace: Trace | None
     notifier: Notifier
+    link: MavlinkLink | None
 
 
 class Session:
@@ -141,6 +144,9 @@ class Session:
         if request.trace is not None:
             trace = Trace(request.trace, request.force)
             stack.push(ends(trace, self._on_message))
+        link = open_link(request.sinks.mavlink, len(read_names(request)))
+        if link is not None:
+            stack.enter_context(link)
         segmenter, threads = self._within_limit(partial(open_segmenter, network, self._on_message), patience)
         stack.enter_context(segmenter)
         steps = self._within_limit(partial(open_steps, network, segmenter), patience)
@@ -152,7 +158,7 @@ class Session:
         sources, frames = stop.unless(partial(open_sources, request, self._on_message, stop.event), patience)
         for source in sources:
             stack.enter_context(source)
-        return Opened(segmenter, threads, steps, batches, sources, frames, trace, notifier)
+        return Opened(segmenter, threads, steps, batches, sources, frames, trace, notifier, link)
 
     def _within_limit(self, work: Callable[[], T], tick: Callable[[], None] = lambda: None) -> T:
         """Opens a part of the network within the time limit. Raises as :meth:`.stop.Stop.unless`."""
@@ -172,8 +178,10 @@ class Session:
         sinks = open_sinks(request, sources, segmenter.labels, head, self._on_message)
         try:
             page = None if request.preview is None else self._make_page(request.preview, segmenter, sinks)
+            add_sink(opened.link, sinks)
+            poses = None if opened.link is None else opened.link.poses
             told_within_s = request.limits.told_within_s
-            processors = open_postprocessors(request.vehicle, sources, segmenter.labels, told_within_s)
+            processors = open_postprocessors(request.vehicle, sources, segmenter.labels, told_within_s, poses)
             streams = [Stream(*parts) for parts in zip(sources, sinks, processors, strict=True)]
             options = PipelineOptions(
                 max_frames=opened.frames,

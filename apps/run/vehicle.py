@@ -66,7 +66,7 @@ def _landing(
     if poses is None and not source.knows_pose:
         raise UsageError(
             f"--land needs the vehicle's attitude and height, and {source.name} does not give them; play a source"
-            " that does, such as aerial:7"
+            " that does, such as aerial:7, or give the autopilot's --mavlink"
         )
     optics, mount = optics_of(request.camera, source), mount_of(request.camera)
     return [LandingProcessor(_finder(request.landing, labels, mount), optics, poses)]

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from ..pose import VehiclePose
+from ...core.pose import VehiclePose
 
 Autopilot = Literal["ardupilot", "px4"]
 AUTOPILOTS: tuple[Autopilot, ...] = get_args(Autopilot)

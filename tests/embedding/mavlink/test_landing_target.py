@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from edgeseg.core.pose import VehiclePose
+from edgeseg.core.rotations import matrix_of, quaternion
 from edgeseg.embedding.landing import LandingSpot
 from edgeseg.embedding.mavlink.landing_target import AUTOPILOTS, Autopilot, LandingTarget, landing_target
-from edgeseg.embedding.pose import VehiclePose
-from edgeseg.embedding.rotations import matrix_of, quaternion
 
 FRD = (3.0, -2.0, 10.0)
 SPOT = LandingSpot(True, "", 12.345678, frd_m=FRD, distance_m=math.dist(FRD, (0, 0, 0)), required_m=1.5)
