@@ -3,6 +3,7 @@
 # make test-all all tests; the slow ones are longer doc pages, compilers, ResNet-50, the shipped calibrations
 # make check   ruff, mypy and all tests
 # make docs    the pages as a site, in site/
+# make ros2    an environment with ROS 2, in .cache/ros2; the tests of ROS 2 use it where it is
 # make gpu     the proof on an NVIDIA GPU; the results go to gpu/
 # PYTHON names the interpreter that .venv is made with: make test PYTHON=python3.12
 
@@ -14,9 +15,10 @@ SOURCE := .cache/src
 DEMO := demo
 GPU := gpu
 PREPARED := .cache/gpu
+ROS2 := .cache/ros2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all docs lint types check gpu clean
+.PHONY: help install demo test test-all docs lint types check ros2 gpu clean
 
 help:
 	@echo "make demo    export, verify and run LRASPP; the results go to $(DEMO)/"
@@ -24,6 +26,7 @@ help:
 	@echo "make test-all    run all tests"
 	@echo "make check   ruff, mypy --strict and all tests"
 	@echo "make docs    build the pages as a site, in site/"
+	@echo "make ros2    install ROS 2 for its tests, in $(ROS2)"
 	@echo "make gpu     test TensorRT and CUDA on an NVIDIA GPU; the results go to $(GPU)/"
 	@echo "make clean   remove the outputs of these commands, but not .venv"
 
@@ -75,6 +78,18 @@ check: lint types test-all
 
 docs: $(INSTALLED)
 	@$(BIN)/mkdocs build --strict --quiet --site-dir site
+
+# An environment of its own: one of the wheels starts each Python of its environment twice. They are for x86_64.
+ros2: $(ROS2)/.installed
+
+$(ROS2)/.installed: pyproject.toml
+	@test -x $(ROS2)/bin/pip || $(PYTHON) -m venv $(ROS2)
+	@$(ROS2)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[ros2-test]"
+	@$(ROS2)/bin/python -c 'import cv2' 2> /dev/null || { \
+		$(ROS2)/bin/python -m pip uninstall --quiet --yes opencv-python; \
+		$(ROS2)/bin/python -m pip install --quiet --disable-pip-version-check opencv-python-headless; }
+	@$(ROS2)/bin/python -c 'import cv2, rclpy'
+	@touch $@
 
 # What is run is prepared once; that takes minutes. The proof itself takes less than nine.
 gpu: $(INSTALLED)

@@ -61,7 +61,7 @@ MAY_IMPORT = {
 
 HEAVY = (
     "torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "tensorrt_rtx", "cuda", "pycuda",
-    "PIL", "av", "matplotlib", "openvino", "rasterio", "pymavlink", "rich", "tensorboard",
+    "PIL", "av", "matplotlib", "openvino", "rasterio", "pymavlink", "rclpy", "rich", "tensorboard",
 )  # fmt: skip
 MAX_LINES = 400
 MAX_OPTIONS = 6

@@ -42,7 +42,7 @@ EXTRAS: Mapping[str, Extra] = {
     "rtsp": Extra(("av",), "RTSP cameras through PyAV"),
     "rtx": Extra(("tensorrt-rtx", "cuda-python"), "edgeseg build --flavour tensorrt_rtx", elsewhere=True),
 }
-"""Every extra that a user installs; ``dev`` and ``docs`` are for work on edgeseg itself."""
+"""Every extra that a user installs; ``dev``, ``docs`` and ``ros2-test`` are for work on edgeseg itself."""
 
 _FOR_TRAINING = ("pretrained", "tensorboard")
 _SAME = {"cuda-python": "cuda-bindings"}

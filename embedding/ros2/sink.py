@@ -173,14 +173,14 @@ class Ros2Sink(Sink):
         with self._lock:
             self._publish_labels()
             self._active, self._told = True, None
-        log.info("%s is active", self._options.namespace, extra={"event": "ros2-active"})
+        log.info("%s is active", self.name, extra={"event": "ros2-active"})
 
     def deactivate(self) -> None:
         """Publishes a void mask, and no more."""
         with self._lock:
             self._withdraw(INACTIVE)
             self._active = False
-        log.info("%s is inactive", self._options.namespace, extra={"event": "ros2-inactive"})
+        log.info("%s is inactive", self.name, extra={"event": "ros2-inactive"})
 
     def clean_up(self) -> None:
         """Removes the publishers."""

@@ -142,7 +142,9 @@ def start(tmp_path: Path, worker_number: int) -> Iterator[StartChild]:
 
     def start_child(*arguments: str) -> Child:
         first, *rest = arguments
-        script = [str(SUPPORT / first)] if first.endswith(".py") else [first]
+        script = (
+            [str(SUPPORT / first)] if first.endswith(".py") else [first]
+        )  # an absolute path stays as it is
         child = Child([python, *script, *rest], environment)
         children.append(child)
         return child
@@ -162,9 +164,9 @@ def worker_number() -> int:
 
 def ros_python() -> str:
     """The Python that has ROS 2; skips without one."""
-    made = ROOT / ".cache" / "ros2" / "bin" / "python"
-    if made.exists():
-        return str(made)
+    made = ROOT / ".cache" / "ros2"
+    if (made / ".installed").exists():
+        return str(made / "bin" / "python")
     if importlib.util.find_spec("rclpy") is not None:
         return sys.executable
     pytest.skip("there is no ROS 2: `make ros2` makes an environment with it, where there are wheels")

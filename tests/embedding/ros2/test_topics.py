@@ -142,6 +142,29 @@ def test_a_landing_spot_and_masks_by_simulated_time(start: StartChild, bundle_fo
     assert pose["orientation"] == {"x": 0.0, "y": 0.0, "z": 0.0, "w": 1.0}
 
 
+def test_free_space_in_front_of_a_camera(start: StartChild, bundle_folder: Path) -> None:
+    """All that the camera shows is drivable: there is nothing within reach, and behind the camera all is unknown."""
+    topics = ("grid=nav_msgs/OccupancyGrid", "scan=sensor_msgs/LaserScan")
+    listener = start("listener.py", *(f"/edgeseg/free_space/{topic}" for topic in topics)).await_ready()
+    eye = camera(start)
+    run(
+        start, bundle_folder, "--source", "ros2:///camera/image_raw", "--ros2", "--camera", "60",
+        "--free-space", "dark,grey,bright", "--camera-height", "1.4", "--camera-tilt", "10",
+        "--free-range", "4", "--camera-offset", "0.5,0,0",
+    )  # fmt: skip
+    scan = listener.until(lambda facts: "inf" in facts["message"].get("ranges", []))
+    assert stamp_of(scan)[0] == "camera_ground"
+    assert scan["message"]["angle_min"] == pytest.approx(-scan["message"]["angle_max"], abs=0.02)
+    assert scan["message"]["range_max"] == pytest.approx(4.0, abs=0.5)
+    grid = listener.until(lambda facts: facts["topic"].endswith("grid"))
+    assert stamp_of(grid)[0] == "base_link"
+    info = grid["message"]["info"]
+    assert info["origin"]["position"]["y"] < 0
+    assert grid["message"]["data"]["length"] == info["width"] * info["height"]
+    eye.end()
+    listener.until(lambda facts: set(facts["message"].get("ranges", [])) == {"nan"})
+
+
 @pytest.mark.parametrize("source", ["rclpy", "cyclone"])
 def test_an_implementation_that_shares_no_code_reads_the_masks_and_gives_the_images(
     start: StartChild, bundle_folder: Path, source: str

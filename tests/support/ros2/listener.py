@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
         return {name: plain(getattr(value, name)) for name in value.get_fields_and_field_types()}
     if isinstance(value, bytes):
         return value[0] if len(value) == 1 else list(value)
-    if hasattr(value, "tobytes") and len(value) > 100:
+    if hasattr(value, "tobytes") and len(value) > 200:
         return {"length": len(value), "crc": zlib.crc32(value.tobytes()), "first": plain(value[:4])}
     if hasattr(value, "tolist"):
         return plain(value.tolist())

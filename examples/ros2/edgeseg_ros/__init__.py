@@ -1,0 +1,1 @@
+"""Launches edgeseg as a node of ROS 2."""
