@@ -98,7 +98,9 @@ def _add_known(group: argparse._ArgumentGroup) -> None:
         "--freeze-norms", action="store_true", default=None, help="keep the trunk's batch-norm statistics"
     )
     group.add_argument(
-        "--teacher", metavar="CHECKPOINT", help="a trained network whose class probabilities are learnt too"
+        "--teacher",
+        metavar="NAME|FILE",
+        help="weights that ship, or a checkpoint, whose class probabilities are learnt too",
     )
     group.add_argument("--teacher-weight", type=float, metavar="W", help="how much they count; default: 0.5")
     group.add_argument(

@@ -110,8 +110,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--camera",
         metavar="FILE.yaml|DEGREES",
-        help="the camera's calibration, or its horizontal field of view; default: what the source knows, else 60 with"
-        " --land",
+        help="the camera's calibration, or its horizontal field of view; default: what the source knows",
     )
     group.add_argument(
         "--camera-tilt",

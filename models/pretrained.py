@@ -87,9 +87,17 @@ def available_weights(architecture: str) -> tuple[str, ...]:
 
 
 def shipped_path(name: str) -> Path | None:
-    """Returns the file of shipped weights by its name, such as ``lraspp-aerial``; None if there is none."""
-    path = _SHIPPED / f"{name}.safetensors"
-    return path if os.path.exists(path) else None  # Path.exists raises if a name is too long
+    """Returns the file of shipped weights by its name; None if there is none.
+
+    Args:
+        name: such as ``lraspp-aerial``, or ``aerial`` if it belongs to one network alone.
+    """
+    named = [
+        path
+        for path in sorted(_SHIPPED.glob("*.safetensors"))
+        if name in (path.stem, path.stem.partition("-")[2])
+    ]
+    return named[0] if len(named) == 1 else None
 
 
 def shipped_calibration(architecture: str, weights: str) -> Path | None:

@@ -19,7 +19,7 @@ from .distill import Teacher
 
 
 def teacher(name: str, labels: LabelMap, device: torch.device) -> Teacher:
-    """Opens a teacher: the path of a checkpoint, or shipped weights such as ``lraspp-camvid``.
+    """Opens a teacher: the path of a checkpoint, or shipped weights such as ``camvid``.
 
     Raises:
         CheckpointError: it cannot be read.

@@ -61,6 +61,11 @@ class Connections:
         self._open: dict[Any, _Connection] = {}
         self._allowances: dict[str, Allowance] = {}
 
+    @property
+    def addresses(self) -> int:
+        """The number of addresses whose recent use is remembered."""
+        return len(self._allowances)
+
     def admits(self, peer: object) -> bool:
         """Returns True if an address may have another connection. It is called before the connection is set up."""
         return self._address_spends(_address_of(peer), _CONNECTION_COST)

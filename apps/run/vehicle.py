@@ -23,7 +23,8 @@ from ...embedding.stabiliser_options import StabiliserOptions
 from ...runtime.postprocessor import PostProcessor
 from .request import CameraRequest, LandingRequest, VehicleRequest
 
-_FALLBACK_DEGREES = 60.0
+_ANY_DEGREES = 60.0
+"""For what needs no field of view, such as smoothing along the flow."""
 
 
 def open_postprocessors(
@@ -68,6 +69,7 @@ def _landing(
             f"--land needs the vehicle's attitude and height, and {source.name} does not give them; play a source"
             " that does, such as aerial:7, or give the autopilot's --mavlink"
         )
+    _check_field_of_view("--land", request.camera, source)
     optics, mount = optics_of(request.camera, source), mount_of(request.camera)
     return [LandingProcessor(_finder(request.landing, labels, mount), optics, poses)]
 
@@ -127,8 +129,7 @@ def optics_of(request: CameraRequest, source: Source) -> Optics:
     """
     if request.calibration is not None:
         return Optics(read_camera(request.calibration))
-    known = request.horizontal_degrees or source.horizontal_fov_deg or _FALLBACK_DEGREES
-    return Optics(horizontal_degrees=known)
+    return Optics(horizontal_degrees=request.horizontal_degrees or source.horizontal_fov_deg or _ANY_DEGREES)
 
 
 def known_optics(request: VehicleRequest | None, source: Source) -> Optics | None:

@@ -12,7 +12,7 @@ from edgeseg.core.labels import LabelMap, voc_labels
 from edgeseg.models import official, pretrained, registry
 from edgeseg.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from edgeseg.models.initialisation import cloud_images
-from edgeseg.models.pretrained import available_weights, default_weights, resolve_weights
+from edgeseg.models.pretrained import available_weights, default_weights, resolve_weights, shipped_path
 from torchvision.models import get_model_weights
 
 THIN = {"width": 2}
@@ -186,3 +186,19 @@ class TestOfficial:
     def test_where_there_are_none_the_message_lists_what_there_is(self) -> None:
         with pytest.raises(CheckpointError, match="no official VOC weights for unet; known: random"):
             resolve_weights("unet", "voc")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("lraspp-camvid", "lraspp-camvid"),
+        ("camvid", "lraspp-camvid"),
+        ("camvid-mobilenet", "lraspp-camvid-mobilenet"),
+        ("mobilenet", None),
+        ("", None),
+        ("x" * 5000, None),
+    ],
+)
+def test_shipped_weights_are_found_by_their_name(name: str, stem: str | None) -> None:
+    path = shipped_path(name)
+    assert (None if path is None else path.stem) == stem

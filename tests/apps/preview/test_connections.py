@@ -132,7 +132,7 @@ def test_one_address_connects_no_faster_than_its_allowance(
     assert admitted("10.0.0.2") == burst / 4
     clock(60)
     connections.sweep()
-    assert connections._allowances == {}
+    assert connections.addresses == 0
 
 
 def test_all_connections_of_an_address_share_what_it_may_ask(connections: Connections) -> None:
