@@ -49,8 +49,8 @@ class Pacer(Generic[T]):
 
     def next_in(self, at: float) -> float:
         """Returns the seconds until :meth:`take` may have something; infinite if it will not by itself."""
-        due = self._next_at
-        return max(0.0, due - at) if self._newest is not None and due < self._expires_at else math.inf
+        due = max(self._next_at, at)
+        return due - at if self._newest is not None and due < self._expires_at else math.inf
 
     @property
     def _next_at(self) -> float:

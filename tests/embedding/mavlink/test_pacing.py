@@ -27,6 +27,14 @@ def test_it_is_sent_again_while_it_is_young() -> None:
     assert pacer.next_in(1.125) == math.inf
 
 
+def test_what_has_grown_too_old_is_not_waited_for() -> None:
+    pacer: Pacer[str] = Pacer()
+    pacer.offer("spot", expires_at=1.0)
+    assert pacer.next_in(0.5) == 0
+    assert pacer.take(1.0) is None
+    assert pacer.next_in(1.0) == math.inf
+
+
 def test_nothing_is_sent_once_there_is_nothing() -> None:
     pacer: Pacer[str] = Pacer()
     pacer.offer("spot", expires_at=10)
