@@ -22,6 +22,10 @@ MAV_FRAME_LOCAL_NED = 1
 MAV_FRAME_BODY_FRD = 12
 LANDING_TARGET_TYPE_VISION_OTHER = 3
 
+OLDEST_S: Mapping[Autopilot, float] = {"ardupilot": 0.25, "px4": 0.5}
+"""Age at which a spot is no longer sent. ArduPilot combines it with the attitude that it had ``PLND_LAG`` ago, which
+reaches 0.25 s. For PX4 it is a place on the ground."""
+
 
 class Spot(Protocol):
     """What a message needs of a landing spot; :class:`~edgeseg.embedding.landing.LandingSpot` has it."""

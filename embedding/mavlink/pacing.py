@@ -10,13 +10,16 @@ T = TypeVar("T")
 Message = tuple[str, Mapping[str, Any]]
 """A message's name and its fields."""
 
+_SAME_METRES = 0.5
+"""Places nearer to each other are the same: less than an autopilot's own error."""
+
 
 class Pacer(Generic[T]):
     """Holds the newest of one kind, and says when to send it. Times are of ``time.monotonic()``, in seconds.
 
     Args:
         period_s: the least time between two.
-        quiet_s: the silence after a switch, counted from the last one that was sent.
+        quiet_s: the silence before something about another place, counted from the last one that was sent.
     """
 
     def __init__(self, period_s: float = 0.1, quiet_s: float = 0.0) -> None:
@@ -25,26 +28,30 @@ class Pacer(Generic[T]):
         self._expires_at = 0.0
         self._sent_at = -math.inf
         self._quiet_until = -math.inf
-        self._switches: int | None = None
+        self._place: tuple[float, float] | None = None
+        self._sent_place: tuple[float, float] | None = None
 
-    def offer(self, item: T | None, expires_at: float, switches: int = 0) -> None:
+    def offer(self, item: T | None, expires_at: float, place: tuple[float, float] | None = None) -> None:
         """Takes the newest, which replaces the one before.
 
         Args:
             item: None for nothing to send.
             expires_at: when it is too old to be sent, or sent again.
-            switches: a number that changes where the item is about something else than the one before.
+            place: metres of what it is about, if a switch to another place matters.
         """
-        if self._switches is not None and switches != self._switches:
-            self._quiet_until = self._sent_at + self._quiet_s
-        self._switches = switches
-        self._newest, self._expires_at = item, expires_at
+        self._newest, self._expires_at, self._place = item, expires_at, place
+        elsewhere = (
+            place is not None
+            and self._sent_place is not None
+            and not math.dist(place, self._sent_place) <= _SAME_METRES  # so that NaN is elsewhere
+        )
+        self._quiet_until = self._sent_at + self._quiet_s if elsewhere else -math.inf
 
     def take(self, at: float) -> T | None:
         """Returns what is to be sent now; None if nothing is."""
         if self._newest is None or at >= self._expires_at or at < self._next_at:
             return None
-        self._sent_at = at
+        self._sent_at, self._sent_place = at, self._place
         return self._newest
 
     def next_in(self, at: float) -> float:

@@ -13,26 +13,15 @@ from ...runtime.clock import now
 from ...runtime.result import Segmentation
 from ...runtime.sinks.base import Output, Sink
 from ...runtime.status import Status
-from ..free_space import FreeSpace
-from ..free_space_finder import FREE_SPACE
-from ..landing import LandingSpot
-from ..landing_processor import LANDING
-from .landing_target import landing_target
 from .link import MavlinkLink
-from .obstacle_distance import obstacles_of
 from .pacing import Announcer, Message, Pacer
+from .reports import LANDING_TARGET, OBSTACLE_DISTANCE, Place, reports_of
 
-LANDING_TARGET, OBSTACLE_DISTANCE = "LANDING_TARGET", "OBSTACLE_DISTANCE"
-_YOUNG_SECONDS = 0.5
-"""Age at which a finding is no longer sent, nor sent again. ArduPilot's ``PLND_LAG`` reaches 0.25 s."""
 _QUIET_SECONDS = 2.5
 """Silence after a switch of spot: ArduPilot gives up a target after 2 s, and then begins its filter anew."""
 _PRESENT_SECONDS = 3.0
 """Time without any word of the run after which nothing counts as valid."""
 _MOST_FAILURES = 5
-_WARNING, _NOTICE, _INFORMATION = 4, 5, 6
-_FOUND = {LANDING: "landing spot found", FREE_SPACE: "free space is seen"}
-_NOT_FOUND = {LANDING: "no landing spot", FREE_SPACE: "no free space"}
 
 
 class MavlinkSink(Sink):
@@ -67,20 +56,20 @@ class MavlinkSink(Sink):
     def write(self, output: Output) -> None:
         """Takes a result and its findings."""
         result = output.result
-        spot, space = result.findings.get(LANDING), result.findings.get(FREE_SPACE)
-        expires_at = time.monotonic() + _YOUNG_SECONDS - (now() - result.captured_at)
-        target = self._landing_target(spot, result) if isinstance(spot, LandingSpot) else None
-        obstacles = obstacles_of(space) if isinstance(space, FreeSpace) else None
+        age_s, at = now() - result.captured_at, time.monotonic()
+        reports = list(reports_of(result, age_s, self._link.options.autopilot, self._place(result)))
         with self._lock:
-            self._present_at = time.monotonic()
-            self._valid = any(it.valid for it in result.findings.values()) or (
-                result.valid and not result.findings
-            )
-            if isinstance(spot, LandingSpot):
-                self._kept[LANDING_TARGET].offer(target, expires_at, spot.switches)
-            self._kept[OBSTACLE_DISTANCE].offer(None if obstacles is None else obstacles.fields, expires_at)
-            for name, (text, severity) in _words(result).items():
-                self._texts.setdefault(name, Announcer()).offer(text, severity)
+            self._present_at = at
+            self._valid = any(report.is_valid for report in reports)
+            told = {report.kind for report in reports}
+            for kind in self._kept.keys() - told:
+                self._kept[kind].offer(None, at)
+            for report in reports:
+                self._texts.setdefault(report.name, Announcer()).offer(report.text, report.severity)
+                if report.kind:
+                    self._kept[report.kind].offer(
+                        report.fields, at + report.oldest_s - age_s, report.ground_m
+                    )
         self._link.wake()
 
     def announce(self, status: Status) -> None:
@@ -115,35 +104,12 @@ class MavlinkSink(Sink):
             waits += [announcer.next_in(at) for announcer in self._texts.values()]
         return min(waits)
 
-    def _landing_target(self, spot: LandingSpot, result: Segmentation) -> Mapping[str, Any] | None:
-        autopilot = self._link.options.autopilot
-        pose, down_m = result.pose, math.nan
-        if autopilot == "px4":
-            if pose is None:
-                known = self._link.poses.at(result.captured_at)
-                pose = known if isinstance(known, VehiclePose) else None
-                down_m = self._link.down_at(result.captured_at)
-            else:
-                down_m = -pose.height_m  # a source that knows the pose has its origin on the ground
-        target = landing_target(spot, autopilot, pose, down_m)
-        return None if target is None else target.fields
-
-
-def _words(result: Segmentation) -> dict[str, tuple[str, int]]:
-    """Returns the state of each finding as text and its severity; of the result, if it has none."""
-    if not result.findings:
-        state = (
-            ("results are valid", _INFORMATION) if result.valid else (f"not valid: {result.reason}", _WARNING)
-        )
-        return {"": state}
-    words = {}
-    for name, finding in result.findings.items():
-        if finding.valid:
-            words[name] = _FOUND.get(name, f"{name} is valid"), _INFORMATION
-        else:
-            reason = finding.reason if result.valid else result.reason
-            words[name] = (
-                f"{_NOT_FOUND.get(name, f'no {name}')}: {reason}",
-                _NOTICE if result.valid else _WARNING,
-            )
-    return words
+    def _place(self, result: Segmentation) -> Place:
+        """Returns where the vehicle was at a frame: by its source if that knows it, else by the autopilot."""
+        if result.pose is not None:
+            # A source that knows the pose has its origin on the ground.
+            return Place(result.pose, -result.pose.height_m)
+        pose = self._link.poses.at(result.captured_at)
+        if not isinstance(pose, VehiclePose):
+            return Place()
+        return Place(pose, self._link.down_at(result.captured_at))

@@ -25,13 +25,13 @@ MakeOutput = Callable[..., Output]
 
 @pytest.fixture
 def landing() -> MakeOutput:
-    """``landing()``, ``landing(reason="no-clear-area")``, ``landing(result="stale")``, ``landing(ago_s=2)``."""
+    """``landing()``, ``landing(reason="no-clear-area")``, ``landing(result="stale")``, ``landing(ago_s=2)``"""
 
-    def make(reason: str = "", result: str = "", ago_s: float = 0.05, switches: int = 0) -> Output:
+    def make(
+        reason: str = "", result: str = "", ago_s: float = 0.05, ground_m: tuple[float, float] = (1.0, 2.0)
+    ) -> Output:
         at = now() - ago_s
-        spot = LandingSpot(
-            not reason, reason, at, (5.0, 5.0), (1.0, 2.0), FRD, 10.63, 4.0, 1.5, 2.0, switches
-        )
+        spot = LandingSpot(not reason, reason, at, (5.0, 5.0), ground_m, FRD, 10.63, 4.0, 1.5, 2.0)
         classes = np.zeros((8, 12), np.uint8)
         found = Segmentation(classes, captured_at=at, findings={"landing": spot})
         if result:

@@ -44,11 +44,14 @@ def test_nothing_is_sent_once_there_is_nothing() -> None:
     assert pacer.next_in(1) == math.inf
 
 
+HERE, NEAR, ELSEWHERE, AWAY = (0.0, 0.0), (0.3, 0.3), (2.0, 0.0), (0.0, 2.0)
+
+
 def test_after_a_switch_there_is_silence_since_the_last_one_sent() -> None:
     pacer: Pacer[str] = Pacer(quiet_s=2.5)
-    pacer.offer("one", expires_at=100, switches=3)
-    assert pacer.take(0) == "one", "the first spot is no switch"
-    pacer.offer("other", expires_at=100, switches=4)
+    pacer.offer("one", 100, HERE)
+    assert pacer.take(0) == "one", "the first place is no switch"
+    pacer.offer("other", 100, ELSEWHERE)
     assert pacer.take(2.4) is None
     assert pacer.next_in(2.4) == 2.5 - 2.4
     assert pacer.take(2.5) == "other"
@@ -56,20 +59,37 @@ def test_after_a_switch_there_is_silence_since_the_last_one_sent() -> None:
 
 def test_a_switch_during_the_silence_does_not_prolong_it() -> None:
     pacer: Pacer[str] = Pacer(quiet_s=2.5)
-    pacer.offer("one", expires_at=100, switches=0)
+    pacer.offer("one", 100, HERE)
     pacer.take(0)
-    pacer.offer(None, expires_at=100, switches=1)
-    pacer.offer("third", expires_at=100, switches=2)
+    pacer.offer("other", 100, ELSEWHERE)
+    pacer.offer(None, 100, (math.nan, math.nan))
+    pacer.offer("third", 100, AWAY)
     assert pacer.take(2.4) is None
     assert pacer.take(2.5) == "third"
 
 
+def test_the_same_place_needs_no_silence_also_after_a_pause() -> None:
+    pacer: Pacer[str] = Pacer(quiet_s=2.5)
+    pacer.offer("one", 100, HERE)
+    pacer.take(0)
+    pacer.offer(None, 100, (math.nan, math.nan))
+    assert pacer.take(0.2) is None
+    pacer.offer("one", 100, NEAR)
+    assert pacer.take(0.4) == "one"
+
+
+def test_a_place_that_creeps_is_followed() -> None:
+    pacer: Pacer[int] = Pacer(quiet_s=2.5)
+    for step in range(50):
+        pacer.offer(step, 100, (0.1 * step, 0.0))
+        assert pacer.take(step / 8) == step
+
+
 def test_after_a_long_silence_a_switch_needs_no_more() -> None:
     pacer: Pacer[str] = Pacer(quiet_s=2.5)
-    pacer.offer("one", expires_at=100, switches=0)
+    pacer.offer("one", 100, HERE)
     pacer.take(0)
-    pacer.offer(None, expires_at=100, switches=1)
-    pacer.offer("other", expires_at=100, switches=1)
+    pacer.offer("other", 100, ELSEWHERE)
     assert pacer.take(10) == "other"
 
 
