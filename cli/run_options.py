@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--source",
         action="append",
         metavar="S",
-        help="camera index, URL (v4l2, csi, gst, rtsp, http), video file, image, folder or glob of images, or"
+        help="camera index, URL (v4l2, csi, gst, rtsp, http, ros2), video file, image, folder or glob of images, or"
         " aerial:SEED; repeat the option for several sources, which share the network; default: the first camera, else"
         " the aerial world",
     )

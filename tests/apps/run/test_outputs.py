@@ -11,14 +11,16 @@ from edgeseg.apps.run.outputs import (
     name_of,
     open_masks,
     open_others,
+    open_ros2,
     open_sinks,
     open_video,
 )
-from edgeseg.apps.run.request import RunRequest, SinkOptions
+from edgeseg.apps.run.request import CameraRequest, RunRequest, SinkOptions, VehicleRequest
 from edgeseg.core.errors import OutputError, UsageError
 from edgeseg.core.labels import LabelMap
 from edgeseg.core.reads import Reads
 from edgeseg.core.source import Source
+from edgeseg.embedding.ros2.sink import RosOptions
 from edgeseg.runtime.sinks import window
 from edgeseg.runtime.sinks.mask_arrays import MaskArraysSink
 from edgeseg.runtime.sinks.masks import LiveMasksSink, MasksSink
@@ -130,6 +132,41 @@ def test_the_others_bear_their_sources_name(tmp_path: Path, labels: LabelMap) ->
     assert names == [
         f"events {tmp_path / 'e'}", "shared memory edgeseg-test-options-2", f"recording {tmp_path / 'r-2'}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("namespace", "sources", "named", "number"),
+    [
+        ("edgeseg", 1, "edgeseg", 0),
+        ("edgeseg", 3, "edgeseg_2", 2),
+        ("drone/eye{source}", 3, "drone/eye2", 2),
+        ("drone/eye{source}", 1, "drone/eye2", 0),
+    ],
+)
+def test_each_source_has_a_node_of_its_own(
+    labels: LabelMap,
+    monkeypatch: pytest.MonkeyPatch,
+    namespace: str,
+    sources: int,
+    named: str,
+    number: int,
+) -> None:
+    asked: list[RosOptions] = []
+    monkeypatch.setattr("edgeseg.embedding.ros2.sink.Ros2Sink", lambda options, labels: asked.append(options))
+    vehicle = VehicleRequest(CameraRequest(horizontal_degrees=60.0, offset_frd_m=(0.5, 0.0, 0.0)))
+    for its in (None, vehicle):
+        request = RunRequest(sinks=SinkOptions(ros2=namespace, ros_args=("-r", "a:=b")), vehicle=its)
+        open_ros2(request, Still("dull"), labels, 2, sources)
+    plain, seeing = asked
+    assert (plain.namespace, plain.source, plain.source_name) == (named, number, "dull")
+    assert (plain.ros_args, plain.camera_for, plain.parameters.scan_frame) == (
+        ("-r", "a:=b"),
+        None,
+        "base_link",
+    )
+    assert seeing.camera_for is not None
+    assert seeing.camera_for((480, 640)).fx == pytest.approx(320 * 3**0.5)
+    assert seeing.parameters.scan_frame == "camera_ground"
 
 
 def test_what_was_opened_is_closed_where_the_next_fails(tmp_path: Path, labels: LabelMap) -> None:

@@ -137,12 +137,32 @@ class LifecycleNode:
         self.context.nodes.remove(self)
 
 
+class SourceNode(LifecycleNode):
+    """A node that subscribes; ``context.offered`` are the types of the publishers, of any topic."""
+
+    def __init__(self, name: str, context: Any, parameter_overrides: list[Any]) -> None:
+        super().__init__(name, "", context)
+        self.sim_time = parameter_overrides[0]
+        self.heard: Any = None
+        self.profile: Any = None
+
+    def get_publishers_info_by_topic(self, topic: str) -> list[Any]:
+        return [
+            SimpleNamespace(topic_type=kind, qos_profile=SimpleNamespace(reliability="best effort"))
+            for kind in self.context.offered
+        ]
+
+    def create_subscription(self, kind: Any, topic: str, heard: Any, profile: Any) -> None:
+        self.heard, self.profile = heard, profile
+
+
 class Context:
     def __init__(self) -> None:
         self.args: list[str] | None = None
         self.is_open = False
         self.overrides: dict[str, Any] = {}
         self.nodes: list[Any] = []
+        self.offered: list[str] = []
 
     def ok(self) -> bool:
         return self.is_open
@@ -179,10 +199,12 @@ def fake_ros(vision: bool = False, **overrides: Any) -> Any:
     from edgeseg.embedding.ros2.library import Ros
 
     contexts: list[Context] = []
+    offered: list[str] = []
 
     def make_context() -> Context:
         context = Context()
         context.overrides = overrides
+        context.offered = offered
         contexts.append(context)
         return context
 
@@ -198,6 +220,11 @@ def fake_ros(vision: bool = False, **overrides: Any) -> Any:
     rclpy = words(
         Context=make_context,
         contexts=contexts,
+        offered=offered,
+        create_node=lambda name, context, parameter_overrides, **options: SourceNode(
+            name, context, parameter_overrides
+        ),
+        parameter=words(Parameter=lambda name, value: (name, value)),
         init=init,
         signals=words(SignalHandlerOptions=words(NO="no")),
         executors=words(
