@@ -38,7 +38,6 @@ def test_each_result_has_its_spot_and_the_statistics_count_them(run: Run, every_
     events = [json.loads(line) for line in Path("e.jsonl").read_text().splitlines()]
     spots = [event["findings"]["landing"] for event in events if event["type"] == "result"]
     assert len(spots) == 30
-    assert spots[0]["reason"] == "unstable"
     found = [spot for spot in spots if spot["valid"]]
     assert found
     for spot in found:
