@@ -44,18 +44,23 @@ def labels(bundle_folder: Path) -> LabelMap:
 def ended_when(condition: Callable[[], object], what: str) -> Iterator[None]:
     """Ends the run within, as Ctrl-C does, once something is so."""
     failed: list[BaseException] = []
+    has_ended = threading.Event()
 
     def end() -> None:
         try:
-            wait_for(condition, what)
+            wait_for(lambda: has_ended.is_set() or condition(), what)
         except BaseException as error:  # raised below, in the test's own thread
             failed.append(error)
-        os.kill(os.getpid(), signal.SIGINT)
+        if not has_ended.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
 
     ending = threading.Thread(target=end)
     ending.start()
-    yield
-    ending.join()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        ending.join()
     if failed:
         raise failed[0]
 
