@@ -40,6 +40,7 @@ VERBS = {
     "run": ("edgeseg.cli.run", "run a bundle on a camera, a video or images"),
     "replay": ("edgeseg.cli.replay", "run a recording again, and show what changed"),
     "cameras": ("edgeseg.cli.cameras", "list the cameras of this machine, and their modes"),
+    "calibrate-camera": ("edgeseg.cli.calibrate_camera", "calibrate a camera from pictures of a chessboard"),
     "benchmark": ("edgeseg.cli.benchmark", "time a bundle against other ways to run it"),
     "doctor": (
         "edgeseg.cli.doctor",
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             prog="edgeseg",
             description="Semantic segmentation from PyTorch to a camera.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog="verbs:\n" + "\n".join(f"  {name:8} {text}" for name, (_, text) in VERBS.items()),
+            epilog="verbs:\n" + "\n".join(f"  {name:17} {text}" for name, (_, text) in VERBS.items()),
         )
         top.add_argument("--version", action="version", version=_version())
         top.add_argument(

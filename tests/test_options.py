@@ -66,6 +66,9 @@ BASES: dict[str, list[str]] = {
     ],
     "replay": ["recording", "--bundle", "bb", "--force"],
     "cameras": [],
+    "calibrate-camera": [
+        "pics", "--board", "9x6", "--square", "25mm", "--out", "made.yaml", "--sheet", "made.png", "--force",
+    ],
     "benchmark": ["bb", "--source", "pics", "--rounds", "1", "--threads", "1", "--force"],
     "doctor": [],
 }  # fmt: skip

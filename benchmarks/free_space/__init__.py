@@ -1,0 +1,1 @@
+"""Free space judged on labelled frames of real streets."""
