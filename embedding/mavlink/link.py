@@ -223,13 +223,16 @@ class MavlinkLink:
     def _listen(self) -> None:
         try:
             self._transport.maintain()
+            if not self._budget.pause(time.monotonic()) and self._budget.resumes():
+                self._transport.discard()
+                self._reader.clear()
             for _ in range(_MOST_PER_TURN):
                 if self._budget.pause(time.monotonic()):
                     return
-                data, sender = self._transport.receive()
-                if not data:
-                    break
-                self._take(data, sender)
+                arrived = self._transport.receive()
+                if arrived is None:
+                    return
+                self._take(*arrived)
         except OSError as error:
             self._trouble(error)
 

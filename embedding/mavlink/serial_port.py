@@ -40,14 +40,14 @@ class SerialTransport(Transport):
         """Returns the port's descriptor; None while it is unplugged."""
         return self._number
 
-    def receive(self) -> tuple[bytes, Any]:
+    def receive(self) -> tuple[bytes, Any] | None:
         """Returns the bytes that have arrived."""
         if self._number is None:
-            return b"", None
+            return None
         try:
             data = os.read(self._number, _MOST_BYTES)
         except BlockingIOError:
-            return b"", None
+            return None
         except OSError:
             self._drop()
             raise
@@ -55,6 +55,16 @@ class SerialTransport(Transport):
             self._drop()
             raise OSError(errno.ENODEV, "the device has gone")
         return data, None
+
+    def discard(self) -> None:
+        """Drops the bytes that have queued up."""
+        if self._number is None:
+            return
+        try:
+            termios.tcflush(self._number, termios.TCIFLUSH)
+        except termios.error as error:
+            self._drop()
+            raise OSError(*error.args) from error
 
     def send(self, packet: bytes) -> bool:
         """Sends a packet, or keeps what the port does not take at once."""

@@ -12,6 +12,8 @@ from .address import SERIAL, UDP_IN, LinkAddress
 
 _MOST_BYTES = 4096
 """Of a datagram. Autopilots keep to one Ethernet frame."""
+_MOST_DISCARDED = 10_000
+"""More than a socket queues by itself; in a flood new ones arrive meanwhile."""
 
 
 class Transport(ABC):
@@ -28,8 +30,8 @@ class Transport(ABC):
         """Returns the descriptor to wait for; None while the device is not there."""
 
     @abstractmethod
-    def receive(self) -> tuple[bytes, Any]:
-        """Returns the bytes that have arrived, and their sender for :meth:`answer_to`; no bytes if none have.
+    def receive(self) -> tuple[bytes, Any] | None:
+        """Returns bytes that have arrived, and their sender for :meth:`answer_to`; None if nothing has arrived.
 
         Raises:
             OSError: the device or the network fails. The transport may still be used.
@@ -41,6 +43,14 @@ class Transport(ABC):
 
         Returns:
             Whether it went out.
+
+        Raises:
+            OSError: as for :meth:`receive`.
+        """
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Drops what has arrived and was not received yet.
 
         Raises:
             OSError: as for :meth:`receive`.
@@ -93,12 +103,18 @@ class UdpTransport(Transport):
         """Returns the socket's descriptor."""
         return self._socket.fileno()
 
-    def receive(self) -> tuple[bytes, Any]:
-        """Returns one datagram."""
+    def receive(self) -> tuple[bytes, Any] | None:
+        """Returns one datagram, which may be empty."""
         try:
             return self._socket.recvfrom(_MOST_BYTES)
         except BlockingIOError:
-            return b"", None
+            return None
+
+    def discard(self) -> None:
+        """Drops the datagrams that have queued up."""
+        for _ in range(_MOST_DISCARDED):
+            if self.receive() is None:
+                return
 
     def send(self, packet: bytes) -> bool:
         """Sends one datagram; none before it is known where to."""

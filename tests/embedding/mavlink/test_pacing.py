@@ -135,8 +135,14 @@ def test_a_text_fits_mavlink() -> None:
 def test_a_budget_pauses_until_its_second_is_over() -> None:
     budget = WorkBudget(1000)
     assert budget.pause(50.0) == 0
-    budget.spend(900)
+    budget.spend(850)
     assert budget.pause(50.2) == 0
     budget.spend(0, errors=1)
     assert budget.pause(50.25) == 0.75
+    assert not budget.resumes()
     assert budget.pause(51.0) == 0
+    assert budget.resumes(), "what has queued up is dropped"
+    assert not budget.resumes()
+    budget.spend(10)
+    assert budget.pause(52.0) == 0
+    assert not budget.resumes()

@@ -105,6 +105,18 @@ def test_a_port_that_nobody_empties_loses_whole_messages(port: Port) -> None:
     assert got == packet * sum(went)
 
 
+def test_what_has_queued_up_is_dropped(port: Port) -> None:
+    transport = SerialTransport(parse_address(f"serial:{port.path}"))
+    os.write(port.master, b"old")
+    assert select.select([transport.fileno()], [], [], 5)[0]
+    transport.discard()
+    assert transport.receive() is None
+    os.write(port.master, b"new")
+    assert select.select([transport.fileno()], [], [], 5)[0]
+    assert transport.receive() == (b"new", None)
+    transport.close()
+
+
 def test_a_port_has_one_user(port: Port) -> None:
     transport = SerialTransport(parse_address(f"serial:{port.path}"))
     with pytest.raises(OutputError) as caught:
