@@ -14,6 +14,8 @@ from ..core.errors import UsageError
 from ..core.printable import printable, printable_lines
 
 if TYPE_CHECKING:
+    from ..apps.console import StatusLine
+    from ..apps.recording.reading import Recording
     from ..apps.recording.replay import ReplayReport
     from ..core.labels import LabelMap
 
@@ -24,7 +26,15 @@ _MOST_THREADS = 1024
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``edgeseg replay``."""
     parser.add_argument("recording", type=Path, metavar="DIR", help="what `edgeseg run --record DIR` wrote")
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle to run")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="DIR", help="the bundle to run; needed unless --bag is given"
+    )
+    parser.add_argument(
+        "--bag",
+        type=Path,
+        metavar="DIR",
+        help="write what was recorded as a bag of ROS 2 (MCAP), for Foxglove and `ros2 bag play`",
+    )
     parser.add_argument(
         "--variant",
         metavar="V",
@@ -77,12 +87,16 @@ def run(args: argparse.Namespace) -> int:
 
     reads = Reads().add(f"the recording {args.recording}", args.recording)
     reads.add(f"the bundle {args.bundle}", args.bundle).add(f"the bundle {args.against}", args.against)
-    for output, folder in ((args.out, True), (args.json, False)):
+    for output, folder in ((args.out, True), (args.json, False), (args.bag, True)):
         if output is not None:
             check_output(output, folder=folder, reads=reads)
             prepare_output(output, args.force, folder=folder)
     status = StatusLine(paced=True)
     recording = Recording(args.recording, args.take)
+    if args.bag is not None:
+        _write_bag(args, recording, status)
+    if args.bundle is None:
+        return 0
     recorded = {key: value for key, value in recording.run.items() if isinstance(value, str)}
     threads = int(args.threads or 0) or _recorded_threads(recording.run) or 1
     bundle = Bundle.load(args.bundle)
@@ -182,7 +196,28 @@ def table(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _write_bag(args: argparse.Namespace, recording: Recording, status: StatusLine) -> None:
+    from ..apps.recording.bag import write_bag
+
+    try:
+        frames = write_bag(
+            recording, args.bag, args.force, lambda frames: status.show(lambda: f"{frames} frames written")
+        )
+    finally:
+        status.clear()
+    if args.bundle is None:
+        for problem in recording.problems:
+            status.write_line(problem)
+    print(f"wrote {frames} frames to {printable(str(args.bag))}")
+
+
 def _check(args: argparse.Namespace) -> None:
+    if args.bundle is None and args.bag is None:
+        raise UsageError("the following arguments are required: --bundle; see edgeseg replay --help")
+    if args.bundle is None:
+        for name in ("variant", "backend", "device", "threads", "against", "out", "json"):
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name} goes with --bundle alone; give --bundle too, or leave it out")
     if args.against is None and (args.against_variant or args.against_backend):
         raise UsageError(
             "--against-variant and --against-backend go with --against alone; give --against too"

@@ -39,6 +39,7 @@ EXTRAS: Mapping[str, Extra] = {
     "openvino": Extra(("openvino",), "edgeseg run --backend openvino", elsewhere=True),
     "preview": Extra(("uvicorn", "websockets", "prometheus-client"), "edgeseg run --preview"),
     "mavlink": Extra(("pymavlink",), "edgeseg run --mavlink"),
+    "bag": Extra(("rosbags",), "edgeseg replay --bag"),
     "rtsp": Extra(("av",), "RTSP cameras through PyAV"),
     "rtx": Extra(("tensorrt-rtx", "cuda-python"), "edgeseg build --flavour tensorrt_rtx", elsewhere=True),
 }

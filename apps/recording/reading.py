@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class RecordedFrame:
         name: of the frame, if frames have names.
         timings_ms: milliseconds of each stage.
         variant: that ran; None if it is not recorded.
+        taken_ns: when the frame was captured, in nanoseconds since 1970, to a millisecond; None if it is not recorded.
     """
 
     take: str
@@ -47,6 +49,7 @@ class RecordedFrame:
     name: str
     timings_ms: Mapping[str, float]
     variant: str | None
+    taken_ns: int | None = None
 
 
 class Recording:
@@ -128,13 +131,16 @@ class Recording:
     def _frames(self, take: Path, segment: Path) -> Iterator[RecordedFrame]:
         ended = False
         frames = 0
+        booted_ns: int | None = None
         try:
             for record in read_records(segment):
                 if record.kind == HEAD and record.facts.get("format") != FORMAT:
                     raise DataError(f"{segment} is of another form than {FORMAT}")
+                if record.kind == HEAD:
+                    booted_ns = _booted_ns(record.facts)
                 ended = record.kind == END
                 if record.kind == FRAME:
-                    yield _frame(record, take, segment)
+                    yield _frame(record, take, segment, booted_ns)
                     frames += 1
         except DataError as error:
             self._report(f"{error}; its first {frames} frames were read")
@@ -177,7 +183,16 @@ def _labels(head: Mapping[str, Any], take: Path) -> LabelMap:
         raise DataError(f"{take}: its head has no label map") from error
 
 
-def _frame(record: StoredRecord, take: Path, segment: Path) -> RecordedFrame:
+def _booted_ns(head: Mapping[str, Any]) -> int | None:
+    """Returns when the recording machine's ``edgeseg.now()`` was 0, in nanoseconds since 1970."""
+    try:
+        begun = datetime.fromisoformat(head["begun"]).timestamp()
+        return round((begun - float(head["begun_monotonic_s"])) * 1e9)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _frame(record: StoredRecord, take: Path, segment: Path, booted_ns: int | None) -> RecordedFrame:
     facts = record.facts
     try:
         height, width = (int(side) for side in facts["size_hw"])
@@ -194,6 +209,7 @@ def _frame(record: StoredRecord, take: Path, segment: Path) -> RecordedFrame:
             name=str(facts["name"]),
             timings_ms={str(stage): float(ms) for stage, ms in facts["timings_ms"].items()},
             variant=None if facts["variant"] is None else _plain(str(facts["variant"])),
+            taken_ns=None if booted_ns is None else booted_ns + round(float(facts["captured_at"]) * 1e9),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{segment}: a frame of it {error}") from error
