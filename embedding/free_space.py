@@ -103,7 +103,7 @@ class FreeSpace(Finding):
         grid: int8 [rows, columns], 0 free, 100 occupied, -1 unknown; rows go to the left and columns ahead.
         grid_frame: its place.
         ahead: the strip ahead.
-        reach_m: the distance beyond which all is unknown.
+        reach_m: the distance beyond which all is unknown, the pitch's error taken off.
         pitch_error_deg: by which the pitch may be wrong.
         size_hw: height and width of the frame.
         told_within_s: the longest time from a fault of the run to its being told; None if unknown.
@@ -130,7 +130,9 @@ class FreeSpace(Finding):
         if not self.valid:
             return f"free space: {self.reason}"
         if self.ahead.free_to_m > 0:
-            return f"free to {self.ahead.free_to_m:.1f} m"
+            return f"free ahead to {self.ahead.free_to_m:.1f} m"
+        if math.isfinite(self.ahead.obstacle_m):
+            return f"not free ahead: obstacle at {self.ahead.obstacle_m:.1f} m"
         return "not free ahead"
 
     def invalidated(self, reason: str) -> FreeSpace:

@@ -79,8 +79,10 @@ def _scale_lines(
         y = round(top + size[1] - (metres - frame.x_m) * metre)
         cv2.line(canvas_bgr, (left, y), (left + size[0], y), _UNKNOWN_BGR, 1)
         if metres:
+            # Above its line, but below the uppermost one.
+            baseline = y - 2 if y - top > 30 * text else y + round(30 * text)
             cv2.putText(
-                canvas_bgr, f"{metres} m", (left + 3, y - 2), cv2.FONT_HERSHEY_SIMPLEX, text, (230, 230, 230),
+                canvas_bgr, f"{metres} m", (left + 3, baseline), cv2.FONT_HERSHEY_SIMPLEX, text, (230, 230, 230),
                 1, cv2.LINE_AA,
             )  # fmt: skip
     bottom = round(top + size[1] + frame.x_m * metre)

@@ -99,7 +99,7 @@ class FreeSpaceFinder:
         return FreeSpace(
             True, "", captured_at, self._sequence, max(0.0, now() - captured_at), columns,
             _sectors(geometry, first_m, kinds), grid, geometry.grid.frame,
-            _ahead(columns, geometry, grid, self.options.width_m), geometry.reach_m, self.options.pitch_error_deg,
+            _ahead(columns, geometry, grid, self.options.width_m), geometry.known_m, self.options.pitch_error_deg,
             size_hw, self.options.told_within_s,
         )  # fmt: skip
 
@@ -110,7 +110,7 @@ class FreeSpaceFinder:
         frame = level.grid.frame if level else GridFrame(0.0, 0.0, self.options.cell_m, 0, 0)
         return FreeSpace(
             False, reason, captured_at, self._sequence, max(0.0, now() - captured_at), unknown_columns(size_hw[1]),
-            unknown_sectors(bearings), frame.unknown(), frame, Ahead(), level.reach_m if level else 0.0,
+            unknown_sectors(bearings), frame.unknown(), frame, Ahead(), level.known_m if level else 0.0,
             self.options.pitch_error_deg, size_hw, self.options.told_within_s,
         )  # fmt: skip
 

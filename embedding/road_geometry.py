@@ -100,6 +100,11 @@ class RoadGeometry:
         self.grid: GroundGrid = GroundGrid(self.view, self.scan, self.bearings, frame, self.camera_m)
 
     @property
+    def known_m(self) -> float:
+        """The distance up to which ground can be known: what is seen at ``reach_m`` may be no farther than this."""
+        return float(self.view.nearest(np.array(self.reach_m)))
+
+    @property
     def sees_road(self) -> bool:
         """True if any sector is in view."""
         return bool(np.isfinite(self.scan.seen_from_m).any())
