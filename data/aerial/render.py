@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from ...core.arrays import Doubles, Frame, Matrix, Points
 from .camera import Pose
 from .canvas import MAP_PX, PX_PER_M, take
+from .intruders import Intruder, IntruderKind, placed
 from .labels import CAR, PERSON, ROOF, TREE
 from .noise import Gray
 from .sprites import SPRITE_PX_PER_M, Sprite
@@ -25,7 +27,7 @@ class _Things:
     """Cars or people that a view may show.
 
     Attributes:
-        numbers: int [n], their rows in ``Life``.
+        numbers: int [n], their rows in ``Life``, or the looks of intruders: they choose the sprites.
         xy: [n, 2], map pixels in the view's part of the endless map.
         heading: [n], radians.
         sunlit: bool [n].
@@ -56,8 +58,21 @@ class _View:
     covered: npt.NDArray[np.bool_]
 
 
-def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, int]) -> tuple[Frame, Gray]:
+def render(
+    world: AerialWorld,
+    pose: Pose,
+    time_s: float,
+    size_hw: tuple[int, int],
+    intruders: Sequence[Intruder] = (),
+) -> tuple[Frame, Gray]:
     """Draws the view from a pose at a time.
+
+    Args:
+        world: the place.
+        pose: of the camera.
+        time_s: seconds, for all that moves.
+        size_hw: height and width of the frame.
+        intruders: people and cars beside those of the place.
 
     Returns:
         The image, uint8 [H, W, 3] BGR, free of lens effects, and its labels, uint8 [H, W].
@@ -76,8 +91,10 @@ def render(world: AerialWorld, pose: Pose, time_s: float, size_hw: tuple[int, in
     )
     to_frame = np.asarray(np.linalg.inv(to_map), np.float64)
     origin = np.array([left, top], np.float64)
-    cars = _seen(world, world.life.cars(time_s), origin, to_frame, size_hw)
-    people = _seen(world, world.life.people(time_s), origin, to_frame, size_hw)
+    every_car = _with(world.life.cars(time_s), intruders, "car", time_s)
+    everyone = _with(world.life.people(time_s), intruders, "person", time_s)
+    cars = _seen(world, every_car, origin, to_frame, size_hw)
+    people = _seen(world, everyone, origin, to_frame, size_hw)
     car_sprites = [world.sprites.car(int(k)) for k in cars.numbers]
     person_sprites = [world.sprites.person(int(k), time_s) for k in people.numbers]
     view = _View(world, to_frame, frame, mask, (mask == TREE) | (mask == ROOF))
@@ -103,15 +120,31 @@ def _project(matrix: Matrix, xy: Points) -> Points:
     return np.asarray(lifted[..., :2] / lifted[..., 2:])
 
 
+def _with(
+    living: tuple[Points, Doubles], intruders: Sequence[Intruder], kind: IntruderKind, time_s: float
+) -> tuple[Points, Doubles, npt.NDArray[np.intp]]:
+    """Returns positions, headings and numbers of those that live here and of intruders of the same kind."""
+    xy, heading = living
+    numbers = np.arange(len(xy))
+    if not intruders:
+        return xy, heading, numbers
+    more_xy, more_heading, looks = placed(intruders, kind, time_s)
+    return (
+        np.concatenate([xy, more_xy]),
+        np.concatenate([heading, more_heading]),
+        np.concatenate([numbers, np.array(looks, np.intp)]),
+    )
+
+
 def _seen(
     world: AerialWorld,
-    placed: tuple[Points, Doubles],
+    there: tuple[Points, Doubles, npt.NDArray[np.intp]],
     origin: Points,
     to_frame: Matrix,
     size_hw: tuple[int, int],
 ) -> _Things:
-    """Selects the world's cars or people that may be in the frame."""
-    xy, heading = placed
+    """Selects the cars or people that may be in the frame."""
+    xy, heading, numbers = there
     start = origin - _MARGIN_PX
     local = np.mod(xy - start, MAP_PX) + start
     middle = _project(to_frame, local)
@@ -123,7 +156,7 @@ def _seen(
     )
     local = local[inside]
     cell = (local // LIGHT_CELL_PX).astype(np.intp) % world.light.shape[0]
-    return _Things(inside, local, heading[inside], world.light[cell[:, 1], cell[:, 0]] >= _SHADED)
+    return _Things(numbers[inside], local, heading[inside], world.light[cell[:, 1], cell[:, 0]] >= _SHADED)
 
 
 def _turns(heading: Doubles) -> Points:
@@ -143,11 +176,21 @@ def _cast(view: _View, shadow: Gray, things: _Things, sprites: list[Sprite]) -> 
         :, None
     ]
     top = base + (heights * PX_PER_M)[:, None, None] * view.world.appearance.shadow_xy
-    outlines = _project(view.to_frame, np.concatenate([base, top], axis=1)).astype(np.float32)
+    points = np.concatenate([base, top], axis=1)
+    # Seen from very low, a shadow may reach behind the camera, where it has no place in the frame.
+    ahead = points @ view.to_frame[2, :2] + view.to_frame[2, 2]
+    outlines = _project(view.to_frame, points[(ahead * _sign_ahead(view) > 0).all(axis=1)]).astype(np.float32)
     for outline in outlines:
         cv2.fillConvexPoly(
             shadow, np.rint(cv2.convexHull(outline) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
         )
+
+
+def _sign_ahead(view: _View) -> float:
+    """Returns the sign that the depth of points ahead of the camera has: that of the frame's middle."""
+    height, width = view.mask.shape
+    middle = np.linalg.solve(view.to_frame, np.array([width / 2, height / 2, 1.0]))
+    return float(np.sign(1 / middle[2]))
 
 
 def _darken(view: _View, shadow: Gray) -> None:
