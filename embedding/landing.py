@@ -63,7 +63,8 @@ class LandingOptions:
         hazard_px: pixels that the network needs to see a hazard.
         settle_s: seconds for which a spot has to hold before it is given.
         better: a spot is left for another one only if it is lost, or if the other has so many times its clearance
-            while its own is below ``ample`` times what is required.
+            while its own is below ``ample`` times what is required. Once the footprint fills the view it is left only
+            if it is lost.
         ample: see ``better``.
         distance_weight: metres of clearance that a metre of way to a spot is worth.
         map: grid and memory; None for cells that suit the radius.
@@ -264,12 +265,16 @@ class LandingFinder:
         spare = np.asarray(clearance - required, np.float32)
         kept = self._kept(clearance, required)
         best = self._best(spare, clearance, offset)
+        # Where the footprint fills the view, a spot grows narrow because the ground around it is out of view. That is
+        # no reason to leave it in the last metres.
+        low = 2 * float(required.min()) > self._view_m(view)
         chosen = kept
-        if best is not None and (kept is None or self._is_better(clearance, required, best, kept)):
+        if best is not None and (
+            kept is None or (not low and self._is_better(clearance, required, best, kept))
+        ):
             chosen = best
         if chosen is None:
             self._change(None)
-            low = 2 * float(required.min()) > self._view_m(view)
             return self._none(TOO_LOW if low else NO_CLEAR_AREA, at)
         if chosen is not kept:
             self._change(_Choice(self.map.ground_at(*chosen), at))

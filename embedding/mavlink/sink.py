@@ -17,7 +17,7 @@ from .link import MavlinkLink
 from .pacing import Announcer, Message, Pacer
 from .reports import LANDING_TARGET, OBSTACLE_DISTANCE, Place, reports_of
 
-_QUIET_SECONDS = 2.5
+QUIET_SECONDS = 2.5
 """Silence after a switch of spot: ArduPilot gives up a target after 2 s, and then begins its filter anew."""
 _PRESENT_SECONDS = 3.0
 """Time without any word of the run after which nothing counts as valid."""
@@ -45,7 +45,7 @@ class MavlinkSink(Sink):
         self._link = link
         self._lock = threading.Lock()
         self._kept: dict[str, Pacer[Mapping[str, Any]]] = {
-            LANDING_TARGET: Pacer(quiet_s=_QUIET_SECONDS),
+            LANDING_TARGET: Pacer(quiet_s=QUIET_SECONDS),
             OBSTACLE_DISTANCE: Pacer(),
         }
         self._texts: dict[str, Announcer] = {}
