@@ -2,6 +2,8 @@
 
 ``python -m edgeseg.benchmarks.landing`` judges the search on the true classes. With ``--bundle`` a network sees the
 frames, and the margin around hazards is varied: a larger one loses spots and makes the others safer.
+``--intrusions`` and ``--closed-loop`` are two other measurements, of people and cars that come into a spot and of whole
+landings.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from ..plots import INK, SERIES, new_figure, plain_axes, png
 from ..program import Results, run_program, write_results
 from ..tables import Table, number
 from .flights import FlightPlan, FlightTally, fly
+from .programs import add_options, check_options, measure_intrusions, measure_loop
 from .views import Masks, Tally, exact, judge_views
 from .world import View
 
@@ -52,6 +55,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin", type=float, default=1.5, metavar="M", help="metres, in flights; default: %(default)s"
     )
+    add_options(parser)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -60,11 +64,18 @@ def _run(args: argparse.Namespace) -> None:
             raise UsageError(f"--{name} {getattr(args, name)}: expected {least} or more")
     if not 0.5 <= args.fps <= 60:
         raise UsageError(f"--fps {args.fps:g}: expected 0.5 to 60")
+    check_options(args)
     cv2.setNumThreads(1)  # what the search costs is told for one core
+    if args.intrusions is not None:
+        measure_intrusions(args)
+        return
+    if args.closed_loop is not None:
+        measure_loop(args)
+        return
     if args.bundle is None:
         _measure(args, exact, (0.0,), (720, 1280))
         return
-    with Segmenter(args.bundle, threads=args.threads) as segmenter:
+    with Segmenter(args.bundle, threads=args.threads, backend=args.backend) as segmenter:
 
         def seen(view: View) -> np.ndarray:
             return segmenter(view.frame_bgr).classes

@@ -31,6 +31,11 @@ def test_exact_masks_give_no_unsafe_spot(tmp_path: Path, capsys: pytest.CaptureF
         (["--flights", "-1"], "--flights -1: expected 0 or more"),
         (["--frames", "1"], "--frames 1: expected 2 or more"),
         (["--fps", "0"], "--fps 0: expected 0.5 to 60"),
+        (["--intrusions", "0"], "--intrusions 0: expected 1 or more"),
+        (["--closed-loop", "-1"], "--closed-loop -1: expected 1 or more"),
+        (["--intrusions", "2", "--closed-loop", "2"], "--intrusions and --closed-loop: expected one of them"),
+        (["--faults"], "--faults: expected --closed-loop with it; add it"),
+        (["--log", "flights.jsonl"], "--log: expected --closed-loop with it; add it"),
     ],
 )
 def test_impossible_options_are_refused(
