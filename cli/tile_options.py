@@ -12,7 +12,11 @@ from ..core.sizes import parse_size
 _NETWORK = "network"
 _LARGEST_PX = 16384
 """A tile is held in memory as a whole; this one takes 805 MB."""
-_OF_A_STREAM = ("save", "masks", "show", "frames")
+_OF_A_STREAM = (
+    "save", "masks", "show", "frames", "trace", "events", "shm", "record", "preview", "deadline_ms", "degrade",
+    "land", "free_space", "stabilise", "mavlink", "ros2",
+)  # fmt: skip
+"""Options of results that come one after another."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +55,10 @@ def tile_request(args: argparse.Namespace) -> TileRequest | None:
                 raise UsageError(f"--{name} goes with --tile alone; give --tile too, or leave it out")
         return None
     for name in _OF_A_STREAM:
-        if getattr(args, name):
+        if getattr(args, name) not in (None, False):
+            option = f"--{name.replace('_', '-')}"
             raise UsageError(
-                f"--{name} does not go with --tile, which reads one image and writes one class map, --out"
+                f"{option} does not go with --tile, which reads one image and writes one class map, --out"
             )
     if args.source is None:
         raise UsageError("--tile takes one image: name it with --source")

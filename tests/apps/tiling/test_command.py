@@ -90,6 +90,13 @@ def test_a_real_image_upright_and_with_the_networks_own_tiles(
             "--out: p.png would replace the source",
         ),
         (["--source", "p.png", "--tile", "--show"], "--show does not go with --tile"),
+        (["--source", "p.png", "--tile", "--events", "-"], "--events does not go with --tile"),
+        (["--source", "p.png", "--tile", "--land", "a"], "--land does not go with --tile"),
+        (["--source", "p.png", "--tile", "--ros2"], "--ros2 does not go with --tile"),
+        (
+            ["--source", "p.png", "--tile", "--mavlink", "udpout:1.2.3.4:5"],
+            "--mavlink does not go with --tile",
+        ),
         (["--source", "p.png", "--tile", "--frames", "3"], "--frames does not go with --tile"),
         (["--tile"], "--tile takes one image: name it with --source"),
         (["--source", "p.png", "--tile", "big"], "--tile big: expected the longer side in pixels"),
