@@ -9,7 +9,7 @@ from typing import Any
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[1]
-_LINK = re.compile(r"\]\(((?:\.\./)+)((?:examples|runtime)/[\w./-]+)\)")
+_LINK = re.compile(r"\]\(((?:\.\./)+)((?:embedding|examples|runtime)/[\w./-]+)\)")
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -51,8 +51,9 @@ LONG = {
 """Pages whose commands take long, and whose verbs other tests look at."""
 
 NOT_OURS = {
-    ".cache/ros2/bin/python", "apt-get", "cd", "colcon", "cp", "curl", "git", "grep", "ln", "mkdir", "peers/bin/pip",
-    "peers/bin/polygraphy", "pre-commit", "python", "python3", "ros2", "source", "strace", "sudo",
+    ".cache/ros2/bin/python", "apt-get", "build/example/segment", "cd", "cmake", "colcon", "cp", "curl", "export",
+    "git", "grep", "ln", "mkdir", "peers/bin/pip", "peers/bin/polygraphy", "pre-commit", "python", "python3", "ros2",
+    "source", "strace", "sudo",
 }  # fmt: skip
 """Programs whose options are none of edgeseg's business, in blocks that are not run."""
 

@@ -83,7 +83,7 @@ class TestMasks:
     def test_two_hundred_frames_in_each_precision(
         self, fast_driver: Driver, ort: Path, tmp_path: Path, weights: str
     ) -> None:
-        options = f"--weights {weights} --precision fp32,int8 --frames 1 --out {tmp_path / weights}"
+        options = f"--weights {weights} --precision fp32,int8 --frames 10 --out {tmp_path / weights}"
         shell(f"python export.py --model lraspp {options}", ROOT)
         self.check(fast_driver, ort, tmp_path / weights, 200)
         self.check(fast_driver, ort, tmp_path / weights, 24, "int8-cpu")
