@@ -233,6 +233,10 @@ class Ros2Sink(Sink):
     def _publish_result(self, its: Topics, stamp: RosStamp, result: Segmentation) -> None:
         header = messages.header_of(self._ros, stamp)
         its.publish(topics.MASK, messages.mask_image(self._ros, header, result.classes))
+        if result.raw_classes is not None:
+            its.advertise(topics.RAW_MASK, self._ros.sensor.Image)
+        if its.is_read(topics.RAW_MASK):
+            its.publish(topics.RAW_MASK, messages.mask_image(self._ros, header, result.own_classes))
         camera = self._camera(result.classes.shape[:2])
         if camera is not None:
             its.publish(topics.CAMERA_INFO, messages.camera_info(self._ros, header, camera))

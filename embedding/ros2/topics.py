@@ -7,7 +7,8 @@ from typing import Any
 from .library import Ros
 from .parameters import RELIABLE
 
-MASK, OVERLAY, LABELS, CAMERA_INFO = "mask", "overlay", "labels", "camera_info"
+MASK, RAW_MASK, OVERLAY = "mask", "raw_mask", "overlay"
+LABELS, CAMERA_INFO = "labels", "camera_info"
 LANDING, GRID, SCAN = "landing_pose", "free_space/grid", "free_space/scan"
 DIAGNOSTICS = "/diagnostics"
 
@@ -45,8 +46,9 @@ class Topics:
         self._publishers[topic].publish(message)
 
     def is_read(self, topic: str) -> bool:
-        """Returns True if anyone subscribes to an advertised topic."""
-        return bool(self._publishers[topic].get_subscription_count())
+        """Returns True if the topic is advertised and anyone subscribes to it."""
+        publisher = self._publishers.get(topic)
+        return publisher is not None and publisher.get_subscription_count() > 0
 
     def close(self) -> None:
         """Removes the publishers."""

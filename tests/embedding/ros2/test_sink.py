@@ -151,6 +151,22 @@ def test_an_overlay_is_drawn_only_while_somebody_reads_it(make: MakeSink, make_o
     assert drawn == [1]
 
 
+def test_a_smoothed_mask_leaves_the_networks_own_to_those_who_read_it(
+    make: MakeSink, make_output: MakeOutput
+) -> None:
+    sink, output = make(), make_output(0, at=99.9)
+    sink.write(output)
+    assert "raw_mask" not in sink._node.publishers
+    own = np.full((40, 60), 2, np.uint8)
+    output = replace(output, result=replace(output.result, raw_classes=own))
+    sink.write(output)
+    assert sent(sink, "raw_mask") == []
+    sink._node.publishers["raw_mask"].readers = 1
+    sink.write(output)
+    sink.write(make_output(1, reason="dark", at=99.9))
+    assert [set(message.data) for message in sent(sink, "raw_mask")] == [{2}, {255}]
+
+
 def test_labels_are_latched_and_results_are_sensor_data(make: MakeSink, make_output: MakeOutput) -> None:
     profiles = {topic: p.profile for topic, p in make()._node.publishers.items()}
     assert profiles["labels"]["durability"] == "transient local"
