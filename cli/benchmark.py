@@ -16,7 +16,12 @@ DEFAULT_ROUNDS = 30
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``edgeseg benchmark``."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        metavar="BUNDLE",
+        help="the bundle's folder; or the word stability, for `edgeseg benchmark stability --help`",
+    )
     parser.add_argument(
         "--against",
         metavar="NAMES",

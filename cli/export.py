@@ -93,12 +93,17 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_frame_options(parser: argparse.ArgumentParser, count_help: str) -> None:
+def add_frame_options(
+    parser: argparse.ArgumentParser,
+    count_help: str,
+    source: str = "aerial:SEED",
+    source_help: str = "the aerial world; default: aerial:7",
+) -> None:
     """Declares the options for the frames to verify on."""
     group = parser.add_argument_group("frames to verify on")
     group.add_argument("--data", type=Path, metavar="DIR", help="a labelled data set in VOC layout")
     group.add_argument("--split", default="val", metavar="NAME", help="the split of --data; default: val")
-    group.add_argument("--source", metavar="aerial:SEED", help="the aerial world; default: aerial:7")
+    group.add_argument("--source", metavar=source, help=source_help)
     group.add_argument("--frames", type=int, metavar="N", help=count_help)
 
 

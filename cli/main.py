@@ -48,6 +48,14 @@ VERBS = {
     ),
 }
 
+KINDS = {
+    ("benchmark", "stability"): (
+        "edgeseg.cli.benchmark_stability",
+        "measure how much a bundle's class maps flicker, and what smoothing brings",
+    ),
+}
+"""Second words that make another command of a verb. A folder of such a name is given as ``./NAME``."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 """Errors that any access to a file name may raise."""
@@ -74,13 +82,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UsageError as error:
             tell(_last_line("error", f"edgeseg: error: {error}", False))
             return error.exit_status
-    return run_verb(args[0], args[1:], prog=f"edgeseg {args[0]}")
+    words = 2 if tuple(args[:2]) in KINDS else 1
+    return run_verb(" ".join(args[:words]), args[words:], prog=" ".join(["edgeseg", *args[:words]]))
+
+
+def module_of(verb: str) -> tuple[str, str]:
+    """Returns the module of a verb, or of a verb and its second word, and the text that describes it."""
+    first, _, second = verb.partition(" ")
+    return KINDS[first, second] if second else VERBS[first]
 
 
 def run_verb(verb: str, argv: Sequence[str], prog: str) -> int:
     """Parses ``argv`` for one verb and runs it. A user's error gives one line on stderr, without a traceback."""
     mend_standard_streams()
-    module_name, text = VERBS[verb]
+    module_name, text = module_of(verb)
     as_json = "--log-json" in argv
     interrupted: list[int] = []
     try:

@@ -43,7 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace a report or a contact sheet that exists"
     )
-    add_frame_options(parser, "how many frames; default: the whole split, or 50 of the aerial world")
+    add_frame_options(
+        parser,
+        "how many frames; default: the whole split, or 50 of the aerial world or a video",
+        source="aerial:SEED|FILE",
+        source_help="the aerial world, or a video, whose frames in a row also show how much masks flicker;"
+        " default: aerial:7",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,13 +62,17 @@ def run(args: argparse.Namespace) -> int:
     from ..core.reads import Reads
     from ..export.pipeline import JSON_NAME, PAGE_NAME, report_folder, write_report
     from ..export.report.console import PlainConsole, frame_progress, show_verification
-    from ..export.verification.frames import open_frames
+    from ..export.verification.film_frames import FilmFrames, is_film
+    from ..export.verification.frames import LabelledFrames, open_frames
     from ..export.verification.verify import VerifyRequest, verify
     from ..runtime.bundle import Bundle
+    from ..runtime.sources.files import add_sources
 
     bundle = Bundle.load(args.bundle)
     out = args.out or report_folder(args.bundle)
     reads = Reads().add(f"the bundle {args.bundle}", args.bundle).add_dataset(args.data)
+    if is_film(args.source):
+        add_sources(reads, [args.source])
     check_output(out, folder=True, reads=reads)
     if args.out is not None:  # the report beside the bundle is edgeseg's own, and always the newest
         check_new(out / JSON_NAME, args.force)
@@ -70,7 +80,10 @@ def run(args: argparse.Namespace) -> int:
     if args.contact_sheet is not None:
         check_output(args.contact_sheet, reads=reads)
         check_new(args.contact_sheet, args.force)
-    frames = open_frames(args.data, args.split, args.source, args.frames, bundle.input_size_hw)
+    if args.data is None and is_film(args.source):
+        frames: LabelledFrames = FilmFrames(args.source, args.frames)
+    else:
+        frames = open_frames(args.data, args.split, args.source, args.frames, bundle.input_size_hw)
     console = PlainConsole()
     console.print(f"… verifying {printable(bundle.name)} on {len(frames)} frames of {frames.name}")
     with frame_progress(console, len(frames)) as advance:

@@ -38,7 +38,7 @@ class StabiliserOptions:
     keep_hazard: float = 0.85
     longest_px: int = 320
     most_steps: float = 9.0
-    least_alike: float = 0.5
+    least_alike: float = 0.6
     least_in_view: float = 0.25
     longest_gap_s: float = 0.5
 

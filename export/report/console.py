@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from ...core.progress import Pace
 from ..pipeline import Exported, calibration_folder
 from ..verification.headroom import LIMIT, Headroom
 from ..verification.latency import Latencies
+from ..verification.stability import StabilitySummary
 from ..verification.verify import Verification
 
 _ENOUGH_IN_INT8 = 0.5
@@ -243,8 +245,33 @@ def show_verification(console: Console, verification: Verification) -> None:
                 markup=False,
                 soft_wrap=True,
             )
+    if verification.stability:
+        _show_stability(console, verification.stability)
     if verification.note:
         console.print(f"No truth: {verification.note}.", style="yellow", highlight=False)
+
+
+def _show_stability(console: Console, stability: Mapping[str, StabilitySummary]) -> None:
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("flicker", no_wrap=True)
+    for head in ("raw %", "warped %", "consistency", "least consistent"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, summary in stability.items():
+        known = [each for each in summary.classes if each.consistency is not None]
+        worst = min(known, key=lambda each: each.consistency or 0.0, default=None)
+        table.add_row(
+            printable(name),
+            *(_points(share) for share in (summary.raw_change, summary.warped_change, summary.consistency)),
+            "–" if worst is None else f"{printable(worst.name)} {_points(worst.consistency)}",
+        )
+    console.print(table)
+    pairs = next(iter(stability.values())).pairs
+    console.print(
+        f"Pixels whose class changes from frame to frame, over {pairs} pairs: as they are, and after the motion by"
+        " optical flow. Consistency: mean IoU of the moved mask and the present one.",
+        style="dim",
+    )
 
 
 def _headroom(name: str, headroom: Headroom) -> str:
@@ -261,4 +288,4 @@ def _worst(name: str, drop: float) -> str:
 
 
 def _points(share: float | None) -> str:
-    return "–" if share is None else f"{round(100 * share, 2) + 0:.2f}"
+    return "–" if share is None or math.isnan(share) else f"{round(100 * share, 2) + 0:.2f}"

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from .images import REAL_RGB, TIE_RGB, WRONG_RGB, FrameImages
+from .stability import stability_section
 from .style import STYLE
 
 _GATE_UNITS = {
@@ -38,6 +39,7 @@ def render(verification: Mapping[str, Any], images: Sequence[FrameImages]) -> st
 <title>{escape(title)}</title><style>{STYLE}</style></head><body><main>
 {_header(verification)}
 {sections}
+{stability_section(verification)}
 {_gallery(verification, images)}
 {_footer(verification)}
 </main></body></html>

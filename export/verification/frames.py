@@ -40,10 +40,14 @@ class LabelledFrames(ABC):
     Attributes:
         name: their source, for the report.
         labels: the classes of the masks.
+        in_sequence: True if each frame follows the one before it in time.
+        without_truth: why there are no labels; empty if there are.
     """
 
     name: str
     labels: LabelMap
+    in_sequence: bool = False
+    without_truth: str = ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -139,6 +143,8 @@ def open_frames(
 
 def class_note(frames: LabelledFrames, labels: LabelMap) -> str:
     """Returns the reason why the frames' masks are not used as truth; empty if they are used."""
+    if frames.without_truth:
+        return frames.without_truth
     if frames.truth_fits(labels):
         return ""
     return (

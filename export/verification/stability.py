@@ -14,7 +14,7 @@ known motion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.arrays import ClassMap, Floats, Frame
-from ...core.labels import VOID
+from ...core.labels import VOID, LabelMap
 from ...data.metrics import ConfusionMatrix
 
 Warp = Callable[[ClassMap], ClassMap]
@@ -58,7 +58,7 @@ class ClassStability:
 
 @dataclass(frozen=True)
 class StabilitySummary:
-    """The stability of one sequence, or of several.
+    """The stability of one sequence, or of several. A figure is NaN if nothing was compared.
 
     Attributes:
         pairs: of frames in a row that were compared.
@@ -77,13 +77,13 @@ class StabilitySummary:
     classes: tuple[ClassStability, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the figures ready for JSON."""
+        """Returns the figures ready for JSON; None where nothing was compared."""
         return {
             "pairs": self.pairs,
             "compared": self.compared,
-            "raw_change": self.raw_change,
-            "warped_change": self.warped_change,
-            "temporal_consistency": self.consistency,
+            "raw_change": _known(self.raw_change),
+            "warped_change": _known(self.warped_change),
+            "temporal_consistency": _known(self.consistency),
             "classes": {
                 each.name: {
                     "raw_change": each.raw_change,
@@ -123,6 +123,11 @@ class StabilityMeter:
         """Number of pairs so far."""
         return self._pairs
 
+    @property
+    def warped_change(self) -> float:
+        """Share of the pixels that change, once the motion is taken out, 0 to 1; NaN if none was compared."""
+        return 1 - self._warped.pixel_accuracy
+
     def summary(self, names: Sequence[str]) -> StabilitySummary:
         """Returns the figures; NaN where nothing was compared.
 
@@ -133,10 +138,10 @@ class StabilityMeter:
             pairs=self._pairs,
             compared=float(self._warped.counts.sum() / self._pixels) if self._pixels else 0.0,
             raw_change=1 - self._raw.pixel_accuracy,
-            warped_change=1 - self._warped.pixel_accuracy,
+            warped_change=self.warped_change,
             consistency=self._warped.miou,
             classes=tuple(
-                ClassStability(name, *(None if np.isnan(value) else float(value) for value in values))
+                ClassStability(name, *(_known(value) for value in values))
                 for name, *values in zip(
                     names,
                     1 - self._raw.per_class_accuracy,
@@ -146,6 +151,10 @@ class StabilityMeter:
                 )
             ),
         )
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _count(matrix: ConfusionMatrix, before: ClassMap, now: ClassMap) -> None:
@@ -212,3 +221,38 @@ def _pixels(size_hw: tuple[int, ...]) -> Floats:
         np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32)
     )
     return np.stack([columns, rows], axis=-1)
+
+
+class SequenceStability:
+    """Measures the stability of several networks on the same frames in a row, by optical flow.
+
+    Args:
+        labels: the classes.
+    """
+
+    def __init__(self, labels: LabelMap) -> None:
+        self._labels = labels
+        self._meters: dict[str, StabilityMeter] = {}
+        self._before: tuple[Frame, Mapping[str, ClassMap]] | None = None
+
+    def add(self, frame_bgr: Frame, maps: Mapping[str, ClassMap]) -> None:
+        """Adds the next frame. One of another size than the frame before is not compared with it.
+
+        Args:
+            frame_bgr: uint8 [H, W, 3].
+            maps: the class maps uint8 [H, W] by name, the same names with each frame. They are kept until the next one.
+        """
+        before, self._before = self._before, (frame_bgr, {name: each.copy() for name, each in maps.items()})
+        for name in maps:
+            self._meters.setdefault(name, StabilityMeter(len(self._labels)))
+        if before is None or before[0].shape != frame_bgr.shape:
+            return
+        warp = flow_warp(before[0], frame_bgr)
+        for name, classes in maps.items():
+            self._meters[name].add(before[1][name], classes, warp)
+
+    def summaries(self) -> dict[str, StabilitySummary]:
+        """Returns the figures by name; empty if no two frames could be compared."""
+        return {
+            name: meter.summary(self._labels.names) for name, meter in self._meters.items() if meter.pairs
+        }

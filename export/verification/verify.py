@@ -24,9 +24,12 @@ from .gates import GateResult, Gates, failures, judge_headroom, note_of
 from .headroom import LIMIT, Headroom, meter_of
 from .parity import Parity, ParitySummary
 from .reference import reference_masks
+from .stability import SequenceStability, StabilitySummary
 from .torch_backend import TorchBackend
 
 REPORT_SCHEMA = 1
+REFERENCE = "PyTorch"
+"""The name of the reference among the variants' stability."""
 _CALIBRATION_SHOWN = (
     "method", "excluded", "shifts", "budget", "class_budget", "int8_macs", "source", "pictures", "never_seen",
 )  # fmt: skip
@@ -119,6 +122,8 @@ class Verification:
         note: why there is no truth; empty if there is.
         variants: the results, in the requested order.
         images: images of some frames.
+        stability: how much the class maps of PyTorch and of each variant flicker, by name; empty unless the frames
+            follow each other in time.
     """
 
     bundle: Bundle
@@ -126,6 +131,7 @@ class Verification:
     note: str
     variants: tuple[VariantResult, ...]
     images: tuple[FrameImages, ...]
+    stability: Mapping[str, StabilitySummary] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -155,7 +161,13 @@ class Verification:
             "reference": {"backend": "torch", "device": "cpu", "precision": "fp32"},
             "passed": self.passed,
             "variants": {variant.name: variant.as_json() for variant in self.variants},
+            **self._stability_json(),
         }
+
+    def _stability_json(self) -> dict[str, Any]:
+        if not self.stability:
+            return {}
+        return {"stability": {name: summary.as_json() for name, summary in self.stability.items()}}
 
 
 @dataclass(frozen=True)
@@ -235,6 +247,7 @@ def verify(
             )
             for v in chosen
         }
+        stability = SequenceStability(bundle.labels) if frames.in_sequence else None
         for frame in frames:
             size_hw = (frame.frame_bgr.shape[0], frame.frame_bgr.shape[1])
             image = preprocess(frame.frame_bgr)
@@ -249,6 +262,9 @@ def verify(
                 classes = segmenter.decode(inference).classes
                 kinds = parities[name].update(frame.id, reference, classes, inference.logits, truth)
                 masks[name] = ComparedMask(classes, kinds)
+            if stability is not None:
+                maps = {name: mask.classes for name, mask in masks.items()}
+                stability.add(frame.frame_bgr, {REFERENCE: reference.classes, **maps})
             gallery.add(frame, reference.classes, masks, has_truth=not note)
             on_frame()
         backends = {name: _described(s) for name, s in segmenters.items()}
@@ -270,7 +286,8 @@ def verify(
                 verdicts=verdicts if headroom is None else (*verdicts, judge_headroom(headroom, LIMIT)),
             )
         )
-    return Verification(bundle, frames.name, note, tuple(results), gallery.frames())
+    summaries = {} if stability is None else stability.summaries()
+    return Verification(bundle, frames.name, note, tuple(results), gallery.frames(), summaries)
 
 
 def _described(segmenter: Segmenter) -> str:

@@ -80,6 +80,36 @@ def test_export_then_verify(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert Path("report/verification.html").stat().st_size > 10_000
 
 
+def test_a_video_is_verified_without_truth_and_shows_flicker(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(*ON_DATA) == 0
+    writer = cv2.VideoWriter("film.avi", cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    for number in range(3):
+        writer.write(np.random.default_rng(number).integers(0, 255, (64, 96, 3), np.uint8))
+    writer.release()
+    capsys.readouterr()
+    verb = ["bundle/unet", "--source", "film.avi", "--out", "report"]
+    assert run_verb("verify", verb, prog="edgeseg verify") == 0
+    said = capsys.readouterr().out
+    assert "flicker" in said
+    assert "over 2 pairs" in " ".join(said.split())
+    assert "No truth: a video has no labels" in said
+    found = json.loads(Path("report/verification.json").read_text())
+    assert found["frames"]["count"] == 3
+    assert list(found["stability"]) == ["PyTorch", "fp32"]
+    assert found["stability"]["PyTorch"] == found["stability"]["fp32"]
+    assert "<h2>Flicker</h2>" in Path("report/verification.html").read_text()
+    assert found["stability"]["fp32"]["warped_change"] is None, "noise cannot be followed"
+    assert "stability" not in json.loads(Path("bundle/unet/verification.json").read_text())
+    assert (
+        run_verb(
+            "verify", ["bundle/unet", "--source", "film.avi", "--out", "film.avi"], prog="edgeseg verify"
+        )
+        == 2
+    )
+
+
 def test_weights_from_elsewhere_with_their_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = registry.build("unet", 4, {"width": 8, "depth": 2})
     torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, "theirs.pth")
