@@ -78,13 +78,13 @@ def run(args: argparse.Namespace) -> int:
     from ..benchmarks.outputs import check_folder
     from ..benchmarks.program import write_results
     from ..benchmarks.stability.report import StabilityRequest, run_stability
-    from ..benchmarks.stability.sequences import FlightPlan
+    from ..benchmarks.stability.sequences import SequencePlan
     from ..core.progress import ProgressLine
     from ..core.reads import Reads
     from ..runtime.bundle import Bundle
     from ..runtime.sources.files import add_sources
 
-    plan = FlightPlan(args.flights, frames, args.fps, parse_frame(args.frame))
+    plan = SequencePlan(args.flights, frames, args.fps, parse_frame(args.frame))
     if args.out is not None:
         reads = Reads().add(f"the bundle {args.bundle}", args.bundle)
         check_folder(args.out, args.force, add_sources(reads, [args.source] if args.source else []))

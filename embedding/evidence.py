@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.arrays import ClassMap, Floats
+from ..core.counting import class_counts
 from ..runtime.decode import Decoder
 from .motion import moved_along
 
@@ -34,7 +35,7 @@ class Evidence:
     """
 
     def __init__(self, num_classes: int, hazards: Collection[int], keep: float, keep_hazard: float) -> None:
-        self._keep, self._keep_hazard = keep, keep_hazard
+        self._num_classes, self._keep, self._keep_hazard = num_classes, keep, keep_hazard
         ids = np.arange(num_classes).reshape(-1, 1)
         one_hot = np.zeros((256, -(-num_classes // _CHANNELS) * _CHANNELS), np.uint8)
         one_hot[ids, ids] = _FULL
@@ -46,8 +47,7 @@ class Evidence:
             [channel for channel in range(_CHANNELS) if group * _CHANNELS + channel in hazards]
             for group in range(len(self._one_hot))
         ]
-        self._weights = np.ones(256, np.float32)
-        self._weights[list(hazards)] = 2
+        self._double = frozenset(hazards)
         self._groups: list[_Planes | None] = []
         self._values: Floats = np.empty((0, 0, 0), np.float32)
         self._ids = np.empty(0, np.uint8)
@@ -55,7 +55,7 @@ class Evidence:
 
     def begin(self, low: ClassMap) -> None:
         """Forgets everything, and takes a first small class map, uint8 [h, w]."""
-        self._groups = [self._hot(group, low) for group in range(len(self._one_hot))]
+        self._groups = self._hot(low)
 
     def advance(self, low: ClassMap, positions: Floats, alike: npt.NDArray[np.uint8]) -> None:
         """Moves the evidence to the next frame, and adds the frame's class map.
@@ -66,8 +66,7 @@ class Evidence:
             alike: uint8 [h, w], 255 where the evidence of before counts. That of a hazard counts everywhere.
         """
         other = cv2.bitwise_not(alike)
-        for group, planes in enumerate(self._groups):
-            hot = self._hot(group, low)
+        for group, (planes, hot) in enumerate(zip(self._groups, self._hot(low), strict=True)):
             if planes is None and hot is None:
                 continue
             if planes is None:
@@ -118,17 +117,25 @@ class Evidence:
         shape = (len(self._ids), size_hw[0], size_hw[1])
         if self._values.shape != shape:
             self._values = np.empty(shape, np.float32)
-        weights = self._weights[self._ids]
         planes = (plane for group in present for plane in cv2.split(self._group(group)))
-        for value, weight, plane in zip(self._values, weights.tolist(), planes, strict=False):
-            np.multiply(plane, weight, out=value, casting="unsafe")
+        for value, class_id, plane in zip(self._values, self._ids.tolist(), planes, strict=False):
+            np.copyto(value, plane)
+            if class_id in self._double:
+                value *= 2
 
     def _group(self, group: int) -> _Planes:
         planes = self._groups[group]
         assert planes is not None
         return planes
 
-    def _hot(self, group: int, low: ClassMap) -> _Planes | None:
-        """Returns the one-hot planes uint8 [h, w, 4] of a group of classes; None if the class map has none of them."""
-        hot = self._one_hot[group].take(low)
-        return hot.view(np.uint8).reshape(*low.shape, _CHANNELS) if hot.any() else None
+    def _hot(self, low: ClassMap) -> list[_Planes | None]:
+        """Returns the one-hot planes uint8 [h, w, 4] of each group of classes; None for a group that is not there."""
+        counts, index = class_counts(low), low.astype(np.intp)
+        groups: list[_Planes | None] = []
+        for group, one_hot in enumerate(self._one_hot):
+            first = group * _CHANNELS
+            if counts[first : min(first + _CHANNELS, self._num_classes)].any():
+                groups.append(one_hot.take(index).view(np.uint8).reshape(*low.shape, _CHANNELS))
+            else:
+                groups.append(None)
+        return groups

@@ -102,7 +102,9 @@ class Stabiliser:
         self._frames += 1
         self._size_hw, self._at, self._grey, self._view = size_hw, at, grey, view
         smooth = classes if reset else self._decide(classes, low)
-        changed = 0.0 if smooth is classes else 1 - float((smooth == classes).mean())
+        changed = 0.0
+        if smooth is not classes:
+            changed = cv2.countNonZero(cv2.absdiff(smooth, classes)) / max(1, classes.size)
         return Smoothed(smooth, self._frames, reset, changed)
 
     def _advance(

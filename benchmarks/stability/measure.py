@@ -1,4 +1,4 @@
-"""The measurement: every contender on the same frames, judged by the true motion, by flow and by the truth."""
+"""The measurement: every treatment on the same frames, judged by the true motion, by flow and by the truth."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ...embedding.stabiliser import Stabiliser
 from ...embedding.stabiliser_options import StabiliserOptions
 from ...export.verification.stability import StabilityMeter, Warp, flow_warp
 from ..landing.world import camera_of
-from .sequences import Sequences, View, true_warp
+from .sequences import Sequences, SequenceView, true_warp
 
 TRUTH = "truth"
 
 
 @dataclass(frozen=True)
-class Contender:
+class Treatment:
     """A way to get class maps.
 
     Attributes:
@@ -39,8 +39,8 @@ class Contender:
 
 
 @dataclass
-class Score:
-    """What was measured of one contender.
+class TreatmentScore:
+    """What was measured of one treatment.
 
     Attributes:
         by_pose: the changes, judged by the true motion; empty without one.
@@ -61,8 +61,8 @@ class Score:
     resets: int = 0
 
     @classmethod
-    def empty(cls, labels: LabelMap) -> Score:
-        """Returns the score of a contender that has seen nothing yet."""
+    def empty(cls, labels: LabelMap) -> TreatmentScore:
+        """Returns the score of a treatment that has seen nothing yet."""
         return cls(StabilityMeter(len(labels)), StabilityMeter(len(labels)), ConfusionMatrix(len(labels)))
 
 
@@ -82,24 +82,24 @@ Networks = Mapping[str, Callable[[Frame], ClassMap]]
 def measure(
     sequences: Sequences,
     networks: Networks,
-    contenders: Sequence[Contender],
+    treatments: Sequence[Treatment],
     labels: LabelMap,
     progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, Score]:
-    """Runs all contenders over all sequences, and returns their scores by name.
+) -> dict[str, TreatmentScore]:
+    """Runs all treatments over all sequences, and returns their scores by name.
 
     Args:
         sequences: of frames.
-        networks: that the contenders name.
-        contenders: in order of display.
+        networks: that the treatments name.
+        treatments: in order of display.
         labels: the classes.
         progress: called after each frame with the number of those done.
     """
-    scores = {contender.name: Score.empty(labels) for contender in contenders}
+    scores = {treatment.name: TreatmentScore.empty(labels) for treatment in treatments}
     done = 0
     for sequence in sequences:
-        lanes = [_Lane(contender, scores[contender.name], labels) for contender in contenders]
-        before: View | None = None
+        lanes = [_Lane(treatment, scores[treatment.name], labels) for treatment in treatments]
+        before: SequenceView | None = None
         for view in sequence:
             maps = {name: network(view.frame_bgr) for name, network in networks.items()}
             warps = None
@@ -117,16 +117,18 @@ def measure(
 
 
 class _Lane:
-    """One contender on one sequence."""
+    """One treatment on one sequence."""
 
-    def __init__(self, contender: Contender, score: Score, labels: LabelMap) -> None:
-        self._contender, self._score = contender, score
-        smoothing = contender.smoothing
+    def __init__(self, treatment: Treatment, score: TreatmentScore, labels: LabelMap) -> None:
+        self._contender, self._score = treatment, score
+        smoothing = treatment.smoothing
         self._stabiliser = None if smoothing is None else Stabiliser(labels, smoothing)
         self._before: ClassMap | None = None
         self._by_pose, self._accuracy = StabilityMeter(len(labels)), ConfusionMatrix(len(labels))
 
-    def add(self, view: View, maps: Mapping[str, ClassMap], warps: tuple[Warp | None, Warp] | None) -> None:
+    def add(
+        self, view: SequenceView, maps: Mapping[str, ClassMap], warps: tuple[Warp | None, Warp] | None
+    ) -> None:
         """Adds a frame."""
         score, classes = self._score, self._classes(view, maps)
         if self._before is not None and warps is not None:
@@ -146,7 +148,7 @@ class _Lane:
             self._score.flights.append(self._by_pose.warped_change)
             self._score.mious.append(miou_of(self._accuracy))
 
-    def _classes(self, view: View, maps: Mapping[str, ClassMap]) -> ClassMap:
+    def _classes(self, view: SequenceView, maps: Mapping[str, ClassMap]) -> ClassMap:
         if not self._contender.variant:
             assert view.truth is not None
             return view.truth
@@ -161,7 +163,7 @@ class _Lane:
         return smoothed.classes
 
 
-def _seen(view: View) -> GroundView | None:
+def _seen(view: SequenceView) -> GroundView | None:
     if view.pose is None:
         return None
     camera: CameraModel = camera_of((view.frame_bgr.shape[0], view.frame_bgr.shape[1]))

@@ -21,8 +21,8 @@ from ...runtime.segmenter import Segmenter
 from ..describe import describe_machine
 from ..program import Results
 from ..tables import Table, number
-from .measure import TRUTH, Contender, Score, measure, miou_of
-from .sequences import Film, FlightPlan, Flights, Sequences
+from .measure import TRUTH, Treatment, TreatmentScore, measure, miou_of
+from .sequences import FilmSequence, FlightSequences, SequencePlan, Sequences
 
 NAME = "stability"
 
@@ -36,13 +36,13 @@ class StabilityRequest:
         variants: their names; empty for FP32 and INT8 for the CPU, where the bundle has them.
         plan: the flights.
         film: a video in their place; None for the flights.
-        hazards: classes that enter at once; with any, the contenders that hold them so are measured too.
+        hazards: classes that enter at once; with any, the treatments that hold them so are measured too.
         threads: of the CPU.
     """
 
     bundle: Bundle
     variants: Sequence[str]
-    plan: FlightPlan
+    plan: SequencePlan
     film: str | None
     hazards: tuple[str, ...]
     threads: int
@@ -67,11 +67,11 @@ def run_stability(request: StabilityRequest, progress: Callable[[int, int], None
         )
     variants = [bundle.variant(name).name for name in request.variants or _usual(bundle)]
     sequences: Sequences = (
-        Flights(request.plan)
+        FlightSequences(request.plan)
         if request.film is None
-        else Film(request.film, request.plan.frames, request.plan.fps)
+        else FilmSequence(request.film, request.plan.frames, request.plan.fps)
     )
-    contenders = contenders_of(variants, sequences.has_truth, request.hazards)
+    treatments = treatments_of(variants, sequences.has_truth, request.hazards)
     cv2.setNumThreads(1)  # what smoothing costs is told for one core
     with ExitStack() as stack:
         segmenters = {
@@ -79,7 +79,7 @@ def run_stability(request: StabilityRequest, progress: Callable[[int, int], None
         }
         networks = {name: _classes_of(segmenter) for name, segmenter in segmenters.items()}
         scores = measure(
-            sequences, networks, contenders, labels, lambda done: progress(done, sequences.frames)
+            sequences, networks, treatments, labels, lambda done: progress(done, sequences.frames)
         )
     return results_of(scores, sequences, bundle, labels)
 
@@ -92,23 +92,23 @@ def _classes_of(segmenter: Segmenter) -> Callable[[np.ndarray], np.ndarray]:
     return lambda frame: segmenter(frame).classes
 
 
-def contenders_of(variants: Sequence[str], has_truth: bool, hazards: tuple[str, ...]) -> list[Contender]:
+def treatments_of(variants: Sequence[str], has_truth: bool, hazards: tuple[str, ...]) -> list[Treatment]:
     """Returns what is measured: the truth, and each variant as it is and smoothed."""
     methods = METHODS if has_truth else METHODS[:1]
-    contenders = [Contender(TRUTH, "")] if has_truth else []
+    treatments = [Treatment(TRUTH, "")] if has_truth else []
     for variant in variants:
-        contenders.append(Contender(variant, variant))
+        treatments.append(Treatment(variant, variant))
         for method in methods:
             smoothing = StabiliserOptions(method, longest_gap_s=math.inf)
-            contenders.append(Contender(f"{variant}, {method}", variant, smoothing))
+            treatments.append(Treatment(f"{variant}, {method}", variant, smoothing))
         if hazards:
             smoothing = StabiliserOptions("flow", hazards, longest_gap_s=math.inf)
-            contenders.append(Contender(f"{variant}, flow, hazards", variant, smoothing))
-    return contenders
+            treatments.append(Treatment(f"{variant}, flow, hazards", variant, smoothing))
+    return treatments
 
 
 def results_of(
-    scores: Mapping[str, Score], sequences: Sequences, bundle: Bundle, labels: LabelMap
+    scores: Mapping[str, TreatmentScore], sequences: Sequences, bundle: Bundle, labels: LabelMap
 ) -> Results:
     """Makes the page's content of the scores."""
     judged = {
@@ -125,7 +125,7 @@ def results_of(
         figures={
             "machine": describe_machine(),
             "frames": sequences.name,
-            "contenders": {name: _json(score, judged[name], flows[name]) for name, score in scores.items()},
+            "treatments": {name: _json(score, judged[name], flows[name]) for name, score in scores.items()},
         },
         tables=tables,
         words=[f"Measured on {sequences.name}.", *_words(scores, judged, sequences)],
@@ -134,7 +134,7 @@ def results_of(
 
 
 def _main_table(
-    scores: Mapping[str, Score],
+    scores: Mapping[str, TreatmentScore],
     judged: Mapping[str, StabilitySummary],
     flows: Mapping[str, StabilitySummary],
     sequences: Sequences,
@@ -184,14 +184,14 @@ def _pair(change: float | None, consistency: float | None) -> str:
     return ", ".join(number(None if value is None else 100 * value, 1) for value in (change, consistency))
 
 
-def _iou_table(scores: Mapping[str, Score], labels: LabelMap) -> Table:
+def _iou_table(scores: Mapping[str, TreatmentScore], labels: LabelMap) -> Table:
     names = [name for name in scores if name != TRUTH]
     ious = {name: scores[name].accuracy.per_class_iou for name in names}
     rows = [[label, *(_percent(ious[name][i]) for name in names)] for i, label in enumerate(labels.names)]
     return Table(["IoU", *names], rows)
 
 
-def _flight_table(scores: Mapping[str, Score]) -> Table:
+def _flight_table(scores: Mapping[str, TreatmentScore]) -> Table:
     count = max(len(score.flights) for score in scores.values())
     rows = [
         [
@@ -209,7 +209,7 @@ def _flight_table(scores: Mapping[str, Score]) -> Table:
 
 
 def _words(
-    scores: Mapping[str, Score], judged: Mapping[str, StabilitySummary], sequences: Sequences
+    scores: Mapping[str, TreatmentScore], judged: Mapping[str, StabilitySummary], sequences: Sequences
 ) -> list[str]:
     words = []
     for name, score in scores.items():
@@ -233,7 +233,7 @@ def _words(
     return words
 
 
-def _json(score: Score, judged: StabilitySummary, by_flow: StabilitySummary) -> dict[str, Any]:
+def _json(score: TreatmentScore, judged: StabilitySummary, by_flow: StabilitySummary) -> dict[str, Any]:
     found: dict[str, Any] = {"by_flow": by_flow.as_json(), "resets": score.resets}
     if score.flights:
         iou = score.accuracy.per_class_iou

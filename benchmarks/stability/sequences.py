@@ -24,7 +24,7 @@ developed on them."""
 
 
 @dataclass(frozen=True)
-class View:
+class SequenceView:
     """One frame of a sequence.
 
     Attributes:
@@ -56,12 +56,12 @@ class Sequences(ABC):
     frames: int
 
     @abstractmethod
-    def __iter__(self) -> Iterator[Iterator[View]]:
+    def __iter__(self) -> Iterator[Iterator[SequenceView]]:
         """Gives one sequence after another."""
 
 
 @dataclass(frozen=True)
-class FlightPlan:
+class SequencePlan:
     """The flights over the aerial world.
 
     Attributes:
@@ -77,12 +77,12 @@ class FlightPlan:
     size_hw: tuple[int, int]
 
 
-class Flights(Sequences):
+class FlightSequences(Sequences):
     """Flights over new places of the aerial world."""
 
     has_truth = True
 
-    def __init__(self, plan: FlightPlan) -> None:
+    def __init__(self, plan: SequencePlan) -> None:
         self._plan = plan
         height, width = plan.size_hw
         self.name = (
@@ -91,21 +91,21 @@ class Flights(Sequences):
         )
         self.frames = plan.flights * plan.frames
 
-    def __iter__(self) -> Iterator[Iterator[View]]:
+    def __iter__(self) -> Iterator[Iterator[SequenceView]]:
         for number in range(self._plan.flights):
             yield self._flight(FIRST_SEED + number)
 
-    def _flight(self, seed: int) -> Iterator[View]:
+    def _flight(self, seed: int) -> Iterator[SequenceView]:
         plan = self._plan
         flight = AerialFlight(seed, plan.size_hw, plan.fps)
         for index in range(plan.frames):
             frame, truth = flight.frame(index)
             at = index / plan.fps
             pose = flight.pose(at)
-            yield View(frame, at, truth, pose.of_vehicle(at), pose.frame_to_map(plan.size_hw))
+            yield SequenceView(frame, at, truth, pose.of_vehicle(at), pose.frame_to_map(plan.size_hw))
 
 
-class Film(Sequences):
+class FilmSequence(Sequences):
     """The first frames of a video.
 
     Raises:
@@ -124,11 +124,11 @@ class Film(Sequences):
         self.frames = len(self._film)
         self.name = f"{self.frames} frames of {Path(source).name}"
 
-    def __iter__(self) -> Iterator[Iterator[View]]:
-        yield (View(frame.frame_bgr, number / self._fps) for number, frame in enumerate(self._film))
+    def __iter__(self) -> Iterator[Iterator[SequenceView]]:
+        yield (SequenceView(frame.frame_bgr, number / self._fps) for number, frame in enumerate(self._film))
 
 
-def true_warp(before: View, now: View) -> Warp:
+def true_warp(before: SequenceView, now: SequenceView) -> Warp:
     """Returns the motion of flat ground between two frames, by their true poses. It shares no code with smoothing."""
     assert before.to_map is not None
     assert now.to_map is not None

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg.benchmarks.stability.measure import TRUTH, measure
-from edgeseg.benchmarks.stability.report import contenders_of, results_of
-from edgeseg.benchmarks.stability.sequences import FIRST_SEED, FlightPlan, Flights
+from edgeseg.benchmarks.stability.report import results_of, treatments_of
+from edgeseg.benchmarks.stability.sequences import FIRST_SEED, FlightSequences, SequencePlan
 from edgeseg.cli.main import main
 from edgeseg.data.aerial import AerialFlight
 from edgeseg.data.aerial.labels import AERIAL_LABELS, ROAD
 from edgeseg.runtime.bundle import Bundle
 
-PLAN = FlightPlan(flights=1, frames=6, fps=25.0, size_hw=(120, 160))
+PLAN = SequencePlan(flights=1, frames=6, fps=25.0, size_hw=(120, 160))
 
 
 @pytest.fixture
@@ -45,16 +45,16 @@ def test_smoothing_is_judged_by_truth_and_true_motion(bundle_folder: Path) -> No
         calls += 1
         return seen
 
-    flights = Flights(PLAN)
-    contenders = contenders_of(["net"], has_truth=True, hazards=("person",))
-    assert [each.name for each in contenders] == [
+    flights = FlightSequences(PLAN)
+    treatments = treatments_of(["net"], has_truth=True, hazards=("person",))
+    assert [each.name for each in treatments] == [
         TRUTH,
         "net",
         "net, flow",
         "net, pose",
         "net, flow, hazards",
     ]
-    scores = measure(flights, {"net": network}, contenders, AERIAL_LABELS)
+    scores = measure(flights, {"net": network}, treatments, AERIAL_LABELS)
     change = {name: score.by_pose.warped_change for name, score in scores.items()}
     assert scores[TRUTH].accuracy.pixel_accuracy == 1
     assert change["net"] > change[TRUTH]
@@ -71,7 +71,7 @@ def test_smoothing_is_judged_by_truth_and_true_motion(bundle_folder: Path) -> No
     assert by_class.rows[ROAD][1] != "–"
     assert any(line.startswith("net, flow: -") and "points of mIoU" in line for line in results.words)
     figures = json.loads(json.dumps(results.figures))
-    assert figures["contenders"]["net"]["by_pose"]["warped_change"] == pytest.approx(change["net"])
+    assert figures["treatments"]["net"]["by_pose"]["warped_change"] == pytest.approx(change["net"])
 
 
 def test_a_film_is_judged_by_flow(
@@ -94,8 +94,8 @@ def test_a_film_is_judged_by_flow(
     assert "Measured on 3 frames of film.avi." in printed
     assert "which flatters what was smoothed along flow" in printed
     result = json.loads((out / "stability.json").read_text())
-    assert list(result["contenders"]) == ["fp32", "fp32, flow"]
-    assert result["contenders"]["fp32"]["by_flow"]["pairs"] == 2
+    assert list(result["treatments"]) == ["fp32", "fp32, flow"]
+    assert result["treatments"]["fp32"]["by_flow"]["pairs"] == 2
     assert result["command"] == (
         f"edgeseg benchmark stability {bundle_folder} --source {film} --frames 3 --out {out}"
     )
