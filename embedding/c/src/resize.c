@@ -15,11 +15,12 @@
 
 #define ONE 2048
 
-/* Finds the two neighbours of each of `to` places along an axis of `from`, in units of `step`, and their weights.
+/* Finds the two neighbours of each of `to` places along an axis of `from`, and their weights. A place has so many
+   `values`, which have the same weight.
 
    Where a place lies beyond the outermost one, both neighbours are that one. `on_edge` puts the place onto it, as OpenCV
    does horizontally. Vertically the weights stay, so that each side loses its own low bits. */
-static void find_neighbours(int from, int to, int step, int on_edge, int32_t *near, int32_t *far, int16_t *near_weight,
+static void find_neighbours(int from, int to, int on_edge, int values, int32_t *near, int32_t *far, int16_t *near_weight,
                             int16_t *far_weight) {
     double scale = 1.0 / ((double)to / from);
     for (int i = 0; i < to; i++) {
@@ -30,10 +31,12 @@ static void find_neighbours(int from, int to, int step, int on_edge, int32_t *ne
             part = 0;
         int first = before < 0 ? 0 : before < from ? before : from - 1;
         int second = before + 1 < 0 ? 0 : before + 1 < from ? before + 1 : from - 1;
-        near[i] = first * step;
-        far[i] = second * step;
-        near_weight[i] = (int16_t)lrintf((1.0f - part) * ONE);
-        far_weight[i] = (int16_t)lrintf(part * ONE);
+        near[i] = first * values;
+        far[i] = second * values;
+        for (int c = 0; c < values; c++) {
+            *near_weight++ = (int16_t)lrintf((1.0f - part) * ONE);
+            *far_weight++ = (int16_t)lrintf(part * ONE);
+        }
     }
 }
 
@@ -42,31 +45,36 @@ int edgeseg_resize_prepare(Resize *resize, int from_height, int from_width, int 
         resize->to_height == to_height && resize->to_width == to_width)
         return 1;
     edgeseg_resize_free(resize);
-    size_t sides = (size_t)to_height + (size_t)to_width, values = (size_t)to_width * 3;
-    char *memory = malloc(sides * (2 * sizeof(int32_t) + 2 * sizeof(int16_t)) + 2 * values * sizeof(int16_t));
-    if (!memory)
+    size_t height = (size_t)to_height, width = (size_t)to_width, values = 3 * width;
+    int32_t *places = malloc(2 * (height + width) * sizeof(int32_t) + 2 * (2 * values + height) * sizeof(int16_t) +
+                             2 * (values + 1));
+    if (!places)
         return 0;
-    int32_t *places = (int32_t *)memory;
-    int16_t *weights = (int16_t *)(places + 2 * sides);
+    int16_t *weights = (int16_t *)(places + 2 * (height + width)), *rows = weights + 2 * (values + height);
+    uint8_t *bytes = (uint8_t *)(rows + 2 * values);
     *resize = (Resize){
         .from_height = from_height,
         .from_width = from_width,
         .to_height = to_height,
         .to_width = to_width,
-        .memory = memory,
+        .memory = places,
         .left = places,
-        .right = places + to_width,
-        .above = places + 2 * (size_t)to_width,
-        .below = places + 2 * (size_t)to_width + to_height,
+        .right = places + width,
+        .above = places + 2 * width,
+        .below = places + 2 * width + height,
         .left_weight = weights,
-        .right_weight = weights + to_width,
-        .above_weight = weights + 2 * (size_t)to_width,
-        .below_weight = weights + 2 * (size_t)to_width + to_height,
-        .row = {weights + 2 * sides, weights + 2 * sides + values},
+        .right_weight = weights + values,
+        .above_weight = weights + 2 * values,
+        .below_weight = weights + 2 * values + height,
+        .row = {rows, rows + values},
+        .left_value = bytes,
+        .right_value = bytes + values + 1,
     };
-    find_neighbours(from_width, to_width, 3, 1, resize->left, resize->right, resize->left_weight, resize->right_weight);
-    find_neighbours(from_height, to_height, 1, 0, resize->above, resize->below, resize->above_weight,
+    find_neighbours(from_width, to_width, 1, 3, resize->left, resize->right, resize->left_weight, resize->right_weight);
+    find_neighbours(from_height, to_height, 0, 1, resize->above, resize->below, resize->above_weight,
                     resize->below_weight);
+    while (resize->roomy < to_width && resize->right[resize->roomy] + 4 <= 3 * from_width)
+        resize->roomy++; /* the right one is never the one before */
     return 1;
 }
 
@@ -75,18 +83,30 @@ void edgeseg_resize_free(Resize *resize) {
     *resize = (Resize){0};
 }
 
-/* Resizes a row horizontally. A value of at most 255 * 2048 fits 16 bits once its last 4 are lost. */
-static void resize_row(const Resize *resize, const uint8_t *from, int16_t *to) {
-    for (int x = 0; x < resize->to_width; x++, to += 3) {
-        const uint8_t *left = from + resize->left[x], *right = from + resize->right[x];
-        int32_t a = resize->left_weight[x], b = resize->right_weight[x];
-        to[0] = (int16_t)((left[0] * a + right[0] * b) >> 4);
-        to[1] = (int16_t)((left[1] * a + right[1] * b) >> 4);
-        to[2] = (int16_t)((left[2] * a + right[2] * b) >> 4);
-    }
+/* Copies the pixels at `places` next to each other. Four bytes are copied faster than three. */
+static void gather(const uint8_t *from, const int32_t *places, int roomy, int count, uint8_t *to) {
+    int x = 0;
+    for (; x < roomy; x++, to += 3)
+        memcpy(to, from + places[x], 4);
+    for (; x < count; x++, to += 3)
+        memcpy(to, from + places[x], 3);
 }
 
-static void mix_rows(const int16_t *above, const int16_t *below, int16_t a, int16_t b, int values, uint8_t *to) {
+/* Mixes the neighbours of a row's values. A value of at most 255 * 2048 fits 16 bits once its last 4 are lost. */
+static void mix_columns(const uint8_t *restrict left, const uint8_t *restrict right, const int16_t *restrict a,
+                        const int16_t *restrict b, int values, int16_t *restrict to) {
+    for (int i = 0; i < values; i++)
+        to[i] = (int16_t)((left[i] * (int32_t)a[i] + right[i] * (int32_t)b[i]) >> 4);
+}
+
+static void resize_row(const Resize *resize, const uint8_t *from, int16_t *to) {
+    gather(from, resize->left, resize->roomy, resize->to_width, resize->left_value);
+    gather(from, resize->right, resize->roomy, resize->to_width, resize->right_value);
+    mix_columns(resize->left_value, resize->right_value, resize->left_weight, resize->right_weight, resize->to_width * 3, to);
+}
+
+static void mix_rows(const int16_t *restrict above, const int16_t *restrict below, int16_t a, int16_t b, int values,
+                     uint8_t *restrict to) {
     for (int i = 0; i < values; i++) {
         int16_t high = (int16_t)(((int32_t)above[i] * a) >> 16), low = (int16_t)(((int32_t)below[i] * b) >> 16);
         to[i] = (uint8_t)((high + low + 2) >> 2);
