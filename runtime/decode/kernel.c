@@ -16,8 +16,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Wider vectors where the machine has them; they round no differently. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+/* Wider vectors where the machine has them; they round no differently. The choice is made on loading, before the thread
+   sanitizer is ready for it. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define WIDE

@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from .clone import ROOT
 SOURCES = ROOT / "embedding" / "c"
 TESTS = ROOT / "tests" / "embedding" / "c"
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
+THREAD_SANITIZER = "-fsanitize=thread -g"
 PARTS = ("bundle", "decode", "error", "files", "graph_form", "json", "labels", "resize", "sha256")
 """The sources that need no ONNX Runtime."""
 
@@ -27,19 +29,18 @@ _HEADER = "onnxruntime_c_api.h"
 _PLACES = ("/usr/include/onnxruntime", "/usr/local/include/onnxruntime", "/usr/local/include")
 
 
-def compiler() -> str:
-    """The C compiler; skips where there is none, or none with the sanitizers."""
+def compiler(sanitizers: str = SANITIZERS) -> str:
+    """The C compiler; skips where there is none, or none with these sanitizers that work here."""
     found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if found is None:
         pytest.skip("no C compiler: the C library is not tested")
+    flag = sanitizers.split()[0]
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "empty.c"
+        source, program = Path(folder) / "empty.c", Path(folder) / "empty"
         source.write_text("int main(void) { return 0; }\n")
-        done = subprocess.run(
-            [found, *SANITIZERS.split(), source, "-o", f"{folder}/empty"], capture_output=True
-        )
-    if done.returncode:
-        pytest.skip("the C compiler has no address sanitizer: the C library is not tested")
+        made = subprocess.run([found, *sanitizers.split(), source, "-o", program], capture_output=True)
+        if made.returncode or subprocess.run([program], capture_output=True).returncode:
+            pytest.skip(f"{flag} does not work here: the C library is not tested with it")
     return found
 
 
@@ -107,10 +108,14 @@ def _run(command: list[str | Path]) -> None:
 class Program:
     """A program that answers requests; what it prints of errors fails the test."""
 
-    def __init__(self, *command: str | Path) -> None:
+    def __init__(self, *command: str | Path, env: Mapping[str, str] | None = None) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the program)
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=None if env is None else {**os.environ, **env},
         )
 
     def send(self, data: bytes) -> None:

@@ -41,8 +41,8 @@ def pieces(built: Callable[..., Path]) -> Iterator[Pieces]:
         yield program
 
 
-def _build_driver(folder: Path, flags: str, build_type: str) -> None:
-    c_library.compiler()
+def build_driver(folder: Path, flags: str, build_type: str) -> None:
+    """Builds the library and the tests' driver into a folder."""
     prefix = c_library.build_library(folder, flags, build_type)
     options = (
         f"-DCMAKE_C_FLAGS={flags}",
@@ -55,13 +55,26 @@ def _build_driver(folder: Path, flags: str, build_type: str) -> None:
 @pytest.fixture(scope="session")
 def installed(built: Callable[..., Path]) -> Path:
     """The library as users have it, and the tests' driver."""
-    return built("release", lambda folder: _build_driver(folder, "", "Release"))
+    c_library.compiler()
+    return built("release", lambda folder: build_driver(folder, "", "Release"))
 
 
 @pytest.fixture(scope="session")
 def sanitized(built: Callable[..., Path]) -> Path:
     """The library and the tests' driver under the sanitizers."""
-    return built("sanitized", lambda folder: _build_driver(folder, f"{c_library.SANITIZERS} -O1", "Debug"))
+    c_library.compiler()
+    return built("sanitized", lambda folder: build_driver(folder, f"{c_library.SANITIZERS} -O1", "Debug"))
+
+
+@pytest.fixture
+def raced(built: Callable[..., Path]) -> Iterator[Driver]:
+    """The driver under the thread sanitizer, which does not look into ONNX Runtime."""
+    c_library.compiler(c_library.THREAD_SANITIZER)
+    flags = f"{c_library.THREAD_SANITIZER} -O1"
+    folder = built("raced", lambda folder: build_driver(folder, flags, "Debug"))
+    options = {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"}
+    with Driver(folder / "driver" / "driver", env=options) as program:
+        yield program
 
 
 @pytest.fixture

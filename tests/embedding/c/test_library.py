@@ -31,7 +31,7 @@ SIZES = [
 ]  # fmt: skip
 
 
-def test_it_has_the_projects_version(driver: Driver) -> None:
+def test_it_has_the_projects_version() -> None:
     text = (ROOT / "embedding/c/CMakeLists.txt").read_text()
     assert f"project(edgeseg VERSION {__version__} " in text
 
@@ -169,20 +169,32 @@ class TestMisuse:
             "parent: 0 ",
         ]
 
-    def test_threads(self, driver: Driver) -> None:
-        """In one handle every call runs or is told that it is busy; with one each all of them run."""
-        one, each = driver.command("threads 8 50", 2)
-        words = one.split()
-        assert (int(words[3]) + int(words[5]), words[7]) == (400, "0")
-        assert int(words[3]) > 0
-        assert each == "one each: ran 400 busy 0 failed 0"
-
     def test_close_and_open_again(self, driver: Driver, ort: Path, bundle_folder: Path) -> None:
         for _ in range(3):
             assert driver.command("close", 1) == ["closed"]
             assert driver.open(bundle_folder, ort) == (0, "")
             assert driver.open(bundle_folder, ort) == (0, "")
             assert driver.run(self.PIXELS, 30, 20)[0] == (0, "")
+
+
+class TestThreads:
+    """In one handle every call runs or is told that it is busy; with one each all of them run."""
+
+    @staticmethod
+    def check(driver: Driver, ort: Path, bundle: Path) -> None:
+        assert driver.open(bundle, ort) == (0, "")
+        one, each = driver.command("threads 8 50", 2)
+        words = one.split()
+        assert words[2::2] == ["ran", "busy", "failed"]
+        assert (int(words[3]) + int(words[5]), words[7]) == (400, "0")
+        assert int(words[3]) > 0
+        assert each == "one each: ran 400 busy 0 failed 0"
+
+    def test_memory(self, driver: Driver, ort: Path, bundle_folder: Path) -> None:
+        self.check(driver, ort, bundle_folder)
+
+    def test_races(self, raced: Driver, ort: Path, bundle_folder: Path) -> None:
+        self.check(raced, ort, bundle_folder)
 
 
 class TestOptions:
