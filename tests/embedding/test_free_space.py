@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -48,18 +49,32 @@ def view_of(camera: CameraModel, tilt: float, roll: float = 0.0, pitch: float = 
     return GroundView.of(camera, Mount.tilted(tilt), pose)
 
 
+@lru_cache
+def rays_of(camera: CameraModel, corners: bool) -> np.ndarray:
+    """The directions of the middles of all pixels, float64 [H, W, 3], or of their corners, [H + 1, W + 1, 3]."""
+    height, width = camera.size_hw
+    rows, columns = np.mgrid[0 : height + corners, 0 : width + corners] - 0.5 * corners
+    return camera.rays(np.column_stack([columns.ravel(), rows.ravel()])).reshape(*rows.shape, 3)
+
+
+def ground_of(view: GroundView, corners: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The ground that pixels show, x ahead and y left; NaN above the horizon."""
+    north, east, down = np.moveaxis(rays_of(view.camera, corners) @ view.world_from_camera.T, -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(down > 1e-9, view.height_m / down, np.nan)
+    return scale * north, -scale * east
+
+
 def seen(view: GroundView, is_road: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """The class map of a flat world: a pixel shows the ground at its middle. Above the horizon is no road."""
-    height, width = view.camera.size_hw
-    rows, columns = np.mgrid[0:height, 0:width]
-    ground = view.ground_of(np.column_stack([columns.ravel(), rows.ravel()]).astype(np.float64))
+    x, y = ground_of(view)
     with np.errstate(invalid="ignore"):
-        road = is_road(ground[:, 0], -ground[:, 1]) & np.isfinite(ground[:, 0])
-    return np.where(road, ROAD, PERSON).astype(np.uint8).reshape(height, width)
+        road = is_road(x, y) & np.isfinite(x)
+    return np.where(road, ROAD, PERSON).astype(np.uint8)
 
 
 def open_road(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.ones(len(x), bool)
+    return np.ones(x.shape, bool)
 
 
 def crowded(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -110,13 +125,14 @@ def brute_force(
 
     A pixel whose edge is where two sectors meet may count in either or in both: so there is a least and a most.
     """
-    rows, columns = np.nonzero(classes != ROAD)
-    corners = np.concatenate(
-        [np.column_stack([columns + i - 0.5, rows + j - 0.5]) for i in (0, 1) for j in (0, 1)]
+    x, y = ground_of(view, corners=True)
+    distance, bearing = np.where(np.isnan(x), np.inf, np.hypot(x, y)), np.arctan2(y, x)
+    blocked = classes != ROAD
+    distance, bearing = (
+        np.stack([part[i : i + 240, j : j + 320][blocked] for i in (0, 1) for j in (0, 1)])
+        for part in (distance, bearing)
     )
-    ground = view.ground_of(corners).reshape(4, -1, 2)
-    distance = np.where(np.isnan(ground[..., 0]), np.inf, np.hypot(ground[..., 0], ground[..., 1])).min(0)
-    bearing = np.arctan2(-ground[..., 1], ground[..., 0])
+    distance = distance.min(0)
     shown = np.isfinite(distance) & (distance <= space.reach_m)
     distance, bearing = distance[shown], bearing[:, shown]
     right, left = np.nanmin(bearing, 0), np.nanmax(bearing, 0)
@@ -172,10 +188,12 @@ def test_every_point_of_a_free_cell_is_road_and_so_is_the_way_to_it(camera: Came
     assert distance.max() <= space.reach_m
 
 
+@pytest.mark.parametrize("value", [PERSON, VOID])
 @pytest.mark.parametrize("wrong", [-1.0, -0.5, 0.5, 1.0])
-def test_a_free_cell_is_free_for_every_pitch_within_the_error(wrong: float) -> None:
+def test_a_free_cell_is_free_for_every_pitch_within_the_error(wrong: float, value: int) -> None:
     """The vehicle pitches by what nobody measured: the frame shows that, and the finder does not know."""
     classes = seen(view_of(PINHOLE, 8.0, pitch=wrong), crowded)
+    classes[classes == PERSON] = value
     options = {"pitch_error_deg": 1.0, "cell_m": 0.1, "range_error": 0.5}
     space = finder_of(**options).update(classes, 0.0)
     x, y = points_of(space, 0)
@@ -186,8 +204,30 @@ def test_a_free_cell_is_free_for_every_pitch_within_the_error(wrong: float) -> N
     if wrong < 0:  # nose down: everything looks farther away than it is
         assert crowded(*points_of(careless, 0)).mean() < 0.99
     ahead = len(space.sectors.distance_m) // 2
-    assert space.sectors.nearest_m[ahead] < space.sectors.distance_m[ahead]
-    assert space.sectors.free_m[ahead] <= space.sectors.nearest_m[ahead]
+    if value == PERSON:
+        assert space.sectors.nearest_m[ahead] < space.sectors.distance_m[ahead]
+        assert space.sectors.free_m[ahead] <= space.sectors.nearest_m[ahead]
+    else:
+        assert not np.isfinite(space.sectors.nearest_m).any()
+        assert not (space.grid == 100).any()
+
+
+@pytest.mark.parametrize("wrong", [-2.0, 2.0])
+def test_the_pitch_error_also_moves_points_aside(wrong: float) -> None:
+    """A camera that turns about its own axis shows what is ahead on its left or right at another bearing."""
+
+    def poles(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.hypot((x + 0.3) % 0.9 - 0.45, (y + 0.2) % 0.9 - 0.45) > 0.1
+
+    view = view_of(PINHOLE, 25.0, pitch=wrong)
+    classes = seen(view, poles)
+    options = {"tilt": 25.0, "pitch_error_deg": 2.0, "cell_m": 0.05, "range_error": 0.5, "range_m": 6.0}
+    space = finder_of(**options).update(classes, 0.0)
+    x, y = points_of(space, 0, 20_000)
+    uv = np.round(view.pixel_of(np.column_stack([x, -y]))).astype(int)
+    inside = (uv >= 0).all(1) & (uv < (320, 240)).all(1)
+    assert inside.mean() > 0.99  # a point at the very edge may be a rounding beyond it
+    assert (classes[uv[inside, 1], uv[inside, 0]] == ROAD).all()
 
 
 @pytest.mark.parametrize("value", [PERSON, VOID])
@@ -210,6 +250,7 @@ def test_a_single_pixel_ends_the_free_space(value: int) -> None:
         assert np.isnan(after.sectors.distance_m[changed]).all()
         assert not occupied.any()
         assert math.isinf(after.ahead.obstacle_m)
+        assert math.isnan(after.columns.distance_m[160])
     else:
         assert after.sectors.distance_m[changed] == pytest.approx(distance, rel=1e-3)
         assert 1 <= occupied.sum() <= 3
@@ -362,7 +403,7 @@ def test_nothing_is_known_of_what_is_not_valid(reason: str) -> None:
         assert (space.columns.rows == -1).all()
         assert np.isnan(space.columns.distance_m).all()
         assert np.isnan(space.sectors.distance_m).all()
-        assert np.isnan(space.sectors.nearest_m).all()
+        assert not np.isfinite(space.sectors.nearest_m).any()
         assert (space.sectors.free_m == 0).all()
         facts = space.facts()
         assert facts["free_to_m"] is facts["free_from_m"] is facts["obstacle_m"] is None
