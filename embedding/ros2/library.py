@@ -28,7 +28,8 @@ class Ros:
     """The modules of ROS 2 that edgeseg uses.
 
     Attributes:
-        rclpy: the package, with its modules ``executors``, ``lifecycle``, ``qos`` and ``signals`` loaded.
+        rclpy: the package, with its modules ``duration``, ``executors``, ``lifecycle``, ``qos`` and ``signals``
+            loaded.
         sensor, std, nav, geometry, diagnostic: modules of messages, such as ``sensor_msgs.msg``.
         interfaces: ``rcl_interfaces.msg``, the messages of parameters.
         vision: ``vision_msgs.msg``; None if it is not installed.
@@ -55,7 +56,7 @@ def load_ros(purpose: str) -> Ros:
     """
     try:
         rclpy = importlib.import_module("rclpy")
-        for name in ("executors", "lifecycle", "qos", "signals"):
+        for name in ("duration", "executors", "lifecycle", "qos", "signals"):
             importlib.import_module(f"rclpy.{name}")
         modules = {name: importlib.import_module(f"{package}.msg") for name, package in _MESSAGES.items()}
     except ImportError as error:

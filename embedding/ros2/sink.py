@@ -152,6 +152,8 @@ class Ros2Sink(Sink):
             if self._active:
                 self._withdraw(ENDED)
             self._active, self._finished = False, True
+            if self._topics is not None:
+                self._topics.flush()
         self._thread.close()
 
     # The steps of the managed node. All but those of the start come in the node's thread.

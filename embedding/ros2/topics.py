@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from .library import Ros
@@ -12,6 +13,7 @@ LABELS, CAMERA_INFO = "labels", "camera_info"
 LANDING, GRID, SCAN = "landing_pose", "free_space/grid", "free_space/scan"
 DIAGNOSTICS = "/diagnostics"
 
+_FLUSH_SECONDS, _LINGER_SECONDS = 0.3, 0.05
 _DEPTH = 5
 """Messages that wait for a slow subscriber, as in ROS's own profile for sensor data."""
 
@@ -27,6 +29,7 @@ class Topics:
 
     def __init__(self, ros: Ros, node: Any, qos: str) -> None:
         self._node, self._qos = node, ros.rclpy.qos
+        self._duration = ros.rclpy.duration.Duration
         self._reliable = qos == RELIABLE
         self._publishers: dict[str, Any] = {}
 
@@ -49,6 +52,17 @@ class Topics:
         """Returns True if the topic is advertised and anyone subscribes to it."""
         publisher = self._publishers.get(topic)
         return publisher is not None and publisher.get_subscription_count() > 0
+
+    def flush(self) -> None:
+        """Waits, not for long, until what was published last has reached its readers.
+
+        It would go with the publishers otherwise, for it lies in memory that they share with the readers.
+        """
+        until = time.monotonic() + _FLUSH_SECONDS
+        for publisher in self._publishers.values():
+            left = max(0.0, until - time.monotonic())
+            publisher.wait_for_all_acked(self._duration(seconds=left))  # at once with best effort
+        time.sleep(_LINGER_SECONDS)
 
     def close(self) -> None:
         """Removes the publishers."""

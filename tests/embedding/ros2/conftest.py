@@ -92,7 +92,10 @@ class Child:
 
     def line(self) -> str:
         """Waits for its next line."""
-        line = self._lines.get(timeout=_LONG_SECONDS)
+        try:
+            line = self._lines.get(timeout=_LONG_SECONDS)
+        except queue.Empty:
+            raise AssertionError(f"nothing came; it wrote: {self.errors}") from None
         assert line is not None, f"it ended with {self.process.wait()}: {self.errors}"
         return line
 

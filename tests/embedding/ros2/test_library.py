@@ -34,7 +34,7 @@ def test_a_ros_for_another_python_is_told_from_one_that_is_not_there(monkeypatch
     broken.__path__ = []
     broken.__spec__ = None
     monkeypatch.setitem(sys.modules, "rclpy", broken)
-    monkeypatch.delitem(sys.modules, "rclpy.executors", raising=False)
+    monkeypatch.delitem(sys.modules, "rclpy.duration", raising=False)
     with pytest.raises(
         MissingRosError, match=r"rclpy does not load in this Python \(No module named 'rclpy\."
     ):

@@ -131,7 +131,9 @@ def test_the_end_is_told_before_the_topics_fall_silent(make: MakeSink, make_outp
     sink = make()
     sink.write(make_output(0, at=99.9))
     masks, diagnostics = sent(sink, "mask"), sent(sink, "/diagnostics")
+    publishers = list(sink._node.publishers.values())
     sink.close(commit=True)
+    assert all(publisher.waited_for == len(publisher.sent) for publisher in publishers)
     assert set(masks[-1].data) == {255}
     assert diagnostics[-1].status[0].message == "not valid: ended: the run has ended"
     with pytest.raises(StopRequested):

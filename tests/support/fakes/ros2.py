@@ -81,9 +81,14 @@ class Publisher:
     def __init__(self, topic: str, profile: Any) -> None:
         self.topic, self.profile, self.readers = topic, profile, 0
         self.sent: list[Any] = []
+        self.waited_for = 0
 
     def publish(self, message: Any) -> None:
         self.sent.append(message)
+
+    def wait_for_all_acked(self, seconds: float) -> bool:
+        self.waited_for = len(self.sent)
+        return True
 
     def get_subscription_count(self) -> int:
         return self.readers
@@ -226,6 +231,7 @@ def fake_ros(vision: bool = False, **overrides: Any) -> Any:
         ),
         parameter=words(Parameter=lambda name, value: (name, value)),
         init=init,
+        duration=words(Duration=lambda seconds: seconds),
         signals=words(SignalHandlerOptions=words(NO="no")),
         executors=words(
             SingleThreadedExecutor=Executor, ExternalShutdownException=type("Ended", (Exception,), {})
