@@ -14,6 +14,7 @@ from ..core.source import Source
 
 _MOST_VIEWS = 60
 """More take minutes to solve, and add nothing."""
+_MOST_FRAMES = 2000
 _DIFFERS = 0.02
 """Two views differ if their corners are that far apart on average, as a share of the frame's diagonal."""
 _FILM_STEP_S = 0.25
@@ -125,7 +126,7 @@ def collect_views(
         on_progress: gets the numbers of frames and of views so far.
 
     Raises:
-        UsageError: the source is live, or shows no frame.
+        UsageError: the source is live, shows no frame, or does not end.
         DataError: the frames are of several sizes.
     """
     if source.live:
@@ -143,6 +144,11 @@ def collect_views(
                 continue
             next_at = at + _FILM_STEP_S
         frames += 1
+        if frames > _MOST_FRAMES:
+            raise UsageError(
+                f"{source.name} has more than {_MOST_FRAMES} frames; expected pictures of a board, or a film of up to"
+                f" {_MOST_FRAMES * _FILM_STEP_S / 60:.0f} minutes"
+            )
         here = (frame_bgr.shape[0], frame_bgr.shape[1])
         if size_hw is not None and here != size_hw:
             raise DataError(

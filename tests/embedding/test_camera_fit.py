@@ -206,3 +206,12 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
         Chessboard(2, 6, 0.025)
     with pytest.raises(UsageError, match=r"squares of 25 m; expected 0\.0001 to 10 metres, such as 25mm"):
         Chessboard(9, 6, 25.0)
+
+
+def test_a_source_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.embedding.chessboard.find_board", lambda frame_bgr, board: None)
+    plain = np.full((8, 8, 3), 120, np.uint8)
+    with pytest.raises(
+        UsageError, match=r"memory has more than 2000 frames; expected .* a film of up to 8 minutes"
+    ):
+        collect_views(Frames([plain] * 2001), BOARD)
