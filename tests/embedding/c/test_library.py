@@ -7,7 +7,7 @@ import itertools
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from ...support import c_library
 from ...support.bundles import brightness_graph
 from ...support.c_library import Driver
 from ...support.clone import ROOT, shell
+
+Edit = Callable[[Callable[[dict[str, Any]], None]], None]
 
 SIZES = [
     (720, 1280), (480, 640), (512, 512), (1024, 1024), (360, 480), (513, 511), (1080, 1920), (64, 64), (333, 777),
@@ -175,6 +177,41 @@ class TestMisuse:
             assert driver.open(bundle_folder, ort) == (0, "")
             assert driver.open(bundle_folder, ort) == (0, "")
             assert driver.run(self.PIXELS, 30, 20)[0] == (0, "")
+
+
+class TestNoMemory:
+    """The address sanitizer gives no more than 64 MiB at once."""
+
+    MESSAGE = "there is not enough memory; close other programs"
+
+    @pytest.fixture
+    def poor(self, sanitized: Path) -> Iterator[Driver]:
+        options = {"ASAN_OPTIONS": "max_allocation_size_mb=64:allocator_may_return_null=1"}
+        with Driver(sanitized / "driver" / "driver", env=options) as program:
+            yield program
+
+    def test_for_the_graph(self, poor: Driver, ort: Path, bundle_folder: Path, edit_manifest: Edit) -> None:
+        def enlarge(manifest: dict[str, Any]) -> None:
+            manifest["variants"]["fp32"]["bytes"] = 1 << 30
+
+        edit_manifest(enlarge)
+        with (bundle_folder / "tiny.fp32.onnx").open("r+b") as file:
+            file.truncate(1 << 30)
+        assert poor.open(bundle_folder, ort) == (4, self.MESSAGE)
+        assert poor.run(bytes(3), 1, 1)[0] == (4, self.MESSAGE)
+
+    def test_for_the_input(self, poor: Driver, ort: Path, bundle_folder: Path, edit_manifest: Edit) -> None:
+        def enlarge(manifest: dict[str, Any]) -> None:
+            manifest["input"]["size_hw"] = [16384, 16384]
+
+        edit_manifest(enlarge)
+        assert poor.open(bundle_folder, ort) == (4, self.MESSAGE)
+
+    def test_for_all_that_is_needed_there_is_enough(
+        self, poor: Driver, ort: Path, bundle_folder: Path
+    ) -> None:
+        assert poor.open(bundle_folder, ort) == (0, "")
+        assert poor.run(bytes(3), 1, 1)[0] == (0, "")
 
 
 class TestThreads:
