@@ -1,4 +1,4 @@
-# make demo    export, verify and run LRASPP; the results go to demo/
+# make demo    export, verify and run LRASPP, and land on it; the results go to demo/
 # make test    all tests except the slow ones
 # make test-all all tests; the slow ones are longer doc pages, compilers, ResNet-50, the shipped calibrations
 # make check   ruff, mypy and all tests
@@ -21,7 +21,7 @@ ROS2 := .cache/ros2
 .PHONY: help install demo test test-all docs lint types check ros2 gpu clean
 
 help:
-	@echo "make demo    export, verify and run LRASPP; the results go to $(DEMO)/"
+	@echo "make demo    export, verify and run LRASPP, and land on it; the results go to $(DEMO)/"
 	@echo "make test    run all tests except the slow ones"
 	@echo "make test-all    run all tests"
 	@echo "make check   ruff, mypy --strict and all tests"
@@ -48,13 +48,16 @@ $(INSTALLED): pyproject.toml $(wildcard runtime/decode/*.[ch])
 	@touch $@
 
 demo: $(INSTALLED)
-	@echo; echo "1/3  python export.py --model lraspp"; echo
+	@echo; echo "1/4  python export.py --model lraspp"; echo
 	@$(BIN)/python export.py --model lraspp --frames 5 --out $(DEMO)/lraspp --force
-	@echo; echo "2/3  edgeseg verify $(DEMO)/lraspp"; echo
+	@echo; echo "2/4  edgeseg verify $(DEMO)/lraspp"; echo
 	@$(BIN)/edgeseg verify $(DEMO)/lraspp --frames 40 --out $(DEMO) --contact-sheet $(DEMO)/contact-sheet.png --force
-	@echo; echo "3/3  python run_camera.py --bundle $(DEMO)/lraspp --source aerial:7"; echo
+	@echo; echo "3/4  python run_camera.py --bundle $(DEMO)/lraspp --source aerial:7"; echo
 	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "aerial:7?size=720x720" --frames 250 \
 		--save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force
+	@echo; echo "4/4  python -m edgeseg.benchmarks.landing.film --bundle $(DEMO)/lraspp"; echo
+	@$(BIN)/python -m edgeseg.benchmarks.landing.film --bundle $(DEMO)/lraspp --out $(DEMO)/landing.mp4 \
+		--stats $(DEMO)/landing.json --force
 	@$(BIN)/python examples/demo_summary.py $(DEMO)
 
 # A process a core and one more, for many tests wait. Each has one thread: libraries that start a thread a core in each

@@ -19,7 +19,7 @@ from ..embedding.stabiliser_options import METHODS
 _LANDING = LandingRequest()
 _FREE = FreeSpaceRequest((), 0.0)
 _BELONG_TO = {
-    "land": ("landing_margin", "vehicle_radius", "position_error"),
+    "land": ("landing_margin", "vehicle_radius", "position_error", "landing_memory"),
     "free_space": ("camera_height", "free_range", "pitch_error", "bonnet", "vehicle_width"),
     "stabilise": ("stabilise_hazards",),
 }
@@ -58,6 +58,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="METRES",
         help="with --land: how far from its aim the vehicle may touch down;"
         f" default: {_LANDING.position_error_m:g}",
+    )
+    group.add_argument(
+        "--landing-memory",
+        type=float,
+        metavar="SECONDS",
+        help="with --land: for how long ground that has left the view is remembered, as in the last metres;"
+        f" default: {_LANDING.memory_s:g}",
     )
     group.add_argument(
         "--free-space",
@@ -183,6 +190,7 @@ def _landing(args: argparse.Namespace) -> LandingRequest:
         margin_m=_metres("--landing-margin", args.landing_margin, _LANDING.margin_m, 0, 100),
         radius_m=_metres("--vehicle-radius", args.vehicle_radius, _LANDING.radius_m, 0.05, 50),
         position_error_m=_metres("--position-error", args.position_error, _LANDING.position_error_m, 0, 50),
+        memory_s=_within("--landing-memory", args.landing_memory, _LANDING.memory_s, (0.1, 600), "seconds"),
     )
 
 

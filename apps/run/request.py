@@ -131,6 +131,7 @@ class LandingRequest:
         margin_m: the distance to keep from all classes that are not safe, if there is no table.
         radius_m: of the vehicle.
         position_error_m: how far from its aim it may touch down.
+        memory_s: seconds for which ground that has left the view is remembered.
     """
 
     safe: tuple[str, ...] = ()
@@ -138,6 +139,7 @@ class LandingRequest:
     margin_m: float = 1.5
     radius_m: float = 1.0
     position_error_m: float = 0.3
+    memory_s: float = 3.0
 
 
 @dataclass(frozen=True)

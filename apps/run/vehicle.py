@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ...core.errors import UsageError
@@ -162,6 +163,7 @@ def _finder(
     else:
         hazards = HazardTable.landing_on(labels, request.safe, default_m=request.margin_m)
     options = LandingOptions(radius_m=request.radius_m, position_error_m=request.position_error_m)
+    options = replace(options, map=replace(options.map_options, memory_s=request.memory_s))
     return partial(_make_finder, labels, hazards, mount, options)
 
 

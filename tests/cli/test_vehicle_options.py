@@ -43,11 +43,11 @@ def test_classes_to_land_on() -> None:
 def test_a_hazard_table_and_a_calibrated_camera() -> None:
     asked = request(
         "--land", "hazards.toml", "--camera", "front.yaml", "--camera-tilt", "70", "--camera-offset", "0.1,0,0.05",
-        "--vehicle-radius", "0.6", "--position-error", "0.5",
+        "--vehicle-radius", "0.6", "--position-error", "0.5", "--landing-memory", "8",
     )  # fmt: skip
     assert asked == VehicleRequest(
         CameraRequest(Path("front.yaml"), None, 70.0, (0.1, 0.0, 0.05)),
-        LandingRequest(table=Path("hazards.toml"), radius_m=0.6, position_error_m=0.5),
+        LandingRequest(table=Path("hazards.toml"), radius_m=0.6, position_error_m=0.5, memory_s=8.0),
     )
     assert asked is not None
     assert [str(path) for _, path in asked.files] == ["front.yaml", "hazards.toml"]
@@ -125,6 +125,7 @@ def test_classes_to_drive_on() -> None:
             ["--land", "grass", "--camera-offset", "1,2,nan"],
             "--camera-offset 1,2,nan: expected three lengths",
         ),
+        (["--land", "grass", "--landing-memory", "0"], "--landing-memory 0: expected 0.1 to 600 seconds"),
         (["--land", "grass", "--vehicle-radius", "0"], "--vehicle-radius 0: expected 0.05 to 50 metres"),
         (["--land", "grass", "--landing-margin", "nan"], "--landing-margin nan: expected 0 to 100 metres"),
     ],

@@ -77,6 +77,7 @@ class Companion:
 
     Attributes:
         spot: the newest finding; None before the first.
+        newest: the newest result with its frame; None before the first.
     """
 
     def __init__(self, options: CompanionOptions, eyes: Eyes) -> None:
@@ -94,6 +95,7 @@ class Companion:
         self._wire = Wire()
         self._pacer: Pacer[LandingTarget] = Pacer(quiet_s=QUIET_SECONDS)
         self.spot: LandingSpot | None = None
+        self.newest: tuple[Frame, Segmentation] | None = None
 
     def _finder(self, hazards: HazardTable, camera: Any) -> LandingFinder:
         return LandingFinder(AERIAL_LABELS, hazards, camera, MOUNT, self.options.landing)
@@ -138,6 +140,7 @@ class Companion:
         if result.valid and now - shot.captured_at > self.options.limits.max_age_s:
             result = result.invalidated(STALE)
         self._validity.record(result)
+        self.newest = shot.frame_bgr, result
         spot = result.findings[LANDING]
         assert isinstance(spot, LandingSpot)
         self.spot = spot

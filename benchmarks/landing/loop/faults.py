@@ -42,6 +42,8 @@ class Fault:
     @classmethod
     def draw(cls, rng: np.random.Generator, kind: str) -> Fault:
         """Draws when a fault of a kind begins, how long it lasts and how bad it is."""
+        if kind == NONE:
+            return cls()
         lasts = math.inf if rng.random() < _FOR_EVER else float(rng.uniform(*_LASTS_S))
         below = float(rng.uniform(*_BELOW_M))
         if kind == WRONG_HEIGHT:

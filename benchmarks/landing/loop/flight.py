@@ -141,7 +141,7 @@ class LoopFlight:
         number: of the flight; it draws all else.
         plan: of the measurement.
         eyes: the network, or the truth.
-        fault: the kind of fault.
+        fault: the kind of fault, whose details the number draws; or all of it.
         autopilot: which one flies.
     """
 
@@ -150,7 +150,7 @@ class LoopFlight:
         number: int,
         plan: LoopPlan,
         eyes: Eyes,
-        fault: str = NONE,
+        fault: str | Fault = NONE,
         autopilot: AutopilotName = "ardupilot",
     ) -> None:
         self.number, self.plan = number, plan
@@ -170,7 +170,7 @@ class LoopFlight:
         self._bias = float(rng.normal(0, _ATTITUDE_BIAS)), float(rng.normal(0, _ATTITUDE_BIAS))
         self._height_factor = float(rng.normal(1, _HEIGHT_BIAS))
         self._drift = np.zeros(2)
-        self._faults = FaultClock(Fault.draw(rng, fault) if fault != NONE else Fault())
+        self._faults = FaultClock(fault if isinstance(fault, Fault) else Fault.draw(rng, fault))
         self.autopilot = _autopilot(autopilot, plan, start.height_m)
         options = CompanionOptions(
             autopilot,

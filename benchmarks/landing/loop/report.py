@@ -12,6 +12,7 @@ import numpy as np
 
 from ...plots import INK, LIMIT, SERIES, new_figure, plain_axes, png
 from ...tables import Table, number
+from .faults import INTRUDER
 from .flight import ABORTED, SAFE, UNSAFE, FlightOutcome
 from .tally import LoopTally
 
@@ -22,7 +23,10 @@ def loop_table(outcomes: Sequence[FlightOutcome]) -> Table:
     for outcome in outcomes:
         groups.setdefault((outcome.fault, outcome.autopilot), []).append(outcome)
     rows = [[*key, *_cells(LoopTally(group))] for key, group in groups.items()]
-    rows.append(["all", "both", *_cells(LoopTally(outcomes))])
+    faults = [outcome for outcome in outcomes if outcome.fault != INTRUDER]
+    rows.append(
+        ["all" if len(faults) == len(outcomes) else "all but the last", "both", *_cells(LoopTally(faults))]
+    )
     heads = (
         "fault", "autopilot", "flights", "safe", "aborted", "unsafe", "unsafe, %", "descended blind", "miss p50, m",
         "miss max, m", "landing p50, s",

@@ -14,6 +14,9 @@ from ..stage import Eyes
 from .faults import FAULTS, NONE
 from .flight import ABORTED, SAFE, UNSAFE, FlightOutcome, LoopFlight, LoopPlan
 
+_BRAKING_M = 0.1
+"""A vehicle that has to stop from its fastest descent goes on for some centimetres after the judge's half second."""
+
 
 @dataclass(frozen=True)
 class LoopTally:
@@ -42,7 +45,7 @@ class LoopTally:
     @property
     def blind(self) -> int:
         """The number of flights that descended without a valid spot for longer than the autopilot's time-out."""
-        return sum(outcome.blind_m > 0 for outcome in self.outcomes)
+        return sum(outcome.blind_m > _BRAKING_M for outcome in self.outcomes)
 
     @property
     def landings(self) -> list[FlightOutcome]:
