@@ -6,6 +6,7 @@ All of it works on small grey images, because a class map needs no finer motion.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,8 +23,8 @@ LEAST_SIDE_PX = 96
 _LATTICE_PX = 8
 """The motion over flat ground is so smooth that a point in each block of this size is enough."""
 _NOWHERE = -1e6
-_NO_GUESS = np.empty(0, np.float32)
-"""In place of a first guess of the flow."""
+_NO_GUESS: Any = None
+"""In place of a first guess of the flow. OpenCV takes it, and its type stubs do not know."""
 
 
 def small_size(size_hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
@@ -104,7 +105,8 @@ def moved_along(planes: npt.NDArray[np.uint8], positions: Floats) -> npt.NDArray
         planes: uint8 [h, w, 4], of the frame before.
         positions: float32 [h, w, 2], where each pixel was then.
     """
-    moved = cv2.remap(planes, *cv2.split(positions), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    x, y = cv2.split(positions)
+    moved = cv2.remap(planes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(moved, np.uint8)
 
 

@@ -159,10 +159,10 @@ def understand(words: list[str]) -> None:
     if program == "python" and rest[0] in ("export.py", "run_camera.py"):
         program, rest = "edgeseg", [{"export.py": "export", "run_camera.py": "run"}[rest[0]], *rest[1:]]
     if program == "edgeseg":
-        words = 2 if tuple(rest[:2]) in KINDS else 1
+        count = 2 if tuple(rest[:2]) in KINDS else 1
         parser = VerbParser(prog=f"edgeseg {rest[0]}")
-        importlib.import_module(module_of(" ".join(rest[:words]))[0]).configure(parser)
-        parser.parse_args(rest[words:])
+        importlib.import_module(module_of(" ".join(rest[:count]))[0]).configure(parser)
+        parser.parse_args(rest[count:])
     elif program == "make":
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert not [word for word in rest if "=" not in word and word not in targets]

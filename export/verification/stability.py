@@ -36,7 +36,7 @@ _MOST_ASTRAY_PX = 1.5
 """Pixels by which the flow there and back may miss its start; beyond, one of the frames hides the place."""
 _MOST_STEPS = 16.0
 """Grey levels by which a place may look different."""
-_NO_GUESS = np.empty(0, np.float32)
+_NO_GUESS: Any = None  # of the flow; OpenCV takes it, and its type stubs do not know
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _flow(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> Floats:
         for image in (now, before)
     ]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(flow.calc(*wide, _NO_GUESS)[:height, :width], np.float32)
+    return np.asarray(flow.calc(wide[0], wide[1], _NO_GUESS)[:height, :width], np.float32)
 
 
 def _pixels(size_hw: tuple[int, ...]) -> Floats:
