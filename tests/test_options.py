@@ -264,16 +264,23 @@ OUTPUTS = {
     ("data aerial", "--out"), ("data import", "--out"), ("train", "--out"), ("export", "--out"), ("verify", "--out"),
     ("verify", "--contact-sheet"), ("build", "--timing-cache"), ("run", "--save"), ("run", "--masks"),
     ("run", "--stats"), ("run", "--trace"), ("run", "--out"), ("run", "--record"), ("replay", "--out"),
-    ("replay", "--json"), ("benchmark", "--out"),
+    ("replay", "--json"), ("replay", "--bag"), ("benchmark", "--out"), ("calibrate-camera", "--out"),
+    ("calibrate-camera", "--sheet"),
 }  # fmt: skip
 INPUTS = {
     ("data check", "dir"), ("data import", "src"), ("data import", "--classes"), ("data split", "dir"),
     ("data voc", "--dir"), ("train", "--data"), ("export", "--labels"), ("export", "--ranges"),
     ("export", "--exclude"), ("export", "--data"), ("verify", "bundle"), ("verify", "--data"), ("build", "bundle"),
     ("run", "--bundle"), ("run", "--config"), ("run", "--preview-token-file"), ("run", "--mavlink-key"),
-    ("replay", "recording"),
-    ("replay", "--bundle"), ("replay", "--against"), ("benchmark", "bundle"),
+    ("replay", "recording"), ("replay", "--bundle"), ("replay", "--against"), ("benchmark", "bundle"),
 }  # fmt: skip
+
+
+SUFFIXES = {
+    ("run", "--save"): ".mp4", ("run", "--out"): ".png", ("calibrate-camera", "--out"): ".yaml",
+    ("calibrate-camera", "--sheet"): ".png",
+}  # fmt: skip
+"""What the names of some outputs have to end with."""
 
 
 def test_every_name_of_a_file_is_known_as_read_or_written() -> None:
@@ -288,14 +295,14 @@ def test_every_name_of_a_file_is_known_as_read_or_written() -> None:
 
 @pytest.mark.usefixtures("stopped")
 @pytest.mark.parametrize("place", ["pipe", "socket", "bb/inside"])
-@pytest.mark.parametrize(("verb", "option"), sorted(OUTPUTS - {("train", "--out")}), ids=" ".join)
+@pytest.mark.parametrize(("verb", "option"), sorted(OUTPUTS - {("train", "--out")}))
 def test_no_output_takes_the_place_of_what_is_no_file(
     verb: str, option: str, place: str, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Of training, the folder's files are checked as they are written."""
     with socket.socket(socket.AF_UNIX) as made:
         made.bind("socket")
-    suffix = ".mp4" if option == "--save" else ".png" if (verb, option) == ("run", "--out") else ""
+    suffix = SUFFIXES.get((verb, option), "")
     path = here / f"{place}{suffix}"
     if suffix and place != "bb/inside":
         path.symlink_to(place)
