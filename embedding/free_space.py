@@ -15,17 +15,17 @@ import numpy.typing as npt
 
 from ..core.arrays import Floats, Frame
 from ..runtime.findings import MASK_INVALID, Finding
+from . import reasons
 from .free_columns import UNKNOWN, Kinds
 from .free_space_drawing import draw_boundary, draw_grid
 from .ground_grid import FREE, NOT_KNOWN, OCCUPIED, Grid, GridFrame
-from .landing import CAMERA_MISMATCH
 from .road_view import Bearings
 
 NO_ROAD_IN_VIEW = "no-road-in-view"
 
 MEANING = {
     MASK_INVALID: "the class map is not valid",
-    CAMERA_MISMATCH: "the frames have another aspect ratio than the camera's calibration",
+    reasons.CAMERA_MISMATCH: reasons.MEANING[reasons.CAMERA_MISMATCH],
     NO_ROAD_IN_VIEW: "the camera sees no road within reach; its tilt, height or field of view is wrong",
 }
 """The meaning of each reason, as text. Reasons are part of the interface: words are added, never changed."""

@@ -21,9 +21,9 @@ from .free_columns import DRIVABLE, OBSTACLE, UNKNOWN, Kinds, boundary_of, kinds
 from .free_space import NO_ROAD_IN_VIEW, Ahead, Columns, FreeSpace, Sectors, unknown_columns, unknown_sectors
 from .ground import GroundView
 from .ground_grid import FREE, OCCUPIED, Grid, GridFrame
-from .landing import CAMERA_MISMATCH
 from .optics import Optics
 from .pose import Mount
+from .reasons import CAMERA_MISMATCH
 from .road_geometry import RoadGeometry, RoadOptions
 from .road_view import Bearings
 

@@ -11,9 +11,11 @@ from ..core.pose import VehiclePose
 from ..runtime.postprocessor import PostProcessor
 from ..runtime.result import Segmentation
 from .camera import CameraModel
-from .landing import CAMERA_MISMATCH, LandingFinder, LandingSpot
+from .landing import LandingSpot
+from .landing_finder import LandingFinder
 from .optics import Optics
-from .pose import NO_ATTITUDE, PoseHistory
+from .pose import PoseHistory
+from .reasons import CAMERA_MISMATCH, NO_ATTITUDE
 
 LANDING = "landing"
 """The name of the finding."""

@@ -13,10 +13,7 @@ from ..core.arrays import Matrix
 from ..core.errors import UsageError
 from ..core.pose import VehiclePose
 from ..core.rotations import Vector, between
-
-NO_ATTITUDE = "no-attitude"
-NO_HEIGHT = "no-height"
-NO_POSITION = "no-position"
+from .reasons import NO_ATTITUDE, NO_HEIGHT, NO_POSITION
 
 _SAMPLES = 512
 """Samples kept of each kind: at 200 a second these are 2.5 s, more than the oldest frame that is acted on."""

@@ -13,10 +13,10 @@ from ..runtime.findings import MASK_INVALID, Finding
 from ..runtime.postprocessor import PostProcessor
 from ..runtime.result import Segmentation
 from .ground import GroundView
-from .landing import CAMERA_MISMATCH
 from .optics import Optics
 from .pose import Mount, PoseHistory
-from .stabiliser import NO_POSE, Stabiliser
+from .reasons import CAMERA_MISMATCH, NO_POSE
+from .stabiliser import Stabiliser
 from .stabiliser_options import Method, StabiliserOptions
 
 STABILISE = "stabilise"

@@ -19,13 +19,13 @@ from ..runtime.recycle import ArrayPool
 from .evidence import Evidence
 from .ground import GroundView
 from .motion import DenseFlow, Grey, ground_positions, likeness, small_grey, small_size
+from .reasons import NO_POSE
 from .stabiliser_options import StabiliserOptions
 
 FIRST = "first"
 SIZE_CHANGED = "size-changed"
 GAP = "gap"
 CUT = "cut"
-NO_POSE = "no-pose"
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 

@@ -14,7 +14,8 @@ from ...embedding.camera import CameraModel
 from ...embedding.camera_file import read_camera
 from ...embedding.free_space_finder import FreeSpaceFinder, FreeSpaceProcessor
 from ...embedding.hazards import HazardTable, read_hazards
-from ...embedding.landing import LandingFinder, LandingOptions
+from ...embedding.landing_finder import LandingFinder
+from ...embedding.landing_options import LandingOptions
 from ...embedding.landing_processor import LandingProcessor
 from ...embedding.optics import Optics
 from ...embedding.pose import Mount, PoseHistory

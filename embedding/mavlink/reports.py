@@ -14,7 +14,7 @@ from ..free_space import FreeSpace
 from ..free_space_finder import FREE_SPACE
 from ..landing import LandingSpot
 from ..landing_processor import LANDING
-from ..pose import NO_POSITION
+from ..reasons import NO_POSITION
 from .landing_target import OLDEST_S, Autopilot, landing_target
 from .obstacle_distance import obstacles_of
 

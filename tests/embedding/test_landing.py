@@ -14,7 +14,9 @@ from edgeseg.embedding.camera import CameraModel
 from edgeseg.embedding.ground import GroundView
 from edgeseg.embedding.hazard_map import MapOptions
 from edgeseg.embedding.hazards import HazardTable
-from edgeseg.embedding.landing import MEANING, LandingFinder, LandingOptions, LandingSpot
+from edgeseg.embedding.landing import MEANING, LandingSpot
+from edgeseg.embedding.landing_finder import LandingFinder
+from edgeseg.embedding.landing_options import LandingOptions
 from edgeseg.embedding.pose import Mount
 
 from .conftest import LABELS, PERSON, ROAD, MakePose

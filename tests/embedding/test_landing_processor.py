@@ -12,7 +12,9 @@ from edgeseg.core.pose import VehiclePose
 from edgeseg.embedding.camera import CameraModel
 from edgeseg.embedding.hazard_map import MapOptions
 from edgeseg.embedding.hazards import HazardTable
-from edgeseg.embedding.landing import LandingFinder, LandingOptions, LandingSpot
+from edgeseg.embedding.landing import LandingSpot
+from edgeseg.embedding.landing_finder import LandingFinder
+from edgeseg.embedding.landing_options import LandingOptions
 from edgeseg.embedding.landing_processor import LANDING, LandingProcessor
 from edgeseg.embedding.optics import Optics
 from edgeseg.embedding.pose import Mount, PoseHistory

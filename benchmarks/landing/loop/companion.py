@@ -13,7 +13,9 @@ from ....core.arrays import ClassMap, Frame
 from ....core.rotations import quaternion
 from ....data.aerial.labels import AERIAL_LABELS
 from ....embedding.hazards import HazardTable
-from ....embedding.landing import LandingFinder, LandingOptions, LandingSpot
+from ....embedding.landing import LandingSpot
+from ....embedding.landing_finder import LandingFinder
+from ....embedding.landing_options import LandingOptions
 from ....embedding.landing_processor import LANDING, LandingProcessor
 from ....embedding.mavlink.codec import Codec
 from ....embedding.mavlink.landing_target import OLDEST_S, LandingTarget, landing_target

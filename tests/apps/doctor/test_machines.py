@@ -133,7 +133,16 @@ class TestExtras:
         shown = {key for key, one in found.items() if key.startswith("extras.") and not one.quiet}
         assert shown == {
             f"extras.{name}"
-            for name in ("bag", "installed", "mavlink", "ortho", "pretrained", "preview", "rtsp", "tensorboard")
+            for name in (
+                "bag",
+                "installed",
+                "mavlink",
+                "ortho",
+                "pretrained",
+                "preview",
+                "rtsp",
+                "tensorboard",
+            )
         }
         assert not found["extras.tensorrt"].fix
 
