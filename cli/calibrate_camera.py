@@ -13,8 +13,8 @@ from ..core.errors import UsageError
 from ..core.printable import printable, printable_lines
 
 if TYPE_CHECKING:
-    from ..embedding.camera_fit import CameraFit
-    from ..embedding.chessboard import Chessboard, FoundViews
+    from ..embedding.camera.chessboard import Chessboard, FoundViews
+    from ..embedding.camera.fit import CameraFit
 
 _UNITS_M = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>mm|cm|m)", re.ASCII)
@@ -56,10 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrates, prints what was found, and writes; returns 0."""
     from ..core.outputs import prepare_output, write_atomically
-    from ..embedding.calibration_sheet import calibration_sheet
-    from ..embedding.camera_file import write_camera
-    from ..embedding.camera_fit import fit_camera
-    from ..embedding.chessboard import collect_views
+    from ..embedding.camera.chessboard import collect_views
+    from ..embedding.camera.file import write_camera
+    from ..embedding.camera.fit import fit_camera
+    from ..embedding.camera.sheet import calibration_sheet
     from ..runtime.sources import open_source
 
     board = _board(args.board, args.square)
@@ -93,7 +93,7 @@ def _output(option: str, path: Path, suffixes: tuple[str, ...]) -> Path:
 
 
 def _board(corners: str, square: str) -> Chessboard:
-    from ..embedding.chessboard import Chessboard
+    from ..embedding.camera.chessboard import Chessboard
 
     sides = _BOARD.fullmatch(corners)
     if sides is None:

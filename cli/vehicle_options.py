@@ -14,7 +14,7 @@ from ..apps.run.request import (
     VehicleRequest,
 )
 from ..core.errors import UsageError
-from ..embedding.stabiliser_options import METHODS
+from ..embedding.stability.options import METHODS
 
 _LANDING = LandingRequest()
 _FREE = FreeSpaceRequest((), 0.0)

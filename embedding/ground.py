@@ -9,7 +9,7 @@ import numpy as np
 from ..core.arrays import Matrix, Points
 from ..core.pose import VehiclePose
 from ..core.rotations import Vector
-from .camera import CameraModel
+from .camera.model import CameraModel
 from .pose import Mount
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...embedding.mavlink.address import LinkAddress
 from ...embedding.mavlink.landing_target import Autopilot
-from ...embedding.stabiliser_options import Method
+from ...embedding.stability.options import Method
 from ...runtime.health.limits import Limits
 from ...runtime.sources.live import LiveOptions
 from ..preview.options import PreviewOptions

@@ -10,18 +10,19 @@ from functools import partial
 from ...core.errors import UsageError
 from ...core.labels import LabelMap
 from ...core.source import Source
-from ...embedding.camera import CameraModel
-from ...embedding.camera_file import read_camera
-from ...embedding.free_space_finder import FreeSpaceFinder, FreeSpaceProcessor
-from ...embedding.hazards import HazardTable, read_hazards
-from ...embedding.landing_finder import LandingFinder
-from ...embedding.landing_options import LandingOptions
-from ...embedding.landing_processor import LandingProcessor
-from ...embedding.optics import Optics
+from ...embedding.camera.file import read_camera
+from ...embedding.camera.model import CameraModel
+from ...embedding.camera.optics import Optics
+from ...embedding.free_space.finder import FreeSpaceFinder
+from ...embedding.free_space.processor import FreeSpaceProcessor
+from ...embedding.free_space.road import RoadOptions
+from ...embedding.landing.finder import LandingFinder
+from ...embedding.landing.hazards import HazardTable, read_hazards
+from ...embedding.landing.options import LandingOptions
+from ...embedding.landing.processor import LandingProcessor
 from ...embedding.pose import Mount, PoseHistory
-from ...embedding.road_geometry import RoadOptions
-from ...embedding.stabilise_processor import StabiliseProcessor
-from ...embedding.stabiliser_options import StabiliserOptions
+from ...embedding.stability.options import StabiliserOptions
+from ...embedding.stability.processor import StabiliseProcessor
 from ...runtime.postprocessor import PostProcessor
 from .request import CameraRequest, LandingRequest, VehicleRequest
 

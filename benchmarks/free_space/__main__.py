@@ -21,11 +21,11 @@ import numpy as np
 from ...core.arrays import ClassMap
 from ...core.errors import DataError, UsageError
 from ...core.labels import LabelMap
-from ...embedding.free_columns import boundary_of, kinds_of, turned_kinds
-from ...embedding.free_space_finder import FreeSpaceFinder
-from ...embedding.optics import Optics
+from ...embedding.camera.optics import Optics
+from ...embedding.free_space.columns import boundary_of, kinds_of, turned_kinds
+from ...embedding.free_space.finder import FreeSpaceFinder
+from ...embedding.free_space.road import RoadOptions
 from ...embedding.pose import Mount
-from ...embedding.road_geometry import RoadOptions
 from ...export.verification.frames import LabelledFrame, VocFrames
 from ...runtime.bundle import Bundle
 from ...runtime.clock import now

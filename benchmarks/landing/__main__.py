@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ...core.errors import UsageError
-from ...embedding.landing_options import LandingOptions
+from ...embedding.landing.options import LandingOptions
 from ...runtime.segmenter import Segmenter
 from ..describe import describe_machine
 from ..plots import INK, SERIES, new_figure, plain_axes, png

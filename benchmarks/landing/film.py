@@ -23,7 +23,7 @@ from ...core.outputs import check_new, write_atomically
 from ...data.aerial.camera import Pose
 from ...data.aerial.labels import AERIAL_LABELS
 from ...data.aerial.render import render
-from ...embedding.landing import MEANING
+from ...embedding.landing.spot import MEANING
 from ...runtime.overlay import Overlay
 from ...runtime.painter import Painter
 from ...runtime.result import Segmentation

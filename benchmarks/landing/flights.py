@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from ...data.aerial.labels import AERIAL_LABELS
 from ...embedding.ground import GroundView
-from ...embedding.landing import LandingSpot
-from ...embedding.landing_finder import LandingFinder
-from ...embedding.landing_options import LandingOptions
+from ...embedding.landing.finder import LandingFinder
+from ...embedding.landing.options import LandingOptions
+from ...embedding.landing.spot import LandingSpot
 from .judge import footprint_is_in_view, footprint_is_unsafe
 from .views import Masks
 from .world import MOUNT, Flight, View, camera_of, hazards

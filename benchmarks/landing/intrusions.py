@@ -16,9 +16,9 @@ from ...data.aerial.canvas import MAP_PX, PX_PER_M
 from ...data.aerial.intruders import Intruder, IntruderKind
 from ...data.aerial.labels import AERIAL_LABELS, CAR, GRASS, PERSON
 from ...embedding.ground import GroundView
-from ...embedding.landing import LandingSpot
-from ...embedding.landing_finder import LandingFinder
-from ...embedding.landing_options import LandingOptions
+from ...embedding.landing.finder import LandingFinder
+from ...embedding.landing.options import LandingOptions
+from ...embedding.landing.spot import LandingSpot
 from .judge import footprint_is_in_view, footprint_is_unsafe
 from .stage import AerialStage, Eyes, map_xy
 from .world import FIRST_SEED, MOUNT, camera_of, hazards

@@ -14,7 +14,7 @@ import numpy as np
 from ...core.arrays import ClassMap, Frame
 from ...core.errors import UsageError
 from ...data.aerial.intruders import IntruderKind
-from ...embedding.landing_options import LandingOptions
+from ...embedding.landing.options import LandingOptions
 from ...runtime.segmenter import Segmenter
 from ..describe import describe_machine
 from ..program import Results, write_results

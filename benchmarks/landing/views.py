@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from ...core.arrays import ClassMap
 from ...data.aerial.labels import AERIAL_LABELS
 from ...embedding.ground import GroundView
-from ...embedding.landing import LandingSpot
-from ...embedding.landing_finder import LandingFinder
-from ...embedding.landing_options import LandingOptions
+from ...embedding.landing.finder import LandingFinder
+from ...embedding.landing.options import LandingOptions
+from ...embedding.landing.spot import LandingSpot
 from .judge import a_spot_exists, footprint_is_unsafe
 from .world import MOUNT, View, camera_of, hazards, random_view
 

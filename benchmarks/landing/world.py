@@ -16,8 +16,8 @@ from ...data.aerial.flight import AerialFlight
 from ...data.aerial.labels import AERIAL_LABELS, FIELD, GRASS
 from ...data.aerial.render import render
 from ...data.aerial.world import AerialWorld
-from ...embedding.camera import CameraModel
-from ...embedding.hazards import HazardTable
+from ...embedding.camera.model import CameraModel
+from ...embedding.landing.hazards import HazardTable
 from ...embedding.pose import Mount
 
 FIRST_SEED = 900_000

@@ -11,11 +11,11 @@ import numpy as np
 from ...core.arrays import ClassMap, Frame
 from ...core.labels import LabelMap
 from ...data.metrics import ConfusionMatrix
-from ...embedding.camera import CameraModel
+from ...embedding.camera.model import CameraModel
 from ...embedding.ground import GroundView
 from ...embedding.pose import Mount
-from ...embedding.stabiliser import Stabiliser
-from ...embedding.stabiliser_options import StabiliserOptions
+from ...embedding.stability.options import StabiliserOptions
+from ...embedding.stability.stabiliser import Stabiliser
 from ...export.verification.stability import StabilityMeter, Warp, flow_warp
 from ..landing.world import camera_of
 from .sequences import Sequences, SequenceView, true_warp

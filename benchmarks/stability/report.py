@@ -14,7 +14,7 @@ import numpy as np
 from ...core.errors import UsageError
 from ...core.labels import LabelMap
 from ...data.aerial.labels import AERIAL_LABELS
-from ...embedding.stabiliser_options import METHODS, StabiliserOptions
+from ...embedding.stability.options import METHODS, StabiliserOptions
 from ...export.verification.stability import StabilitySummary
 from ...runtime.bundle import Bundle
 from ...runtime.segmenter import Segmenter

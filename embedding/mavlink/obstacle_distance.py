@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core.arrays import Doubles
-from ..free_space import FreeSpace
+from ..free_space.finding import FreeSpace
 from .landing_target import MAV_FRAME_BODY_FRD
 
 CELLS = 72

@@ -10,10 +10,10 @@ from typing import Any
 from ...core.pose import VehiclePose
 from ...runtime.findings import Finding
 from ...runtime.result import Segmentation
-from ..free_space import FreeSpace
-from ..free_space_finder import FREE_SPACE
-from ..landing import LandingSpot
-from ..landing_processor import LANDING
+from ..free_space.finding import FreeSpace
+from ..free_space.processor import FREE_SPACE
+from ..landing.processor import LANDING
+from ..landing.spot import LandingSpot
 from ..reasons import NO_POSITION
 from .landing_target import OLDEST_S, Autopilot, landing_target
 from .obstacle_distance import obstacles_of

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...runtime.findings import Finding
-from ..free_space import FreeSpace
-from ..landing import LandingSpot
+from ..free_space.finding import FreeSpace
+from ..landing.spot import LandingSpot
 from . import messages
 from .library import Ros
 from .parameters import NodeParameters

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ...core.arrays import ClassMap, Frame
 from ...core.labels import VOID, LabelMap
-from ..camera import CameraModel
-from ..camera_file import ros_form
+from ..camera.file import ros_form
+from ..camera.model import CameraModel
 from .library import Ros
 from .stamps import RosStamp
 

@@ -15,7 +15,7 @@ from ...runtime.clock import now
 from ...runtime.result import Segmentation
 from ...runtime.sinks.base import Output, Sink, StopRequested
 from ...runtime.status import SourceStatus, Status
-from ..camera import CameraModel
+from ..camera.model import CameraModel
 from . import messages, topics
 from .diagnostics import ENDED, INACTIVE, diagnostic_array, health_of
 from .findings import messages_of

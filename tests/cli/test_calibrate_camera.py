@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from edgeseg.cli.main import run_verb
-from edgeseg.embedding.camera_file import read_camera
+from edgeseg.embedding.camera.file import read_camera
 
-from ..embedding.chessboards import BROWN, pictures
+from ..embedding.camera.chessboards import BROWN, pictures
 
 WORDS = ("--board", "9x6", "--square", "25mm", "--out", "c.yaml")
 

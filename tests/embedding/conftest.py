@@ -9,7 +9,7 @@ import pytest
 from edgeseg.core.labels import LabelMap
 from edgeseg.core.pose import VehiclePose
 from edgeseg.core.rotations import quaternion
-from edgeseg.embedding.camera import CameraModel
+from edgeseg.embedding.camera.model import CameraModel
 
 LABELS = LabelMap.from_pairs([("grass", (0, 128, 0)), ("road", (128, 128, 128)), ("person", (255, 0, 0))])
 GRASS, ROAD, PERSON = range(3)

@@ -9,7 +9,7 @@ import pytest
 from edgeseg.benchmarks.landing.world import MOUNT, camera_of
 from edgeseg.data.aerial.camera import Pose
 from edgeseg.data.aerial.canvas import PX_PER_M
-from edgeseg.embedding.camera import CameraModel
+from edgeseg.embedding.camera.model import CameraModel
 from edgeseg.embedding.ground import GroundView
 from edgeseg.embedding.pose import Mount
 

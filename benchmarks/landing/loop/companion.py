@@ -12,17 +12,17 @@ from typing import Any
 from ....core.arrays import ClassMap, Frame
 from ....core.rotations import quaternion
 from ....data.aerial.labels import AERIAL_LABELS
-from ....embedding.hazards import HazardTable
-from ....embedding.landing import LandingSpot
-from ....embedding.landing_finder import LandingFinder
-from ....embedding.landing_options import LandingOptions
-from ....embedding.landing_processor import LANDING, LandingProcessor
+from ....embedding.camera.optics import Optics
+from ....embedding.landing.finder import LandingFinder
+from ....embedding.landing.hazards import HazardTable
+from ....embedding.landing.options import LandingOptions
+from ....embedding.landing.processor import LANDING, LandingProcessor
+from ....embedding.landing.spot import LandingSpot
 from ....embedding.mavlink.codec import Codec
 from ....embedding.mavlink.landing_target import OLDEST_S, LandingTarget, landing_target
 from ....embedding.mavlink.landing_target import Autopilot as AutopilotName
 from ....embedding.mavlink.pacing import Pacer
 from ....embedding.mavlink.sink import QUIET_SECONDS
-from ....embedding.optics import Optics
 from ....embedding.pose import PoseHistory
 from ....runtime.health.frames import FrameChecks
 from ....runtime.health.limits import Limits

@@ -12,8 +12,8 @@ from ....core.arrays import ClassMap, Frame
 from ....data.aerial.camera import Pose
 from ....data.aerial.canvas import MAP_PX, PX_PER_M
 from ....data.aerial.intruders import Intruder, IntruderKind
-from ....embedding.landing import LandingSpot
-from ....embedding.landing_options import LandingOptions
+from ....embedding.landing.options import LandingOptions
+from ....embedding.landing.spot import LandingSpot
 from ....embedding.mavlink.landing_target import Autopilot as AutopilotName
 from ....runtime.health.limits import Limits
 from ..stage import AerialStage, Eyes, map_xy

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from edgeseg.core.pose import VehiclePose
 from edgeseg.core.rotations import quaternion
-from edgeseg.embedding.camera import CameraModel
+from edgeseg.embedding.camera.model import CameraModel
 from edgeseg.embedding.ground import GroundView
-from edgeseg.embedding.landing import LandingSpot
+from edgeseg.embedding.landing.spot import LandingSpot
 from edgeseg.embedding.pose import Mount
 from edgeseg.runtime.status import FindingStatus
 from PIL import Image

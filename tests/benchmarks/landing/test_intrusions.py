@@ -11,7 +11,7 @@ from edgeseg.benchmarks.landing.__main__ import main
 from edgeseg.benchmarks.landing.intrusions import IntrusionPlan, IntrusionTally, play
 from edgeseg.core.arrays import ClassMap, Frame
 from edgeseg.data.aerial.labels import CAR, GRASS, PERSON
-from edgeseg.embedding.landing_options import LandingOptions
+from edgeseg.embedding.landing.options import LandingOptions
 
 PLAN = IntrusionPlan(cases=4, fps=10.0, size_hw=(192, 192), options=LandingOptions(), margin_m=0.5)
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from edgeseg.embedding.camera import CameraModel
-from edgeseg.embedding.free_space import FreeSpace
-from edgeseg.embedding.free_space_finder import FreeSpaceFinder
-from edgeseg.embedding.landing import LandingSpot
-from edgeseg.embedding.optics import Optics
+from edgeseg.embedding.camera.model import CameraModel
+from edgeseg.embedding.camera.optics import Optics
+from edgeseg.embedding.free_space.finder import FreeSpaceFinder
+from edgeseg.embedding.free_space.finding import FreeSpace
+from edgeseg.embedding.free_space.road import RoadOptions
+from edgeseg.embedding.landing.spot import LandingSpot
 from edgeseg.embedding.pose import Mount
-from edgeseg.embedding.road_geometry import RoadOptions
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.result import Segmentation
 from edgeseg.runtime.sinks.base import Output

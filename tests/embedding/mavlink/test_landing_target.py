@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from edgeseg.core.pose import VehiclePose
 from edgeseg.core.rotations import matrix_of, quaternion
-from edgeseg.embedding.landing import LandingSpot
+from edgeseg.embedding.landing.spot import LandingSpot
 from edgeseg.embedding.mavlink.landing_target import AUTOPILOTS, Autopilot, LandingTarget, landing_target
 
 FRD = (3.0, -2.0, 10.0)

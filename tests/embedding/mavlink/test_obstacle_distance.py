@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from edgeseg.core.arrays import Doubles
-from edgeseg.embedding.free_space import FreeSpace
+from edgeseg.embedding.free_space.finding import FreeSpace
 from edgeseg.embedding.mavlink.obstacle_distance import (
     UNKNOWN,
     ObstacleDistance,

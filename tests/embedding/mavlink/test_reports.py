@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from edgeseg.core.pose import VehiclePose
 from edgeseg.core.rotations import quaternion
-from edgeseg.embedding.free_space import FreeSpace
+from edgeseg.embedding.free_space.finding import FreeSpace
 from edgeseg.embedding.mavlink.landing_target import AUTOPILOTS, OLDEST_S, Autopilot
 from edgeseg.embedding.mavlink.reports import Place, Report, reports_of
 from edgeseg.runtime.result import Segmentation

@@ -12,7 +12,7 @@ import pytest
 from edgeseg.core.errors import OutputError
 from edgeseg.core.pose import VehiclePose
 from edgeseg.core.rotations import matrix_of, quaternion
-from edgeseg.embedding.free_space import FreeSpace
+from edgeseg.embedding.free_space.finding import FreeSpace
 from edgeseg.embedding.mavlink.address import parse_address
 from edgeseg.embedding.mavlink.landing_target import Autopilot as Kind
 from edgeseg.embedding.mavlink.link import MavlinkLink, MavlinkOptions

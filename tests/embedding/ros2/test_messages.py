@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeseg.core.labels import LabelMap
-from edgeseg.embedding.camera import CameraModel
+from edgeseg.embedding.camera.model import CameraModel
 from edgeseg.embedding.ros2 import messages
 from edgeseg.embedding.ros2.stamps import RosStamp
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError
 from edgeseg.core.labels import LabelMap
-from edgeseg.embedding.camera import CameraModel
-from edgeseg.embedding.free_space import Ahead, FreeSpace, Sectors, unknown_columns
-from edgeseg.embedding.ground_grid import GridFrame
-from edgeseg.embedding.landing import LandingSpot
-from edgeseg.embedding.road_view import Bearings
+from edgeseg.embedding.camera.model import CameraModel
+from edgeseg.embedding.free_space.finding import Ahead, FreeSpace, Sectors, unknown_columns
+from edgeseg.embedding.free_space.grid import GridFrame
+from edgeseg.embedding.free_space.road_view import Bearings
+from edgeseg.embedding.landing.spot import LandingSpot
 from edgeseg.embedding.ros2 import sink as module
 from edgeseg.embedding.ros2.node import RosError
 from edgeseg.embedding.ros2.sink import Ros2Sink, RosOptions

@@ -18,7 +18,7 @@ import fastjsonschema
 import pytest
 from edgeseg.core.errors import OutputError, OutputGoneError
 from edgeseg.core.labels import LabelMap
-from edgeseg.embedding.landing import LandingSpot
+from edgeseg.embedding.landing.spot import LandingSpot
 from edgeseg.runtime.reasons import MEANING
 from edgeseg.runtime.sinks.base import Output
 from edgeseg.runtime.sinks.event_targets import MOST_DATAGRAM_BYTES

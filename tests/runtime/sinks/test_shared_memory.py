@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from edgeseg.core.errors import OutputError
 from edgeseg.core.labels import LabelMap
-from edgeseg.embedding.landing import MEANING, LandingSpot
+from edgeseg.embedding.landing.spot import MEANING, LandingSpot
 from edgeseg.runtime.reasons import CODES
 from edgeseg.runtime.sinks import shm_layout
 from edgeseg.runtime.sinks.base import Output

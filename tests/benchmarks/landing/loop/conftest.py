@@ -13,7 +13,7 @@ from edgeseg.benchmarks.landing.loop.companion import Wire
 from edgeseg.benchmarks.landing.loop.vehicle import RESTS_AT_M, STEP_S, Command, StandInVehicle, State, Wind
 from edgeseg.core.pose import VehiclePose
 from edgeseg.core.rotations import quaternion
-from edgeseg.embedding.landing import LandingSpot
+from edgeseg.embedding.landing.spot import LandingSpot
 from edgeseg.embedding.mavlink.landing_target import LandingTarget, landing_target
 
 TARGET_M = (7.0, -4.0)
