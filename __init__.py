@@ -22,6 +22,7 @@ from .core.errors import (
     UsageError,
     VerificationError,
 )
+from .core.lazy import load_on_use
 from .core.schemes import SCHEMES
 
 if TYPE_CHECKING:
@@ -82,14 +83,7 @@ _LAZY = {
     "open_source": "runtime.sources",
 }
 
-
 SCHEMES.register("aerial", "edgeseg.data.aerial.source:AerialSource")
 SCHEMES.register("ros2", "edgeseg.embedding.ros2.source:Ros2Source")
 
-
-def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        import importlib
-
-        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = load_on_use(__name__, _LAZY)

@@ -1,4 +1,4 @@
-"""``edgeseg calibrate-camera``: a camera's calibration from pictures of a chessboard."""
+"""``edgeseg calibrate-camera``: a camera's calibration from images of a chessboard."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="pictures of the board: a folder, a glob in quotes, or a film; of one camera in the mode that will run",
+        help="images of the board: a folder, a glob in quotes, or a film; of one camera in the mode that will run",
     )
     parser.add_argument(
         "--board",

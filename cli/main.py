@@ -40,7 +40,7 @@ VERBS = {
     "run": ("edgeseg.cli.run", "run a bundle on a camera, a video or images"),
     "replay": ("edgeseg.cli.replay", "run a recording again, and show what changed"),
     "cameras": ("edgeseg.cli.cameras", "list the cameras of this machine, and their modes"),
-    "calibrate-camera": ("edgeseg.cli.calibrate_camera", "calibrate a camera from pictures of a chessboard"),
+    "calibrate-camera": ("edgeseg.cli.calibrate_camera", "calibrate a camera from images of a chessboard"),
     "benchmark": ("edgeseg.cli.benchmark", "time a bundle against other ways to run it"),
     "doctor": (
         "edgeseg.cli.doctor",

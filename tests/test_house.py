@@ -274,6 +274,8 @@ def test_the_runtime_and_the_public_api_need_the_core_install_alone() -> None:
     run_blocked(
         "import edgeseg, edgeseg.runtime as runtime\n"
         "for name in edgeseg.__all__: getattr(edgeseg, name)\n"
+        "import edgeseg.embedding as embedding\n"
+        "for name in embedding.__all__: getattr(embedding, name)\n"
         "for module in pkgutil.walk_packages(runtime.__path__, 'edgeseg.runtime.'):\n"
         "    importlib.import_module(module.name)"
     )

@@ -1,1 +1,1 @@
-"""The camera: its model, its calibration from pictures of a chessboard, and the file that keeps it."""
+"""The camera: its model, its calibration from images of a chessboard, and the file that keeps it."""

@@ -131,7 +131,7 @@ def collect_views(
     """
     if source.live:
         raise UsageError(
-            f"{source.name} is live and has no end; record a film or take pictures of the board, and give those"
+            f"{source.name} is live and has no end; record a film or take images of the board, and give those"
         )
     views: list[BoardView] = []
     frames = with_board = 0
@@ -146,14 +146,14 @@ def collect_views(
         frames += 1
         if frames > _MOST_FRAMES:
             raise UsageError(
-                f"{source.name} has more than {_MOST_FRAMES} frames; expected pictures of a board, or a film of up to"
+                f"{source.name} has more than {_MOST_FRAMES} frames; expected images of a board, or a film of up to"
                 f" {_MOST_FRAMES * _FILM_STEP_S / 60:.0f} minutes"
             )
         here = (frame_bgr.shape[0], frame_bgr.shape[1])
         if size_hw is not None and here != size_hw:
             raise DataError(
                 f"{source.frame_name or source.name} is {here[1]} x {here[0]}, those before it {size_hw[1]} x "
-                f"{size_hw[0]}; expected pictures of one camera in one mode"
+                f"{size_hw[0]}; expected images of one camera in one mode"
             )
         size_hw = here
         corners = find_board(frame_bgr, board)
@@ -164,7 +164,7 @@ def collect_views(
                 views.append(BoardView(name, corners, frame_bgr.copy()))
         on_progress(frames, len(views))
     if size_hw is None:
-        raise UsageError(f"{source.name} has no frames; expected pictures or a film of a chessboard")
+        raise UsageError(f"{source.name} has no frames; expected images or a film of a chessboard")
     return FoundViews(tuple(views), frames, with_board, size_hw)
 
 

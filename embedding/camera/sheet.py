@@ -1,4 +1,4 @@
-"""A picture of a calibration: where corners were seen, how far they are off, and the views themselves."""
+"""A image of a calibration: where corners were seen, how far they are off, and the views themselves."""
 
 from __future__ import annotations
 

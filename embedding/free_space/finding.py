@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from ...core.arrays import Floats, Frame
 from ...runtime.findings import MASK_INVALID, Finding
-from .. import reasons
+from ..reasons import CAMERA_MISMATCH
+from ..reasons import MEANING as SHARED
 from .columns import UNKNOWN, Kinds
 from .drawing import draw_boundary, draw_grid
 from .grid import FREE, NOT_KNOWN, OCCUPIED, Grid, GridFrame
@@ -25,7 +26,7 @@ NO_ROAD_IN_VIEW = "no-road-in-view"
 
 MEANING = {
     MASK_INVALID: "the class map is not valid",
-    reasons.CAMERA_MISMATCH: reasons.MEANING[reasons.CAMERA_MISMATCH],
+    CAMERA_MISMATCH: SHARED[CAMERA_MISMATCH],
     NO_ROAD_IN_VIEW: "the camera sees no road within reach; its tilt, height or field of view is wrong",
 }
 """The meaning of each reason, as text. Reasons are part of the interface: words are added, never changed."""

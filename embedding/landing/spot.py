@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.findings import MASK_INVALID, Finding, Outline
-from .. import reasons
 from ..ground import GroundView
+from ..reasons import CAMERA_MISMATCH, NO_ATTITUDE, NO_HEIGHT, NO_POSITION
+from ..reasons import MEANING as SHARED
 
 TOO_LOW = "too-low"
 TOO_HIGH = "too-high"
@@ -24,17 +25,14 @@ NO_CLEAR_AREA = "no-clear-area"
 UNSTABLE = "unstable"
 
 MEANING = {
-    **{
-        reason: reasons.MEANING[reason]
-        for reason in (reasons.NO_ATTITUDE, reasons.NO_HEIGHT, reasons.NO_POSITION)
-    },
+    **{reason: SHARED[reason] for reason in (NO_ATTITUDE, NO_HEIGHT, NO_POSITION)},
     MASK_INVALID: "the class map is not valid",
     TOO_LOW: "the view is smaller than the footprint, and the memory of the ground around it has faded",
     TOO_HIGH: "a hazard that has to be seen would be smaller than the network can see",
     TILTED: "the camera does not look at the ground",
     NO_CLEAR_AREA: "no ground in view is large enough and free of hazards",
     UNSTABLE: "a spot was found, and has not held long enough",
-    reasons.CAMERA_MISMATCH: reasons.MEANING[reasons.CAMERA_MISMATCH],
+    CAMERA_MISMATCH: SHARED[CAMERA_MISMATCH],
 }
 """The meaning of each reason, as text. Reasons are part of the interface: words are added, never changed."""
 

@@ -40,7 +40,7 @@ def mask_image(ros: Ros, header: Any, classes: ClassMap) -> Any:
 
 
 def colour_image(ros: Ros, header: Any, frame_bgr: Frame) -> Any:
-    """Returns a picture as ``sensor_msgs/Image``, ``bgr8``.
+    """Returns an image as ``sensor_msgs/Image``, ``bgr8``.
 
     Args:
         ros: the messages.

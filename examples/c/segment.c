@@ -1,4 +1,4 @@
-/* The class map of a picture: segment BUNDLE PICTURE.ppm CLASSES.pgm [ONNXRUNTIME.so], and each class's share of it. */
+/* The class map of an image: segment BUNDLE IMAGE.ppm CLASSES.pgm [ONNXRUNTIME.so], and each class's share of it. */
 #include <edgeseg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,15 +11,15 @@ static int fail(const char *why) {
 int main(int count, char **words) {
     int width, height;
     if (count < 4)
-        return fail("expected BUNDLE PICTURE.ppm CLASSES.pgm");
+        return fail("expected BUNDLE IMAGE.ppm CLASSES.pgm");
     FILE *file = fopen(words[2], "rb");
     if (!file || fscanf(file, "P6 %d %d 255", &width, &height) != 2 || fgetc(file) == EOF || width < 1 || height < 1 ||
         width > EDGESEG_MOST_SIDE || height > EDGESEG_MOST_SIDE)
-        return fail("the picture is no binary PPM of 8 bits a channel");
+        return fail("the image is no binary PPM of 8 bits a channel");
     size_t pixels = (size_t)width * (size_t)height;
     uint8_t *bgr = malloc(3 * pixels), *classes = malloc(pixels);
     if (!bgr || !classes || fread(bgr, 3, pixels, file) != pixels)
-        return fail("the picture is cut off, or too large for the memory");
+        return fail("the image is cut off, or too large for the memory");
     fclose(file);
     for (size_t i = 0; i < pixels; i++) { /* a PPM has red first */
         uint8_t red = bgr[3 * i];

@@ -10,7 +10,7 @@ import pytest
 from edgeseg.cli.main import run_verb
 from edgeseg.embedding.camera.file import read_camera
 
-from ..embedding.camera.chessboards import BROWN, pictures
+from ..embedding.camera.chessboards import BROWN, images
 
 WORDS = ("--board", "9x6", "--square", "25mm", "--out", "c.yaml")
 
@@ -21,7 +21,7 @@ def calibrate(*words: str) -> int:
 
 @pytest.fixture(scope="module")
 def boards() -> list[np.ndarray]:
-    return pictures(BROWN)
+    return images(BROWN)
 
 
 @pytest.fixture

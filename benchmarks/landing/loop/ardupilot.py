@@ -112,7 +112,7 @@ class ArduPilot(AutopilotStandIn):
     def step(self, state: State) -> None:
         before = self._history[0] if self._history else state
         self._history.append(state)
-        # The filter lives at the time of the picture, PLND_LAG ago.
+        # The filter lives at the time of the image, PLND_LAG ago.
         then = self._history[0]
         if self._filters is not None:
             gains = then.north_ms - before.north_ms, then.east_ms - before.east_ms

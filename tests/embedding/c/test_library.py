@@ -381,7 +381,7 @@ class TestExamples:
         cv2.imwrite(str(tmp_path / "frame.ppm"), frame_bgr)
         return frame_bgr
 
-    def test_a_picture(
+    def test_an_image(
         self, programs: Path, ort: Path, bundle_folder: Path, tmp_path: Path, frame_bgr: Frame
     ) -> None:
         words = [programs / "segment", bundle_folder, tmp_path / "frame.ppm", tmp_path / "classes.pgm", ort]
@@ -394,15 +394,15 @@ class TestExamples:
         )
         assert f"{100 * (classes == 1).mean():5.1f} % grey\n" in done.stdout
 
-    def test_a_picture_that_is_cut_off(
+    def test_an_image_that_is_cut_off(
         self, programs: Path, ort: Path, bundle_folder: Path, tmp_path: Path, frame_bgr: Frame
     ) -> None:
-        picture = tmp_path / "frame.ppm"
-        picture.write_bytes(picture.read_bytes()[:-1])
-        words = [programs / "segment", bundle_folder, picture, tmp_path / "classes.pgm", ort]
+        image = tmp_path / "frame.ppm"
+        image.write_bytes(image.read_bytes()[:-1])
+        words = [programs / "segment", bundle_folder, image, tmp_path / "classes.pgm", ort]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "segment: the picture is cut off, or too large for the memory\n"
+        assert done.stderr == "segment: the image is cut off, or too large for the memory\n"
 
     @pytest.fixture
     def camera(self, programs: Path, tmp_path: Path) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""Rendered chessboards: pictures of a camera whose every number is known, distortion and all."""
+"""Rendered chessboards: images of a camera whose every number is known, distortion and all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _rays(camera: CameraModel) -> np.ndarray:
     return np.ascontiguousarray(cut, np.float32)
 
 
-def picture(
+def image(
     camera: CameraModel, turn: tuple[float, float, float], place: tuple[float, float, float]
 ) -> np.ndarray:
     """Renders a board, uint8 [H, W, 3]: each pixel looks along its own ray at the plane of the board.
@@ -64,7 +64,7 @@ def picture(
 
 
 @lru_cache
-def pictures(camera: CameraModel, count: int = 9, seed: int = 4) -> list[np.ndarray]:
+def images(camera: CameraModel, count: int = 9, seed: int = 4) -> list[np.ndarray]:
     """Renders boards near and far, tilted each way, in all parts of the frame."""
     rng = np.random.default_rng(seed)
     wide = camera.model == "fisheye"
@@ -74,5 +74,5 @@ def pictures(camera: CameraModel, count: int = 9, seed: int = 4) -> list[np.ndar
         depth = rng.uniform(0.16, 0.3) if wide else rng.uniform(0.3, 0.6)
         across, down = (-0.25, 0.0, 0.25)[index % 3], (-0.18, 0.0, 0.18)[index // 3 % 3]
         place = (across * depth * (1.8 if wide else 1), down * depth * (1.8 if wide else 1), float(depth))
-        made.append(picture(camera, turn, place))
+        made.append(image(camera, turn, place))
     return made

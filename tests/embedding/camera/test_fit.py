@@ -14,7 +14,7 @@ from edgeseg.embedding.camera.fit import fit_camera
 from edgeseg.embedding.camera.model import CameraModel
 from edgeseg.embedding.camera.sheet import calibration_sheet
 
-from .chessboards import BOARD, BROWN, FISHEYE, SIZE_HW, picture, pictures
+from .chessboards import BOARD, BROWN, FISHEYE, SIZE_HW, image, images
 
 CAMERAS = {"brown": BROWN, "fisheye": FISHEYE}
 
@@ -33,7 +33,7 @@ class Frames(Source):
 
 
 def view(camera: CameraModel, turn: tuple[float, ...], place: tuple[float, ...], name: str) -> BoardView:
-    """A view of the board by the camera's own arithmetic, without a picture."""
+    """A view of the board by the camera's own arithmetic, without a image."""
     rotation, _ = cv2.Rodrigues(np.array(turn))
     middle = BOARD.points.mean(axis=0)
     corners = camera.project((BOARD.points - middle) @ rotation.T + place).astype(np.float32)
@@ -91,11 +91,11 @@ def test_exact_corners_give_the_camera(truth: CameraModel) -> None:
 
 @pytest.mark.parametrize("truth", CAMERAS.values(), ids=CAMERAS)
 def test_rendered_boards_give_the_camera(truth: CameraModel) -> None:
-    found = collect_views(Frames(pictures(truth)), BOARD)
+    found = collect_views(Frames(images(truth)), BOARD)
     assert (found.frames, found.with_board, len(found.views)) == (9, 9, 9)
     fit = fit_camera(found, BOARD, truth.model)
     assert fit.error_px < 0.15
-    # What the blur and the noise of the pictures leave: the corners are found to a tenth of a pixel.
+    # What the blur and the noise of the images leave: the corners are found to a tenth of a pixel.
     assert (fit.camera.fx, fit.camera.fy) == pytest.approx((truth.fx, truth.fy), rel=0.003)
     assert (fit.camera.cx, fit.camera.cy) == pytest.approx((truth.cx, truth.cy), abs=1.5)
     assert np.median(off_px(fit.camera, truth)) < 0.3
@@ -141,7 +141,7 @@ def test_too_few_views_are_refused() -> None:
 
 
 def test_views_that_are_too_similar_count_once() -> None:
-    one = picture(BROWN, (0.3, -0.2, 0.0), (0.0, 0.0, 0.4))
+    one = image(BROWN, (0.3, -0.2, 0.0), (0.0, 0.0, 0.4))
     found = collect_views(Frames([one] * 9), BOARD)
     assert (found.frames, found.with_board, len(found.views)) == (9, 9, 1)
     with pytest.raises(DataError, match="9 of 9 frames show the whole board, and 1 of them differ"):
@@ -168,7 +168,7 @@ def test_the_wrong_model_is_found_out() -> None:
 
 def test_frames_without_the_board_are_counted() -> None:
     plain = np.full((*SIZE_HW, 3), 120, np.uint8)
-    board = picture(BROWN, (0.1, 0.2, 0.0), (0.0, 0.0, 0.4))
+    board = image(BROWN, (0.1, 0.2, 0.0), (0.0, 0.0, 0.4))
     assert find_board(plain, BOARD) is None
     told: list[tuple[int, int]] = []
     found = collect_views(Frames([plain, board, plain]), BOARD, lambda *numbers: told.append(numbers))
@@ -178,7 +178,7 @@ def test_frames_without_the_board_are_counted() -> None:
 
 def test_a_large_frame_is_searched_in_small_and_measured_in_full() -> None:
     camera = BROWN.scaled((960, 1280))
-    large = picture(camera, (0.2, 0.2, 0.0), (0.0, 0.0, 0.4))
+    large = image(camera, (0.2, 0.2, 0.0), (0.0, 0.0, 0.4))
     corners = find_board(large, BOARD)
     assert corners is not None
     rotation, _ = cv2.Rodrigues(np.array([0.2, 0.2, 0.0]))
@@ -193,13 +193,13 @@ def test_a_large_frame_is_searched_in_small_and_measured_in_full() -> None:
 def test_what_cannot_be_calibrated_is_refused() -> None:
     plain = np.full((*SIZE_HW, 3), 120, np.uint8)
     with pytest.raises(
-        UsageError, match="memory is live and has no end; record a film or take pictures of the board"
+        UsageError, match="memory is live and has no end; record a film or take images of the board"
     ):
         collect_views(Frames([], live=True), BOARD)
-    with pytest.raises(UsageError, match="memory has no frames; expected pictures or a film of a chessboard"):
+    with pytest.raises(UsageError, match="memory has no frames; expected images or a film of a chessboard"):
         collect_views(Frames([]), BOARD)
     with pytest.raises(
-        DataError, match="is 320 x 480, those before it 640 x 480; expected pictures of one camera"
+        DataError, match="is 320 x 480, those before it 640 x 480; expected images of one camera"
     ):
         collect_views(Frames([plain, plain[:, :320]]), BOARD)
     with pytest.raises(UsageError, match="a board of 2 x 6 inner corners; expected 3 to 100 along each side"):
