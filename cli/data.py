@@ -54,6 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--size", default="512x512", metavar="HxW", help="height and width; default: %(default)s"
     )
     aerial.add_argument(
+        "--heights",
+        default="22,62",
+        metavar="LOW,HIGH",
+        help="of the camera, in metres; default: %(default)s",
+    )
+    aerial.add_argument(
         "--val", type=float, default=0.2, metavar="SHARE", help="share of images for val (default: 0.2)"
     )
     aerial.add_argument("--force", action="store_true", help="replace an existing DIR")
@@ -119,7 +125,7 @@ def _aerial(args: argparse.Namespace) -> int:
         raise UsageError(f"--size {args.size}: expected at most {_MOST_PIXELS >> 20} million pixels an image")
 
     line = ProgressLine()
-    request = AerialRequest(args.count, args.seed, size_hw, args.val)
+    request = AerialRequest(args.count, args.seed, size_hw, args.val, _heights(args.heights))
     write_dataset(
         args.out,
         request,
@@ -181,3 +187,12 @@ def _as_json(report: DatasetReport) -> dict[str, object]:
         "problems": report.problems,
         "notes": report.notes,
     }
+
+
+def _heights(text: str) -> tuple[float, float]:
+    """Reads ``LOW,HIGH``, in metres."""
+    try:
+        low, high = (float(value) for value in text.split(","))
+    except ValueError:
+        raise UsageError(f"--heights {text}: expected two heights in metres, such as 22,62") from None
+    return low, high

@@ -12,11 +12,13 @@ from ...core.arrays import Frame
 from ...core.errors import UsageError
 from ...core.palette_png import encode
 from ..staging import new_dataset
-from .flight import AerialFlight
+from .flight import STILL_HEIGHTS_M, AerialFlight
 from .labels import AERIAL_LABELS
 
 STILLS_PER_WORLD = 25
 """The number of views of one place before the next place is built."""
+
+LEAST_HEIGHT_M, MOST_HEIGHT_M = 1.0, 200.0
 
 _SPLIT_SEEDS = {"train": 0, "val": 500_000}
 _SEEDS_PER_SET = 1_000_000
@@ -31,15 +33,17 @@ class AerialRequest:
         seed: 0 or more; different seeds also give different places.
         size_hw: height and width of the views.
         val_fraction: share of the views that go to val, above 0 and below 1; each split gets at least one.
+        heights_m: the lowest and the highest camera.
 
     Raises:
-        UsageError: a count, seed or fraction is out of range.
+        UsageError: a count, seed, fraction or height is out of range.
     """
 
     count: int
     seed: int
     size_hw: tuple[int, int] = (512, 512)
     val_fraction: float = 0.1
+    heights_m: tuple[float, float] = STILL_HEIGHTS_M
 
     def __post_init__(self) -> None:
         if self.count < 2 or self.seed < 0 or not 0 < self.val_fraction < 1 or min(self.size_hw) < 32:
@@ -48,6 +52,12 @@ class AerialRequest:
                 f"cannot write {self.count} views of {height}x{width} with seed {self.seed}, "
                 f"{self.val_fraction} of them val: expected 2 views or more of at least 32x32, "
                 "a seed of 0 or more and a fraction between 0 and 1"
+            )
+        low, high = self.heights_m
+        if not LEAST_HEIGHT_M <= low <= high <= MOST_HEIGHT_M:
+            raise UsageError(
+                f"cannot show the world from {low:g} to {high:g} m: expected the lower height first, and both from "
+                f"{LEAST_HEIGHT_M:g} to {MOST_HEIGHT_M:g} m"
             )
 
     @property
@@ -98,7 +108,7 @@ def _write(root: Path, request: AerialRequest, progress: Callable[[int, int], No
             if view == 0:
                 first = request.seed * _SEEDS_PER_SET + _SPLIT_SEEDS[split]
                 flight = AerialFlight(first + place, request.size_hw)
-            frame, mask = flight.still(view)
+            frame, mask = flight.still(view, request.heights_m)
             name = f"{split}_{place:04d}_{view:02d}"
             _write_pair(images / f"{name}.jpg", frame, masks / f"{name}.png", encode(mask, palette))
             names.append(name)

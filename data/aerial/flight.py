@@ -16,6 +16,9 @@ from .world import AerialWorld
 FPS = 25.0
 """Frames per second of a flight's own clock."""
 
+STILL_HEIGHTS_M = (22.0, 62.0)
+"""The lowest and the highest camera of single views."""
+
 _FLIGHT, _STILL, _SENSOR, _FRAME = 1, 2, 3, 4  # keep the random streams apart
 
 
@@ -72,18 +75,23 @@ class AerialFlight:
         image, mask = render(self.world, self.pose(time_s), time_s, self.size_hw)
         return self._sensor.expose(image, self._exposure(time_s), self._shift(i)), mask
 
-    def still(self, i: int) -> tuple[Frame, Gray]:
+    def still(self, i: int, heights_m: tuple[float, float] = STILL_HEIGHTS_M) -> tuple[Frame, Gray]:
         """Returns view i of the place, with random position, height, tilt and exposure, unrelated to view i + 1.
+
+        Args:
+            i: number of the view.
+            heights_m: the lowest and the highest camera; the logarithm of the height is uniform between them.
 
         Returns:
             The image, uint8 [H, W, 3] BGR, and its labels, uint8 [H, W].
         """
         rng = _stream(self.seed, _STILL, i)
+        low, high = heights_m
         x, y = rng.uniform(0, MAP_PX, 2)
         pose = Pose(
             x=float(x),
             y=float(y),
-            height_m=float(np.exp(rng.uniform(np.log(22), np.log(62)))),
+            height_m=float(np.exp(rng.uniform(np.log(low), np.log(high)))),
             yaw=float(rng.uniform(0, 2 * np.pi)),
             pitch=float(np.radians(rng.choice([rng.uniform(-3, 6), rng.uniform(0, 26)]))),
             roll=float(np.radians(rng.normal(0, 3.5))),

@@ -22,10 +22,11 @@ class Flights:
         self.seeds.append(seed)
         return self
 
-    def still(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+    def still(self, i: int, heights_m: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        self.heights_m = heights_m
         if i == self.fail_at:
             raise OSError(28, "No space left on device")
-        return self.flight.still(i)
+        return self.flight.still(i, heights_m)
 
 
 @pytest.fixture
@@ -99,6 +100,20 @@ def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_counts_that_cannot_work(tmp_path: Path, count: int, seed: int, fraction: float) -> None:
     with pytest.raises(UsageError, match="expected 2 views or more"):
         write_dataset(tmp_path / "set", AerialRequest(count, seed, (128, 160), fraction))
+
+
+@pytest.mark.parametrize("heights", [(62.0, 22.0), (0.0, 30.0), (10.0, 1e9), (float("nan"), 30.0)])
+def test_heights_that_cannot_work(heights: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match="the lower height first"):
+        AerialRequest(4, 0, heights_m=heights)
+
+
+def test_views_from_lower_cameras(tmp_path: Path, flights: Flights) -> None:
+    write_dataset(tmp_path / "set", AerialRequest(2, 0, (128, 160), heights_m=(5.0, 8.0)))
+    assert flights.heights_m == (5.0, 8.0)
+    low, usual = (flights.flight.still(1, heights)[1] for heights in ((5.0, 8.0), (22.0, 62.0)))
+    borders = [np.count_nonzero(mask[1:] != mask[:-1]) for mask in (low, usual)]
+    assert borders[0] < borders[1]  # it shows less of the ground
 
 
 @pytest.mark.parametrize("force", [False, True])
