@@ -1,4 +1,5 @@
 # make demo    export, verify and run LRASPP, and land on it; the results go to demo/
+#              make demo SOURCE=street.mp4 shows a film or a folder of images of yours instead
 # make test    all tests except the slow ones
 # make test-all all tests; the slow ones are longer doc pages, compilers, ResNet-50, the shipped calibrations
 # make check   ruff, mypy and all tests
@@ -11,9 +12,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-SOURCE := .cache/src
+LINKED := .cache/src
 DEMO := demo
 GPU := gpu
+SOURCE :=
+WEIGHTS := $(if $(SOURCE),camvid,aerial)
+STEPS := $(if $(SOURCE),3,4)
 PREPARED := .cache/gpu
 ROS2 := .cache/ros2
 
@@ -22,6 +26,7 @@ ROS2 := .cache/ros2
 
 help:
 	@echo "make demo    export, verify and run LRASPP, and land on it; the results go to $(DEMO)/"
+	@echo "             with SOURCE=street.mp4: on a film or a folder of images of yours; WEIGHTS=aerial from above"
 	@echo "make test    run all tests except the slow ones"
 	@echo "make test-all    run all tests"
 	@echo "make check   ruff, mypy --strict and all tests"
@@ -48,16 +53,20 @@ $(INSTALLED): pyproject.toml $(wildcard runtime/decode/*.[ch])
 	@touch $@
 
 demo: $(INSTALLED)
-	@echo; echo "1/4  python export.py --model lraspp"; echo
-	@$(BIN)/python export.py --model lraspp --frames 5 --out $(DEMO)/lraspp --force
-	@echo; echo "2/4  edgeseg verify $(DEMO)/lraspp"; echo
-	@$(BIN)/edgeseg verify $(DEMO)/lraspp --frames 40 --out $(DEMO) --contact-sheet $(DEMO)/contact-sheet.png --force
-	@echo; echo "3/4  python run_camera.py --bundle $(DEMO)/lraspp --source aerial:7"; echo
-	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "aerial:7?size=720x720" --frames 250 \
-		--save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force
-	@echo; echo "4/4  python -m edgeseg.benchmarks.landing.film --bundle $(DEMO)/lraspp"; echo
+	@rm -f $(DEMO)/landing.*
+	@echo; echo "1/$(STEPS)  python export.py --model lraspp --weights $(WEIGHTS)"; echo
+	@$(BIN)/python export.py --model lraspp --weights $(WEIGHTS) --frames 5 --out $(DEMO)/lraspp --force
+	@echo; echo "2/$(STEPS)  edgeseg verify $(DEMO)/lraspp"; echo
+	@$(BIN)/edgeseg verify $(DEMO)/lraspp $(if $(SOURCE),--source "$(SOURCE)") --frames 40 --out $(DEMO) \
+		--contact-sheet $(DEMO)/contact-sheet.png --force
+	@echo; echo "3/$(STEPS)  python run_camera.py --bundle $(DEMO)/lraspp --source $(or $(SOURCE),aerial:7)"; echo
+	@$(BIN)/python run_camera.py --bundle $(DEMO)/lraspp --source "$(or $(SOURCE),aerial:7?size=720x720)" \
+		--frames 250 --save $(DEMO)/overlay.mp4 --stats $(DEMO)/stats.json --force
+ifeq ($(SOURCE),)
+	@echo; echo "4/$(STEPS)  python -m edgeseg.benchmarks.landing.film --bundle $(DEMO)/lraspp"; echo
 	@$(BIN)/python -m edgeseg.benchmarks.landing.film --bundle $(DEMO)/lraspp --out $(DEMO)/landing.mp4 \
 		--stats $(DEMO)/landing.json --force
+endif
 	@$(BIN)/python examples/demo_summary.py $(DEMO)
 
 # A process a core and one more, for many tests wait. Each has one thread: libraries that start a thread a core in each
@@ -74,8 +83,8 @@ lint: $(INSTALLED)
 
 # The repository's root is the package, whatever the folder is called; mypy finds it by this name.
 types: $(INSTALLED)
-	@mkdir -p $(SOURCE) && ln -sfn ../.. $(SOURCE)/edgeseg
-	@MYPYPATH=$(SOURCE) $(BIN)/mypy -p edgeseg
+	@mkdir -p $(LINKED) && ln -sfn ../.. $(LINKED)/edgeseg
+	@MYPYPATH=$(LINKED) $(BIN)/mypy -p edgeseg
 
 check: lint types test-all
 

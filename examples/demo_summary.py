@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def summary(folder: Path) -> str:
-    """Summarises ``verification.json``, ``stats.json`` and ``landing.json`` of a demo folder in a few lines."""
+    """Summarises ``verification.json``, ``stats.json`` and, where there is one, ``landing.json`` of a demo folder."""
     verification = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
     stats = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
     name, variant = next(iter(verification["variants"].items()))
@@ -25,10 +25,11 @@ def summary(folder: Path) -> str:
         f"{variant['real_disagreement']:.4%} really differ",
         f"  speed    {stats['fps']:.1f} frames/s over {stats['frames']} frames on {stats['device']}; "
         f"inference {stages['inference']['p50']:.0f} ms, decode {stages['decode']['p50']:.1f} ms (medians)",
-        f"  landing  {json.loads((folder / 'landing.json').read_text(encoding='utf-8'))['words']}",
-        "",
-        "Results:",
     ]
+    landing = folder / "landing.json"
+    if landing.exists():
+        lines.append(f"  landing  {json.loads(landing.read_text(encoding='utf-8'))['words']}")
+    lines += ["", "Results:"]
     for file, text in (
         ("overlay.mp4", "the video with its masks"),
         ("landing.mp4", "a landing in the aerial world, with the flight from above"),
@@ -36,7 +37,8 @@ def summary(folder: Path) -> str:
         ("verification.json", "every figure of the verification"),
         ("verification.html", "the same with images"),
     ):
-        lines.append(f"  {folder / file!s:26} {text}")
+        if (folder / file).exists():
+            lines.append(f"  {folder / file!s:26} {text}")
     return "\n".join(lines)
 
 
