@@ -48,6 +48,7 @@ typedef struct {
     uint32_t valid;             /* 0: do not act on it; the class map is void */
     uint32_t reason;            /* why not; 0 where valid. docs/outputs.md has the numbers */
     uint32_t source, has_frame;
+    /* A spot is a place whose classes are safe on flat ground: it is blind to slope, wires and untaught surfaces. */
     uint32_t landing;           /* EDGESEG_NO_SEARCH, EDGESEG_SPOT: the only one to act on, or EDGESEG_NO_SPOT */
     uint32_t landing_switches;
     char landing_reason[24];    /* why there is no spot, ended by zeros; docs/landing.md has the words */

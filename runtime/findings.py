@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -20,6 +20,11 @@ _COLOURS_BGR = {True: (90, 230, 60), False: (40, 170, 250)}
 _SHADOW_BGR = (20, 20, 20)
 _MOST_PX = 30_000
 """OpenCV draws with 16 bits before the point."""
+
+
+def warning_of(blind_to: str) -> str:
+    """Returns what a finding cannot know as a line for people; empty if there is nothing to warn of."""
+    return f"blind to {blind_to}" if blind_to else ""
 
 
 @dataclass(frozen=True)
@@ -47,16 +52,24 @@ class Finding(ABC):
         valid: True if the finding may be acted on.
         reason: the reason if not valid, a word; empty if valid.
         captured_at: when the frame was captured, ``edgeseg.now()`` in seconds.
+        blind_to: what it cannot know, in a few words, whatever its reason says; empty if there is nothing to warn of.
+            Every interface tells it beside the finding.
     """
 
     valid: bool
     reason: str
     captured_at: float
+    blind_to: ClassVar[str] = ""
 
     @property
     @abstractmethod
     def caption(self) -> str:
         """One short line for people."""
+
+    @property
+    def warning(self) -> str:
+        """What people have to know beside the caption; empty if there is nothing to warn of."""
+        return warning_of(self.blind_to)
 
     @abstractmethod
     def invalidated(self, reason: str) -> Finding:

@@ -33,8 +33,8 @@ class Overlay:
     ) -> Frame:
         """Draws a result over its frame.
 
-        Void pixels do not change. Findings draw themselves, and their captions follow the status. For a result that is
-        not valid, the frame is grey and crossed out, with the reason.
+        Void pixels do not change. Findings draw themselves; their captions and warnings follow the status. For a
+        result that is not valid, the frame is grey and crossed out, with the reason.
 
         Args:
             frame_bgr: uint8 [H, W, 3].
@@ -57,8 +57,8 @@ class Overlay:
             painter.legend(self._rows(shares, painter.legend_room))
         else:
             painter.notice(f"no valid result: {result.reason}", result.reason)
-        captions = [finding.caption for finding in result.findings.values()]
-        painter.badge([*filter(None, [status]), *captions])
+        lines = [line for each in result.findings.values() for line in (each.caption, each.warning)]
+        painter.badge([*filter(None, [status, *lines])])
         return canvas
 
     def blend(self, frame_bgr: Frame, classes: npt.NDArray[np.uint8]) -> Frame:

@@ -59,6 +59,7 @@ class FindingStatus:
         caption: one line for people.
         facts: its numbers, ready for JSON.
         counts: number of findings so far, by their reason; those that were valid by an empty text.
+        blind_to: what it cannot know, whatever its reason says; empty if there is nothing to warn of.
     """
 
     valid: bool
@@ -66,6 +67,7 @@ class FindingStatus:
     caption: str
     facts: Mapping[str, Any]
     counts: Mapping[str, int]
+    blind_to: str = ""
 
 
 @dataclass(frozen=True)

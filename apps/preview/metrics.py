@@ -149,7 +149,7 @@ def _of_findings(sources: Sequence[SourceStatus]) -> Iterator[Metric]:
 
     valid = GaugeMetricFamily(
         "seg_finding_valid",
-        "Whether the newest landing spot, or the like, may be acted on.",
+        "Whether the newest landing spot, or the like, may be acted on. It is blind to slope and what was not taught.",
         labels=["source", "finding"],
     )
     counts = CounterMetricFamily(

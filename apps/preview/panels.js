@@ -218,13 +218,16 @@ export function showFindings(findings, live) {
         Object.assign(document.createElement("h2"), { textContent: words(name) }),
         Object.assign(document.createElement("p"), { className: "problem" }),
         document.createElement("dl"),
+        Object.assign(document.createElement("p"), { className: "warning" }),
       );
       return card;
     }));
   }
   names.forEach((name, at) => {
-    const { valid, reason, facts } = findings[name];
-    const [, why, numbers] = cards.children[at].children;
+    const { valid, reason, facts, blind_to } = findings[name];
+    const [, why, numbers, warning] = cards.children[at].children;
+    warning.hidden = !blind_to;
+    set(warning, `Blind to ${blind_to}`);
     why.hidden = live && valid;
     set(why, live ? reason : "not known now");
     const rows = Object.entries(facts).filter(([key]) => key !== "valid" && key !== "reason");

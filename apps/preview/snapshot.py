@@ -65,7 +65,10 @@ def _result(output: Output, labels: LabelMap, status: Status | None) -> dict[str
         ],
     }
     if result.findings:
-        facts["findings"] = {name: finding.facts() for name, finding in result.findings.items()}
+        facts["findings"] = {
+            name: {**finding.facts(), "blind_to": finding.blind_to}
+            for name, finding in result.findings.items()
+        }
     if status is not None:
         facts |= {
             name: getattr(status, name) for name in ("bundle", "variant", "backend", "device", "precision")

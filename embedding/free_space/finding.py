@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +124,8 @@ class FreeSpace(Finding):
     pitch_error_deg: float
     size_hw: tuple[int, int]
     told_within_s: float | None = None
+
+    blind_to: ClassVar[str] = "slope, holes, untaught surfaces"
 
     @property
     def caption(self) -> str:

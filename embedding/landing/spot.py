@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,6 +72,8 @@ class LandingSpot(Finding):
     persistence_s: float = 0.0
     switches: int = 0
     view: GroundView | None = field(default=None, repr=False, compare=False)
+
+    blind_to: ClassVar[str] = "slope, wires, untaught surfaces"
 
     @property
     def caption(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...core.pose import VehiclePose
@@ -54,6 +54,7 @@ class Report:
         fields: of that message; None if nothing may be sent.
         oldest_s: age at which it is no longer sent.
         ground_m: metres north and east of what it is about; None if that does not matter.
+        warning: what people have to know of every finding of this name; empty for none.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Report:
     fields: Mapping[str, Any] | None = None
     oldest_s: float = 0.0
     ground_m: tuple[float, float] | None = None
+    warning: str = ""
 
     @property
     def is_valid(self) -> bool:
@@ -98,22 +100,23 @@ def _landing(
     reason = "" if target is not None else NO_POSITION
     fields = None if target is None else target.fields
     said = _finding(name, spot, result, TOO_OLD if age_s >= oldest_s else reason)
-    return Report(name, said.text, said.severity, LANDING_TARGET, fields, oldest_s, spot.ground_m)
+    return replace(said, kind=LANDING_TARGET, fields=fields, oldest_s=oldest_s, ground_m=spot.ground_m)
 
 
 def _obstacles(name: str, space: FreeSpace, result: Segmentation, age_s: float) -> Report:
     obstacles = obstacles_of(space)
     fields = None if obstacles is None else obstacles.fields
     said = _finding(name, space, result, TOO_OLD if age_s >= OLDEST_OBSTACLES_S else "")
-    return Report(name, said.text, said.severity, OBSTACLE_DISTANCE, fields, OLDEST_OBSTACLES_S)
+    return replace(said, kind=OBSTACLE_DISTANCE, fields=fields, oldest_s=OLDEST_OBSTACLES_S)
 
 
 def _finding(name: str, finding: Finding, result: Segmentation, kept_back: str = "") -> Report:
     """Returns the text about a finding; ``kept_back`` is why one that is valid is not sent."""
     reason = kept_back if finding.valid else finding.reason if result.valid else result.reason
-    return _state(
+    state = _state(
         name, _FOUND.get(name, f"{name} is valid"), _NOT_FOUND.get(name, f"no {name}"), reason, result
     )
+    return replace(state, warning=finding.warning)
 
 
 def _state(name: str, found: str, not_found: str, reason: str, result: Segmentation) -> Report:

@@ -15,7 +15,7 @@ from ...runtime.sinks.base import Output, Sink
 from ...runtime.status import Status
 from .link import MavlinkLink
 from .pacing import Announcer, Message, Pacer
-from .reports import LANDING_TARGET, OBSTACLE_DISTANCE, Place, reports_of
+from .reports import LANDING_TARGET, NOTICE, OBSTACLE_DISTANCE, Place, reports_of
 
 QUIET_SECONDS = 2.5
 """Silence after a switch of spot: ArduPilot gives up a target after 2 s, and then begins its filter anew."""
@@ -66,6 +66,9 @@ class MavlinkSink(Sink):
                 self._kept[kind].offer(None, at)
             for report in reports:
                 self._texts.setdefault(report.name, Announcer()).offer(report.text, report.severity)
+                if report.warning:
+                    warned = self._texts.setdefault(f"warning of {report.name}", Announcer())
+                    warned.offer(report.warning, NOTICE)
                 if report.kind:
                     self._kept[report.kind].offer(
                         report.fields, at + report.oldest_s - age_s, report.ground_m

@@ -75,6 +75,8 @@ def _values(status: Status, source: SourceStatus) -> dict[str, str]:
     }
     for name, finding in source.findings.items():
         values |= {f"{name}_valid": finding.valid, f"{name}_reason": finding.reason}
+        if finding.blind_to:
+            values[f"{name}_blind_to"] = finding.blind_to
     values |= {f"latency_{name}_ms": round(ms, _DIGITS) for name, ms in source.latency_ms.items()}
     values |= {f"not_valid_{reason}": count for reason, count in source.invalid.items()}
     return {name: str(value) for name, value in values.items()}

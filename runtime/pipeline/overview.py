@@ -113,7 +113,12 @@ def _findings(
     findings = newest.findings if valid else newest.withdrawn_findings()
     return {
         name: FindingStatus(
-            finding.valid, finding.reason, finding.caption, finding.facts(), counts.get(name, {})
+            finding.valid,
+            finding.reason,
+            finding.caption,
+            finding.facts(),
+            counts.get(name, {}),
+            finding.blind_to,
         )
         for name, finding in findings.items()
     }

@@ -211,8 +211,15 @@ class EventsSink(Sink):
 
 
 def _findings_of(source: SourceStatus) -> dict[str, Any]:
-    """Returns the validity of each finding, for a heartbeat; nothing if there are none."""
-    found = {name: {"valid": each.valid, "reason": each.reason} for name, each in source.findings.items()}
+    """Returns the validity of each finding and what it cannot know, for a heartbeat; nothing if there are none."""
+    found = {
+        name: {
+            "valid": each.valid,
+            "reason": each.reason,
+            **({"blind_to": each.blind_to} if each.blind_to else {}),
+        }
+        for name, each in source.findings.items()
+    }
     return {"findings": found} if found else {}
 
 

@@ -382,12 +382,13 @@ def test_a_landing_spot_is_drawn_and_told_and_withdrawn(
         True, "", 0.0, (79.5, 59.5), (0.0, 0.0), (0.0, 0.0, 20.0), 20.0, 3.5, 2.5, 1.5, 2, view
     )
     run = make_run().begin(playing=False)
-    run.findings = {"landing": FindingStatus(True, "", spot.caption, spot.facts(), {})}
+    run.findings = {"landing": FindingStatus(True, "", spot.caption, spot.facts(), {}, spot.blind_to)}
     output = make_output(0)
     run.write(replace(output, result=replace(output.result, findings={"landing": spot})))
     page = open_page(run.server.url)
     wait_for_state(page, "live")
     wait_for_text(page, "#findings", "Clearance, m3.5")
+    assert page.text_content("#findings .warning") == "Blind to slope, wires, untaught surfaces"
     assert "Forward, right, down, m0, 0, 20" in page.text_content("#findings dl")
     # The footprint of 2.5 m is 20 pixels around the middle.
     green = canvas_of(page)[..., 1] - canvas_of(page)[..., 0]

@@ -157,18 +157,34 @@ def test_the_heartbeat_says_whether_something_is_valid(
     wait_for(lambda: autopilot.of("HEARTBEAT")[-1].system_status == 5)
 
 
+def states(autopilot: Autopilot) -> list[tuple[int, str]]:
+    """Returns the texts about states that have arrived, as severity and text; warnings are left out."""
+    texts = [(text.severity, text.text) for text in autopilot.of("STATUSTEXT")]
+    return [(severity, text) for severity, text in texts if not text.startswith("edgeseg: blind to")]
+
+
 def test_texts_come_on_change_alone(sink: MavlinkSink, autopilot: Autopilot, landing: MakeOutput) -> None:
     keep_telling(sink, landing, 0.3)
-    assert wait_for(lambda: autopilot.of("STATUSTEXT"))[-1].text == "edgeseg: landing spot found"
+    assert wait_for(lambda: states(autopilot))[-1] == (6, "edgeseg: landing spot found")
     keep_telling(sink, landing, 0.3, reason="no-clear-area")
-    wait_for(lambda: len(autopilot.of("STATUSTEXT")) == 2)
+    wait_for(lambda: len(states(autopilot)) == 2)
     keep_telling(sink, landing, 0.3, result="source-lost")
-    wait_for(lambda: len(autopilot.of("STATUSTEXT")) == 3)
-    assert [(text.severity, text.text) for text in autopilot.of("STATUSTEXT")] == [
+    wait_for(lambda: len(states(autopilot)) == 3)
+    assert states(autopilot) == [
         (6, "edgeseg: landing spot found"),
         (5, "edgeseg: no landing spot: no-clear-area"),
         (4, "edgeseg: no landing spot: source-lost"),
     ]
+
+
+def test_what_a_spot_is_blind_to_is_told_once(
+    sink: MavlinkSink, autopilot: Autopilot, landing: MakeOutput
+) -> None:
+    keep_telling(sink, landing, 0.3)
+    keep_telling(sink, landing, 0.3, reason="no-clear-area")
+    wait_for(lambda: len(states(autopilot)) == 2)
+    texts = [(text.severity, text.text) for text in autopilot.of("STATUSTEXT")]
+    assert texts.count((5, "edgeseg: blind to slope, wires, untaught surfaces")) == 1
 
 
 def test_free_space_is_sent_as_obstacles_while_it_is_valid(
@@ -188,10 +204,10 @@ def test_free_space_is_sent_as_obstacles_while_it_is_valid(
     obstacles = wait_for(lambda: autopilot.of("OBSTACLE_DISTANCE"))[0]
     assert (obstacles.frame, obstacles.increment) == (12, 5)
     assert obstacles.distances[1] == pytest.approx(500, abs=12)
-    assert wait_for(lambda: autopilot.of("STATUSTEXT"))[0].text == "edgeseg: free space is seen"
+    assert wait_for(lambda: states(autopilot))[0] == (6, "edgeseg: free space is seen")
     assert sink.is_valid()
     tell(False)
-    wait_for(lambda: autopilot.of("STATUSTEXT")[-1].text == "edgeseg: no free space: no-road-in-view")
+    wait_for(lambda: states(autopilot)[-1] == (5, "edgeseg: no free space: no-road-in-view"))
     before = len(autopilot.of("OBSTACLE_DISTANCE"))
     for _ in range(5):
         tell(False)

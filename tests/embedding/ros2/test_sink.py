@@ -309,10 +309,11 @@ class TestFindings:
 
     def test_they_are_in_the_diagnostics(self, make: MakeSink, make_status: MakeStatus) -> None:
         sink = make()
-        spot = FindingStatus(False, "too-high", "no landing spot", {}, {"too-high": 3})
+        spot = FindingStatus(False, "too-high", "no landing spot", {}, {"too-high": 3}, "slope")
         sink.announce(make_status(findings={"landing": spot}))
         values = {pair.key: pair.value for pair in sent(sink, "/diagnostics")[-1].status[0].values}
         assert (values["landing_valid"], values["landing_reason"]) == ("False", "too-high")
+        assert values["landing_blind_to"] == "slope"
 
 
 class TestLifecycle:

@@ -151,7 +151,9 @@ def test_findings_are_in_results_and_heartbeats_and_their_changes_are_told(
         output = make_output(number)
         sink.write(replace(output, result=replace(output.result, findings={"landing": found})))
     sink.announce(
-        make_status(findings={"landing": FindingStatus(False, "mask-invalid", "", none.facts(), {})})
+        make_status(
+            findings={"landing": FindingStatus(False, "mask-invalid", "", none.facts(), {}, none.blind_to)}
+        )
     )
     sink.close(commit=True)
     events = read(tmp_path / "e.jsonl")
@@ -165,7 +167,13 @@ def test_findings_are_in_results_and_heartbeats_and_their_changes_are_told(
     assert results == [found.facts() for found in (none, spot, spot, none)]
     heartbeats = [event for event in events if event["type"] == "heartbeat"]
     assert [each["findings"] for each in heartbeats] == [
-        {"landing": {"valid": False, "reason": "mask-invalid"}}
+        {
+            "landing": {
+                "valid": False,
+                "reason": "mask-invalid",
+                "blind_to": "slope, wires, untaught surfaces",
+            }
+        }
     ]
 
 
