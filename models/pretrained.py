@@ -40,9 +40,9 @@ def resolve_weights(
 
     Args:
         architecture: a registered name.
-        weights: the name of shipped weights (``aerial``, ``camvid`` and ``camvid-mobilenet`` for lraspp), ``voc``
-            (torchvision's official ones, downloaded once), ``random``, or the path of a file: a checkpoint, or with
-            ``labels`` any weights of the whole network.
+        weights: the name of shipped weights (for lraspp ``aerial``, ``camvid``, and both with ``-mobilenet``),
+            ``voc`` (torchvision's official ones, downloaded once), ``random``, or the path of a file: a checkpoint,
+            or with ``labels`` any weights of the whole network.
         num_classes: refused if the weights have another number of classes. For ``random`` it sets that number; the
             default is 21, with PASCAL VOC's names.
         arguments: the architecture's own options. Weights that store theirs refuse others.

@@ -13,7 +13,7 @@ from edgeseg.models.pretrained import resolve_weights, shipped_calibration
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weights", ["aerial", "camvid", "camvid-mobilenet"])
+@pytest.mark.parametrize("weights", ["aerial", "aerial-mobilenet", "camvid", "camvid-mobilenet"])
 def test_a_shipped_calibration_fits_its_weights(weights: str) -> None:
     path = shipped_calibration("lraspp", weights)
     assert path is not None

@@ -134,6 +134,7 @@ def test_a_network_without_a_classifier_s_trunk() -> None:
 def test_unknown_weights_list_the_known() -> None:
     with pytest.raises(
         CheckpointError,
-        match=r"unknown weights 'moon' .*known: imagenet, aerial, camvid, camvid-mobilenet, voc, or the",
+        match=r"unknown weights 'moon' .*known: imagenet, aerial, aerial-mobilenet, camvid, camvid-mobilenet, "
+        r"voc, or the",
     ):
         initial_weights("lraspp", {}, "moon")
