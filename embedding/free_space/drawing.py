@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...core.arrays import Frame
+from ...core.arrays import Frame, Points
 from .columns import DRIVABLE, OBSTACLE, Kinds
 from .grid import FREE, OCCUPIED, Grid, GridFrame
 
@@ -39,6 +39,24 @@ def draw_boundary(
             line = np.column_stack([x[run], y[run]])[:, None]
             cv2.polylines(canvas_bgr, [line], False, _DARK, thick + 2, cv2.LINE_AA)
             cv2.polylines(canvas_bgr, [line], False, colour, thick, cv2.LINE_AA)
+
+
+def boundary_lines(
+    rows: npt.NDArray[np.int32], kinds: Kinds, size_hw: tuple[int, int], step: int = 8
+) -> list[Points]:
+    """Returns the boundary as lines, float64 [N, 2] each, in shares of the frame's width and height.
+
+    Args:
+        rows: int32 [W], in rows of the frame; -1 where there is none.
+        kinds: uint8 [W].
+        size_hw: height and width of the frame.
+        step: columns from one point to the next.
+    """
+    height, width = size_hw
+    shown = np.flatnonzero((rows >= 0) & (kinds != DRIVABLE))
+    runs = np.split(shown, np.flatnonzero(np.diff(shown) > 1) + 1)
+    points = [np.unique(np.append(run[::step], run[-1:])) for run in runs]
+    return [np.column_stack([(at + 0.5) / width, (rows[at] + 0.5) / height]) for at in points if len(at) > 1]
 
 
 def draw_grid(canvas_bgr: Frame, grid: Grid, frame: GridFrame) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.arrays import Floats, Frame
-from ...runtime.findings import MASK_INVALID, Finding
+from ...runtime.findings import MASK_INVALID, Finding, Outline
 from ..reasons import CAMERA_MISMATCH
 from ..reasons import MEANING as SHARED
 from .columns import UNKNOWN, Kinds
-from .drawing import draw_boundary, draw_grid
+from .drawing import boundary_lines, draw_boundary, draw_grid
 from .grid import FREE, NOT_KNOWN, OCCUPIED, Grid, GridFrame
 from .road_view import Bearings
 
@@ -173,6 +173,13 @@ class FreeSpace(Finding):
             "columns": dict(zip(("free", "obstacle", "unknown"), kinds, strict=True)),
             "cells": cells,
         }
+
+    def outlines(self) -> list[Outline]:
+        """Returns the boundary, for the preview page; the overlay has its own drawing."""
+        if not self.valid:
+            return []
+        lines = boundary_lines(self.columns.rows, self.columns.kinds, self.size_hw)
+        return [Outline(line, closed=False, bold=True) for line in lines]
 
     def draw(self, canvas_bgr: Frame) -> None:
         """Draws the boundary and a small bird's-eye grid over the overlay, in place; nothing if not valid.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,17 @@ from .spot import NO_CLEAR_AREA, TILTED, TOO_HIGH, TOO_LOW, UNSTABLE, LandingSpo
 
 @dataclass(frozen=True)
 class _Choice:
-    """The spot that is kept: its place on the ground, and when it was chosen."""
+    """The spot that is kept.
+
+    Attributes:
+        ground_m: its place, metres north and east.
+        since: when it was chosen.
+        chosen_m: its place when it was chosen.
+    """
 
     ground_m: tuple[float, float]
     since: float
+    chosen_m: tuple[float, float]
 
 
 class LandingFinder:
@@ -98,7 +105,7 @@ class LandingFinder:
     def _none(self, reason: str, captured_at: float) -> LandingSpot:
         """Returns that there is no spot. One that was kept has to hold anew before it is given again."""
         if self._choice is not None:
-            self._choice = _Choice(self._choice.ground_m, captured_at)
+            self._choice = _Choice(self._choice.ground_m, captured_at, self._choice.ground_m)
         return LandingSpot(False, reason, captured_at, switches=self.switches)
 
     def _choose(self, view: GroundView, pose: VehiclePose, at: float) -> LandingSpot:
@@ -122,7 +129,8 @@ class LandingFinder:
             self._change(None)
             return self._none(TOO_LOW if low else NO_CLEAR_AREA, at)
         if chosen is not kept:
-            self._change(_Choice(self.map.ground_at(*chosen), at))
+            ground_m = self.map.ground_at(*chosen)
+            self._change(_Choice(ground_m, at, ground_m))
         assert self._choice is not None
         since = at - self._choice.since
         settled = since >= self.options.settle_s
@@ -142,11 +150,20 @@ class LandingFinder:
     def _kept(
         self, clearance: npt.NDArray[np.float32], required: npt.NDArray[np.float32]
     ) -> tuple[int, int] | None:
-        """Returns the cell of the spot that was chosen before; None if there is none that is still clear."""
+        """Returns the cell of the spot that was chosen before, moved if need be; None if it is not clear any more."""
         if self._choice is None:
             return None
         cell = self.map.cell_of(*self._choice.ground_m)
-        return cell if cell is not None and clearance[cell] >= required[cell] else None
+        if cell is not None and clearance[cell] >= required[cell]:
+            return cell
+        from_chosen = self.map.offsets_m(*self._choice.chosen_m)
+        near = (clearance >= required) & (from_chosen <= self.options.shift_m)
+        if not near.any():
+            return None
+        distance = np.where(near, self.map.offsets_m(*self._choice.ground_m), np.inf)
+        row, column = divmod(int(distance.argmin()), distance.shape[1])
+        self._choice = replace(self._choice, ground_m=self.map.ground_at(row, column))
+        return row, column
 
     def _best(
         self,

@@ -24,6 +24,8 @@ class LandingOptions:
             while its own is below ``ample`` times what is required. Once the footprint fills the view it is left only
             if it is lost.
         ample: see ``better``.
+        shift_m: a spot that is no longer clear moves to the nearest place that is, without having to hold anew, if
+            that is within this distance of where it was chosen.
         distance_weight: metres of clearance that a metre of way to a spot is worth.
         map: grid and memory; None for cells that suit the radius.
     """
@@ -37,6 +39,7 @@ class LandingOptions:
     settle_s: float = 0.5
     better: float = 1.3
     ample: float = 1.2
+    shift_m: float = 0.5
     distance_weight: float = 0.15
     map: MapOptions | None = None
 
@@ -44,7 +47,7 @@ class LandingOptions:
         bounds = {
             "radius_m": (0.05, 50), "position_error_m": (0, 50), "height_error": (0, 0.5),
             "attitude_error_deg": (0, 20), "smallest_hazard_m": (0.01, 50), "hazard_px": (1, 1000),
-            "settle_s": (0, 60), "better": (1, 100), "ample": (1, 100), "distance_weight": (0, 10),
+            "settle_s": (0, 60), "better": (1, 100), "ample": (1, 100), "shift_m": (0, 10), "distance_weight": (0, 10),
         }  # fmt: skip
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:

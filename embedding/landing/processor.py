@@ -46,6 +46,7 @@ class LandingProcessor(PostProcessor):
         self._make_finder, self._optics, self._poses = make_finder, optics, poses
         self._finder: LandingFinder | None = None
         self._aspect = 0.0
+        self._source_at: float | None = None
 
     def process(self, frame_bgr: Frame, result: Segmentation) -> Segmentation:
         """Returns the result with the spot, valid or not."""
@@ -54,7 +55,7 @@ class LandingProcessor(PostProcessor):
 
     def _spot(self, result: Segmentation) -> LandingSpot:
         pose = self._pose(result)
-        at = result.captured_at if isinstance(pose, str) else pose.at
+        at = self._time(result, pose)
         height, width = result.classes.shape
         if self._finder is None or abs(width / height / self._aspect - 1) > _SAME_ASPECT:
             try:
@@ -66,6 +67,14 @@ class LandingProcessor(PostProcessor):
             self._aspect = width / height
         classes = result.own_classes
         return self._finder.update(classes if result.valid else None, at, pose)
+
+    def _time(self, result: Segmentation, pose: VehiclePose | str) -> float:
+        """Returns the time of a frame, by the clock of the poses: a source that knows them may have one of its own."""
+        if result.pose is not None:
+            self._source_at = result.pose.at
+        if isinstance(pose, str):
+            return result.captured_at if self._source_at is None else self._source_at
+        return pose.at
 
     def _pose(self, result: Segmentation) -> VehiclePose | str:
         if result.pose is not None:

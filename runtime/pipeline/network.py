@@ -90,8 +90,12 @@ class Network:
             self._began_at, self._hang_reported = None, False
         return inferences
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: Exception, step: str = "inference") -> None:
         """Counts a failure with a frame, in any stage.
+
+        Args:
+            error: what was raised.
+            step: what failed, for the log.
 
         Raises:
             Exception: ``error``, if the run does not survive it.
@@ -101,7 +105,7 @@ class Network:
         kind = OUT_OF_MEMORY if _is_out_of_memory(error) else RAISED
         self.count(kind)
         log.warning(
-            "inference failed: %s", error, extra={"event": "inference-failed", "fields": {"kind": kind}}
+            "%s failed: %s", step, error, extra={"event": "inference-failed", "fields": {"kind": kind}}
         )
         with self._lock:
             self._in_a_row += 1

@@ -243,12 +243,14 @@ class Stages:
         if self.degrader.step.rate < 1 and not self._prepare_ahead:
             self._run.stopping.wait(busy_seconds * (1 / self.degrader.step.rate - 1))
 
-    def _survive(self, work: Work, step: Callable[[Work], Segmentation | None]) -> Segmentation | None:
+    def _survive(
+        self, work: Work, step: Callable[[Work], Segmentation | None], name: str = "inference"
+    ) -> Segmentation | None:
         """Does a step of a frame. A failure loses only the frame, if the run survives it."""
         try:
             return step(work)
         except Exception as error:  # any library's error: failed() counts it, or raises it again
-            self.network.failed(error)
+            self.network.failed(error, name)
             work.fault = BACKEND_FAILED
             return None
 
@@ -264,7 +266,9 @@ class Stages:
         item = work.item
         if result is None:
             result = Segmentation.without_classes(item.frame_bgr, item.key.frame, item.at, work.fault)
-        done = self._survive(work, partial(self._through, replace(result, pose=item.pose)))
+        done = self._survive(
+            work, partial(self._through, replace(result, pose=item.pose)), "a search in the class map"
+        )
         if done is None:
             return Segmentation.without_classes(item.frame_bgr, item.key.frame, item.at, work.fault)
         return done

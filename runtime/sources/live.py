@@ -279,6 +279,7 @@ class LiveSource(Source):
         if not self.connected and self._inner is inner:
             self._come_back()
         self.frame_at, self.frame_name, self.frame_fault = inner.frame_at, inner.frame_name, inner.frame_fault
+        self.frame_pose = inner.frame_pose
         self.dropped = self._dropped_before + inner.dropped
         changed = self._shape not in (None, frame.shape)
         self._shape = frame.shape
@@ -298,6 +299,7 @@ class LiveSource(Source):
         inner = self._opener(self._interruption)
         self._inner, self._opened_at = inner, time.monotonic()
         self.fps = inner.fps
+        self.knows_pose, self.horizontal_fov_deg = inner.knows_pose, inner.horizontal_fov_deg
 
     def _come_back(self) -> None:
         """Marks a lost or awaited source as connected, because a frame has come."""

@@ -18,6 +18,7 @@ from edgeseg.core.rotations import quaternion
 from edgeseg.embedding.camera.model import CameraModel
 from edgeseg.embedding.camera.optics import Optics
 from edgeseg.embedding.free_space.columns import DRIVABLE, OBSTACLE, UNKNOWN
+from edgeseg.embedding.free_space.drawing import boundary_lines
 from edgeseg.embedding.free_space.finder import FreeSpaceFinder
 from edgeseg.embedding.free_space.finding import MEANING, FreeSpace
 from edgeseg.embedding.free_space.processor import FreeSpaceProcessor
@@ -456,6 +457,16 @@ def test_a_frame_of_another_size_has_the_same_view() -> None:
         "free space: camera-mismatch",
     )
     json.dumps(first.facts(), allow_nan=False)
+
+
+def test_the_boundary_is_outlined_for_the_page() -> None:
+    rows = np.array([50] * 20 + [-1] * 5 + [70] * 15, np.int32)
+    kinds = np.where(rows >= 0, OBSTACLE, DRIVABLE).astype(np.uint8)
+    left, right = boundary_lines(rows, kinds, (100, 40))
+    assert left[0] == pytest.approx([0.5 / 40, 0.505])
+    assert left[-1] == pytest.approx([19.5 / 40, 0.505])
+    assert (right[:, 1] == 0.705).all()
+    assert right[-1, 0] == pytest.approx(39.5 / 40)
 
 
 @pytest.mark.parametrize("scale", [1, 0.5])

@@ -145,6 +145,27 @@ def test_a_person_in_the_footprint_withdraws_the_spot_at_once(
     assert math.dist(after.ground_m, spot.ground_m) > 3.0
 
 
+@pytest.mark.parametrize(("aside_px", "is_kept"), [(5, True), (20, False)])
+def test_a_spot_that_is_crowded_gives_way_a_little_without_beginning_anew(
+    camera: CameraModel, pose: MakePose, grass: np.ndarray, aside_px: int, is_kept: bool
+) -> None:
+    """At 16 pixels a metre: half a metre is a step aside, more is another spot."""
+    finder = finder_of(camera, settle_s=0.5)
+    for index in range(10):
+        spot = finder.update(ring(grass, 160, 120, 27), index * 0.1, pose())
+    assert spot.valid
+    moved = finder.update(ring(grass, 160 + aside_px, 120, 27), 1.0, pose())
+    assert (moved.valid, moved.switches) == ((True, 0) if is_kept else (False, 1))
+    assert moved.clearance_m >= moved.required_m
+    assert moved.ground_m[1] - spot.ground_m[1] == pytest.approx(aside_px / 16, abs=0.25)
+
+
+def test_steps_aside_do_not_add_up(camera: CameraModel, pose: MakePose, grass: np.ndarray) -> None:
+    finder = finder_of(camera)
+    spots = [finder.update(ring(grass, 160 + 4 * index, 120, 27), index * 0.1, pose()) for index in range(12)]
+    assert spots[-1].switches > 0
+
+
 def test_a_spot_with_ample_room_is_not_left_for_a_larger_one(
     camera: CameraModel, pose: MakePose, grass: np.ndarray
 ) -> None:

@@ -74,6 +74,18 @@ def test_a_link_gives_the_pose_at_the_time_of_capture(
     assert (late.valid, late.reason) == (False, "no-attitude")
 
 
+def test_a_frame_whose_source_lost_its_pose_ages_nothing_by_another_clock(
+    camera: CameraModel, pose: MakePose, grass: np.ndarray
+) -> None:
+    processor = processor_of(camera)
+    for index in range(3):
+        result = Segmentation(grass, captured_at=1000.0 + index, pose=pose(0.1 * index))
+        spot = spot_of(processor.process(FRAME, result))
+    processor.process(FRAME, Segmentation(grass, captured_at=1003.0))
+    after = spot_of(processor.process(FRAME, Segmentation(grass, captured_at=1004.0, pose=pose(0.3))))
+    assert after.clearance_m == pytest.approx(spot.clearance_m, abs=0.1)
+
+
 def test_without_any_pose_there_is_no_spot(camera: CameraModel, grass: np.ndarray) -> None:
     spot = spot_of(processor_of(camera).process(FRAME, Segmentation(grass, captured_at=1.0)))
     assert (spot.valid, spot.reason) == (False, "no-attitude")

@@ -83,6 +83,16 @@ def test_a_lost_source_comes_back_and_says_so(caplog: pytest.LogCaptureFixture) 
     assert second.closed == 1
 
 
+def test_a_pose_and_the_field_of_view_are_passed_on() -> None:
+    first, second = Scripted((4, 6), GONE), Scripted((4, 6))
+    first.knows_pose, first.horizontal_fov_deg, first.frame_pose = True, 70.0, "there"  # type: ignore[assignment]
+    source = LiveSource("drone", opener_of(first, second), QUICK)
+    source.read()
+    assert (source.knows_pose, source.horizontal_fov_deg, source.frame_pose) == (True, 70.0, "there")
+    source.read()
+    assert (source.knows_pose, source.horizontal_fov_deg, source.frame_pose) == (False, None, None)
+
+
 def test_meanwhile_it_says_that_it_is_not_connected_and_why() -> None:
     source = LiveSource("cam", opener_of(Scripted(GONE), GONE), QUICK)
     reader = threading.Thread(target=source.read)
