@@ -60,7 +60,9 @@ class MavlinkSink(Sink):
         reports = list(reports_of(result, age_s, self._link.options.autopilot, self._place(result)))
         with self._lock:
             self._present_at = at
-            self._valid = any(report.is_valid for report in reports)
+            # A smoothed class map alone is no reason to look healthy while the landing spot is lost.
+            acted_on = [report for report in reports if report.kind] or reports
+            self._valid = any(report.is_valid for report in acted_on)
             told = {report.kind for report in reports}
             for kind in self._kept.keys() - told:
                 self._kept[kind].offer(None, at)

@@ -17,6 +17,7 @@ from edgeseg.embedding.mavlink.address import parse_address
 from edgeseg.embedding.mavlink.landing_target import Autopilot as Kind
 from edgeseg.embedding.mavlink.link import MavlinkLink, MavlinkOptions
 from edgeseg.embedding.mavlink.sink import MavlinkSink
+from edgeseg.embedding.stability.processor import Smoothing
 from edgeseg.runtime.clock import now
 from edgeseg.runtime.sinks.base import Output
 
@@ -215,6 +216,14 @@ def test_free_space_is_sent_as_obstacles_while_it_is_valid(
     assert len(autopilot.of("OBSTACLE_DISTANCE")) == before
     assert not sink.is_valid()
     assert not autopilot.of("LANDING_TARGET")
+
+
+def test_a_smoothed_map_alone_does_not_count_as_healthy(sink: MavlinkSink, landing: MakeOutput) -> None:
+    output = landing(reason="no-clear-area")
+    smoothed = Smoothing(True, "", output.result.captured_at, "flow", 5, "", 0.01)
+    output.result = replace(output.result, findings={**output.result.findings, "stabilise": smoothed})
+    sink.write(output)
+    assert not sink.is_valid()
 
 
 def test_without_findings_the_result_counts(
