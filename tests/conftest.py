@@ -40,6 +40,9 @@ hypothesis.settings.load_profile("edgeseg")
 # A shell starts what it puts in the background with Ctrl-C ignored, and the tests send themselves that signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# nohup does the same with the signal of a terminal that closes.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 LEFT_OUT = ("measurement", "slow")
