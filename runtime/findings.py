@@ -22,11 +22,6 @@ _MOST_PX = 30_000
 """OpenCV draws with 16 bits before the point."""
 
 
-def warning_of(blind_to: str) -> str:
-    """Returns what a finding cannot know as a line for people; empty if there is nothing to warn of."""
-    return f"blind to {blind_to}" if blind_to else ""
-
-
 @dataclass(frozen=True)
 class Outline:
     """A line that shows a finding over its frame.
@@ -68,8 +63,8 @@ class Finding(ABC):
 
     @property
     def warning(self) -> str:
-        """What people have to know beside the caption; empty if there is nothing to warn of."""
-        return warning_of(self.blind_to)
+        """The line that people have to know beside the caption; empty if there is nothing to warn of."""
+        return f"blind to {self.blind_to}" if self.blind_to else ""
 
     @abstractmethod
     def invalidated(self, reason: str) -> Finding:

@@ -178,7 +178,7 @@ class StabiliseRequest:
 
 @dataclass(frozen=True)
 class VehicleRequest:
-    """What a vehicle reads from its class maps.
+    """The options of what a vehicle reads from its class maps.
 
     Attributes:
         camera: the camera.

@@ -45,7 +45,7 @@ _COST_FRAMES = 20
 
 @dataclass
 class Measured:
-    """What was measured with one kind of class map."""
+    """The figures measured with one kind of class map."""
 
     name: str
     boundary: BoundaryTally = field(default_factory=BoundaryTally)

@@ -1,4 +1,4 @@
-"""What a network misses of the classes that matter to a vehicle: of their pixels, and of whole objects."""
+"""Counts what a network misses of the classes that matter to a vehicle: of their pixels, and of whole objects."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class _Bird:
 
 
 class FilmedLanding(NamedTuple):
-    """What a film showed.
+    """The outcome of a filmed flight.
 
     Attributes:
         outcome: of the flight.

@@ -1,1 +1,1 @@
-"""How much class maps flicker, and what smoothing them over time brings: on the aerial world and on videos."""
+"""Measures how much class maps flicker, and what smoothing them over time brings: on the aerial world and on videos."""

@@ -40,7 +40,7 @@ class Treatment:
 
 @dataclass
 class TreatmentScore:
-    """What was measured of one treatment.
+    """The figures of one treatment.
 
     Attributes:
         by_pose: the changes, judged by the true motion; empty without one.

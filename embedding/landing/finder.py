@@ -115,7 +115,7 @@ class LandingFinder:
         offset = self.map.offsets_m(pose.north_m, pose.east_m)
         required = self._required_m(offset, pose.height_m)
         spare = np.asarray(clearance - required, np.float32)
-        kept = self._kept(clearance, required)
+        kept = self._kept(spare)
         best = self._best(spare, clearance, offset)
         # Where the footprint fills the view, a spot grows narrow because the ground around it is out of view. That is
         # no reason to leave it in the last metres.
@@ -147,17 +147,15 @@ class LandingFinder:
         errors = options.height_error * offset_m + turn * (1 + tangent2)
         return np.asarray(options.radius_m + options.position_error_m + errors, np.float32)
 
-    def _kept(
-        self, clearance: npt.NDArray[np.float32], required: npt.NDArray[np.float32]
-    ) -> tuple[int, int] | None:
+    def _kept(self, spare: npt.NDArray[np.float32]) -> tuple[int, int] | None:
         """Returns the cell of the spot that was chosen before, moved if need be; None if it is not clear any more."""
         if self._choice is None:
             return None
         cell = self.map.cell_of(*self._choice.ground_m)
-        if cell is not None and clearance[cell] >= required[cell]:
+        if cell is not None and spare[cell] >= 0:
             return cell
         from_chosen = self.map.offsets_m(*self._choice.chosen_m)
-        near = (clearance >= required) & (from_chosen <= self.options.shift_m)
+        near = (spare >= 0) & (from_chosen <= self.options.shift_m)
         if not near.any():
             return None
         distance = np.where(near, self.map.offsets_m(*self._choice.ground_m), np.inf)

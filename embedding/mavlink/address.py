@@ -19,7 +19,7 @@ _BAUD = 57600
 
 @dataclass(frozen=True)
 class LinkAddress:
-    """Where an autopilot is reached.
+    """The address at which an autopilot is reached.
 
     Attributes:
         kind: ``udpout`` sends to an address, ``udpin`` waits at one for the autopilot, ``serial`` is a port.

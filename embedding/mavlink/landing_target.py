@@ -28,7 +28,7 @@ reaches 0.25 s. For PX4 it is a place on the ground."""
 
 
 class Spot(Protocol):
-    """What a message needs of a landing spot; :class:`~edgeseg.embedding.landing.spot.LandingSpot` has it."""
+    """The part of a landing spot that a message needs; :class:`~edgeseg.embedding.landing.spot.LandingSpot` has it."""
 
     @property
     def valid(self) -> bool:

@@ -1,4 +1,4 @@
-"""How often something is sent: at a bounded rate, the newest, only while it is young, and not right after a switch."""
+"""Paces what is sent: at a bounded rate, the newest, only while it is young, and not right after a switch."""
 
 from __future__ import annotations
 

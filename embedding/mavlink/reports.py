@@ -1,4 +1,4 @@
-"""What an autopilot is told of each finding: a message, or nothing and the reason why."""
+"""The reports to an autopilot on each finding: a message, or nothing and the reason why."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_FOUND = {LANDING: "no landing spot", FREE_SPACE: "no free space"}
 
 @dataclass(frozen=True)
 class Place:
-    """Where the vehicle was when a frame was captured.
+    """The place of the vehicle when a frame was captured.
 
     Attributes:
         pose: of the vehicle; None if it is not known.
@@ -44,7 +44,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Report:
-    """What is told of one finding.
+    """The report on one finding.
 
     Attributes:
         name: of the finding; empty for the result itself.

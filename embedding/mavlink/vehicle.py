@@ -1,4 +1,4 @@
-"""What the autopilot tells of the vehicle: its messages become timed samples of attitude, height and position."""
+"""The vehicle as the autopilot tells of it: its messages become timed samples of attitude, height and position."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class LifecycleSteps(Protocol):
-    """What a managed node does when its state changes. A step that raises an error leaves the state as it was."""
+    """The steps of a managed node when its state changes. A step that raises an error leaves the state as it was."""
 
     def configure(self, node: Any) -> None:
         """Reads the parameters and makes the publishers."""

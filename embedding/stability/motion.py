@@ -112,7 +112,7 @@ def moved_along(planes: npt.NDArray[np.uint8], positions: Floats) -> npt.NDArray
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike two frames are where motion says that they show the same.
+    """The likeness of two frames where motion says that they show the same.
 
     Attributes:
         alike: uint8 [h, w], 255 where a pixel was in view and has its grey of before, else 0.

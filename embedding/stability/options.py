@@ -15,7 +15,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 @dataclass(frozen=True)
 class StabiliserOptions:
-    """How class maps are averaged.
+    """The options of averaging class maps.
 
     Attributes:
         method: what gives the motion.

@@ -215,7 +215,7 @@ class Pieces(Program):
 
 
 class Answer(NamedTuple):
-    """What the library answered: a status, and the reason; empty where all is well."""
+    """The answer of the library: a status, and the reason; empty where all is well."""
 
     status: int
     reason: str

@@ -1,4 +1,4 @@
-"""What the stand-ins of both autopilots have in common: they take LANDING_TARGET, and move towards a point."""
+"""The common part of both autopilots' stand-ins: they take LANDING_TARGET, and move towards a point."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ PERSON_M, CAR_M = 5.0, 3.0
 
 @dataclass(frozen=True)
 class CompanionOptions:
-    """How edgeseg runs on the vehicle.
+    """The options of edgeseg on the vehicle.
 
     Attributes:
         autopilot: what it talks to.
@@ -71,7 +71,7 @@ class _Shot:
 
 
 class Companion:
-    """What edgeseg does on the vehicle.
+    """The work of edgeseg on the vehicle.
 
     Args:
         options: how it runs.

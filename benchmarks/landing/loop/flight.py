@@ -62,7 +62,7 @@ def _landing() -> LandingOptions:
 
 @dataclass(frozen=True)
 class LoopPlan:
-    """What all flights of a measurement have in common.
+    """The options that all flights of a measurement share.
 
     Attributes:
         fps: frames a second.
@@ -86,7 +86,7 @@ class LoopPlan:
 
 @dataclass(frozen=True)
 class FlightOutcome:
-    """How a flight ended.
+    """The end of a flight.
 
     Attributes:
         number: of the flight.
@@ -115,7 +115,7 @@ class FlightOutcome:
 
 @dataclass(frozen=True)
 class Moment:
-    """What is to be seen of a flight when a frame was captured: for a video.
+    """A moment of a flight, when a frame was captured: for a video.
 
     Attributes:
         state: of the vehicle.

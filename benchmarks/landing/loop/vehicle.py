@@ -29,7 +29,7 @@ _MOST_INTEGRAL = 2.0
 
 @dataclass(frozen=True)
 class Command:
-    """What the autopilot wants of the vehicle: velocities in metres a second.
+    """The autopilot's demand on the vehicle: velocities in metres a second.
 
     Attributes:
         north, east: horizontal.

@@ -23,7 +23,7 @@ Edit = Callable[[Callable[[Manifest], None]], None]
 
 
 def python_says(folder: Path, variant: str | None = None) -> str:
-    """What ``pieces.c`` answers of a bundle that Python opens; "refused" where it does not."""
+    """The answer of ``pieces.c`` of a bundle that Python opens; "refused" where it does not."""
     try:
         bundle = Bundle.load(folder)
         chosen = bundle.variant(variant) if variant else bundle.variant_for(("any", "cpu"))

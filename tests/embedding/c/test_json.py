@@ -30,7 +30,7 @@ SEEDS = [
 
 
 def python_reads(text: bytes) -> bool | None:
-    """Whether Python reads a text; None where only the value of a number is against it, which C does not look at."""
+    """Returns True if Python reads a text; None if only a number's value, which C ignores, is against it."""
     try:
         _parsed(text)
     except ValueError as error:

@@ -490,7 +490,7 @@ def test_a_static_library(built: Callable[..., Path], ort: Path, bundle_folder: 
 
 
 def test_only_its_own_names_are_visible(installed: Path) -> None:
-    """What is linked into a program beside others must not meet their names."""
+    """Names of a library in a program must not meet those of others."""
     if shutil.which("nm") is None:
         pytest.skip("no nm: the library's names are not looked at")
     library = next((installed / "installed").rglob("libedgeseg.so"))

@@ -1,4 +1,4 @@
-"""What docs/c.md says is true: its commands run, and its pieces of code compile."""
+"""The page docs/c.md is true: its commands run, and its pieces of code compile."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def views(
 
 
 def off_px(camera: CameraModel, truth: CameraModel) -> np.ndarray:
-    """How far apart two cameras show the same directions, over the part of the frame that boards reach.
+    """The distance at which two cameras show the same directions, over the part of the frame that boards reach.
 
     A board does not know which way a camera looks, so that one may be turned against the other.
     """

@@ -32,7 +32,7 @@ def wait_for(condition: Callable[[], Any], what: str = "") -> Any:
 
 @dataclass
 class Told:
-    """What an autopilot tells.
+    """The state that an autopilot tells.
 
     Attributes:
         attitude: roll, pitch, yaw in radians.
@@ -113,7 +113,7 @@ class Autopilot:
         return time.clock_gettime(time.CLOCK_BOOTTIME) + self.ahead_s
 
     def of(self, kind: str) -> list[Any]:
-        """What it has received of one kind."""
+        """Returns what it has received of one kind."""
         return [message for message in list(self.received) if message.get_type() == kind]
 
     def send(self, kind: str, *fields: Any, **named: Any) -> None:

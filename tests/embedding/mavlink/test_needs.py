@@ -1,4 +1,4 @@
-"""What is asked for: one thing at a time, once each, and again where it does not come."""
+"""The requests to an autopilot: one thing at a time, once each, and again where it does not come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often something is sent: never too often, never too old, and not right after a switch."""
+"""The pace of what is sent: never too often, never too old, and not right after a switch."""
 
 from __future__ import annotations
 

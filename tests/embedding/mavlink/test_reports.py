@@ -1,4 +1,4 @@
-"""What is told of a finding: the message, or nothing and the reason."""
+"""The report on a finding: the message, or nothing and the reason."""
 
 from __future__ import annotations
 

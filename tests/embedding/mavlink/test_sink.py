@@ -1,4 +1,4 @@
-"""What the autopilot is told of a run: a spot while it is valid, and of what is not valid nothing but that."""
+"""The autopilot is told of a run: a spot while it is valid, and of what is not valid nothing but that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much class maps flicker: known motions and known flicker give known figures."""
+"""The measure of flicker: known motions and known flicker give known figures."""
 
 from __future__ import annotations
 

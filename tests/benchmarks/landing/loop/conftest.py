@@ -21,7 +21,7 @@ TARGET_M = (7.0, -4.0)
 
 @dataclass(frozen=True)
 class Flown:
-    """How such a flight ended: the state, its distance from the target, and the highest it ever was."""
+    """The end of such a flight: the state, its distance from the target, and the highest it ever was."""
 
     state: State
     miss_m: float
